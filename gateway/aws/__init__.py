@@ -1,0 +1,1 @@
+"""The ports on DynamoDB, SQS, S3 and EventBridge."""

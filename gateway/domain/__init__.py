@@ -1,0 +1,1 @@
+"""Pure rules: jobs, workflows, messages and events. No I/O, no environment."""
