@@ -1,0 +1,55 @@
+"""DynamoDB attribute values: the few kinds we store, written and read without boto3's resource layer.
+
+Structured fields are kept as JSON text: floats stay what they were, and an item stays one flat map.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from botocore.exceptions import ClientError
+
+Item = dict[str, Any]
+Fields = Mapping[str, str | int | bool | None]
+
+
+def write(fields: Fields) -> Item:
+    """Marshal; None fields are left out."""
+    return {name: _value(value) for name, value in fields.items() if value is not None}
+
+
+def _value(value: str | int | bool) -> dict[str, Any]:  # noqa: FBT001  a value, not a switch
+    if isinstance(value, bool):
+        return {"BOOL": value}
+    if isinstance(value, int):
+        return {"N": str(value)}
+    return {"S": value}
+
+
+def read(item: Mapping[str, Any]) -> dict[str, Any]:
+    """Unmarshal what `write` made."""
+    return {name: _read(value) for name, value in item.items()}
+
+
+def _read(value: Mapping[str, Any]) -> str | int | bool:
+    ((kind, content),) = value.items()
+    if kind == "N":
+        return int(content)
+    return content  # type: ignore[no-any-return]  # S and BOOL are what they say
+
+
+def to_json(value: object) -> str:
+    """Write a structured field."""
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def failed_condition(error: ClientError) -> Item | None:
+    """Return the item that stood against a conditional write ({} when there is none); None for any other error."""
+    if error.response.get("Error", {}).get("Code") != "ConditionalCheckFailedException":
+        return None
+    # The stubs do not know that a failed condition carries the item that stood against it.
+    standing: Any = error.response.get("Item", {})
+    return dict(standing)

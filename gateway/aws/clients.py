@@ -1,0 +1,50 @@
+"""boto3 clients, made once per process and only those that a host needs.
+
+Endpoints and credentials come from the environment as boto3 reads it (AWS_ENDPOINT_URL,
+AWS_ENDPOINT_URL_S3, AWS_REGION …), so that nothing here knows whether it talks to AWS.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import boto3
+from botocore.config import Config
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_events import EventBridgeClient
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_sqs import SQSClient
+
+# A request has 29 s in all, so no single call may hang: three tries of at most 2 + 5 s.
+_QUICK = Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 3})
+
+
+class Clients:
+    """The clients of one process. `max_connections`: how many calls it makes at the same time."""
+
+    def __init__(self, max_connections: int = 10) -> None:
+        self._session = boto3.session.Session()
+        self._config = _QUICK.merge(Config(max_pool_connections=max_connections))
+
+    @cached_property
+    def dynamodb(self) -> DynamoDBClient:
+        """DynamoDB."""
+        return self._session.client("dynamodb", config=self._config)
+
+    @cached_property
+    def sqs(self) -> SQSClient:
+        """SQS. Long polls take up to 20 s, so answers may take longer than elsewhere."""
+        return self._session.client("sqs", config=self._config.merge(Config(read_timeout=25)))
+
+    @cached_property
+    def s3(self) -> S3Client:
+        """S3. Signature version 4 throughout, which presigned URLs need in every region."""
+        return self._session.client("s3", config=self._config.merge(Config(read_timeout=20, signature_version="s3v4")))
+
+    @cached_property
+    def events(self) -> EventBridgeClient:
+        """EventBridge."""
+        return self._session.client("events", config=self._config)

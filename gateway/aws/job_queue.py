@@ -1,0 +1,66 @@
+"""Job messages in SQS: one standard queue per priority."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+
+from gateway.domain.messages import JobMessage
+from gateway.ports import ReceivedJob
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mypy_boto3_sqs import SQSClient
+
+    from gateway.domain.job import Priority
+
+
+class SqsJobQueue:
+    """The JobQueue port."""
+
+    def __init__(self, client: SQSClient, urls: Mapping[Priority, str]) -> None:
+        self._client = client
+        self._urls = urls
+
+    def send(self, message: JobMessage, *, group: str) -> None:
+        """Enqueue. On a standard queue the group is what SQS's fair queues go by."""
+        self._client.send_message(
+            QueueUrl=self._urls[message.priority],
+            MessageBody=message.model_dump_json(by_alias=True, exclude_none=True),
+            MessageGroupId=group,
+        )
+
+    def receive(self, priority: Priority, *, wait_seconds: int) -> ReceivedJob | None:
+        """Take the next message, waiting for one at most so long.
+
+        A body that is no job message is left alone: it comes back until the dead-letter queue has it.
+        """
+        answer = self._client.receive_message(
+            QueueUrl=self._urls[priority],
+            MaxNumberOfMessages=1,
+            WaitTimeSeconds=wait_seconds,
+            MessageSystemAttributeNames=["ApproximateReceiveCount"],
+        )
+        for received in answer.get("Messages", []):
+            try:
+                message = JobMessage.model_validate_json(received["Body"])
+            except ValidationError:
+                continue
+            return ReceivedJob(
+                message=message,
+                receipt=received["ReceiptHandle"],
+                receive_count=int(received["Attributes"]["ApproximateReceiveCount"]),
+            )
+        return None
+
+    def hide(self, received: ReceivedJob, seconds: int) -> None:
+        """Keep the message from others for so many seconds from now; 0 gives it back at once."""
+        self._client.change_message_visibility(
+            QueueUrl=self._urls[received.message.priority], ReceiptHandle=received.receipt, VisibilityTimeout=seconds
+        )
+
+    def delete(self, received: ReceivedJob) -> None:
+        """Acknowledge."""
+        self._client.delete_message(QueueUrl=self._urls[received.message.priority], ReceiptHandle=received.receipt)

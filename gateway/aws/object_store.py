@@ -1,0 +1,73 @@
+"""Files in S3, or in anything that speaks its API."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, BinaryIO, cast
+
+from boto3.s3.transfer import TransferConfig
+from botocore.exceptions import ClientError
+
+from gateway.ports import StoredObject
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+_MIB = 1024 * 1024
+# A file up to 8 MiB is one request; larger ones go up in parts, of which at most three are in memory.
+_TRANSFER = TransferConfig(multipart_threshold=8 * _MIB, multipart_chunksize=16 * _MIB, max_concurrency=2)
+
+
+class S3ObjectStore:
+    """The ObjectStore port."""
+
+    def __init__(self, client: S3Client, bucket_name: str) -> None:
+        self._client = client
+        self._bucket_name = bucket_name
+
+    def put(self, key: str, content: bytes, *, content_type: str) -> None:
+        """Store a small object."""
+        self._client.put_object(Bucket=self._bucket_name, Key=key, Body=content, ContentType=content_type)
+
+    def put_stream(self, key: str, stream: BinaryIO, *, content_type: str, disposition: str) -> StoredObject:
+        """Store an object of any size while reading it."""
+        hashing = _HashingReader(stream)
+        self._client.upload_fileobj(
+            # boto3 asks of a stream nothing but read().
+            cast("BinaryIO", hashing),
+            self._bucket_name,
+            key,
+            ExtraArgs={"ContentType": content_type, "ContentDisposition": disposition},
+            Config=_TRANSFER,
+        )
+        return StoredObject(size=hashing.size, sha256=hashing.digest.hexdigest())
+
+    def get(self, key: str) -> bytes:
+        """Read a whole object. Raises KeyError when there is none."""
+        try:
+            return self._client.get_object(Bucket=self._bucket_name, Key=key)["Body"].read()
+        except ClientError as error:
+            if error.response.get("Error", {}).get("Code") in ("NoSuchKey", "404"):
+                raise KeyError(key) from None
+            raise
+
+    def presigned_url(self, key: str, *, seconds: int) -> str:
+        """Make a URL that reads the object with a plain GET for so long. Signs here: no call is made."""
+        return self._client.generate_presigned_url(
+            "get_object", Params={"Bucket": self._bucket_name, "Key": key}, ExpiresIn=seconds
+        )
+
+
+class _HashingReader:
+    """Hashes and counts what passes through."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self.digest = hashlib.sha256()
+        self.size = 0
+
+    def read(self, size: int = -1) -> bytes:
+        chunk = self._stream.read(size)
+        self.digest.update(chunk)
+        self.size += len(chunk)
+        return chunk

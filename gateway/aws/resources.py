@@ -1,0 +1,68 @@
+"""Which tables, keys, queues, buckets and buses exist: the one place that says so.
+
+Local mode creates them in the embedded AWS from here, and so does the deployment.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gateway.domain.job import Priority
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableResource:
+    """A DynamoDB table, billed per request."""
+
+    name: str
+    partition_key: str  # a string
+    sort_key: str  # a string
+    ttl_attribute: str  # epoch seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueResource:
+    """An SQS standard queue and its dead-letter queue."""
+
+    name: str
+    visibility_seconds: int
+    retention_seconds: int
+    max_receives: int  # then the message moves to the dead-letter queue
+
+    @property
+    def dead_letter_name(self) -> str:
+        """The queue that takes what was received too often."""
+        return f"{self.name}-dead"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BucketResource:
+    """An S3 bucket; objects under `expiring_prefixes` are removed after the retention time."""
+
+    name: str
+    expiring_prefixes: tuple[str, ...]
+
+
+_DAY_SECONDS = 24 * 60 * 60
+
+TABLE = TableResource(name="gateway", partition_key="pk", sort_key="sk", ttl_attribute="expiresAt")
+
+JOB_QUEUES = {
+    priority: QueueResource(
+        name=f"jobs-{priority}",
+        # How long a crashed executor's job waits for the next one; living executors renew it long before.
+        visibility_seconds=30,
+        retention_seconds=14 * _DAY_SECONDS,
+        max_receives=10,
+    )
+    for priority in Priority
+}
+
+OUTPUT_PREFIX = "outputs/"
+PROMPT_PREFIX = "prompts/"
+TEMPLATE_PREFIX = "workflows/"
+BUCKET = BucketResource(name="files", expiring_prefixes=(OUTPUT_PREFIX, PROMPT_PREFIX))
+
+EVENT_BUS_NAME = "events"
+EVENT_SOURCE = "comfyui-gateway"
+JOB_ENDED_DETAIL_TYPE = "Job ended"

@@ -1,0 +1,63 @@
+"""Who is calling, and what a caller may do."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from gateway.domain.job import Job
+
+
+class Role(StrEnum):
+    """What a caller may do: `admin` everything, `user` its own jobs."""
+
+    ADMIN = "admin"
+    USER = "user"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Principal:
+    """A caller that is signed in."""
+
+    owner: str
+    role: Role
+
+    def may_see(self, job: Job) -> bool:
+        """Tell whether the job exists as far as this caller is concerned."""
+        return self.role is Role.ADMIN or job.owner == self.owner
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiKey:
+    """What is kept of an API key: never the key, only its hash."""
+
+    sha256: str  # hex, of the key
+    name: str
+    owner: str
+    role: Role
+    created_at: datetime
+    expires_at: datetime | None = None
+    disabled: bool = False
+
+    def usable(self, now: datetime) -> bool:
+        """Tell whether the key opens anything at this instant."""
+        return not self.disabled and (self.expires_at is None or now < self.expires_at)
+
+    @property
+    def principal(self) -> Principal:
+        """The caller that this key stands for."""
+        return Principal(owner=self.owner, role=self.role)
+
+
+def hash_key(key: str) -> str:
+    """Hash an API key for storage and look-up.
+
+    A plain SHA-256 does: keys are random and long, so there is nothing to guess, and the look-up by
+    hash compares no secret, so its timing tells nothing.
+    """
+    return hashlib.sha256(key.encode()).hexdigest()

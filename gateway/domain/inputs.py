@@ -1,0 +1,143 @@
+"""From what the caller sent to the values that the prompt is filled with."""
+
+from __future__ import annotations
+
+import math
+import secrets
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import jsonschema_rs
+
+from gateway.domain import template
+from gateway.errors import Problem, RequestInvalidError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+RANDOM_SEED = -1
+MAX_SEED = 2**53 - 1  # the largest integer that every JSON client keeps exact
+MAX_STRING_CHARACTERS = 100_000
+_MAX_MESSAGE_CHARACTERS = 300
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Bounds that hold whatever a workflow's schema says."""
+
+    max_image_size: int  # pixels, for width and height alike
+    max_batch_size: int
+
+    def problems(self, values: Mapping[str, Any]) -> list[Problem]:
+        """List the values over a bound."""
+        bounds = (("width", self.max_image_size), ("height", self.max_image_size), ("batch_size", self.max_batch_size))
+        return [
+            Problem(f"inputs.{name}", f"{values[name]} is more than this gateway's maximum of {bound}.")
+            for name, bound in bounds
+            if isinstance(values.get(name), int | float) and values[name] > bound
+        ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Values:
+    """What a prompt is rendered with."""
+
+    inputs: dict[str, Any]  # by the schema: sent or defaulted, seed drawn
+    params: dict[str, Any]  # by `defaultParams`: the workflow's own, overridden where the caller did
+    seed: int | None  # of the input or parameter named seed, when there is one
+
+    @property
+    def merged(self) -> dict[str, Any]:
+        """Everything a token can name; an input wins over a parameter of the same name."""
+        return {**self.params, **self.inputs}
+
+
+def resolve(  # noqa: PLR0913  one call site, each argument a different thing
+    *,
+    inputs: Mapping[str, Any],
+    params: Mapping[str, Any],
+    schema: Mapping[str, Any],
+    validator: jsonschema_rs.Draft202012Validator,
+    default_params: Mapping[str, Any],
+    limits: Limits,
+) -> Values:
+    """Fill defaults in, draw the seed, and check everything. Raises RequestInvalidError with all problems.
+
+    A name that stands in the schema may be sent as an input or as a parameter; `defaultParams` gives a
+    default to an input whose schema has none.
+    """
+    properties = schema.get("properties", {})
+    problems = [Problem(f"inputs.{name}", _unknown(name, properties)) for name in inputs if name not in properties] + [
+        Problem(f"params.{name}", _unknown(name, {**properties, **default_params}))
+        for name in params
+        if name not in properties and name not in default_params
+    ]
+    by_schema = {
+        name: value
+        for source in (_defaults(properties), default_params, params, inputs)
+        for name, value in source.items()
+        if name in properties
+    }
+    by_params = {name: params.get(name, value) for name, value in default_params.items() if name not in properties}
+    problems += _bound_problems("inputs", by_schema) + _bound_problems("params", by_params)
+    problems += [
+        Problem(f"params.{name}", f"Must be {_type_name(default)}.")
+        for name, default in default_params.items()
+        if name in by_params and not _same_type(by_params[name], default)
+    ]
+    if not problems:
+        problems = [_schema_problem(error) for error in validator.iter_errors(by_schema)]
+    problems += limits.problems({**by_params, **by_schema})
+    if problems:
+        raise RequestInvalidError(problems)
+    seed = _draw_seed(by_schema if "seed" in properties else by_params, properties.get("seed", {}))
+    return Values(inputs=by_schema, params=by_params, seed=seed)
+
+
+def _unknown(name: str, known: Mapping[str, Any]) -> str:
+    names = ", ".join(sorted(known)) or "none"
+    return f"Unknown; this workflow takes {names}."[:_MAX_MESSAGE_CHARACTERS] if len(name) <= 64 else "Unknown."  # noqa: PLR2004
+
+
+def _defaults(properties: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: field["default"] for name, field in properties.items() if isinstance(field, dict) and "default" in field
+    }
+
+
+def _bound_problems(where: str, values: Mapping[str, Any]) -> list[Problem]:
+    problems = []
+    for name, value in values.items():
+        if not template.is_scalar(value) or (isinstance(value, float) and not math.isfinite(value)):
+            problems.append(Problem(f"{where}.{name}", "Must be a string, a number, a boolean or null."))
+        elif isinstance(value, str) and len(value) > MAX_STRING_CHARACTERS:
+            problems.append(Problem(f"{where}.{name}", f"Longer than {MAX_STRING_CHARACTERS} characters."))
+    return problems
+
+
+def _same_type(value: object, default: object) -> bool:
+    if isinstance(default, bool) or isinstance(value, bool):
+        return isinstance(default, bool) and isinstance(value, bool)
+    if isinstance(default, int | float):
+        return isinstance(value, int | float)
+    return default is None or isinstance(value, type(default))
+
+
+def _type_name(default: object) -> str:
+    return {bool: "a boolean", int: "a number", float: "a number", str: "a string"}.get(type(default), "null")
+
+
+def _schema_problem(error: jsonschema_rs.ValidationError) -> Problem:
+    steps = [str(step) for step in error.instance_path]
+    if isinstance(error.kind, jsonschema_rs.ValidationErrorKind.Required):
+        return Problem(".".join(("inputs", *steps, error.kind.property)), "Required.")
+    return Problem(".".join(("inputs", *steps)), str(error.message)[:_MAX_MESSAGE_CHARACTERS])
+
+
+def _draw_seed(values: dict[str, Any], field: Mapping[str, Any]) -> int | None:
+    """Replace a seed of -1 by a random one that the schema allows, and return the seed as run."""
+    seed = values.get("seed")
+    if seed == RANDOM_SEED and not isinstance(seed, bool):
+        highest = field.get("maximum", MAX_SEED)
+        seed = values["seed"] = secrets.randbelow(min(int(highest), MAX_SEED) + 1)
+    return int(seed) if isinstance(seed, int | float) and not isinstance(seed, bool) else None

@@ -1,0 +1,48 @@
+"""What travels through SQS and EventBridge. Both are versioned: readers of another release may meet them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic.alias_generators import to_camel
+
+from gateway.domain.job import JobStatus, Priority
+
+# An SQS message may have 1 MiB, but is billed per 64 KiB: a prompt larger than this goes through the object store.
+MAX_PROMPT_BYTES = 128 * 1024
+
+
+class _Wire(BaseModel):
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True)
+
+
+class JobMessage(_Wire):
+    """A job to run: where its record is, and the prompt as rendered at acceptance."""
+
+    version: Literal[1] = 1
+    job_id: str
+    priority: Priority
+    correlation_id: str
+    prompt: dict[str, Any] | None = None
+    prompt_key: str | None = None
+
+    @model_validator(mode="after")
+    def _has_one_prompt(self) -> Self:
+        if (self.prompt is None) == (self.prompt_key is None):
+            raise ValueError("exactly one of prompt and promptKey is needed")
+        return self
+
+
+class JobEndedEvent(_Wire):
+    """The detail of the event that announces a job's end. `event_id` is the same however often it is published."""
+
+    version: Literal[1] = 1
+    event_id: str
+    job_id: str
+    owner: str
+    workflow_id: str
+    status: JobStatus
+    correlation_id: str
+    completed_at: datetime

@@ -1,0 +1,151 @@
+"""A prompt with `{{name}}` tokens: checks at registration, and filling in.
+
+Substitution walks the parsed graph and puts values in place of strings. So an input can become a
+string, a number, a boolean or null somewhere under a node's `inputs`, and nothing else: it can add no
+node, no key, no link and no further token, whatever characters it contains.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+from gateway.errors import Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+MAX_NODES = 2_000
+MAX_DEPTH = 16  # containers inside a node's inputs
+
+_BRACES = re.compile(r"\{\{([^{}]*)\}\}")
+_NAME = re.compile(r"\s*([A-Za-z_][A-Za-z0-9_]{0,63})\s*")
+
+Scalar = str | int | float | bool | None
+_SCALAR_TYPES = (str, int, float, bool, type(None))
+
+
+def is_scalar(value: object) -> bool:
+    """Tell whether a value can stand in for a token. A list could pass for a link to another node."""
+    return isinstance(value, _SCALAR_TYPES)
+
+
+def graph_problems(graph: Mapping[str, Any]) -> list[Problem]:
+    """List everything that keeps this from being an API-format graph with well-formed tokens."""
+    if isinstance(graph.get("nodes"), list) and isinstance(graph.get("links"), list):
+        return [
+            Problem(
+                "workflowJson",
+                "This is ComfyUI's UI format (nodes and links). Export the API format instead: in ComfyUI choose "
+                "Workflow > Export (API); in older versions enable the dev mode options, then Save (API Format).",
+            )
+        ]
+    if not graph:
+        return [Problem("workflowJson", "The graph has no nodes.")]
+    if len(graph) > MAX_NODES:
+        return [Problem("workflowJson", f"The graph has {len(graph)} nodes; at most {MAX_NODES} are allowed.")]
+    problems: list[Problem] = []
+    for node_id, node in graph.items():
+        problems += _node_problems(node_id, node, graph)
+    return problems
+
+
+def _node_problems(node_id: str, node: Any, graph: Mapping[str, Any]) -> Iterator[Problem]:  # noqa: ANN401  any JSON
+    path = f"workflowJson.{node_id}"
+    if "{{" in node_id:
+        yield Problem(path, "A node id cannot hold a token: inputs never change the graph's structure.")
+    if not isinstance(node, dict) or not isinstance(node.get("class_type"), str) or not node["class_type"]:
+        yield Problem(path, "A node must be an object with a class_type and inputs.")
+        return
+    if "{{" in node["class_type"]:
+        yield Problem(f"{path}.class_type", "A class cannot hold a token: inputs never change the graph's structure.")
+    inputs = node.get("inputs", {})
+    if not isinstance(inputs, dict):
+        yield Problem(f"{path}.inputs", "Must be an object.")
+        return
+    for name, value in inputs.items():
+        yield from _value_problems(f"{path}.inputs.{name}", value, graph, depth=1)
+
+
+def _value_problems(path: str, value: Any, graph: Mapping[str, Any], depth: int) -> Iterator[Problem]:  # noqa: ANN401
+    if depth > MAX_DEPTH:
+        yield Problem(path, f"Nested more than {MAX_DEPTH} deep.")
+    elif isinstance(value, str):
+        for inner in _BRACES.findall(value):
+            if not _NAME.fullmatch(inner):
+                yield Problem(path, f"'{{{{{inner}}}}}' is no token: a name is letters, digits and _, 64 at most.")
+    elif _is_link(value):
+        if value[0] not in graph:
+            yield Problem(path, f"Links to node '{value[0]}', which does not exist.")
+    else:
+        for step, item in _items(value):
+            if "{{" in step:
+                yield Problem(path + step, "A key cannot hold a token.")
+            yield from _value_problems(path + step, item, graph, depth + 1)
+
+
+def _items(value: object) -> Iterator[tuple[str, Any]]:
+    """Go through a container, each item with the step of its path that leads to it."""
+    if isinstance(value, list):
+        yield from ((f"[{index}]", item) for index, item in enumerate(value))
+    elif isinstance(value, dict):
+        yield from ((f".{key}", item) for key, item in value.items())
+
+
+def _is_link(value: object) -> bool:
+    """Tell whether ComfyUI would take a value for a link: `[node id, output index]`."""
+    return (
+        isinstance(value, list)
+        and len(value) == 2  # noqa: PLR2004  the two of a link
+        and isinstance(value[0], str)
+        and isinstance(value[1], int | float)
+        and not isinstance(value[1], bool)
+    )
+
+
+def token_names(graph: Mapping[str, Any]) -> set[str]:
+    """Collect the names of all tokens under the nodes' inputs."""
+    names: set[str] = set()
+    pending: list[Any] = [node.get("inputs", {}) for node in graph.values()]
+    while pending:
+        value = pending.pop()
+        if isinstance(value, str):
+            names.update(match.group(1) for inner in _BRACES.findall(value) if (match := _NAME.fullmatch(inner)))
+        elif isinstance(value, list):
+            pending += value
+        elif isinstance(value, dict):
+            pending += value.values()
+    return names
+
+
+def render(graph: Mapping[str, Any], values: Mapping[str, Scalar]) -> dict[str, Any]:
+    """Fill the tokens in. A string that is one token takes the value itself; inside text it is put in as text.
+
+    Raises KeyError for a token without a value.
+    """
+    return {node_id: {**node, "inputs": _filled(node.get("inputs", {}), values)} for node_id, node in graph.items()}
+
+
+def _filled(value: Any, values: Mapping[str, Scalar]) -> Any:  # noqa: ANN401  JSON in, JSON out
+    if isinstance(value, str):
+        return _filled_text(value, values)
+    if isinstance(value, list):
+        return [_filled(item, values) for item in value]
+    if isinstance(value, dict):
+        return {key: _filled(item, values) for key, item in value.items()}
+    return value
+
+
+def _filled_text(text: str, values: Mapping[str, Scalar]) -> Scalar:
+    if "{{" not in text:
+        return text
+    whole = _BRACES.fullmatch(text)
+    if whole:
+        return values[whole.group(1).strip()]
+    # One pass over the template's own text: what a value brings with it is never looked at again.
+    return _BRACES.sub(lambda match: _as_text(values[match.group(1).strip()]), text)
+
+
+def _as_text(value: Scalar) -> str:
+    return value if isinstance(value, str) else json.dumps(value)

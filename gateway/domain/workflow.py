@@ -1,0 +1,114 @@
+"""A workflow: a named, versioned template with an input schema."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from gateway.domain import input_schema, inputs, template
+from gateway.errors import Problem, RequestInvalidError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    import jsonschema_rs
+
+ID_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")  # safe in a path, a key and a shell
+MAX_DEFAULT_PARAMS = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkflowHead:
+    """What lists show of a workflow, and where the rest of it lies."""
+
+    id: str
+    name: str
+    description: str
+    version: int
+    created_at: datetime
+    updated_at: datetime
+    template_key: str  # of this version's template in the object store; never rewritten
+
+
+@dataclass(frozen=True)
+class WorkflowTemplate:
+    """The part of a workflow that a job is made from. Built by `register`, so it is known to be sound."""
+
+    graph: Mapping[str, Any]
+    input_schema: Mapping[str, Any]
+    default_params: Mapping[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def _validator(self) -> jsonschema_rs.Draft202012Validator:
+        return input_schema.compile_schema(self.input_schema)
+
+    @classmethod
+    def register(
+        cls, graph: Mapping[str, Any], schema: Mapping[str, Any] | None, default_params: Mapping[str, Any] | None
+    ) -> WorkflowTemplate:
+        """Check a template from outside. Raises RequestInvalidError with every problem."""
+        full_schema, problems = input_schema.normalise(schema or {"properties": {}})
+        params = dict(default_params or {})
+        problems += _params_problems(params)
+        graph_problems = template.graph_problems(graph)
+        problems += graph_problems
+        if not graph_problems:
+            properties = full_schema.get("properties", {})
+            known = {*(properties if isinstance(properties, dict) else ()), *params}
+            problems += [
+                Problem("workflowJson", f"Token {{{{{name}}}}} is in neither inputSchema nor defaultParams.")
+                for name in sorted(template.token_names(graph) - known)
+            ]
+        if problems:
+            raise RequestInvalidError(problems)
+        return cls(graph=graph, input_schema=full_schema, default_params=params)
+
+    def values(self, given: Mapping[str, Any], params: Mapping[str, Any], limits: inputs.Limits) -> inputs.Values:
+        """Check and complete what a caller sent. Raises RequestInvalidError with all problems."""
+        return inputs.resolve(
+            inputs=given,
+            params=params,
+            schema=self.input_schema,
+            validator=self._validator,
+            default_params=self.default_params,
+            limits=limits,
+        )
+
+    def render(self, values: inputs.Values) -> dict[str, Any]:
+        """Make the prompt. Raises RequestInvalidError for tokens of optional inputs that nothing gives a value."""
+        merged = values.merged
+        missing = sorted(template.token_names(self.graph) - merged.keys())
+        if missing:
+            raise RequestInvalidError(
+                [Problem(f"inputs.{name}", "Needed by the workflow: it has no default.") for name in missing]
+            )
+        return template.render(self.graph, merged)
+
+    def to_json(self) -> str:
+        """Write for storage."""
+        return json.dumps(
+            {"workflowJson": self.graph, "inputSchema": self.input_schema, "defaultParams": self.default_params},
+            separators=(",", ":"),
+        )
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> WorkflowTemplate:
+        """Read what `to_json` wrote."""
+        stored = json.loads(text)
+        return cls(
+            graph=stored["workflowJson"], input_schema=stored["inputSchema"], default_params=stored["defaultParams"]
+        )
+
+
+def _params_problems(params: Mapping[str, Any]) -> list[Problem]:
+    if len(params) > MAX_DEFAULT_PARAMS:
+        return [Problem("defaultParams", f"More than {MAX_DEFAULT_PARAMS} parameters.")]
+    return [
+        Problem(f"defaultParams.{name}", "Must be a string, a number, a boolean or null.")
+        for name, value in params.items()
+        if not template.is_scalar(value)
+    ]

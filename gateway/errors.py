@@ -1,0 +1,239 @@
+"""Every error the gateway raises on purpose.
+
+GatewayError
+├── SettingsInvalidError               a setting is missing or wrong: the process does not start
+├── RequestError                       the caller can mend it; answered as it stands
+│   ├── RequestInvalidError            400 VALIDATION_ERROR, with all problems
+│   ├── CredentialsRejectedError       401 AUTH_FAILED
+│   ├── RoleForbiddenError             403 FORBIDDEN
+│   ├── PathNotFoundError              404 NOT_FOUND
+│   │   ├── WorkflowNotFoundError      404 WORKFLOW_NOT_FOUND
+│   │   ├── JobNotFoundError           404 JOB_NOT_FOUND
+│   │   └── OutputNotFoundError        404 OUTPUT_NOT_FOUND
+│   ├── MethodNotAllowedError          405 METHOD_NOT_ALLOWED
+│   ├── StateConflictError             409 CONFLICT
+│   ├── PayloadTooLargeError           413 PAYLOAD_TOO_LARGE
+│   └── IdempotencyMismatchError       422 IDEMPOTENCY_MISMATCH
+├── JobFailedError                     why an attempt failed; recorded on the job, or retried when `retryable`
+│   ├── ComfyUIUnreachableError        COMFYUI_UNREACHABLE
+│   ├── ComfyUIOutOfMemoryError        COMFYUI_OOM
+│   ├── ComfyUITimeoutError            COMFYUI_TIMEOUT
+│   ├── ComfyUINodeError               COMFYUI_NODE_ERROR
+│   ├── ComfyUIRejectedError           COMFYUI_REJECTED
+│   ├── ExecutorLostError              EXECUTOR_LOST
+│   └── OutputStorageError             OUTPUT_ERROR
+├── JobNotClaimableError               somebody else has the job, or it has ended: nothing to do
+├── LeaseLostError                     this attempt may write nothing any more
+└── EventNotPublishedError             the bus did not take an event
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gateway.domain.job import Job
+
+
+class GatewayError(Exception):
+    """Root of the tree. `message` is for a person and names nothing internal."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class SettingsInvalidError(GatewayError):
+    """A setting is missing or wrong; the message names it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong with a request: where (`inputs.steps`), and what."""
+
+    path: str
+    message: str
+
+
+class RequestError(GatewayError):
+    """A request that cannot be carried out. `code` and `status` are the HTTP contract's."""
+
+    code: ClassVar[str]
+    status: ClassVar[int]
+
+    @property
+    def details(self) -> dict[str, Any] | None:
+        """What a program can read beside the message; None when the message says it all."""
+        return None
+
+
+class RequestInvalidError(RequestError):
+    """The request breaks one or more rules; `problems` lists all of them."""
+
+    code = "VALIDATION_ERROR"
+    status = 400
+
+    def __init__(self, problems: Sequence[Problem], message: str | None = None) -> None:
+        first = problems[0] if problems else Problem("", "invalid request")
+        summary = f"{first.path}: {first.message}" if first.path else first.message
+        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        super().__init__(message or f"Invalid request: {summary}{more}")
+        self.problems = tuple(problems)
+
+    @property
+    def details(self) -> dict[str, Any]:
+        """`errors`: every problem as path and message."""
+        return {"errors": [{"path": p.path, "message": p.message} for p in self.problems]}
+
+
+class CredentialsRejectedError(RequestError):
+    """No credentials, or none that are good."""
+
+    code = "AUTH_FAILED"
+    status = 401
+
+
+class RoleForbiddenError(RequestError):
+    """The caller is known, but its role does not allow this."""
+
+    code = "FORBIDDEN"
+    status = 403
+
+
+class PathNotFoundError(RequestError):
+    """Nothing is there, or nothing that this caller may know of."""
+
+    code = "NOT_FOUND"
+    status = 404
+
+
+class WorkflowNotFoundError(PathNotFoundError):
+    """No workflow has this id."""
+
+    code = "WORKFLOW_NOT_FOUND"
+
+    def __init__(self, workflow_id: str) -> None:
+        super().__init__(f"Workflow '{workflow_id}' not found. GET /workflows lists those there are.")
+
+
+class JobNotFoundError(PathNotFoundError):
+    """No job of this caller has this id."""
+
+    code = "JOB_NOT_FOUND"
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(f"Job '{job_id}' not found.")
+
+
+class OutputNotFoundError(PathNotFoundError):
+    """The job has no output of this name."""
+
+    code = "OUTPUT_NOT_FOUND"
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(f"Job '{job_id}' has no such output. GET /outputs/{job_id} lists those it has.")
+
+
+class MethodNotAllowedError(RequestError):
+    """The path exists, but not for this method."""
+
+    code = "METHOD_NOT_ALLOWED"
+    status = 405
+
+
+class StateConflictError(RequestError):
+    """What is stored stands against it."""
+
+    code = "CONFLICT"
+    status = 409
+
+
+class PayloadTooLargeError(RequestError):
+    """The request, or the answer it asks for, is larger than allowed."""
+
+    code = "PAYLOAD_TOO_LARGE"
+    status = 413
+
+
+class IdempotencyMismatchError(RequestError):
+    """The idempotency key was used before, with another body."""
+
+    code = "IDEMPOTENCY_MISMATCH"
+    status = 422
+
+
+class JobFailedError(GatewayError):
+    """An attempt failed. `retryable`: another attempt may well succeed."""
+
+    code: ClassVar[str]
+    retryable: ClassVar[bool] = False
+
+    def __init__(self, message: str, recommendation: str | None = None) -> None:
+        super().__init__(message)
+        self.recommendation = recommendation
+
+
+class ComfyUIUnreachableError(JobFailedError):
+    """ComfyUI does not answer, or lost the prompt."""
+
+    code = "COMFYUI_UNREACHABLE"
+    retryable = True
+
+
+class ComfyUIOutOfMemoryError(JobFailedError):
+    """The GPU's or the host's memory did not suffice."""
+
+    code = "COMFYUI_OOM"
+
+
+class ComfyUITimeoutError(JobFailedError):
+    """The execution took longer than the executor allows."""
+
+    code = "COMFYUI_TIMEOUT"
+
+
+class ComfyUINodeError(JobFailedError):
+    """A node of the graph raised."""
+
+    code = "COMFYUI_NODE_ERROR"
+
+
+class ComfyUIRejectedError(JobFailedError):
+    """ComfyUI refused the graph before running it."""
+
+    code = "COMFYUI_REJECTED"
+
+
+class ExecutorLostError(JobFailedError):
+    """Every attempt ended with its executor."""
+
+    code = "EXECUTOR_LOST"
+
+
+class OutputStorageError(JobFailedError):
+    """The outputs could not be fetched or stored."""
+
+    code = "OUTPUT_ERROR"
+    retryable = True
+
+
+class JobNotClaimableError(GatewayError):
+    """The claim failed. `job` is what is stored, or None when there is no such job."""
+
+    def __init__(self, job: Job | None) -> None:
+        super().__init__("The job cannot be claimed.")
+        self.job = job
+
+
+class LeaseLostError(GatewayError):
+    """Another attempt has the job, or it has ended: whatever this attempt wanted to write was not written."""
+
+    def __init__(self) -> None:
+        super().__init__("The lease on the job is lost.")
+
+
+class EventNotPublishedError(GatewayError):
+    """The bus answered, but did not take the event: it has to be published again."""

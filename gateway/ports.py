@@ -1,0 +1,139 @@
+"""What the gateway needs of the world, as protocols. `gateway.aws` is the one implementation for production."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, BinaryIO, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from gateway.domain.executor import ExecutorReport
+    from gateway.domain.identity import ApiKey
+    from gateway.domain.job import Job, JobEnd, Priority
+    from gateway.domain.messages import JobEndedEvent, JobMessage
+    from gateway.domain.workflow import WorkflowHead, WorkflowTemplate
+
+
+class JobStore(Protocol):
+    """The records of jobs. Every write is conditional; a lost condition is an error, never an overwrite."""
+
+    def create(self, job: Job) -> Job:
+        """Put a new job. When its id is taken, return the job that has it instead, unchanged."""
+
+    def get(self, job_id: str) -> Job | None:
+        """Read a job, or None."""
+
+    def claim(self, job_id: str, *, executor_id: str, now: datetime, lease_until: datetime) -> Job:
+        """Start an attempt: allowed for a queued job and for a running one whose lease has run out.
+
+        Returns the job with its attempt one higher. Raises JobNotClaimableError.
+        """
+
+    def renew(self, job: Job, *, lease_until: datetime, progress: int | None) -> Job:
+        """Prolong the lease and record the progress; the answer says whether a cancel was requested.
+
+        Raises LeaseLostError.
+        """
+
+    def give_back(self, job: Job) -> None:
+        """End the attempt without ending the job: its lease runs out now. Raises LeaseLostError."""
+
+    def finish(self, job: Job, end: JobEnd) -> Job:
+        """Write the one terminal state. Raises LeaseLostError."""
+
+
+class WorkflowStore(Protocol):
+    """Workflows: a small head that changes with each version, and templates that never change once written."""
+
+    def create(self, head: WorkflowHead, template: WorkflowTemplate) -> None:
+        """Put a new workflow. Raises StateConflictError when its id is taken."""
+
+    def head(self, workflow_id: str) -> WorkflowHead | None:
+        """Read the newest version's head, or None."""
+
+    def template(self, head: WorkflowHead) -> WorkflowTemplate:
+        """Read the template that a head points at."""
+
+    def heads(self) -> Sequence[WorkflowHead]:
+        """Read all heads, by id."""
+
+
+class KeyStore(Protocol):
+    """API keys, by their hash."""
+
+    def get(self, sha256: str) -> ApiKey | None:
+        """Read a key's record, or None."""
+
+    def put(self, key: ApiKey) -> None:
+        """Write a key's record, in place of the one with the same hash."""
+
+    def delete(self, sha256: str) -> None:
+        """Forget a key; nothing happens when there is none."""
+
+
+class ExecutorStore(Protocol):
+    """What executors last said of themselves."""
+
+    def report(self, report: ExecutorReport, *, expires_at: datetime) -> None:
+        """Write an executor's report in place of its last one."""
+
+    def recent(self, since: datetime) -> Sequence[ExecutorReport]:
+        """Read the reports made at `since` or later."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReceivedJob:
+    """A job message in this receiver's hands until its visibility runs out."""
+
+    message: JobMessage
+    receipt: str
+    receive_count: int
+
+
+class JobQueue(Protocol):
+    """One queue per priority, at-least-once."""
+
+    def send(self, message: JobMessage, *, group: str) -> None:
+        """Enqueue. `group` keeps one owner's backlog from holding up the others'."""
+
+    def receive(self, priority: Priority, *, wait_seconds: int) -> ReceivedJob | None:
+        """Take the next message, waiting for one at most so long."""
+
+    def hide(self, received: ReceivedJob, seconds: int) -> None:
+        """Keep the message from others for so many seconds from now; 0 gives it back at once."""
+
+    def delete(self, received: ReceivedJob) -> None:
+        """Acknowledge."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """What was stored: bytes and their SHA-256 in hex."""
+
+    size: int
+    sha256: str
+
+
+class ObjectStore(Protocol):
+    """Files: outputs, templates and large prompts."""
+
+    def put(self, key: str, content: bytes, *, content_type: str) -> None:
+        """Store a small object."""
+
+    def put_stream(self, key: str, stream: BinaryIO, *, content_type: str, disposition: str) -> StoredObject:
+        """Store an object of any size while reading it; memory does not grow with it."""
+
+    def get(self, key: str) -> bytes:
+        """Read a whole object. Raises KeyError when there is none."""
+
+    def presigned_url(self, key: str, *, seconds: int) -> str:
+        """Make a URL that reads the object with a plain GET for so long."""
+
+
+class EventBus(Protocol):
+    """Where ends of jobs are announced."""
+
+    def publish(self, event: JobEndedEvent) -> None:
+        """Announce; again with the same event id is harmless."""

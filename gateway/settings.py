@@ -1,0 +1,94 @@
+"""Settings: one class per host, read from the environment once, by the composition roots.
+
+Names in the environment are the field names in capitals.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from gateway.errors import SettingsInvalidError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def _http_url(text: str) -> str:
+    # urllib.parse takes nearly anything for a URL; what follows is what an HTTP client would refuse later.
+    from urllib.parse import urlsplit  # noqa: PLC0415  only the hosts that have such a setting pay for it
+
+    parts = urlsplit(text)
+    port = parts.port  # raises ValueError for a port that is no number or too large
+    if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
+        raise ValueError("must be an address like http://127.0.0.1:8188")
+    return text.rstrip("/")
+
+
+HttpUrl = Annotated[str, AfterValidator(_http_url)]
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Self:
+        """Read the settings. An empty variable counts as not set.
+
+        Raises SettingsInvalidError with one line that names every wrong variable.
+        """
+        given = {name: environment.get(name.upper()) for name in cls.model_fields}
+        try:
+            return cls.model_validate({name: value for name, value in given.items() if value})
+        except ValidationError as error:
+            # The values themselves stay out of the message: one of them may be a secret.
+            wrong = "; ".join(f"{str(e['loc'][0]).upper()}: {_reason(e['type'], e['msg'])}" for e in error.errors())
+            raise SettingsInvalidError(wrong) from None
+
+
+def _reason(kind: str, message: str) -> str:
+    return "is not set" if kind == "missing" else message.removeprefix("Value error, ")
+
+
+class _AwsSettings(_Settings):
+    """Where state is kept. Credentials, region and endpoints are boto3's own variables."""
+
+    table_name: str
+    bucket_name: str
+    event_bus_name: str
+    high_queue_url: str
+    normal_queue_url: str
+    low_queue_url: str
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    retention_days: int = Field(default=30, ge=1, le=3650)
+
+
+class ApiSettings(_AwsSettings):
+    """Of the Lambda handlers."""
+
+    open_access: bool = False  # every caller is an admin; local mode without keys only
+    max_image_size: int = Field(default=2048, ge=1)  # pixels
+    max_batch_size: int = Field(default=8, ge=1)
+    download_url_seconds: int = Field(default=3600, ge=60, le=7 * 24 * 3600)
+
+
+class ExecutorSettings(_AwsSettings):
+    """Of the executor beside ComfyUI."""
+
+    comfyui_url: HttpUrl = "http://127.0.0.1:8188"
+    comfyui_timeout_ms: int = Field(default=600_000, ge=1000)  # of one execution, counted from its start
+    executor_id: str | None = None  # host name and process id when not set
+    max_concurrency: int = Field(default=1, ge=1, le=16)  # prompts that ComfyUI is meant to run at the same time
+    look_ahead: int = Field(default=1, ge=0, le=8)  # prompts kept waiting in ComfyUI's own queue beside them
+    max_attempts: int = Field(default=3, ge=1, le=8)
+
+
+class LocalSettings(_Settings):
+    """Of local mode: the few things a person sets before `make run`."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=3000, ge=1, le=65535)
+    data_dir: str = "./data"
+    comfyui_url: HttpUrl = "http://127.0.0.1:8188"
+    api_keys: str = ""  # key1:admin,key2:user
