@@ -47,14 +47,14 @@ class JobStore(Protocol):
 class WorkflowStore(Protocol):
     """Workflows: a small head that changes with each version, and templates that never change once written."""
 
-    def create(self, head: WorkflowHead, template: WorkflowTemplate) -> None:
-        """Put a new workflow. Raises StateConflictError when its id is taken."""
+    def create(self, workflow_id: str, name: str, description: str, template: WorkflowTemplate) -> WorkflowHead:
+        """Put a new workflow, as its version 1. Raises StateConflictError when its id is taken."""
 
     def head(self, workflow_id: str) -> WorkflowHead | None:
         """Read the newest version's head, or None."""
 
-    def template(self, head: WorkflowHead) -> WorkflowTemplate:
-        """Read the template that a head points at."""
+    def template(self, template_key: str) -> WorkflowTemplate:
+        """Read the template of one version, by the key in its head."""
 
     def heads(self) -> Sequence[WorkflowHead]:
         """Read all heads, by id."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
@@ -29,7 +30,8 @@ class SqsJobQueue:
         self._client.send_message(
             QueueUrl=self._urls[message.priority],
             MessageBody=message.model_dump_json(by_alias=True, exclude_none=True),
-            MessageGroupId=group,
+            # SQS takes 128 characters of a small alphabet; an owner's name may be anything.
+            MessageGroupId=hashlib.sha256(group.encode()).hexdigest(),
         )
 
     def receive(self, priority: Priority, *, wait_seconds: int) -> ReceivedJob | None:

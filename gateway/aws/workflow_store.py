@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import uuid
 from collections import OrderedDict
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
@@ -39,9 +38,18 @@ class DynamoWorkflowStore:
         self._objects = objects
         self._kept: OrderedDict[str, WorkflowTemplate] = OrderedDict()
 
-    def create(self, head: WorkflowHead, template: WorkflowTemplate) -> None:
+    def create(self, workflow_id: str, name: str, description: str, template: WorkflowTemplate) -> WorkflowHead:
         """Put a new workflow, template first: a head never points at nothing. Raises StateConflictError."""
-        head = self._write_template(head, template)
+        now = instant.now()
+        head = WorkflowHead(
+            id=workflow_id,
+            name=name,
+            description=description,
+            version=1,
+            created_at=now,
+            updated_at=now,
+            template_key=self._put_template(workflow_id, 1, template),
+        )
         try:
             self._client.put_item(
                 TableName=self._table_name,
@@ -52,21 +60,22 @@ class DynamoWorkflowStore:
             if attributes.failed_condition(error) is None:
                 raise
             raise StateConflictError(f"A workflow '{head.id}' exists already.") from None
+        return head
 
     def head(self, workflow_id: str) -> WorkflowHead | None:
         """Read the newest version's head, or None."""
         answer = self._client.get_item(TableName=self._table_name, Key=_key(workflow_id), ConsistentRead=True)
         return _from_item(answer["Item"]) if "Item" in answer else None
 
-    def template(self, head: WorkflowHead) -> WorkflowTemplate:
-        """Read the template that a head points at; at most once per process, as long as it is in use."""
-        kept = self._kept.get(head.template_key)
+    def template(self, template_key: str) -> WorkflowTemplate:
+        """Read the template of one version; at most once per process, as long as it is in use."""
+        kept = self._kept.get(template_key)
         if kept is None:
-            kept = WorkflowTemplate.from_json(self._objects.get(head.template_key))
-            self._kept[head.template_key] = kept
+            kept = WorkflowTemplate.from_json(self._objects.get(template_key))
+            self._kept[template_key] = kept
             if len(self._kept) > _TEMPLATES_KEPT:
                 self._kept.popitem(last=False)
-        self._kept.move_to_end(head.template_key)
+        self._kept.move_to_end(template_key)
         return kept
 
     def heads(self) -> Sequence[WorkflowHead]:
@@ -79,11 +88,11 @@ class DynamoWorkflowStore:
         )
         return [_from_item(item) for page in pages for item in page["Items"]]
 
-    def _write_template(self, head: WorkflowHead, template: WorkflowTemplate) -> WorkflowHead:
+    def _put_template(self, workflow_id: str, version: int, template: WorkflowTemplate) -> str:
         # A fresh key each time: an id that is deleted and taken again must not meet an old template.
-        key = f"{TEMPLATE_PREFIX}{head.id}/{head.version}-{uuid.uuid4().hex}.json"
+        key = f"{TEMPLATE_PREFIX}{workflow_id}/{version}-{uuid.uuid4().hex}.json"
         self._objects.put(key, template.to_json().encode(), content_type="application/json")
-        return replace(head, template_key=key)
+        return key
 
 
 def _key(workflow_id: str) -> Any:  # noqa: ANN401  boto3's own type for keys is not importable

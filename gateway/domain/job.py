@@ -72,10 +72,12 @@ class Job:
     id: str
     owner: str  # who may see it
     workflow_id: str
-    workflow_version: int  # the template it was accepted with
+    workflow_version: int  # that it was accepted with
+    template_key: str  # of that version's template
     status: JobStatus = JobStatus.QUEUED
     priority: Priority = Priority.NORMAL
     inputs: Mapping[str, Any]  # as run: checked, defaults and seed filled in
+    params: Mapping[str, Any] = field(default_factory=dict)  # as run, likewise
     seed: int | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)  # the caller's own, handed back as it came
     request_hash: str | None = None  # of the accepted body; present when an idempotency key came with it

@@ -1,0 +1,79 @@
+"""Who is calling: the API key in `X-API-Key`."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from functions import http
+from gateway.domain import instant
+from gateway.domain.identity import ApiKey, Principal, Role, hash_key
+from gateway.errors import CredentialsRejectedError, RoleForbiddenError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
+    from aws_lambda_powertools.event_handler.middlewares import NextMiddleware
+    from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEvent
+
+    from gateway.ports import KeyStore
+
+_MAX_KEY_CHARACTERS = 256
+# A revoked key must stop working within a minute, on functions that know it already too.
+_KEPT_SECONDS = 30
+_MAX_KEPT = 1000
+
+
+class Authenticator:
+    """Finds the caller of a request. `open_access`: every caller is an admin, as in local mode without keys."""
+
+    def __init__(self, keys: KeyStore, *, open_access: bool, clock: Callable[[], float] = time.monotonic) -> None:
+        self._keys = keys
+        self._open_access = open_access
+        self._clock = clock
+        self._kept: dict[str, tuple[ApiKey, float]] = {}
+
+    def identify(self, event: APIGatewayProxyEvent) -> Principal | None:
+        """Return the caller, or None when it shows no credentials. Raises CredentialsRejectedError for bad ones."""
+        if self._open_access:
+            return Principal(owner="local", role=Role.ADMIN)
+        key = event.headers.get("X-API-Key")
+        if not key:
+            return None
+        record = self._record(hash_key(key)) if len(key) <= _MAX_KEY_CHARACTERS else None
+        if record is None or not record.usable(instant.now()):
+            raise CredentialsRejectedError("Invalid API key.")
+        return record.principal
+
+    def _record(self, sha256: str) -> ApiKey | None:
+        kept = self._kept.get(sha256)
+        if kept and self._clock() < kept[1]:
+            return kept[0]
+        self._kept.pop(sha256, None)
+        record = self._keys.get(sha256)
+        if record is not None:
+            if len(self._kept) >= _MAX_KEPT:
+                self._kept.clear()
+            self._kept[sha256] = (record, self._clock() + _KEPT_SECONDS)
+        return record
+
+    def middleware(self, app: APIGatewayRestResolver, next_middleware: NextMiddleware) -> Response[str]:
+        """Let nobody through who is not signed in."""
+        caller = self.identify(app.current_event)
+        if caller is None:
+            raise CredentialsRejectedError("Authentication required. Send your API key in the header X-API-Key.")
+        http.remember(app, caller=caller)
+        return next_middleware(app)
+
+
+def caller_of(app: APIGatewayRestResolver) -> Principal:
+    """Return the signed-in caller of the request being answered."""
+    caller: Principal = app.context["caller"]
+    return caller
+
+
+def require_admin(app: APIGatewayRestResolver, what: str) -> None:
+    """Let only admins through. `what`: the thing they may do, for the message. Raises RoleForbiddenError."""
+    if caller_of(app).role is not Role.ADMIN:
+        raise RoleForbiddenError(f"Admin role required to {what}.")

@@ -1,0 +1,50 @@
+"""Request bodies: bounded, parsed, and checked against a model; every problem named."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+import pydantic_core
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic.alias_generators import to_camel
+
+from gateway.errors import PayloadTooLargeError, Problem, RequestInvalidError
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEvent
+
+MAX_BODY_BYTES = 1024 * 1024
+_MAX_PROBLEMS = 100
+
+
+class RequestBody(BaseModel):
+    """Base of all request bodies: camelCase, strict about types, unknown fields refused."""
+
+    model_config = ConfigDict(alias_generator=to_camel, extra="forbid", strict=True, frozen=True)
+
+
+Body = TypeVar("Body", bound=RequestBody)
+
+
+def read(event: APIGatewayProxyEvent, model: type[Body]) -> Body:
+    """Parse the body as this model. Raises PayloadTooLargeError or RequestInvalidError."""
+    text = event.decoded_body or ""
+    # The length in characters bounds the length in bytes from below, and costs nothing.
+    if len(text) > MAX_BODY_BYTES or len(text.encode()) > MAX_BODY_BYTES:
+        raise PayloadTooLargeError(f"The body is larger than {MAX_BODY_BYTES} bytes, the most this API takes.")
+    try:
+        parsed = pydantic_core.from_json(text, allow_inf_nan=False)
+    except ValueError as error:
+        raise RequestInvalidError([Problem("", f"The body is not valid JSON: {error}")]) from None
+    try:
+        return model.model_validate(parsed)
+    except ValidationError as error:
+        raise RequestInvalidError(_problems(error)) from None
+
+
+def _problems(error: ValidationError) -> list[Problem]:
+    details = error.errors(include_url=False, include_context=False, include_input=False)
+    return [
+        Problem(".".join(str(step) for step in detail["loc"]), detail["msg"].removeprefix("Value error, "))
+        for detail in details[:_MAX_PROBLEMS]
+    ]

@@ -1,0 +1,109 @@
+"""HTTP for every function: one resolver set up one way, one shape for every error, a correlation id on every answer."""
+
+from __future__ import annotations
+
+import json
+import re
+import uuid
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
+from aws_lambda_powertools.logging import Logger
+
+from gateway.errors import MethodNotAllowedError, PathNotFoundError, RequestError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+_CORRELATION_HEADER = "X-Correlation-Id"
+_SANE_CORRELATION_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+
+logger = Logger(service="api", log_uncaught_exceptions=False)
+
+
+def make_app() -> APIGatewayRestResolver:
+    """Make a resolver that answers every error in the contract's shape."""
+    app = APIGatewayRestResolver(serializer=_to_json)
+
+    def refused(error: RequestError) -> Response[str]:
+        logger.info(error.message, action="request_refused", error=error.code, status=error.status)
+        return _error_answer(app, error.status, error.code, error.message, error.details)
+
+    def broken(error: Exception) -> Response[str]:
+        logger.error("request failed", action="request_failed", exc_info=error)
+        message = "Something went wrong on our side. Try again; if it stays, report the correlation id."
+        return _error_answer(
+            app, HTTPStatus.INTERNAL_SERVER_ERROR, "INTERNAL_ERROR", message, details=None, retryable=True
+        )
+
+    @app.not_found
+    def unknown_path(_error: Exception) -> Response[str]:
+        error = PathNotFoundError("There is nothing at this path.")
+        return _error_answer(app, error.status, error.code, error.message, error.details)
+
+    app.exception_handler(RequestError)(refused)
+    app.exception_handler(Exception)(broken)
+    return app
+
+
+def remember(app: APIGatewayRestResolver, **facts: object) -> None:
+    """Keep facts for the rest of this request, in `app.context`."""
+    app.append_context(**facts)  # type: ignore[no-untyped-call]  # Powertools leaves it unannotated
+
+
+def refuse_other_methods(app: APIGatewayRestResolver, allowed: Mapping[str, tuple[str, ...]]) -> None:
+    """Answer 405 where a path exists, but not for the method. `allowed`: path rule → methods that have a route."""
+    for rule, methods in allowed.items():
+
+        def refuse(methods: tuple[str, ...] = methods, **_path: str) -> Response[str]:
+            raise MethodNotAllowedError(f"Not allowed here; try {' or '.join(methods)}.")
+
+        app.route(rule, method=[method for method in _METHODS if method not in methods])(refuse)
+
+
+def serve(app: APIGatewayRestResolver, event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Answer one request: take over or make its correlation id, resolve it, put the id on the answer."""
+    given = next((v for k, v in (event.get("headers") or {}).items() if k.lower() == _CORRELATION_HEADER.lower()), "")
+    correlation_id = given if _SANE_CORRELATION_ID.fullmatch(given or "") else str(uuid.uuid4())
+    logger.set_correlation_id(correlation_id)
+    remember(app, correlation_id=correlation_id)
+    answer = app.resolve(event, context)
+    answer["multiValueHeaders"][_CORRELATION_HEADER] = [correlation_id]
+    return answer
+
+
+def correlation_id_of(app: APIGatewayRestResolver) -> str:
+    """Return the correlation id of the request being answered."""
+    return str(app.context["correlation_id"])
+
+
+def json_answer(status: HTTPStatus, body: Mapping[str, Any]) -> Response[str]:
+    """Make an answer with a JSON body."""
+    return Response(status_code=status, content_type="application/json", body=_to_json(body))
+
+
+def _error_answer(  # noqa: PLR0913  the fields of the contract's one error shape
+    app: APIGatewayRestResolver,
+    status: int,
+    code: str,
+    message: str,
+    details: Mapping[str, Any] | None,
+    *,
+    retryable: bool = False,
+) -> Response[str]:
+    body = {
+        "error": code,
+        "message": message,
+        "details": details,
+        "retryable": retryable,
+        "correlationId": correlation_id_of(app),
+    }
+    return json_answer(HTTPStatus(status), body)
+
+
+def _to_json(value: object) -> str:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)

@@ -1,0 +1,77 @@
+"""A job as its owner sees it, with URLs that work from the moment they are shown."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from gateway.domain import instant
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from gateway.domain.job import Job, Output
+    from gateway.ports import ObjectStore
+
+
+class JobView:
+    """Writes jobs and outputs for the wire. `url_seconds`: how long download URLs work."""
+
+    def __init__(self, objects: ObjectStore, url_seconds: int) -> None:
+        self._objects = objects
+        self._url_seconds = url_seconds
+
+    def job(self, job: Job) -> dict[str, Any]:
+        """Write a whole job."""
+        error = job.error
+        return {
+            "jobId": job.id,
+            "status": job.status,
+            "workflowId": job.workflow_id,
+            "priority": job.priority,
+            "progress": job.progress,
+            "outputs": None if job.outputs is None else self.outputs(job),
+            "error": error
+            and {
+                "code": error.code,
+                "message": error.message,
+                "retryable": error.retryable,
+                **({"recommendation": error.recommendation} if error.recommendation else {}),
+            },
+            "cacheHit": False,
+            "attempts": job.attempt,
+            **({} if job.seed is None else {"seed": job.seed}),
+            "timing": {
+                "createdAt": instant.to_text(job.created_at),
+                "startedAt": _text(job.started_at),
+                "completedAt": _text(job.completed_at),
+                "executionTimeMs": job.execution_ms,
+            },
+            "webhook": None,
+            "metadata": job.metadata,
+        }
+
+    def outputs(self, job: Job) -> list[dict[str, Any]]:
+        """Write a job's outputs, none when there are none (yet)."""
+        return [self._output(job.id, output) for output in job.outputs or ()]
+
+    def _output(self, job_id: str, output: Output) -> dict[str, Any]:
+        return {
+            "filename": output.filename,
+            "url": f"/outputs/{job_id}/{quote(output.filename, safe='')}",
+            "downloadUrl": self.download_url(output),
+            "downloadUrlExpiresAt": instant.to_text(instant.now() + timedelta(seconds=self._url_seconds)),
+            "storagePath": output.key,
+            "size": output.size,
+            "sha256": output.sha256,
+            "contentType": output.content_type,
+        }
+
+    def download_url(self, output: Output) -> str:
+        """Presign a URL for an output."""
+        return self._objects.presigned_url(output.key, seconds=self._url_seconds)
+
+
+def _text(moment: datetime | None) -> str | None:
+    return None if moment is None else instant.to_text(moment)

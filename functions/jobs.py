@@ -1,0 +1,145 @@
+"""`/jobs`: accept a job, tell how it stands."""
+
+from __future__ import annotations
+
+import time
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import Field, field_validator
+
+from functions import body, http
+from functions.auth import caller_of
+from functions.job_view import JobView
+from functions.submission import Submission, Submitter
+from functions.wiring import Wiring, entry_point
+from gateway.domain.job import Job, Priority
+from gateway.domain.workflow import ID_PATTERN
+from gateway.errors import JobNotFoundError, Problem, RequestInvalidError
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+    from functions.wiring import Handler
+    from gateway.ports import JobStore
+
+MAX_WAIT_SECONDS = 25
+MAX_IDEMPOTENCY_KEY_CHARACTERS = 255
+_MAX_METADATA_ENTRIES = 50
+_MAX_METADATA_CHARACTERS = 8 * 1024
+# A waiting request reads the record quickly at first, for short jobs, then once a second.
+_FIRST_PAUSE_SECONDS = 0.05
+_LONGEST_PAUSE_SECONDS = 1.0
+_PAUSE_GROWTH = 1.5
+
+
+class JobRequest(body.RequestBody):
+    """`POST /jobs`."""
+
+    workflow_id: Annotated[str, Field(max_length=64)]
+    inputs: dict[str, Any] = Field(default_factory=dict)
+    params: dict[str, Any] | None = None
+    priority: Annotated[Priority, Field(strict=False)] = Priority.NORMAL
+    metadata: Annotated[dict[str, Any], Field(max_length=_MAX_METADATA_ENTRIES)] | None = None
+    callback_url: str | None = None
+
+    @field_validator("callback_url")
+    @classmethod
+    def _no_webhooks_yet(cls, value: str | None) -> str | None:
+        if value is not None:
+            raise ValueError("Webhooks are not delivered by this version; leave callbackUrl out and poll pollUrl.")
+        return value
+
+    @field_validator("metadata")
+    @classmethod
+    def _bounded(cls, value: dict[str, Any] | None) -> dict[str, Any] | None:
+        if value is not None and len(str(value)) > _MAX_METADATA_CHARACTERS:
+            raise ValueError(f"Larger than {_MAX_METADATA_CHARACTERS} characters.")
+        return value
+
+
+def make_handler(wiring: Wiring) -> Handler:
+    """Put the function together."""
+    app = http.make_app()
+    app.use([wiring.authenticator.middleware])
+    submitter = Submitter(wiring.jobs, wiring.workflows, wiring.queue, wiring.objects, wiring.limits)
+    view = JobView(wiring.objects, wiring.settings.download_url_seconds)
+
+    @app.post("/jobs")
+    def create_job() -> Response[str]:
+        request = body.read(app.current_event, JobRequest)
+        job = submitter.submit(_submission(app, request))
+        http.logger.info("job accepted", action="job_accepted", job_id=job.id, workflow_id=job.workflow_id)
+        return http.json_answer(
+            HTTPStatus.ACCEPTED,
+            {"jobId": job.id, "status": job.status, "etaSeconds": 0, "pollUrl": f"/jobs/{job.id}"},
+        )
+
+    @app.get("/jobs/<job_id>")
+    def get_job(job_id: str) -> Response[str]:
+        wait = _wait_seconds(app.current_event.get_query_string_value("wait"))
+        job = wiring.jobs.get(job_id)
+        if job is None or not caller_of(app).may_see(job):
+            raise JobNotFoundError(job_id)
+        return http.json_answer(HTTPStatus.OK, view.job(_ended(wiring.jobs, job, wait) if wait else job))
+
+    http.refuse_other_methods(app, {"/jobs": ("POST",), "/jobs/<job_id>": ("GET",)})
+
+    def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+        return http.serve(app, event, context)
+
+    return handler
+
+
+def _submission(app: APIGatewayRestResolver, request: JobRequest) -> Submission:
+    if not ID_PATTERN.fullmatch(request.workflow_id):
+        raise RequestInvalidError([Problem("workflowId", "Only letters, digits, _ and - can be in a workflow's id.")])
+    metadata = request.metadata or {}
+    return Submission(
+        owner=caller_of(app).owner,
+        workflow_id=request.workflow_id,
+        inputs=request.inputs,
+        params=request.params or {},
+        priority=request.priority,
+        metadata=metadata,
+        idempotency_key=_idempotency_key(app.current_event.headers.get("Idempotency-Key"), metadata),
+        correlation_id=http.correlation_id_of(app),
+    )
+
+
+def _idempotency_key(header: str | None, metadata: dict[str, Any]) -> str | None:
+    where, key = ("Idempotency-Key", header) if header else ("metadata.requestId", metadata.get("requestId"))
+    if key is None:
+        return None
+    if not isinstance(key, str) or not 0 < len(key) <= MAX_IDEMPOTENCY_KEY_CHARACTERS:
+        raise RequestInvalidError(
+            [Problem(where, f"Must be text of 1 to {MAX_IDEMPOTENCY_KEY_CHARACTERS} characters.")]
+        )
+    return key
+
+
+def _wait_seconds(text: str | None) -> float:
+    if text is None:
+        return 0
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1
+    if not 0 <= seconds <= MAX_WAIT_SECONDS:
+        raise RequestInvalidError([Problem("wait", f"Must be a number of seconds from 0 to {MAX_WAIT_SECONDS}.")])
+    return seconds
+
+
+def _ended(jobs: JobStore, job: Job, wait_seconds: float) -> Job:
+    """Read the job again until it has ended or the time is up."""
+    deadline = time.monotonic() + wait_seconds
+    pause = _FIRST_PAUSE_SECONDS
+    while not job.status.ended and (left := deadline - time.monotonic()) > 0:
+        time.sleep(min(pause, left))
+        pause = min(pause * _PAUSE_GROWTH, _LONGEST_PAUSE_SECONDS)
+        job = jobs.get(job.id) or job
+    return job
+
+
+handler = entry_point(make_handler)

@@ -1,0 +1,121 @@
+"""`/outputs`: a job's files, as metadata, bytes, base64 or a redirect to where they lie."""
+
+from __future__ import annotations
+
+import base64
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+from aws_lambda_powertools.event_handler import Response
+
+from functions import http
+from functions.auth import caller_of
+from functions.job_view import JobView
+from functions.wiring import Wiring, entry_point
+from gateway.domain.output_file import disposition
+from gateway.errors import JobNotFoundError, OutputNotFoundError, PayloadTooLargeError, Problem, RequestInvalidError
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.event_handler import APIGatewayRestResolver
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+    from functions.wiring import Handler
+    from gateway.domain.job import Job, Output
+    from gateway.ports import JobStore, ObjectStore
+
+# A Lambda answer may have 6 MB, in which binary travels as base64, a third longer.
+MAX_DIRECT_BYTES = 4_000_000
+
+
+def make_handler(wiring: Wiring) -> Handler:
+    """Put the function together."""
+    app = http.make_app()
+    app.use([wiring.authenticator.middleware])
+    objects = wiring.objects
+    view = JobView(objects, wiring.settings.download_url_seconds)
+
+    @app.get("/outputs/<job_id>")
+    def list_outputs(job_id: str) -> Response[str]:
+        job = _visible_job(app, wiring.jobs, job_id)
+        return http.json_answer(HTTPStatus.OK, {"jobId": job.id, "files": view.outputs(job)})
+
+    # Everything behind the job id is a file's name, slashes included: it is only ever compared, never used as a path.
+    @app.get("/outputs/<job_id>/.+")
+    def get_output(job_id: str) -> Response[Any]:
+        job = _visible_job(app, wiring.jobs, job_id)
+        output = _named_output(job, app.current_event.path.split("/", 3)[3])
+        fits = output.size <= MAX_DIRECT_BYTES
+        match app.current_event.get_query_string_value("format"):
+            case None if fits:
+                return _bytes_answer(output, _stored_bytes(objects, job, output))
+            case None:
+                return Response(HTTPStatus.FOUND, headers={"Location": view.download_url(output)})
+            case "base64" if fits:
+                return _base64_answer(output, _stored_bytes(objects, job, output))
+            case "base64":
+                raise PayloadTooLargeError(
+                    f"{output.size} bytes do not fit into an answer as base64 (at most {MAX_DIRECT_BYTES}). "
+                    f"Get /outputs/{job.id} and use the file's downloadUrl."
+                )
+            case _:
+                raise RequestInvalidError([Problem("format", "Only base64 is known; leave it out for the bytes.")])
+
+    http.refuse_other_methods(app, {"/outputs/<job_id>": ("GET",), "/outputs/<job_id>/.+": ("GET",)})
+
+    def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+        return http.serve(app, event, context)
+
+    return handler
+
+
+def _visible_job(app: APIGatewayRestResolver, jobs: JobStore, job_id: str) -> Job:
+    job = jobs.get(job_id)
+    if job is None or not caller_of(app).may_see(job):
+        raise JobNotFoundError(job_id)
+    return job
+
+
+def _named_output(job: Job, name: str) -> Output:
+    # API Gateway hands the path on as the client wrote it, escapes included, but for some it decodes.
+    output = job.output(name) or job.output(unquote(name))
+    if output is None:
+        raise OutputNotFoundError(job.id)
+    return output
+
+
+def _stored_bytes(objects: ObjectStore, job: Job, output: Output) -> bytes:
+    try:
+        return objects.get(output.key)
+    except KeyError:
+        raise OutputNotFoundError(job.id) from None
+
+
+def _bytes_answer(output: Output, content: bytes) -> Response[bytes]:
+    return Response(
+        HTTPStatus.OK,
+        content_type=output.content_type,
+        body=content,
+        headers={
+            "Content-Disposition": disposition(output.filename, output.content_type),
+            "ETag": f'"{output.sha256}"',
+            # A file is a tenant's: it is not to run as a page of the API's origin.
+            "Content-Security-Policy": "sandbox",
+            "X-Content-Type-Options": "nosniff",
+        },
+    )
+
+
+def _base64_answer(output: Output, content: bytes) -> Response[str]:
+    return http.json_answer(
+        HTTPStatus.OK,
+        {
+            "filename": output.filename,
+            "contentType": output.content_type,
+            "size": output.size,
+            "data": base64.b64encode(content).decode("ascii"),
+        },
+    )
+
+
+handler = entry_point(make_handler)

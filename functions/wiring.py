@@ -1,0 +1,105 @@
+"""The functions' composition root: settings and ports, each made once and only when a function uses it."""
+
+from __future__ import annotations
+
+import os
+from functools import cache, cached_property
+from typing import TYPE_CHECKING, Any
+
+from functions.auth import Authenticator
+from gateway.aws.clients import Clients
+from gateway.domain.inputs import Limits
+from gateway.domain.job import Priority
+from gateway.settings import ApiSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+    from gateway.ports import ExecutorStore, JobQueue, JobStore, KeyStore, ObjectStore, WorkflowStore
+
+    Handler = Callable[[dict[str, Any], LambdaContext], dict[str, Any]]
+
+
+class Wiring:
+    """What the handlers are made of. The AWS modules are imported where they are needed: cold starts pay for each."""
+
+    def __init__(self, settings: ApiSettings) -> None:
+        self.settings = settings
+        self._clients = Clients()
+
+    @cached_property
+    def jobs(self) -> JobStore:
+        """Jobs."""
+        from gateway.aws.job_store import DynamoJobStore  # noqa: PLC0415  see the class
+
+        return DynamoJobStore(self._clients.dynamodb, self.settings.table_name, self.settings.retention_days)
+
+    @cached_property
+    def workflows(self) -> WorkflowStore:
+        """Workflows."""
+        from gateway.aws.workflow_store import DynamoWorkflowStore  # noqa: PLC0415  see the class
+
+        return DynamoWorkflowStore(self._clients.dynamodb, self.settings.table_name, self.objects)
+
+    @cached_property
+    def executors(self) -> ExecutorStore:
+        """Executors' reports."""
+        from gateway.aws.executor_store import DynamoExecutorStore  # noqa: PLC0415  see the class
+
+        return DynamoExecutorStore(self._clients.dynamodb, self.settings.table_name)
+
+    @cached_property
+    def queue(self) -> JobQueue:
+        """The job queues."""
+        from gateway.aws.job_queue import SqsJobQueue  # noqa: PLC0415  see the class
+
+        urls = {
+            Priority.HIGH: self.settings.high_queue_url,
+            Priority.NORMAL: self.settings.normal_queue_url,
+            Priority.LOW: self.settings.low_queue_url,
+        }
+        return SqsJobQueue(self._clients.sqs, urls)
+
+    @cached_property
+    def objects(self) -> ObjectStore:
+        """Outputs, templates and large prompts."""
+        from gateway.aws.object_store import S3ObjectStore  # noqa: PLC0415  see the class
+
+        return S3ObjectStore(self._clients.s3, self.settings.bucket_name)
+
+    @cached_property
+    def authenticator(self) -> Authenticator:
+        """Finds callers."""
+        return Authenticator(self._keys, open_access=self.settings.open_access)
+
+    @cached_property
+    def _keys(self) -> KeyStore:
+        from gateway.aws.key_store import DynamoKeyStore  # noqa: PLC0415  see the class
+
+        return DynamoKeyStore(self._clients.dynamodb, self.settings.table_name)
+
+    @property
+    def limits(self) -> Limits:
+        """Bounds on inputs."""
+        return Limits(max_image_size=self.settings.max_image_size, max_batch_size=self.settings.max_batch_size)
+
+
+def entry_point(make_handler: Callable[[Wiring], Handler]) -> Handler:
+    """Make the function that Lambda calls.
+
+    In Lambda the wiring happens at import: that phase has a whole CPU, whatever the function's memory.
+    Elsewhere it happens at the first call, so that importing a module needs no environment.
+    """
+
+    @cache
+    def wired() -> Handler:
+        return make_handler(Wiring(ApiSettings.from_environment(os.environ)))
+
+    def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+        return wired()(event, context)
+
+    if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:
+        wired()
+    return handler

@@ -1,0 +1,39 @@
+"""How a file is named and declared: its content type, and whether a browser shows it or saves it."""
+
+from __future__ import annotations
+
+import mimetypes
+from urllib.parse import quote
+
+_TYPES = mimetypes.MimeTypes()
+for _type, _extension in (
+    ("image/webp", ".webp"),
+    ("image/avif", ".avif"),
+    ("audio/flac", ".flac"),
+    ("audio/opus", ".opus"),
+    ("video/x-matroska", ".mkv"),
+    ("model/gltf-binary", ".glb"),
+    ("model/gltf+json", ".gltf"),
+    ("model/obj", ".obj"),
+    ("model/stl", ".stl"),
+    ("application/octet-stream", ".ply"),
+    ("application/octet-stream", ".latent"),
+    ("application/octet-stream", ".safetensors"),
+):
+    # The host's own tables differ from machine to machine; what matters here must not.
+    _TYPES.add_type(_type, _extension)
+
+_SHOWN = ("image/", "video/", "audio/")
+_SCRIPTED = ("image/svg+xml",)
+
+
+def content_type(filename: str) -> str:
+    """Guess the content type by the file's name; `application/octet-stream` when nothing is known."""
+    return _TYPES.guess_type(filename)[0] or "application/octet-stream"
+
+
+def disposition(filename: str, file_type: str) -> str:
+    """Write the Content-Disposition: pictures, video and sound are shown, all else is saved (RFC 6266)."""
+    shown = file_type.startswith(_SHOWN) and file_type not in _SCRIPTED
+    plain = "".join(c if c.isascii() and c.isprintable() and c not in '"\\' else "_" for c in filename)
+    return f"{'inline' if shown else 'attachment'}; filename=\"{plain}\"; filename*=UTF-8''{quote(filename, safe='')}"
