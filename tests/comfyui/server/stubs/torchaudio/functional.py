@@ -1,0 +1,1 @@
+"""Imported at module level; never called by a test."""
