@@ -1,0 +1,110 @@
+"""The embedded AWS: ministack as a process on a free loopback port.
+
+It is a stand-in for one machine, not a database: it writes its tables and queues when it is stopped with
+SIGTERM, and a crash loses what came after the last such stop. Objects are written as they come.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+import urllib.request
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Self
+
+from cli.local.child import Child
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_START_SECONDS = 15
+_REGION = "us-east-1"
+# No proxy between this machine and itself, whatever the machine is set up to use for the rest of the world.
+_direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+class Emulator:
+    """The embedded AWS, started by its construction and answering from then on.
+
+    `state_dir` keeps its state between runs; None keeps nothing. `work_dir` exists and takes its log.
+    Raises ChildFailedError when it does not come up.
+    """
+
+    def __init__(self, *, state_dir: Path | None, work_dir: Path) -> None:
+        port = _free_port()
+        self.endpoint_url = f"http://127.0.0.1:{port}"
+        self._child = Child(
+            "embedded AWS",
+            [sys.executable, "-m", "ministack"],
+            environment=_ministack_environment(port, state_dir, work_dir),
+            log_file=work_dir / "aws.log",
+            orphan_signal=signal.SIGTERM,  # so that it saves its state even then
+        )
+        self._child.wait_until(self._answers, seconds=_START_SECONDS)
+
+    @property
+    def child(self) -> Child:
+        """The process."""
+        return self._child
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What boto3 reads to find it. The person's own AWS profile and configuration play no part."""
+        return {
+            "AWS_ENDPOINT_URL": self.endpoint_url,
+            "AWS_ACCESS_KEY_ID": "local",
+            "AWS_SECRET_ACCESS_KEY": "local",
+            "AWS_REGION": _REGION,
+            "AWS_DEFAULT_REGION": _REGION,
+            "AWS_CONFIG_FILE": os.devnull,
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+
+    def stop(self, *, seconds: float = 10) -> bool:
+        """Stop it and let it save its state. False when it had to be killed, so that state may be lost."""
+        return self._child.stop(seconds=seconds)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def _answers(self) -> bool:
+        try:
+            with _direct.open(f"{self.endpoint_url}/_ministack/health", timeout=2) as answer:
+                return bool(answer.status == HTTPStatus.OK)
+        except OSError:
+            return False
+
+
+def _ministack_environment(port: int, state_dir: Path | None, work_dir: Path) -> dict[str, str]:
+    # Its variables have common names (SERVICES, AUTH, USE_SSL …): it gets none from the person's environment.
+    environment = {
+        "PATH": os.environ.get("PATH", os.defpath),
+        "BIND_HOST": "127.0.0.1",  # its default is every interface
+        "GATEWAY_PORT": str(port),
+        "LOG_LEVEL": "WARNING",
+        "SFTP_ENABLED": "0",
+        "IOT_MTLS_ENABLED": "0",
+        "TMPDIR": str(work_dir),  # for its process id file
+        "DOCKER_HOST": "unix:///dev/null",  # it would remove the containers of other instances of itself
+    }
+    if state_dir is not None:
+        environment |= {
+            "PERSIST_STATE": "1",
+            "STATE_DIR": str(state_dir / "services"),
+            "S3_PERSIST": "1",
+            "S3_DATA_DIR": str(state_dir / "objects"),
+        }
+    return environment
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -1,0 +1,114 @@
+"""Creates in the embedded AWS what gateway.aws.resources says there is."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from gateway.aws.resources import BUCKET, EVENT_BUS_NAME, JOB_QUEUES, TABLE
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_events import EventBridgeClient
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_sqs import SQSClient
+
+    from gateway.aws.clients import Clients
+    from gateway.aws.resources import BucketResource, QueueResource, TableResource
+
+
+def provision(clients: Clients, *, prefix: str, retention_days: int) -> dict[str, str]:
+    """Create what is missing, and return the variables by which ApiSettings and ExecutorSettings find it.
+
+    `prefix` goes before every name, so that several sets can live in one emulator. Queue URLs hold the
+    emulator's address of this run: state that was kept under another port is found all the same.
+    """
+    _create_table(clients.dynamodb, TABLE, f"{prefix}{TABLE.name}")
+    _create_bucket(clients.s3, BUCKET, f"{prefix}{BUCKET.name}", retention_days)
+    _create_bus(clients.events, f"{prefix}{EVENT_BUS_NAME}")
+    queue_urls = {
+        f"{priority.upper()}_QUEUE_URL": _create_queue(clients.sqs, queue, prefix)
+        for priority, queue in JOB_QUEUES.items()
+    }
+    return {
+        "TABLE_NAME": f"{prefix}{TABLE.name}",
+        "BUCKET_NAME": f"{prefix}{BUCKET.name}",
+        "EVENT_BUS_NAME": f"{prefix}{EVENT_BUS_NAME}",
+        **queue_urls,
+    }
+
+
+def _create_table(client: DynamoDBClient, table: TableResource, name: str) -> None:
+    try:
+        client.create_table(
+            TableName=name,
+            BillingMode="PAY_PER_REQUEST",
+            KeySchema=[
+                {"AttributeName": table.partition_key, "KeyType": "HASH"},
+                {"AttributeName": table.sort_key, "KeyType": "RANGE"},
+            ],
+            AttributeDefinitions=[
+                {"AttributeName": attribute, "AttributeType": "S"}
+                for attribute in (table.partition_key, table.sort_key)
+            ],
+        )
+    except client.exceptions.ResourceInUseException:
+        return
+    client.update_time_to_live(
+        TableName=name, TimeToLiveSpecification={"Enabled": True, "AttributeName": table.ttl_attribute}
+    )
+
+
+def _create_bucket(client: S3Client, bucket: BucketResource, name: str, retention_days: int) -> None:
+    with contextlib.suppress(client.exceptions.BucketAlreadyOwnedByYou):
+        client.create_bucket(Bucket=name)
+    client.put_bucket_lifecycle_configuration(
+        Bucket=name,
+        LifecycleConfiguration={
+            "Rules": [
+                {
+                    "ID": f"expire {expiring}",
+                    "Status": "Enabled",
+                    "Filter": {"Prefix": expiring},
+                    "Expiration": {"Days": retention_days},
+                }
+                for expiring in bucket.expiring_prefixes
+            ]
+        },
+    )
+
+
+def _create_bus(client: EventBridgeClient, name: str) -> None:
+    with contextlib.suppress(client.exceptions.ResourceAlreadyExistsException):
+        client.create_event_bus(Name=name)
+
+
+def _create_queue(client: SQSClient, queue: QueueResource, prefix: str) -> str:
+    dead_url = _queue_url(client, f"{prefix}{queue.dead_letter_name}")
+    client.set_queue_attributes(QueueUrl=dead_url, Attributes={"MessageRetentionPeriod": str(queue.retention_seconds)})
+    dead = client.get_queue_attributes(QueueUrl=dead_url, AttributeNames=["QueueArn"])
+    url = _queue_url(client, f"{prefix}{queue.name}")
+    client.set_queue_attributes(
+        QueueUrl=url,
+        Attributes={
+            "VisibilityTimeout": str(queue.visibility_seconds),
+            "MessageRetentionPeriod": str(queue.retention_seconds),
+            "RedrivePolicy": json.dumps(
+                {"deadLetterTargetArn": dead["Attributes"]["QueueArn"], "maxReceiveCount": queue.max_receives}
+            ),
+        },
+    )
+    return url
+
+
+def _queue_url(client: SQSClient, name: str) -> str:
+    # Looked up before it is created: ministack 1.5.33 keys queues by their URL, port and all, so that creating one
+    # that it restored under another port makes a second, empty queue, which hides the first.
+    try:
+        url = client.get_queue_url(QueueName=name)["QueueUrl"]
+    except client.exceptions.QueueDoesNotExist:
+        url = client.create_queue(QueueName=name)["QueueUrl"]
+    # A restored queue still names the old port; any address of the emulator will do, as it goes by the path.
+    return f"{client.meta.endpoint_url}{urlsplit(url).path}"

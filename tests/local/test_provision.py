@@ -1,0 +1,94 @@
+"""Behaviour of provisioning."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from cli.local.emulator import Emulator
+from cli.local.provision import provision
+from gateway.aws.clients import Clients
+from gateway.aws.resources import BUCKET, JOB_QUEUES, TABLE
+from gateway.settings import ApiSettings, ExecutorSettings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pytest
+
+
+def test_both_hosts_find_everything_they_need(aws: dict[str, str]) -> None:
+    """What provisioning returns is a complete environment for the handlers and for the executor."""
+    assert ApiSettings.from_environment(aws).table_name == ExecutorSettings.from_environment(aws).table_name
+
+
+def test_the_table_is_the_one_in_resources(aws: dict[str, str], aws_clients: Clients) -> None:
+    """Key, billing and time-to-live attribute are those that resources.py states."""
+    table = aws_clients.dynamodb.describe_table(TableName=aws["TABLE_NAME"])["Table"]
+    ttl = aws_clients.dynamodb.describe_time_to_live(TableName=aws["TABLE_NAME"])["TimeToLiveDescription"]
+    assert [key["AttributeName"] for key in table["KeySchema"]] == [TABLE.partition_key, TABLE.sort_key]
+    assert (ttl["AttributeName"], ttl["TimeToLiveStatus"]) == (TABLE.ttl_attribute, "ENABLED")
+
+
+def test_the_queues_are_those_in_resources(aws: dict[str, str], aws_clients: Clients) -> None:
+    """Each priority has a queue with the stated time-outs and a dead-letter queue of its own."""
+    for priority, queue in JOB_QUEUES.items():
+        url = aws[f"{priority.upper()}_QUEUE_URL"]
+        attributes = aws_clients.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
+        redrive = json.loads(attributes["RedrivePolicy"])
+        assert attributes["VisibilityTimeout"] == str(queue.visibility_seconds)
+        assert attributes["MessageRetentionPeriod"] == str(queue.retention_seconds)
+        assert redrive["maxReceiveCount"] == queue.max_receives
+        assert redrive["deadLetterTargetArn"].endswith(queue.dead_letter_name)
+
+
+def test_the_bucket_expires_what_resources_says(aws: dict[str, str], aws_clients: Clients) -> None:
+    """Outputs and prompts expire after the retention time; templates do not."""
+    rules = aws_clients.s3.get_bucket_lifecycle_configuration(Bucket=aws["BUCKET_NAME"])["Rules"]
+    assert {rule["Filter"]["Prefix"]: rule["Expiration"]["Days"] for rule in rules} == dict.fromkeys(
+        BUCKET.expiring_prefixes, 30
+    )
+
+
+def test_provisioning_again_changes_nothing(aws: dict[str, str], aws_clients: Clients) -> None:
+    """A second run over the same names succeeds, keeps what is stored and gives the same environment."""
+    aws_clients.dynamodb.put_item(TableName=aws["TABLE_NAME"], Item={"pk": {"S": "a"}, "sk": {"S": "b"}})
+    prefix = aws["TABLE_NAME"].removesuffix(TABLE.name)
+    again = provision(aws_clients, prefix=prefix, retention_days=30)
+    assert again.items() <= aws.items()
+    assert aws_clients.dynamodb.scan(TableName=aws["TABLE_NAME"])["Count"] == 1
+
+
+def test_sets_with_different_prefixes_are_apart(aws: dict[str, str], aws_clients: Clients) -> None:
+    """Two sets in one emulator share no resource."""
+    other = provision(aws_clients, prefix="other-", retention_days=30)
+    assert not {aws[name] for name in other} & set(other.values())
+
+
+def test_kept_state_is_found_under_another_port(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Items, messages and objects survive a restart, although queue URLs name the port, and the port changes."""
+
+    def start() -> tuple[Emulator, Clients, dict[str, str]]:
+        emulator = Emulator(state_dir=tmp_path / "state", work_dir=tmp_path)
+        for name, value in emulator.environment.items():
+            monkeypatch.setenv(name, value)
+        clients = Clients()
+        return emulator, clients, provision(clients, prefix="kept-", retention_days=30)
+
+    emulator, clients, names = start()
+    clients.dynamodb.put_item(TableName=names["TABLE_NAME"], Item={"pk": {"S": "a"}, "sk": {"S": "b"}})
+    clients.sqs.send_message(QueueUrl=names["HIGH_QUEUE_URL"], MessageBody="hello")
+    clients.s3.put_object(Bucket=names["BUCKET_NAME"], Key="outputs/a b/ü.png", Body=b"picture")
+    assert emulator.stop()
+
+    emulator, clients, again = start()
+    try:
+        assert again["HIGH_QUEUE_URL"] != names["HIGH_QUEUE_URL"]
+        assert again["HIGH_QUEUE_URL"].startswith(emulator.endpoint_url)
+        assert clients.dynamodb.scan(TableName=again["TABLE_NAME"])["Count"] == 1
+        message = clients.sqs.receive_message(QueueUrl=again["HIGH_QUEUE_URL"])["Messages"][0]
+        assert message["Body"] == "hello"
+        stored = clients.s3.get_object(Bucket=again["BUCKET_NAME"], Key="outputs/a b/ü.png")
+        assert stored["Body"].read() == b"picture"
+    finally:
+        emulator.stop()
