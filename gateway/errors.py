@@ -21,7 +21,8 @@ GatewayError
 │   ├── ComfyUINodeError               COMFYUI_NODE_ERROR
 │   ├── ComfyUIRejectedError           COMFYUI_REJECTED
 │   ├── ExecutorLostError              EXECUTOR_LOST
-│   └── OutputStorageError             OUTPUT_ERROR
+│   ├── OutputStorageError             OUTPUT_ERROR
+│   └── OutputMissingError             OUTPUT_ERROR
 ├── JobNotClaimableError               somebody else has the job, or it has ended: nothing to do
 ├── LeaseLostError                     this attempt may write nothing any more
 └── EventNotPublishedError             the bus did not take an event
@@ -218,6 +219,12 @@ class OutputStorageError(JobFailedError):
 
     code = "OUTPUT_ERROR"
     retryable = True
+
+
+class OutputMissingError(JobFailedError):
+    """The execution succeeded and left nothing."""
+
+    code = "OUTPUT_ERROR"
 
 
 class JobNotClaimableError(GatewayError):

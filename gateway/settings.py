@@ -82,6 +82,7 @@ class ExecutorSettings(_AwsSettings):
     max_concurrency: int = Field(default=1, ge=1, le=16)  # prompts that ComfyUI is meant to run at the same time
     look_ahead: int = Field(default=1, ge=0, le=8)  # prompts kept waiting in ComfyUI's own queue beside them
     max_attempts: int = Field(default=3, ge=1, le=8)
+    shutdown_grace_seconds: float = Field(default=20, ge=0, le=3600)  # for running jobs to finish
 
 
 class LocalSettings(_Settings):

@@ -1,0 +1,45 @@
+"""`python -m executor`: runs until SIGTERM or Ctrl-C."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+from executor.log import logger
+from executor.wiring import assemble
+from gateway.errors import SettingsInvalidError
+from gateway.settings import ExecutorSettings
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+
+def main() -> int:
+    """Run an executor by the settings in the environment. Returns the process's exit code."""
+    try:
+        settings = ExecutorSettings.from_environment(os.environ)
+    except SettingsInvalidError as error:
+        sys.stderr.write(f"executor: {error.message}\n")
+        return 1
+    logger.setLevel(settings.log_level)
+    executor = assemble(settings)
+
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        executor.worker.stop()
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    executor.events.start()
+    executor.reporter.start()
+    logger.info("executor started", action="executor_started", comfyui_url=settings.comfyui_url)
+    executor.worker.run(settings.shutdown_grace_seconds)
+    executor.reporter.stop()
+    executor.events.stop()
+    logger.info("executor stopped", action="executor_stopped")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,159 @@
+"""ComfyUI's HTTP API, as far as the executor uses it.
+
+Every call is bounded in time. A connection that fails, or an answer that makes no sense, is a
+ComfyUIUnreachableError: the caller decides whether to ask again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
+
+import requests
+
+from executor.failures import rejection
+from gateway.errors import ComfyUIUnreachableError, OutputStorageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_CONNECT_SECONDS = 3
+# ComfyUI answers from its event loop, which long imports and garbage collection can hold for a while.
+_READ_SECONDS = 15
+# Validating a graph can load model lists from slow disks.
+_SUBMIT_SECONDS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class ComfyFile:
+    """A file that ComfyUI reports in a prompt's outputs."""
+
+    filename: str
+    subfolder: str
+    type: str
+
+
+@dataclass(frozen=True, slots=True)
+class QueueState:
+    """Which prompts ComfyUI runs and which wait."""
+
+    running: frozenset[str]
+    pending: frozenset[str]
+
+    def __contains__(self, prompt_id: str) -> bool:
+        return prompt_id in self.running or prompt_id in self.pending
+
+
+class ComfyUI:
+    """One ComfyUI server. Safe to use from several threads."""
+
+    def __init__(self, url: str, max_connections: int = 16) -> None:
+        self.url = url
+        self._session = requests.Session()
+        # Its neighbour on the same host: no proxy of the environment stands between.
+        self._session.trust_env = False
+        adapter = requests.adapters.HTTPAdapter(pool_maxsize=max_connections)
+        self._session.mount("http://", adapter)
+        self._session.mount("https://", adapter)
+
+    def submit(self, prompt: Mapping[str, Any], *, prompt_id: str, client_id: str) -> None:
+        """Queue a prompt under our own id.
+
+        Raises ComfyUIRejectedError when the graph is refused, also when it is refused in part: outputs
+        would be missing. A 5xx may have queued it all the same, so it counts only when it did not.
+        """
+        body = {"prompt": prompt, "prompt_id": prompt_id, "client_id": client_id}
+        answer = self._request("POST", "/prompt", json=body, seconds=_SUBMIT_SECONDS)
+        if answer.status_code == requests.codes.ok:
+            said = _json_object(answer)
+            if said.get("node_errors"):
+                self.remove(prompt_id)
+                raise rejection(said, prompt)
+        elif 400 <= answer.status_code < 500:  # noqa: PLR2004  the class of client errors
+            raise rejection(_json_object(answer), prompt)
+        elif prompt_id not in self.queue() and self.history(prompt_id) is None:
+            raise ComfyUIUnreachableError(f"ComfyUI answered {answer.status_code} to the prompt.")
+
+    def history(self, prompt_id: str) -> dict[str, Any] | None:
+        """Read the record of an ended prompt; None as long as there is none."""
+        entry = self._json("GET", f"/history/{prompt_id}").get(prompt_id)
+        return entry if isinstance(entry, dict) else None
+
+    def queue(self) -> QueueState:
+        """Read which prompts run and which wait."""
+        state = self._json("GET", "/queue")
+        running, pending = (
+            frozenset(item[1] for item in state.get(name) or [] if isinstance(item, list) and len(item) > 1)
+            for name in ("queue_running", "queue_pending")
+        )
+        return QueueState(running=running, pending=pending)
+
+    def remove(self, prompt_id: str) -> None:
+        """Take a prompt out, whether it waits or runs; nothing happens when it does neither.
+
+        Neither call says whether it did anything, and an interrupt can be lost: look, and repeat.
+        """
+        self._request("POST", "/queue", json={"delete": [prompt_id]})
+        self._request("POST", "/interrupt", json={"prompt_id": prompt_id})
+
+    def version(self) -> str | None:
+        """Ask for ComfyUI's version; the cheapest question that shows whether it answers."""
+        system = self._json("GET", "/system_stats").get("system")
+        version = system.get("comfyui_version") if isinstance(system, dict) else None
+        return version if isinstance(version, str) else None
+
+    def checkpoints(self) -> tuple[str, ...]:
+        """List the checkpoints it can load."""
+        answer = self._request("GET", "/models/checkpoints")
+        names = answer.json() if answer.status_code == requests.codes.ok else []
+        return tuple(name for name in names if isinstance(name, str)) if isinstance(names, list) else ()
+
+    def open_file(self, file: ComfyFile) -> BinaryIO:
+        """Open a file for reading as a stream; the caller closes it. Raises OutputStorageError when it is gone."""
+        params = {"filename": file.filename, "subfolder": file.subfolder, "type": file.type}
+        answer = self._request("GET", "/view", params=params, stream=True)
+        if answer.status_code != requests.codes.ok:
+            answer.close()
+            raise OutputStorageError(f"ComfyUI no longer has the output {file.filename} ({answer.status_code}).")
+        answer.raw.decode_content = True
+        return cast("BinaryIO", answer.raw)
+
+    def _json(self, method: str, path: str) -> dict[str, Any]:
+        answer = self._request(method, path)
+        if answer.status_code != requests.codes.ok:
+            raise ComfyUIUnreachableError(f"ComfyUI answered {answer.status_code} to {path.split('/')[1]}.")
+        return _json_object(answer)
+
+    def _request(  # noqa: PLR0913  what requests takes
+        self,
+        method: str,
+        path: str,
+        *,
+        json: object = None,
+        params: Mapping[str, str] | None = None,
+        stream: bool = False,
+        seconds: float = _READ_SECONDS,
+    ) -> requests.Response:
+        try:
+            return self._session.request(
+                method,
+                self.url + path,
+                json=json,
+                params=params,
+                stream=stream,
+                timeout=(_CONNECT_SECONDS, seconds),
+                allow_redirects=False,
+            )
+        except requests.RequestException as error:
+            # The error's own text holds addresses; its kind says enough.
+            raise ComfyUIUnreachableError(f"ComfyUI does not answer ({type(error).__name__}).") from error
+
+
+def _json_object(answer: requests.Response) -> dict[str, Any]:
+    try:
+        value = answer.json()
+    except requests.JSONDecodeError:
+        value = None
+    if not isinstance(value, dict):
+        raise ComfyUIUnreachableError(f"ComfyUI's answer ({answer.status_code}) is not what ComfyUI says.")
+    return value

@@ -1,0 +1,143 @@
+"""ComfyUI's WebSocket: progress while a prompt runs, and a hint to look at the history.
+
+It is never the truth. Sockets go silent, events get lost, an error message may not be the end; so
+whoever waits for a prompt polls as well, and this only makes it quicker. A new connection takes a new
+client id: a second socket under the same id goes deaf when the first closes.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import uuid
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit, urlunsplit
+
+import websocket
+
+from executor.log import logger
+
+if TYPE_CHECKING:
+    from executor.progress import Progress
+
+_CONNECT_SECONDS = 5
+# ComfyUI may say nothing for hours while a node works; a ping that stays unanswered shows a dead socket.
+_SILENCE_SECONDS = 20
+_RECONNECT_SECONDS = 1.0
+_HINTS = ("execution_success", "execution_error", "execution_interrupted")
+
+
+class Watch:
+    """What the socket says of one prompt. `news` is set whenever it is worth looking at the history."""
+
+    def __init__(self, progress: Progress, news: threading.Event) -> None:
+        self.progress = progress
+        self.news = news
+        self.started = False
+
+
+class EventStream:
+    """Keeps one socket open and tells the watches what it hears."""
+
+    def __init__(self, comfyui_url: str) -> None:
+        parts = urlsplit(comfyui_url)
+        scheme = "wss" if parts.scheme == "https" else "ws"
+        self._url = urlunsplit((scheme, parts.netloc, parts.path.rstrip("/") + "/ws", "", ""))
+        self._client_id = uuid.uuid4().hex
+        self._watches: dict[str, Watch] = {}
+        self._lock = threading.Lock()
+        self._stopping = threading.Event()
+        self._connected = threading.Event()
+
+    @property
+    def client_id(self) -> str:
+        """The id to submit prompts with, so that their events come here."""
+        return self._client_id
+
+    def start(self) -> None:
+        """Connect in the background, and again whenever the connection is lost."""
+        threading.Thread(target=self._listen_until_stopped, name="comfyui-events", daemon=True).start()
+
+    def stop(self) -> None:
+        """Stop listening."""
+        self._stopping.set()
+
+    def wait_connected(self, seconds: float) -> bool:
+        """Wait until the socket stands; False when it does not by then."""
+        return self._connected.wait(seconds)
+
+    def watch(self, prompt_id: str, watch: Watch) -> None:
+        """Start to tell a watch of its prompt."""
+        with self._lock:
+            self._watches[prompt_id] = watch
+
+    def unwatch(self, prompt_id: str) -> None:
+        """Stop telling."""
+        with self._lock:
+            self._watches.pop(prompt_id, None)
+
+    def _listen_until_stopped(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                self._listen()
+            except (websocket.WebSocketException, OSError, ValueError) as error:
+                logger.debug("event socket lost", action="socket_lost", reason=type(error).__name__)
+            self._connected.clear()
+            self._client_id = uuid.uuid4().hex
+            self._stopping.wait(_RECONNECT_SECONDS)
+
+    def _listen(self) -> None:
+        connection = websocket.create_connection(
+            f"{self._url}?clientId={self._client_id}", timeout=_CONNECT_SECONDS, http_no_proxy=["*"]
+        )
+        try:
+            connection.settimeout(_SILENCE_SECONDS)
+            self._connected.set()
+            pinged = False
+            while not self._stopping.is_set():
+                try:
+                    # Pongs come back as frames of their own, so that they count as a sign of life.
+                    opcode, data = connection.recv_data(control_frame=True)
+                except websocket.WebSocketTimeoutException:
+                    if pinged:
+                        raise
+                    connection.ping()
+                    pinged = True
+                    continue
+                pinged = False
+                if opcode == websocket.ABNF.OPCODE_TEXT:
+                    self._heard(data)
+                elif opcode == websocket.ABNF.OPCODE_CLOSE:
+                    return
+        finally:
+            connection.close()
+
+    def _heard(self, data: bytes) -> None:
+        try:
+            message = json.loads(data)
+            kind, details = message["type"], message["data"]
+            with self._lock:
+                watch = self._watches.get(details.get("prompt_id"))
+            if watch is not None:
+                _tell(watch, kind, details)
+        except (ValueError, KeyError, TypeError, AttributeError):
+            # Custom nodes send what they like through this socket.
+            logger.debug("event not understood", action="event_ignored")
+
+
+def _tell(watch: Watch, kind: str, details: dict[str, Any]) -> None:
+    progress = watch.progress
+    if kind == "execution_start":
+        watch.started = True
+        watch.news.set()
+    elif kind == "execution_cached":
+        progress.finished(details["nodes"])
+    elif kind == "progress_state":
+        for node_id, state in details["nodes"].items():
+            progress.at(node_id, state["value"], state["max"])
+    elif kind == "progress":
+        progress.at(details["node"], details["value"], details["max"])
+    elif kind == "executed":
+        progress.finished([details["node"]])
+    elif kind in _HINTS or (kind == "executing" and details["node"] is None):
+        watch.news.set()

@@ -1,0 +1,186 @@
+"""One prompt on ComfyUI, from submission to its record in the history.
+
+submit ─▶ wait: news from the socket, or half a second ─▶ history? ─▶ the result
+             ▲                                              │ none
+             └── canceled? time up? lost? ◀─────────────────┘
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from executor.events import Watch
+from executor.failures import execution_failure, interrupted_elsewhere
+from gateway.errors import ComfyUITimeoutError, ComfyUIUnreachableError, GatewayError
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable, Mapping
+
+    from executor.comfyui import ComfyUI
+    from executor.events import EventStream
+    from executor.progress import Progress
+
+_POLL_SECONDS = 0.5
+_QUEUE_LOOK_SECONDS = 2.0
+# The history follows the end of an execution with a delay, up to 0.4 s as seen.
+_HISTORY_LAG_POLL_SECONDS = 0.01
+_HISTORY_LAG_SECONDS = 1.0
+_REMOVE_AGAIN_SECONDS = 0.5
+_REMOVE_GIVE_UP_SECONDS = 30.0
+# ComfyUI is given this long to come back while a prompt is on it, before the attempt ends.
+_UNREACHABLE_SECONDS = 10.0
+
+
+class ExecutionStoppedError(GatewayError):
+    """The execution was stopped because its caller said so; the prompt is no longer on ComfyUI."""
+
+
+class PromptLostError(ComfyUIUnreachableError):
+    """ComfyUI answers, but knows nothing of the prompt: it was restarted, or somebody cleared its queue."""
+
+    def __init__(self) -> None:
+        super().__init__("ComfyUI lost the prompt; it was probably restarted.")
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a successful execution left: ComfyUI's outputs by node, and how long it took."""
+
+    outputs: Mapping[str, Any]
+    execution_ms: int | None
+
+
+class _Times:
+    """The instants, on the monotonic clock, that waiting for one prompt goes by."""
+
+    def __init__(self) -> None:
+        now = time.monotonic()
+        self.answered_at = now
+        self.look_at = now + _QUEUE_LOOK_SECONDS
+        self.news_at = now - _HISTORY_LAG_SECONDS
+        self._started_at: float | None = None
+
+    @property
+    def pause_seconds(self) -> float:
+        """How long to wait before asking again: hardly, just after news."""
+        lagging = time.monotonic() - self.news_at < _HISTORY_LAG_SECONDS
+        return _HISTORY_LAG_POLL_SECONDS if lagging else _POLL_SECONDS
+
+    @property
+    def running_seconds(self) -> float:
+        """How long the prompt has been running; the first call counts as its start."""
+        self._started_at = self._started_at or time.monotonic()
+        return time.monotonic() - self._started_at
+
+
+class Execution:
+    """Runs prompts on one ComfyUI. `timeout_seconds` counts from an execution's start."""
+
+    def __init__(self, comfyui: ComfyUI, events: EventStream, timeout_seconds: float) -> None:
+        self._comfyui = comfyui
+        self._events = events
+        self._timeout_seconds = timeout_seconds
+
+    def run(
+        self,
+        prompt: Mapping[str, Any],
+        *,
+        prompt_id: str,
+        progress: Progress,
+        news: threading.Event,
+        must_stop: Callable[[], bool],
+    ) -> Result:
+        """Run a prompt to its end.
+
+        `news` is set by whoever wants `must_stop` to be asked at once. Raises ExecutionStoppedError when
+        it said so, and a JobFailedError for everything that ComfyUI did not do.
+        """
+        watch = Watch(progress, news)
+        self._events.watch(prompt_id, watch)
+        try:
+            self._comfyui.submit(prompt, prompt_id=prompt_id, client_id=self._events.client_id)
+            entry = self._wait(prompt_id, watch, must_stop)
+        finally:
+            self._events.unwatch(prompt_id)
+        return _result(entry, prompt)
+
+    def _wait(self, prompt_id: str, watch: Watch, must_stop: Callable[[], bool]) -> dict[str, Any]:
+        times = _Times()
+        while True:
+            if watch.news.wait(times.pause_seconds):
+                watch.news.clear()
+                times.news_at = time.monotonic()
+            if must_stop():
+                self._remove(prompt_id)
+            entry = self._ask(prompt_id, watch, times)
+            if entry is not None:
+                return entry
+            if watch.started and times.running_seconds > self._timeout_seconds:
+                self._time_out(prompt_id)
+
+    def _ask(self, prompt_id: str, watch: Watch, times: _Times) -> dict[str, Any] | None:
+        """Ask for the prompt's record and, now and then, whether ComfyUI still has it at all."""
+        try:
+            entry = self._comfyui.history(prompt_id)
+            times.answered_at = time.monotonic()
+            if entry is None and times.answered_at >= times.look_at:
+                times.look_at = times.answered_at + _QUEUE_LOOK_SECONDS
+                watch.started = self._look(prompt_id) or watch.started
+        except PromptLostError:
+            raise
+        except ComfyUIUnreachableError:
+            if time.monotonic() - times.answered_at > _UNREACHABLE_SECONDS:
+                raise
+            return None
+        return entry
+
+    def _look(self, prompt_id: str) -> bool:
+        """Tell whether the prompt runs. Raises ComfyUIUnreachableError when ComfyUI has lost it."""
+        queue = self._comfyui.queue()
+        if prompt_id in queue or self._comfyui.history(prompt_id) is not None:
+            return prompt_id in queue.running
+        raise PromptLostError
+
+    def _time_out(self, prompt_id: str) -> None:
+        try:
+            self._remove(prompt_id)
+        except ExecutionStoppedError:
+            raise ComfyUITimeoutError(
+                f"The execution took longer than the {self._timeout_seconds:g} s it may take.",
+                "Lower steps, size or batch_size, or raise COMFYUI_TIMEOUT_MS on the executor.",
+            ) from None
+
+    def _remove(self, prompt_id: str) -> None:
+        """Take the prompt off ComfyUI, as often as it takes. Returns when it ended by itself meanwhile.
+
+        Raises ExecutionStoppedError once it is gone.
+        """
+        deadline = time.monotonic() + _REMOVE_GIVE_UP_SECONDS
+        while time.monotonic() < deadline:
+            self._comfyui.remove(prompt_id)
+            entry = self._comfyui.history(prompt_id)
+            if entry is not None and not _was_interrupted(entry):
+                return
+            if entry is not None or prompt_id not in self._comfyui.queue():
+                break
+            time.sleep(_REMOVE_AGAIN_SECONDS)
+        raise ExecutionStoppedError("The execution was stopped.")
+
+
+def _result(entry: Mapping[str, Any], prompt: Mapping[str, Any]) -> Result:
+    messages = dict(entry.get("status", {}).get("messages", ()))
+    if entry.get("status", {}).get("status_str") == "success":
+        started = messages.get("execution_start", {}).get("timestamp")
+        ended = messages.get("execution_success", {}).get("timestamp")
+        took = ended - started if isinstance(started, int) and isinstance(ended, int) else None
+        return Result(outputs=entry.get("outputs", {}), execution_ms=took)
+    if "execution_error" in messages:
+        raise execution_failure(messages["execution_error"], prompt)
+    raise interrupted_elsewhere()
+
+
+def _was_interrupted(entry: Mapping[str, Any]) -> bool:
+    return "execution_interrupted" in dict(entry.get("status", {}).get("messages", ()))

@@ -1,0 +1,114 @@
+"""From what ComfyUI reports to files in the store: every file of every node, whatever key it stands under."""
+
+from __future__ import annotations
+
+import io
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
+
+from executor.comfyui import ComfyFile
+from gateway.aws.resources import OUTPUT_PREFIX
+from gateway.domain.job import Output
+from gateway.domain.output_file import content_type, disposition
+from gateway.errors import JobFailedError, OutputMissingError, OutputStorageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from executor.comfyui import ComfyUI
+    from gateway.domain.job import Job
+    from gateway.ports import ObjectStore
+
+_AT_A_TIME = 4
+_MAX_FILENAME_CHARACTERS = 200
+
+
+class OutputCollector:
+    """Brings outputs from ComfyUI into the store."""
+
+    def __init__(self, comfyui: ComfyUI, objects: ObjectStore) -> None:
+        self._comfyui = comfyui
+        self._objects = objects
+
+    def store(self, job: Job, reported: Mapping[str, Any]) -> tuple[Output, ...]:
+        """Store all outputs of this attempt, a few at a time, in the order ComfyUI reports them.
+
+        Raises OutputMissingError when there is none, OutputStorageError when one cannot be fetched or stored.
+        """
+        sources = [*self._files(reported), *_texts(reported)]
+        if not sources:
+            raise OutputMissingError(
+                "The workflow ran, but saved no file.",
+                "End it with a node that saves (SaveImage, for instance); previews are not kept.",
+            )
+        names = _unique([name for name, _open in sources])
+        with ThreadPoolExecutor(_AT_A_TIME, thread_name_prefix="outputs") as pool:
+            opens = [opener for _name, opener in sources]
+            return tuple(pool.map(lambda name, opener: self._store_one(job, name, opener), names, opens))
+
+    def _files(self, reported: Mapping[str, Any]) -> Iterator[tuple[str, Callable[[], BinaryIO]]]:
+        for file in files(reported):
+            yield file.filename, lambda file=file: self._comfyui.open_file(file)  # type: ignore[misc]  # binds now
+
+    def _store_one(self, job: Job, name: str, opener: Callable[[], BinaryIO]) -> Output:
+        key = f"{OUTPUT_PREFIX}{job.id}/{job.attempt}/{name}"
+        file_type = content_type(name)
+        try:
+            with closing(opener()) as stream:
+                stored = self._objects.put_stream(
+                    key, stream, content_type=file_type, disposition=disposition(name, file_type)
+                )
+        except JobFailedError:
+            raise
+        except Exception as error:
+            # Reads from ComfyUI and writes to the store break in many ways; all of them are worth another attempt.
+            raise OutputStorageError(f"The output {name} could not be stored ({type(error).__name__}).") from error
+        return Output(filename=name, key=key, size=stored.size, sha256=stored.sha256, content_type=file_type)
+
+
+def files(reported: Mapping[str, Any]) -> list[ComfyFile]:
+    """List the files in a history entry's `outputs`: all dicts with a filename that are no previews."""
+    found: dict[ComfyFile, None] = {}
+    for item in _items(reported):
+        if isinstance(item, dict) and isinstance(item.get("filename"), str) and item.get("type") != "temp":
+            file = ComfyFile(item["filename"], str(item.get("subfolder") or ""), str(item.get("type") or "output"))
+            found[file] = None
+    return list(found)
+
+
+def _texts(reported: Mapping[str, Any]) -> Iterator[tuple[str, Callable[[], BinaryIO]]]:
+    """Make files of what nodes report as text."""
+    for node_id, kinds in reported.items():
+        texts = kinds.get("text") if isinstance(kinds, dict) else None
+        for index, text in enumerate(texts if isinstance(texts, list) else (), start=1):
+            if isinstance(text, str):
+                content = text.encode()
+                yield f"text_{node_id}_{index:05}.txt", lambda content=content: cast("BinaryIO", io.BytesIO(content))  # type: ignore[misc]  # binds now
+
+
+def _items(reported: Mapping[str, Any]) -> Iterator[Any]:
+    for kinds in reported.values():
+        for items in kinds.values() if isinstance(kinds, dict) else ():
+            yield from items if isinstance(items, list) else ()
+
+
+def _unique(names: list[str]) -> list[str]:
+    """Make file names that can stand in a key and a path, each once: `a.png`, then `a_2.png`."""
+    taken: set[str] = set()
+    result = []
+    for name in map(_safe, names):
+        stem, dot, extension = name.rpartition(".")
+        candidate, number = name, 1
+        while candidate in taken:
+            number += 1
+            candidate = f"{stem}_{number}.{extension}" if dot else f"{name}_{number}"
+        taken.add(candidate)
+        result.append(candidate)
+    return result
+
+
+def _safe(name: str) -> str:
+    last = name.replace("\\", "/").rsplit("/", 1)[-1]
+    printable = "".join(c if c.isprintable() else "_" for c in last)
+    return printable[-_MAX_FILENAME_CHARACTERS:] if printable.strip(". ") else "output"

@@ -1,0 +1,82 @@
+"""Says every few seconds how this executor and its ComfyUI are, and lets the worker know."""
+
+from __future__ import annotations
+
+import threading
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from executor.log import logger
+from gateway.__about__ import VERSION
+from gateway.domain import instant
+from gateway.domain.executor import REPORT_SECONDS, ExecutorReport
+from gateway.errors import ComfyUIUnreachableError
+
+if TYPE_CHECKING:
+    from executor.comfyui import ComfyUI
+    from gateway.ports import ExecutorStore
+
+_LOOK_SECONDS = 2.0
+_KEPT = timedelta(days=1)
+
+
+class Reporter:
+    """Looks at ComfyUI every two seconds and reports every ten, and whenever its state changes."""
+
+    def __init__(self, executor_id: str, comfyui: ComfyUI, executors: ExecutorStore) -> None:
+        self._executor_id = executor_id
+        self._comfyui = comfyui
+        self._executors = executors
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._report_until_stopped, name="reporter", daemon=True)
+        self.busy = False
+        self.comfyui_well = False
+
+    def start(self) -> None:
+        """Report in the background."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop reporting; the last report grows old by itself."""
+        self._stopping.set()
+        self._thread.join()
+
+    def _report_until_stopped(self) -> None:
+        looks_left = 0
+        was_well = None
+        while not self._stopping.is_set():
+            version, checkpoints = self._look()
+            if looks_left <= 0 or self.comfyui_well != was_well:
+                if self.comfyui_well != was_well:
+                    logger.info("ComfyUI seen", action="comfyui_seen", reachable=self.comfyui_well, version=version)
+                self._report(version, checkpoints)
+                looks_left = int(REPORT_SECONDS / _LOOK_SECONDS)
+            was_well = self.comfyui_well
+            looks_left -= 1
+            self._stopping.wait(_LOOK_SECONDS)
+
+    def _look(self) -> tuple[str | None, tuple[str, ...]]:
+        try:
+            version, checkpoints = self._comfyui.version(), self._comfyui.checkpoints()
+        except ComfyUIUnreachableError:
+            self.comfyui_well = False
+            return None, ()
+        self.comfyui_well = True
+        return version, checkpoints
+
+    def _report(self, version: str | None, checkpoints: tuple[str, ...]) -> None:
+        now = instant.now()
+        report = ExecutorReport(
+            id=self._executor_id,
+            version=VERSION,
+            last_seen_at=now,
+            busy=self.busy,
+            comfyui_url=self._comfyui.url,
+            comfyui_reachable=self.comfyui_well,
+            comfyui_version=version,
+            checkpoints=checkpoints,
+        )
+        try:
+            self._executors.report(report, expires_at=now + _KEPT)
+        except Exception as error:  # noqa: BLE001  the next report may get through
+            logger.warning("report not written", action="report_not_written", reason=type(error).__name__)

@@ -1,0 +1,259 @@
+"""One job, from its message to its end.
+
+    claim ─▶ execute on ComfyUI ─▶ (GPU free) ─▶ outputs to the store ─▶ terminal write ─▶ event ─▶ ack
+
+The order is what makes a crash harmless: at every point either the message comes back and the next
+attempt goes on, or the job has ended and only the event and the ack are left to repeat.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import threading
+from typing import TYPE_CHECKING, Any
+
+from executor.execution import ExecutionStoppedError
+from executor.lease import LEASE, Lease
+from executor.log import log_context, logger
+from executor.progress import Progress
+from gateway.domain import instant
+from gateway.domain.job import JobEnd, JobFailure, JobStatus, ended_event_id, prompt_id
+from gateway.domain.messages import JobEndedEvent
+from gateway.errors import (
+    ComfyUIUnreachableError,
+    ExecutorLostError,
+    JobFailedError,
+    JobNotClaimableError,
+    LeaseLostError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from executor.comfyui import ComfyUI
+    from executor.execution import Execution
+    from executor.outputs import OutputCollector
+    from gateway.domain.job import Job
+    from gateway.ports import EventBus, JobQueue, JobStore, ObjectStore, ReceivedJob
+
+_BACKOFF_SECONDS = 2
+_LONGEST_BACKOFF_SECONDS = 60
+
+
+class Runner:
+    """Runs jobs, one per call and thread."""
+
+    def __init__(  # noqa: PLR0913  the ports one job touches
+        self,
+        *,
+        executor_id: str,
+        jobs: JobStore,
+        queue: JobQueue,
+        objects: ObjectStore,
+        bus: EventBus,
+        comfyui: ComfyUI,
+        execution: Execution,
+        outputs: OutputCollector,
+        max_attempts: int,
+        stopping: threading.Event,
+    ) -> None:
+        self._executor_id = executor_id
+        self._jobs = jobs
+        self._queue = queue
+        self._objects = objects
+        self._bus = bus
+        self._comfyui = comfyui
+        self._execution = execution
+        self._outputs = outputs
+        self._max_attempts = max_attempts
+        self._stopping = stopping
+        self._news_of_running: set[threading.Event] = set()
+
+    def stop_running(self) -> None:
+        """Take every running prompt off ComfyUI and give its job back. The flag `stopping` is set by now."""
+        for news in tuple(self._news_of_running):
+            news.set()
+
+    def run(self, received: ReceivedJob, on_gpu_free: Callable[[], None]) -> None:
+        """Run the job of a message. Calls `on_gpu_free` once, as soon as ComfyUI is done with it. Raises nothing."""
+        message = received.message
+        with log_context(job_id=message.job_id, correlation_id=message.correlation_id):
+            try:
+                self._run(received, on_gpu_free)
+            except LeaseLostError:
+                # Somebody else has the job by now, or it has ended; its message is not ours to touch.
+                logger.warning("lease lost", action="lease_lost")
+            except Exception:  # noqa: BLE001  whatever it was: the job goes on with the next attempt
+                logger.exception("attempt broke off", action="attempt_broken")
+                self._hide(received, _backoff(received.receive_count))
+            finally:
+                on_gpu_free()
+
+    def _run(self, received: ReceivedJob, on_gpu_free: Callable[[], None]) -> None:
+        if not self._comfyui_answers():
+            self._hide(received, _BACKOFF_SECONDS)
+            return
+        now = instant.now()
+        try:
+            job = self._jobs.claim(
+                received.message.job_id, executor_id=self._executor_id, now=now, lease_until=now + LEASE
+            )
+        except JobNotClaimableError as refused:
+            self._leave(received, refused.job)
+            return
+        logger.info("job claimed", action="job_claimed", attempt=job.attempt, workflow_id=job.workflow_id)
+        end = self._attempt(job, received, on_gpu_free)
+        if end is None:
+            return
+        ended = self._jobs.finish(job, end)
+        logger.info(
+            "job ended",
+            action="job_ended",
+            status=ended.status,
+            execution_ms=ended.execution_ms,
+            error=ended.error.code if ended.error else None,
+        )
+        self._announce(ended)
+        self._queue.delete(received)
+
+    def _leave(self, received: ReceivedJob, job: Job | None) -> None:
+        """Deal with a message whose job cannot be claimed."""
+        if job is None or job.status.ended:
+            if job is not None:
+                # Whoever ended it may have crashed before saying so. The event's id is the same.
+                self._announce(job)
+            self._queue.delete(received)
+        else:
+            # Somebody holds it. Look again when the lease would have run out.
+            self._hide(received, int(LEASE.total_seconds()))
+
+    def _attempt(self, job: Job, received: ReceivedJob, on_gpu_free: Callable[[], None]) -> JobEnd | None:
+        """Execute and store. Returns the job's end, or None when the job was given back."""
+        if job.cancel_requested:
+            return JobEnd(status=JobStatus.CANCELED, completed_at=instant.now())
+        if job.attempt > self._max_attempts:
+            return _failed(ExecutorLostError(f"Gave up after {self._max_attempts} attempts that broke off."))
+        news = threading.Event()
+        self._news_of_running.add(news)
+        try:
+            prompt = _with_own_prefix(self._prompt(received), job)
+            progress = Progress(prompt)
+            with Lease(
+                job=job, received=received, jobs=self._jobs, queue=self._queue, progress=progress, news=news
+            ) as lease:
+                try:
+                    result = self._execution.run(
+                        prompt,
+                        prompt_id=prompt_id(job.id, job.attempt),
+                        progress=progress,
+                        news=news,
+                        must_stop=lambda: lease.cancel_requested or lease.lost or self._stopping.is_set(),
+                    )
+                    on_gpu_free()
+                    outputs = self._outputs.store(job, result.outputs)
+                except ExecutionStoppedError:
+                    return self._stopped(job, received, lease)
+            return JobEnd(
+                status=JobStatus.SUCCEEDED,
+                completed_at=instant.now(),
+                execution_ms=result.execution_ms,
+                outputs=outputs,
+            )
+        except JobFailedError as failure:
+            return self._retry_or_fail(job, received, failure)
+        finally:
+            self._news_of_running.discard(news)
+
+    def _stopped(self, job: Job, received: ReceivedJob, lease: Lease) -> JobEnd | None:
+        if lease.lost:
+            raise LeaseLostError
+        if lease.cancel_requested:
+            return JobEnd(status=JobStatus.CANCELED, completed_at=instant.now())
+        self._give_back(job, received, 0)
+        return None
+
+    def _retry_or_fail(self, job: Job, received: ReceivedJob, failure: JobFailedError) -> JobEnd | None:
+        if not failure.retryable or job.attempt >= self._max_attempts:
+            return _failed(failure)
+        logger.warning("attempt failed", action="attempt_failed", error=failure.code, reason=failure.message)
+        self._give_back(job, received, _backoff(job.attempt))
+        return None
+
+    def _give_back(self, job: Job, received: ReceivedJob, seconds: int) -> None:
+        self._jobs.give_back(job)
+        self._hide(received, seconds)
+        logger.info("job given back", action="job_given_back", again_in_seconds=seconds)
+
+    def _prompt(self, received: ReceivedJob) -> Mapping[str, Any]:
+        message = received.message
+        if message.prompt is not None:
+            return message.prompt
+        try:
+            stored = self._objects.get(str(message.prompt_key))
+        except KeyError:
+            raise ExecutorLostError("The job's prompt is no longer stored; it waited longer than it is kept.") from None
+        prompt: dict[str, Any] = json.loads(stored)
+        return prompt
+
+    def _announce(self, job: Job) -> None:
+        self._bus.publish(
+            JobEndedEvent(
+                event_id=ended_event_id(job.id),
+                job_id=job.id,
+                owner=job.owner,
+                workflow_id=job.workflow_id,
+                status=job.status,
+                correlation_id=job.correlation_id,
+                completed_at=job.completed_at or instant.now(),
+            )
+        )
+
+    def _comfyui_answers(self) -> bool:
+        try:
+            self._comfyui.version()
+        except ComfyUIUnreachableError as error:
+            logger.warning("ComfyUI does not answer", action="comfyui_unreachable", reason=error.message)
+            return False
+        return True
+
+    def _hide(self, received: ReceivedJob, seconds: int) -> None:
+        try:
+            self._queue.hide(received, seconds)
+        except Exception as error:  # noqa: BLE001  it comes back by itself when its visibility runs out
+            logger.warning("message not given back", action="message_not_hidden", reason=type(error).__name__)
+
+
+def _with_own_prefix(prompt: Mapping[str, Any], job: Job) -> dict[str, Any]:
+    """Give the attempt's files a folder of their own: ComfyUI hands the same files to equal prompts."""
+    return {
+        node_id: {
+            **node,
+            "inputs": {
+                name: f"gateway/{job.id}-{job.attempt}/{value}"
+                if name == "filename_prefix" and isinstance(value, str)
+                else value
+                for name, value in node["inputs"].items()
+            },
+        }
+        for node_id, node in prompt.items()
+    }
+
+
+def _failed(failure: JobFailedError) -> JobEnd:
+    return JobEnd(
+        status=JobStatus.FAILED,
+        completed_at=instant.now(),
+        error=JobFailure(
+            code=failure.code,
+            message=failure.message,
+            retryable=failure.retryable,
+            recommendation=failure.recommendation,
+        ),
+    )
+
+
+def _backoff(tries: int) -> int:
+    """Wait 2, 4, 8 … seconds, up to half as long again."""
+    seconds: float = min(_BACKOFF_SECONDS * 2 ** (tries - 1), _LONGEST_BACKOFF_SECONDS)
+    return round(seconds * random.uniform(1, 1.5))  # noqa: S311  no secret hangs on it

@@ -1,0 +1,69 @@
+"""The executor's composition root."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from dataclasses import dataclass
+
+from executor.comfyui import ComfyUI
+from executor.events import EventStream
+from executor.execution import Execution
+from executor.intake import Intake
+from executor.outputs import OutputCollector
+from executor.reporter import Reporter
+from executor.runner import Runner
+from executor.worker import Worker
+from gateway.aws.clients import Clients
+from gateway.aws.event_bus import EventBridgeBus
+from gateway.aws.executor_store import DynamoExecutorStore
+from gateway.aws.job_queue import SqsJobQueue
+from gateway.aws.job_store import DynamoJobStore
+from gateway.aws.object_store import S3ObjectStore
+from gateway.domain.job import Priority
+from gateway.settings import ExecutorSettings  # noqa: TC001  the one place that makes everything from them
+
+_CONNECTIONS = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Executor:
+    """The parts that are started and stopped."""
+
+    worker: Worker
+    reporter: Reporter
+    events: EventStream
+
+
+def assemble(settings: ExecutorSettings) -> Executor:
+    """Put an executor together; nothing runs yet, and nothing was asked of AWS or ComfyUI."""
+    clients = Clients(max_connections=_CONNECTIONS)
+    executor_id = settings.executor_id or f"{socket.gethostname()}-{os.getpid()}"
+    comfyui = ComfyUI(settings.comfyui_url)
+    events = EventStream(settings.comfyui_url)
+    objects = S3ObjectStore(clients.s3, settings.bucket_name)
+    queue = SqsJobQueue(
+        clients.sqs,
+        {
+            Priority.HIGH: settings.high_queue_url,
+            Priority.NORMAL: settings.normal_queue_url,
+            Priority.LOW: settings.low_queue_url,
+        },
+    )
+    stopping = threading.Event()
+    runner = Runner(
+        executor_id=executor_id,
+        jobs=DynamoJobStore(clients.dynamodb, settings.table_name, settings.retention_days),
+        queue=queue,
+        objects=objects,
+        bus=EventBridgeBus(clients.events, settings.event_bus_name),
+        comfyui=comfyui,
+        execution=Execution(comfyui, events, settings.comfyui_timeout_ms / 1000),
+        outputs=OutputCollector(comfyui, objects),
+        max_attempts=settings.max_attempts,
+        stopping=stopping,
+    )
+    reporter = Reporter(executor_id, comfyui, DynamoExecutorStore(clients.dynamodb, settings.table_name))
+    places = settings.max_concurrency + settings.look_ahead
+    return Executor(Worker(Intake(queue), runner, reporter, places, stopping), reporter, events)
