@@ -33,7 +33,7 @@ class Child:
     children from the main thread. `log_file` is begun anew; it takes both output streams.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  all but the first are named
         self,
         name: str,
         command: Sequence[str],
@@ -41,6 +41,7 @@ class Child:
         environment: Mapping[str, str],
         log_file: Path,
         orphan_signal: signal.Signals = signal.SIGKILL,
+        inherited_fds: Sequence[int] = (),
     ) -> None:
         self.name = name
         self.log_file = log_file
@@ -52,7 +53,8 @@ class Child:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=_end_with_parent(orphan_signal),  # noqa: PLW1509  it only makes system calls
+                pass_fds=inherited_fds,
+                preexec_fn=end_with_parent(orphan_signal),  # noqa: PLW1509  it only makes system calls
             )
 
     @property
@@ -108,7 +110,11 @@ class Child:
         return "\n".join([f" (log: {self.log_file})", *lines])
 
 
-def _end_with_parent(orphan_signal: signal.Signals) -> Callable[[], None] | None:
+def end_with_parent(orphan_signal: signal.Signals) -> Callable[[], None] | None:
+    """Make the call by which a child of this process asks the kernel to be signalled when this process ends.
+
+    To be called in the child, right after the fork. None where the kernel cannot do it.
+    """
     if sys.platform != "linux":
         return None
     set_death_signal = ctypes.CDLL(None, use_errno=True).prctl  # looked up here: after the fork only calls are safe

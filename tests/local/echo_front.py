@@ -1,0 +1,81 @@
+"""A front with handlers of its own, run as a process by test_front: `echo_front.py FD WORKERS`."""
+
+from __future__ import annotations
+
+import base64
+import json
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
+
+from cli.local.front import serve
+from cli.local.lambda_runtime import MAX_PAYLOAD_BYTES
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+app = APIGatewayRestResolver()
+
+
+@app.get("/jobs/<name>")
+def name_after_a_while(name: str) -> dict[str, Any]:
+    """Answer with what the event says *after* a pause: another request in this process would have replaced it."""
+    time.sleep(0.02)
+    event = app.current_event
+    return {
+        "route": name,
+        "path": event.path,
+        "header": event.headers["X-Name"],
+        "query": event["queryStringParameters"],
+    }
+
+
+@app.get("/jobs/binary")
+def binary() -> Response[bytes]:
+    """Answer with bytes that are no text."""
+    return Response(status_code=200, content_type="image/png", body=b"\x89PNG\xff")
+
+
+def jobs(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Resolve with Powertools, as the real functions do."""
+    return app.resolve(event, context)
+
+
+def outputs(event: dict[str, Any], context: LambdaContext) -> Any:  # noqa: ANN401  some answers are wrong on purpose
+    """Misbehave as the path says."""
+    name = event["path"].removeprefix("/outputs/")
+    if name == "slow":
+        time.sleep(20)
+    if name == "raises":
+        raise RuntimeError("an inner secret")
+    if name == "nonsense":
+        return "nonsense"
+    if name == "large":
+        return {"statusCode": 200, "body": "x" * MAX_PAYLOAD_BYTES}
+    if name == "headers":
+        return {
+            "statusCode": 201,
+            "headers": {"X-One": "single", "X-Two": "single"},
+            "multiValueHeaders": {"X-Two": ["a", "b"]},
+            "body": base64.b64encode(b"\x00\xff").decode(),
+            "isBase64Encoded": True,
+        }
+    if name == "context":
+        return {"statusCode": 200, "body": f"{context.function_name} {context.get_remaining_time_in_millis()}"}
+    return {"statusCode": 204}
+
+
+def health(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
+    """Show the event."""
+    return {"statusCode": 200, "headers": {"Content-Type": "application/json"}, "body": json.dumps(event)}
+
+
+if __name__ == "__main__":
+    serve(
+        {"jobs": jobs, "workflows": health, "outputs": outputs, "health": health},
+        listener_fd=int(sys.argv[1]),
+        workers=int(sys.argv[2]),
+        timeout_seconds=1,
+    )
