@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import struct
 import textwrap
 
 from PIL import Image, ImageDraw, ImageFont
@@ -10,8 +11,17 @@ from PIL.PngImagePlugin import PngInfo
 
 from cli.comfyui_simulator.types import JsonObject
 
-_MARGIN = 2
+_TEXT_SHARE = 0.8
 _PREVIEW_SIDE = 32
+
+
+def _single(value: float) -> float:
+    """Round to single precision."""
+    rounded: float = struct.unpack("f", struct.pack("f", value))[0]
+    return rounded
+
+
+_INVERTED = [int(_single(255 * _single(1 - _single(value / 255)))) for value in range(256)]
 
 
 def placeholder(lines: list[str], key: str, size: tuple[int, int]) -> Image.Image:
@@ -19,12 +29,14 @@ def placeholder(lines: list[str], key: str, size: tuple[int, int]) -> Image.Imag
     background = colour_of(key)
     picture = Image.new("RGB", size, background)
     width, height = size
-    font_size = max(6, min(width // 24, height // 12))
+    font_size = max(6, min(width // 20, height // 10))
     font = ImageFont.load_default(font_size)
-    columns = max(4, int((width - 2 * _MARGIN) / (font_size * 0.6)))
+    # The text stays clear of the edges, where workflows that cut out a subject look for the background.
+    columns = max(4, int(width * _TEXT_SHARE / (font_size * 0.6)))
     text = "\n".join(textwrap.fill(line, columns) for line in lines)
     ink = "black" if sum(background) > 3 * 128 else "white"
-    ImageDraw.Draw(picture).multiline_text((_MARGIN, _MARGIN), text, fill=ink, font=font)
+    middle = (width / 2, height / 2)
+    ImageDraw.Draw(picture).multiline_text(middle, text, fill=ink, font=font, anchor="mm", align="center")
     return picture
 
 
@@ -32,6 +44,15 @@ def colour_of(key: str) -> tuple[int, int, int]:
     """Return a colour that is always the same for the same key."""
     red, green, blue = hashlib.blake2b(key.encode(), digest_size=3).digest()
     return red, green, blue
+
+
+def inverted(picture: Image.Image) -> Image.Image:
+    """Invert all channels, to the same whole numbers as a real server.
+
+    That one computes with fractions of 1 in single precision and cuts off when it saves, so that 255 - value comes out
+    one lower for most values.
+    """
+    return picture.point(_INVERTED * len(picture.getbands()))
 
 
 def preview(key: str, value: int, maximum: int) -> bytes:

@@ -1,6 +1,6 @@
 """The node classes that the simulator can run, one module per family."""
 
-from cli.comfyui_simulator.nodes import images, lab, masks, media, sampling, saving
+from cli.comfyui_simulator.nodes import filters, images, lab, masks, media, sampling, saving
 from cli.comfyui_simulator.nodes.node_run import IMPLEMENTATIONS
 
-__all__ = ["IMPLEMENTATIONS", "images", "lab", "masks", "media", "sampling", "saving"]
+__all__ = ["IMPLEMENTATIONS", "filters", "images", "lab", "masks", "media", "sampling", "saving"]

@@ -1,13 +1,12 @@
 """Nodes that load, make and change pictures; they compute real pixels."""
 
-from PIL import Image, ImageChops, ImageOps, ImageSequence
+from PIL import Image, ImageOps, ImageSequence
 
 from cli.comfyui_simulator.nodes.node_run import NodeRun, Returned, node
-from cli.comfyui_simulator.pictures import as_rgb_or_rgba
+from cli.comfyui_simulator.pictures import as_rgb_or_rgba, inverted
 
 _FILTERS = {
     "nearest-exact": Image.Resampling.NEAREST,
-    "bilinear": Image.Resampling.BILINEAR,
     "area": Image.Resampling.BOX,
     "bicubic": Image.Resampling.BICUBIC,
     "lanczos": Image.Resampling.LANCZOS,
@@ -27,7 +26,7 @@ def load_image(run: NodeRun) -> Returned:
             if pictures and picture.size != pictures[0].size:
                 continue
             has_alpha = picture.mode == "RGBA"
-            masks.append(ImageChops.invert(picture.getchannel("A")) if has_alpha else Image.new("L", _NO_MASK_SIZE))
+            masks.append(inverted(picture.getchannel("A")) if has_alpha else Image.new("L", _NO_MASK_SIZE))
             pictures.append(picture.convert("RGB"))
     return Returned((pictures, masks))
 
@@ -41,7 +40,7 @@ def load_image_mask(run: NodeRun) -> Returned:
     if channel not in picture.getbands():
         return Returned(([Image.new("L", _NO_MASK_SIZE)],))
     mask = picture.getchannel(channel)
-    return Returned(([ImageChops.invert(mask) if channel == "A" else mask],))
+    return Returned(([inverted(mask) if channel == "A" else mask],))
 
 
 @node("EmptyImage")
@@ -56,7 +55,7 @@ def empty_image(run: NodeRun) -> Returned:
 @node("ImageInvert")
 def invert_image(run: NodeRun) -> Returned:
     """Invert all channels."""
-    return Returned(([ImageChops.invert(picture) for picture in run.pictures("image")],))
+    return Returned(([inverted(picture) for picture in run.pictures("image")],))
 
 
 @node("ImageScale")
@@ -69,9 +68,8 @@ def scale_image(run: NodeRun) -> Returned:
     old_width, old_height = pictures[0].size
     width = width or max(1, round(old_width * height / old_height))
     height = height or max(1, round(old_height * width / old_width))
-    if run.text("crop") == "center":
-        pictures = [_cut_to_proportions(picture, width, height) for picture in pictures]
-    return Returned((_resize(pictures, width, height, run.text("upscale_method")),))
+    change = resize_and_cut if run.text("crop") == "center" else _resize
+    return Returned((change(pictures, width, height, run.text("upscale_method")),))
 
 
 @node("ImageScaleBy")
@@ -97,8 +95,8 @@ def crop_image(run: NodeRun) -> Returned:
 def batch_images(run: NodeRun) -> Returned:
     """Join two batches, the second resized to the size of the first."""
     first = run.pictures("image1")
-    second = [_cut_to_proportions(picture, *first[0].size) for picture in run.pictures("image2")]
-    return Returned((first + _resize(second, *first[0].size, "bilinear"),))
+    second = resize_and_cut(run.pictures("image2"), *first[0].size, "bilinear")
+    return Returned((first + second,))
 
 
 @node("RepeatImageBatch")
@@ -116,8 +114,8 @@ def composite_images(run: NodeRun) -> Returned:
     for index, destination in enumerate(run.pictures("destination")):
         source = sources[index % len(sources)]
         if run.flag("resize_source"):
-            source = source.resize(destination.size, Image.Resampling.BILINEAR)
-        mask = masks[index % len(masks)].resize(source.size, Image.Resampling.BILINEAR) if masks else None
+            source = _resize([source], *destination.size, "bilinear")[0]
+        mask = _resize([masks[index % len(masks)]], *source.size, "bilinear")[0] if masks else None
         picture = destination.copy()
         picture.paste(source, (run.integer("x"), run.integer("y")), mask)
         composed.append(picture)
@@ -129,7 +127,7 @@ def join_alpha(run: NodeRun) -> Returned:
     """Make what the mask covers transparent: the alpha channel is the inverted mask."""
     joined = []
     for picture, mask in zip(run.pictures("image"), run.pictures("alpha"), strict=False):
-        alpha = ImageChops.invert(mask.resize(picture.size, Image.Resampling.BILINEAR))
+        alpha = inverted(_resize([mask], *picture.size, "bilinear")[0])
         joined.append(Image.merge("RGBA", (*picture.split()[:3], alpha)))
     return Returned((joined,))
 
@@ -139,14 +137,27 @@ def split_alpha(run: NodeRun) -> Returned:
     """Part a picture from its transparency, which becomes a mask."""
     pictures = run.pictures("image")
     masks = [
-        ImageChops.invert(picture.getchannel("A")) if picture.mode == "RGBA" else Image.new("L", picture.size)
+        inverted(picture.getchannel("A")) if picture.mode == "RGBA" else Image.new("L", picture.size)
         for picture in pictures
     ]
     return Returned(([picture.convert("RGB") for picture in pictures], masks))
 
 
 def _resize(pictures: list[Image.Image], width: int, height: int, method: str) -> list[Image.Image]:
-    return [picture.resize((width, height), _FILTERS[method]) for picture in pictures]
+    if method != "bilinear":
+        return [picture.resize((width, height), _FILTERS[method]) for picture in pictures]
+    # Real servers interpolate between the four nearest pixels even when they shrink; Pillow would average.
+    old_width, old_height = pictures[0].size
+    matrix = (old_width / width, 0, 0, 0, old_height / height, 0)
+    return [
+        picture.transform((width, height), Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR)
+        for picture in pictures
+    ]
+
+
+def resize_and_cut(pictures: list[Image.Image], width: int, height: int, method: str) -> list[Image.Image]:
+    """Resize pictures to a size in pixels, cutting off what does not fit its proportions."""
+    return _resize([_cut_to_proportions(picture, width, height) for picture in pictures], width, height, method)
 
 
 def _cut_to_proportions(picture: Image.Image, width: int, height: int) -> Image.Image:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from PIL import Image, ImageChops
 
 from cli.comfyui_simulator.nodes.node_run import NodeRun, Returned, node
+from cli.comfyui_simulator.pictures import inverted
 
 _Combine = Callable[[Image.Image, Image.Image], Image.Image]
 
@@ -33,7 +34,7 @@ def solid_mask(run: NodeRun) -> Returned:
 @node("InvertMask")
 def invert_mask(run: NodeRun) -> Returned:
     """Swap what is covered and what is not."""
-    return Returned(([ImageChops.invert(mask) for mask in run.pictures("mask")],))
+    return Returned(([inverted(mask) for mask in run.pictures("mask")],))
 
 
 @node("MaskToImage")
@@ -145,5 +146,6 @@ def _ramp(length: int, start: int, end: int) -> list[float]:
     for position in range(start):
         rates[position] *= (position + 1) / start
     for position in range(end):
-        rates[-position - 1] *= (position + 1) / end
+        # As on the real server, the fading at the end begins with the first pixel: -0 is 0.
+        rates[-position] *= (position + 1) / end
     return rates
