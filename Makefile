@@ -17,6 +17,9 @@ $(READY): requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --no-deps --editable .
 	@touch $(READY)
 
+run: $(READY) ## run the whole gateway on this machine, until Ctrl-C
+	@exec $(BIN)/comfyui-gateway run
+
 lock: $(READY) ## pin every dependency again, after a change in pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --no-header --no-annotate --output-file requirements.lock pyproject.toml
 

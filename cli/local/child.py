@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -96,13 +97,14 @@ class Child:
             return self._process.wait(timeout=max(seconds, 0)) == 0
         except subprocess.TimeoutExpired:
             self.kill()
+            self._process.wait()
             return False
 
     def kill(self) -> None:
-        """End the child and all it started, now."""
-        if self.exit_code is None:
-            os.killpg(self.pid, signal.SIGKILL)
-            self._process.wait()
+        """End the child and all it started, now. May be called in a signal handler: it waits for nothing."""
+        if self._process.returncode is None:  # so it was not reaped, and the number is still its own
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.pid, signal.SIGKILL)
 
     def _log_tail(self) -> str:
         text = self.log_file.read_bytes()[-_TAIL_BYTES:].decode(errors="replace")

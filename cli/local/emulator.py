@@ -8,46 +8,47 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import sys
-import urllib.request
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Self
 
-from cli.local.child import Child
+from cli.local.child import Child, ChildFailedError
+from cli.local.loopback import answers, free_port
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
-_START_SECONDS = 15
+START_SECONDS = 15
 _REGION = "us-east-1"
-# No proxy between this machine and itself, whatever the machine is set up to use for the rest of the world.
-_direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 class Emulator:
-    """The embedded AWS, started by its construction and answering from then on.
+    """The embedded AWS, started by its construction; as a context manager, answering from the start of the block.
 
     `state_dir` keeps its state between runs; None keeps nothing. `work_dir` exists and takes its log.
-    Raises ChildFailedError when it does not come up.
+    `inherited_fds` stay open for as long as it runs.
     """
 
-    def __init__(self, *, state_dir: Path | None, work_dir: Path) -> None:
-        port = _free_port()
+    def __init__(self, *, state_dir: Path | None, work_dir: Path, inherited_fds: Sequence[int] = ()) -> None:
+        port = free_port()
         self.endpoint_url = f"http://127.0.0.1:{port}"
         self._child = Child(
             "embedded AWS",
-            [sys.executable, "-m", "ministack"],
+            [sys.executable, "-m", "cli.local.ministack_process"],
             environment=_ministack_environment(port, state_dir, work_dir),
             log_file=work_dir / "aws.log",
             orphan_signal=signal.SIGTERM,  # so that it saves its state even then
+            inherited_fds=inherited_fds,
         )
-        self._child.wait_until(self._answers, seconds=_START_SECONDS)
 
     @property
     def child(self) -> Child:
         """The process."""
         return self._child
+
+    def answers(self) -> bool:
+        """Tell whether it is up."""
+        return answers(f"{self.endpoint_url}/_ministack/health")
 
     @property
     def environment(self) -> dict[str, str]:
@@ -68,17 +69,16 @@ class Emulator:
         return self._child.stop(seconds=seconds)
 
     def __enter__(self) -> Self:
+        """Wait until it answers. Raises ChildFailedError when it does not come up."""
+        try:
+            self._child.wait_until(self.answers, seconds=START_SECONDS)
+        except ChildFailedError:
+            self._child.kill()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
         self.stop()
-
-    def _answers(self) -> bool:
-        try:
-            with _direct.open(f"{self.endpoint_url}/_ministack/health", timeout=2) as answer:
-                return bool(answer.status == HTTPStatus.OK)
-        except OSError:
-            return False
 
 
 def _ministack_environment(port: int, state_dir: Path | None, work_dir: Path) -> dict[str, str]:
@@ -101,10 +101,3 @@ def _ministack_environment(port: int, state_dir: Path | None, work_dir: Path) ->
             "S3_DATA_DIR": str(state_dir / "objects"),
         }
     return environment
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

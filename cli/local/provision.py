@@ -18,6 +18,14 @@ if TYPE_CHECKING:
     from gateway.aws.clients import Clients
     from gateway.aws.resources import BucketResource, QueueResource, TableResource
 
+# The variables that `provision` returns.
+PROVISIONED = (
+    "TABLE_NAME",
+    "BUCKET_NAME",
+    "EVENT_BUS_NAME",
+    *(f"{priority.upper()}_QUEUE_URL" for priority in JOB_QUEUES),
+)
+
 
 def provision(clients: Clients, *, prefix: str, retention_days: int) -> dict[str, str]:
     """Create what is missing, and return the variables by which ApiSettings and ExecutorSettings find it.

@@ -69,7 +69,7 @@ def test_kept_state_is_found_under_another_port(tmp_path: Path, monkeypatch: pyt
     """Items, messages and objects survive a restart, although queue URLs name the port, and the port changes."""
 
     def start() -> tuple[Emulator, Clients, dict[str, str]]:
-        emulator = Emulator(state_dir=tmp_path / "state", work_dir=tmp_path)
+        emulator = Emulator(state_dir=tmp_path / "state", work_dir=tmp_path).__enter__()
         for name, value in emulator.environment.items():
             monkeypatch.setenv(name, value)
         clients = Clients()

@@ -1,0 +1,60 @@
+"""The folder that local mode keeps everything in, for one run at a time."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from typing import TYPE_CHECKING, Self
+
+from gateway.errors import SettingsInvalidError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class DataDir:
+    """An existing, writable folder, held against other runs until `release` or the end of all who hold its lock.
+
+    Raises SettingsInvalidError when it cannot be made or written, or when another run holds it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.expanduser().resolve()
+        try:
+            for folder in (self.path, self.logs, self.state, self.simulator):
+                folder.mkdir(parents=True, exist_ok=True)
+            self.lock_fd = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            raise SettingsInvalidError(f"DATA_DIR: cannot write to {self.path}: {error.strerror}") from None
+        try:
+            fcntl.flock(self.lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(self.lock_fd)
+            raise SettingsInvalidError(
+                f"DATA_DIR: {self.path} is in use by another run; stop it, or choose another folder"
+            ) from None
+
+    @property
+    def logs(self) -> Path:
+        """What the processes write."""
+        return self.path / "logs"
+
+    @property
+    def state(self) -> Path:
+        """Tables, queues and files of the embedded AWS."""
+        return self.path / "aws"
+
+    @property
+    def simulator(self) -> Path:
+        """What the simulated ComfyUI keeps."""
+        return self.path / "simulator"
+
+    def release(self) -> None:
+        """Let others have it."""
+        os.close(self.lock_fd)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()

@@ -1,0 +1,247 @@
+"""The whole system on this machine: starts its processes in order, watches them, stops them in order.
+
+embedded AWS ── tables, queues, bucket, bus ── workflows, keys ─┬─ executor ── ComfyUI, or its simulator
+                                                               └─ HTTP front
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+import time
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from cli.local.banner import Running, show
+from cli.local.child import Child
+from cli.local.data_dir import DataDir
+from cli.local.emulator import START_SECONDS, Emulator
+from cli.local.loopback import answers, free_port
+from cli.local.provision import PROVISIONED, provision
+from cli.local.seed import parse_keys, seed_keys, seed_workflows
+from gateway.aws.clients import Clients
+from gateway.aws.object_store import S3ObjectStore
+from gateway.aws.workflow_store import DynamoWorkflowStore
+from gateway.errors import SettingsInvalidError
+from gateway.settings import ApiSettings, ExecutorSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from gateway.settings import LocalSettings
+
+_PREFIX = "local-"  # of every resource's name
+_WATCH_SECONDS = 0.1
+# From Ctrl-C to the end it is five seconds in all.
+_STOP_SECONDS = 4.5
+_WORK_STOP_SECONDS = 3.0  # of the front and the executor; the emulator needs the rest to save its state
+_EXECUTOR_GRACE_SECONDS = "1"
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
+_ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  compared with, not bound
+
+
+class _StopRequestedError(Exception):
+    """Ctrl-C or a signal."""
+
+
+class Supervisor:
+    """One run. `ephemeral` keeps nothing."""
+
+    def __init__(self, settings: LocalSettings, environment: Mapping[str, str], *, ephemeral: bool) -> None:
+        self._settings = settings
+        self._keys = parse_keys(settings.api_keys)
+        self._ephemeral = ephemeral
+        self._environment = _base_environment(environment)
+        self._environment["OPEN_ACCESS"] = "false" if self._keys else "true"
+        self._retention_days = _check_host_settings(self._environment)
+        self._children: list[Child] = []  # in the order of their start
+        self._signals = 0
+        self._console = Console(highlight=False, markup=False, emoji=False)
+        if settings.host not in _LOOPBACK and not self._keys:
+            raise SettingsInvalidError(
+                f"HOST: {settings.host} is open to other machines, which takes API_KEYS=some-key:admin; "
+                "without keys only 127.0.0.1 is served"
+            )
+
+    def run(self) -> None:
+        """Run until Ctrl-C, SIGTERM or SIGHUP; a second one kills.
+
+        Raises SettingsInvalidError before anything is started, and ChildFailedError.
+        """
+        with ExitStack() as cleanup:
+            listener = cleanup.enter_context(_bound_socket(self._settings.host, self._settings.port))
+            folder = self._settings.data_dir
+            if self._ephemeral:
+                folder = cleanup.enter_context(TemporaryDirectory(prefix="comfyui-gateway-"))
+            data = cleanup.enter_context(DataDir(Path(folder)))
+            cleanup.enter_context(self._signals_counted())
+            emulator = Emulator(
+                state_dir=None if self._ephemeral else data.state,
+                work_dir=data.logs,
+                # It holds the folder too: after a kill, nobody may read its state before it has written it.
+                inherited_fds=[data.lock_fd],
+            )
+            try:
+                self._start(emulator, data, listener)
+                self._watch()
+            except _StopRequestedError:
+                self._console.print("Stopping …")
+            finally:
+                self._stop(emulator)
+
+    def _start(self, emulator: Emulator, data: DataDir, listener: socket.socket) -> None:
+        self._console.print("Starting …")
+        self._children.append(emulator.child)
+        comfyui_answers = answers(f"{self._settings.comfyui_url}/system_stats")
+        self._wait_until(emulator.answers, emulator.child, START_SECONDS)
+        self._environment |= emulator.environment
+        self._fill(emulator)
+        comfyui_url = self._settings.comfyui_url if comfyui_answers else self._start_simulator(data)
+        self._start_child(
+            "executor",
+            ["executor"],
+            data,
+            {"COMFYUI_URL": comfyui_url, "SHUTDOWN_GRACE_SECONDS": _EXECUTOR_GRACE_SECONDS},
+        )
+        front = self._start_child("front", ["cli.local.front", str(listener.fileno())], data, {}, listener)
+        url = _url(listener)
+        self._wait_until(lambda: answers(f"{url}/health"), front, START_SECONDS)
+        running = Running(
+            url=url,
+            comfyui_url=self._settings.comfyui_url,
+            simulated=not comfyui_answers,
+            data_dir=None if self._ephemeral else data.path,
+            logs=data.logs,
+            open_access=not self._keys,
+        )
+        show(running, self._console)
+
+    def _fill(self, emulator: Emulator) -> None:
+        for name in [name for name in os.environ if name.startswith("AWS_")]:
+            del os.environ[name]
+        os.environ.update(emulator.environment)
+        clients = Clients()
+        names = provision(clients, prefix=_PREFIX, retention_days=self._retention_days)
+        self._environment |= names
+        objects = S3ObjectStore(clients.s3, names["BUCKET_NAME"])
+        seed_workflows(DynamoWorkflowStore(clients.dynamodb, names["TABLE_NAME"], objects))
+        seed_keys(clients.dynamodb, names["TABLE_NAME"], self._keys)
+        # The emulator would wait for these connections at its end.
+        for client in (clients.dynamodb, clients.s3, clients.sqs, clients.events):
+            client.close()
+
+    def _start_simulator(self, data: DataDir) -> str:
+        port = free_port()
+        arguments = ["--host", "127.0.0.1", "--port", str(port), "--data-dir", str(data.simulator)]
+        url = f"http://127.0.0.1:{port}"
+        simulator = self._start_child("simulator", ["cli.comfyui_simulator", *arguments], data, {})
+        self._wait_until(lambda: answers(f"{url}/system_stats"), simulator, START_SECONDS)
+        return url
+
+    def _start_child(
+        self,
+        name: str,
+        module_and_arguments: list[str],
+        data: DataDir,
+        environment: Mapping[str, str],
+        listener: socket.socket | None = None,
+    ) -> Child:
+        child = Child(
+            name,
+            [sys.executable, "-m", *module_and_arguments],
+            environment={**self._environment, **environment},
+            log_file=data.logs / f"{name}.log",
+            inherited_fds=[listener.fileno()] if listener else [],
+        )
+        self._children.append(child)
+        return child
+
+    def _wait_until(self, ready: Callable[[], bool], child: Child, seconds: float) -> None:
+        def ready_or_stopping() -> bool:
+            self._raise_if_stopping()
+            return ready()
+
+        child.wait_until(ready_or_stopping, seconds=seconds)
+
+    def _watch(self) -> None:
+        while True:
+            self._raise_if_stopping()
+            for child in self._children:
+                if child.exit_code is not None:
+                    raise child.failure()
+            time.sleep(_WATCH_SECONDS)
+
+    def _raise_if_stopping(self) -> None:
+        if self._signals:
+            raise _StopRequestedError
+
+    def _stop(self, emulator: Emulator) -> None:
+        started = time.monotonic()
+        *others, _emulator = reversed(self._children)
+        work = [child for child in others if child.name != "simulator"]
+        for child in work:  # both at once: each may take a while to let go of what it is doing
+            child.request_stop()
+        for child in work:
+            child.stop(seconds=started + _WORK_STOP_SECONDS - time.monotonic())
+        for child in others:  # the simulator after the executor, which may still interrupt a prompt there
+            child.stop(seconds=0.5)
+        saved = emulator.stop(seconds=started + _STOP_SECONDS - time.monotonic())
+        if not saved and not self._ephemeral:
+            self._console.print("The embedded AWS did not end cleanly: what changed in this run may be lost.")
+
+    @contextmanager
+    def _signals_counted(self) -> Iterator[None]:
+        def count(*_: object) -> None:
+            self._signals += 1
+            if self._signals > 1:
+                for child in self._children:
+                    child.kill()
+
+        before = {number: signal.signal(number, count) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def _base_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    # The person's own AWS set-up plays no part, and the keys are for nobody but the seed.
+    kept = {name: value for name, value in environment.items() if not name.startswith("AWS_") and name != "API_KEYS"}
+    direct = ",".join(filter(None, [kept.get("NO_PROXY") or kept.get("no_proxy"), *_LOOPBACK]))
+    return {**kept, "NO_PROXY": direct, "no_proxy": direct, "PYTHONUNBUFFERED": "1"}
+
+
+def _check_host_settings(environment: Mapping[str, str]) -> int:
+    # What the children would find wrong much later. Returns the retention time in days.
+    complete = {**environment, **dict.fromkeys(PROVISIONED, "later")}
+    complete.pop("COMFYUI_URL", None)  # LocalSettings has looked at it
+    ExecutorSettings.from_environment(complete)
+    return ApiSettings.from_environment(complete).retention_days
+
+
+def _bound_socket(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # or a restart waits for old connections
+        listener.bind((host, port))
+    except socket.gaierror:
+        listener.close()
+        raise SettingsInvalidError(f"HOST: {host} is no address of this machine") from None
+    except OSError as error:
+        listener.close()
+        raise SettingsInvalidError(f"PORT: cannot listen on {host}:{port}: {error.strerror}") from None
+    return listener
+
+
+def _url(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    host = _ANY_ADDRESS.get(host, host)
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -1,0 +1,70 @@
+"""`comfyui-gateway`: the operator's command."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from gateway.__about__ import VERSION
+from gateway.errors import GatewayError
+from gateway.settings import LocalSettings
+
+app = typer.Typer(
+    help="A REST API with a durable queue in front of ComfyUI.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+def _show_version(wanted: bool) -> None:  # noqa: FBT001  Typer hands it over like this
+    if wanted:
+        typer.echo(VERSION)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    *,
+    version: Annotated[  # its callback does the work
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Take what stands before the command."""
+
+
+@app.command()
+def run(
+    *,
+    ephemeral: Annotated[bool, typer.Option("--ephemeral", help="Keep nothing after the end.")] = False,
+    host: Annotated[str | None, typer.Option(help="Address to listen on; HOST, or 127.0.0.1.")] = None,
+    port: Annotated[str | None, typer.Option(help="Port to listen on; PORT, or 3000.")] = None,
+    data_dir: Annotated[str | None, typer.Option(help="Folder for jobs and outputs; DATA_DIR, or ./data.")] = None,
+) -> None:
+    """Run the whole gateway on this machine, until Ctrl-C."""
+    given = {"HOST": host, "PORT": port, "DATA_DIR": data_dir}
+    environment = {**os.environ, **{name: value for name, value in given.items() if value is not None}}
+    try:
+        settings = LocalSettings.from_environment(environment)
+        # The other commands need not wait for what this one imports.
+        from cli.local.supervisor import Supervisor  # noqa: PLC0415
+
+        Supervisor(settings, environment, ephemeral=ephemeral).run()
+    except GatewayError as error:
+        typer.echo(f"comfyui-gateway: {error.message}", err=True)
+        raise typer.Exit(1) from None
+
+
+@app.command()
+def worker() -> None:
+    """Run an executor beside a ComfyUI, by the settings in the environment."""
+    from executor.__main__ import main  # noqa: PLC0415  the other commands need not wait for it
+
+    sys.exit(main())
+
+
+if __name__ == "__main__":
+    app()
