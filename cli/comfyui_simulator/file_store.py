@@ -13,7 +13,7 @@ from cli.comfyui_simulator.types import JsonObject
 
 KINDS = ("input", "output", "temp")
 
-_ANNOTATION = re.compile(r"^(?P<name>.*) ?\[(?P<kind>input|output|temp)\]$")
+_ANNOTATION = re.compile(r"^(?P<name>.*?) ?\[(?P<kind>input|output|temp)\]$")
 
 
 class OutsideDirectoryError(Exception):
