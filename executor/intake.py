@@ -7,6 +7,7 @@ time. A message that a long poll brings when its place has been taken meanwhile 
 from __future__ import annotations
 
 import threading
+import time
 from typing import TYPE_CHECKING
 
 from executor.log import logger
@@ -82,8 +83,9 @@ class Intake:
         try:
             received = self._queue.receive(priority, wait_seconds=_LONG_POLL_SECONDS)
         except Exception as error:  # noqa: BLE001  see _look
-            logger.warning("queue not read", action="queue_not_read", reason=type(error).__name__)
-            threading.Event().wait(_AFTER_ERROR_SECONDS)
+            if self._wanted:
+                logger.warning("queue not read", action="queue_not_read", reason=type(error).__name__)
+                time.sleep(_AFTER_ERROR_SECONDS)
             received = None
         with self._lock:
             self._pollers.discard(priority)

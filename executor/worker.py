@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from executor.runner import Runner
     from gateway.ports import ReceivedJob
 
-_LOOK_SECONDS = 1.0
+_LOOK_SECONDS = 0.25
 # An interrupt takes effect at the next step; what takes longer comes back when its lease runs out.
 _GIVE_BACK_SECONDS = 10.0
 _FINISHING_JOBS = 4

@@ -1,0 +1,152 @@
+"""The AWS side of the executor's tests: jobs are accepted as the API does, and executors run between it and ComfyUI."""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from executor.wiring import assemble
+from gateway.domain import instant
+from gateway.domain.job import Job, Priority
+from gateway.domain.messages import JobMessage
+from gateway.settings import ExecutorSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from gateway.aws.clients import Clients
+    from gateway.aws.job_queue import SqsJobQueue
+    from gateway.aws.job_store import DynamoJobStore
+    from gateway.aws.object_store import S3ObjectStore
+
+WAIT_SECONDS = 30
+
+
+def wait_until(condition: Callable[[], object], what: str, seconds: float = WAIT_SECONDS) -> None:
+    """Wait for a condition; fail when it does not come about."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            pytest.fail(f"not within {seconds} s: {what}")
+        time.sleep(0.01)
+
+
+def picture(color: int = 255, prefix: str = "picture") -> dict[str, Any]:
+    """Make a prompt that saves a one-coloured picture."""
+    return {
+        "1": {"class_type": "EmptyImage", "inputs": {"width": 64, "height": 64, "batch_size": 1, "color": color}},
+        "2": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": prefix}},
+    }
+
+
+def sleeping(seconds: float, *, interruptible: bool = True, steps: int = 20) -> dict[str, Any]:
+    """Make a prompt that takes its time, then saves a picture."""
+    return {
+        **picture(),
+        "2": {"class_type": "SaveImage", "inputs": {"images": ["3", 0], "filename_prefix": "slept"}},
+        "3": {
+            "class_type": "LabSleep",
+            "inputs": {
+                "image": ["1", 0],
+                "seconds": seconds,
+                "steps": steps,
+                "interruptible": interruptible,
+                "progress": True,
+                "salt": uuid.uuid4().int % 2**31,  # never from ComfyUI's cache
+            },
+        },
+    }
+
+
+@dataclass
+class Stage:
+    """What a test does and sees on the AWS side."""
+
+    environment: dict[str, str]
+    clients: Clients
+    jobs: DynamoJobStore
+    queue: SqsJobQueue
+    objects: S3ObjectStore
+
+    def accept(
+        self, prompt: Mapping[str, Any], *, priority: Priority = Priority.NORMAL, owner: str = "somebody"
+    ) -> str:
+        """Accept a job as the API does; return its id."""
+        job = Job(
+            id=str(uuid.uuid4()),
+            owner=owner,
+            workflow_id="test",
+            workflow_version=1,
+            template_key="workflows/test/1.json",
+            priority=priority,
+            inputs={},
+            correlation_id="correlated",
+            created_at=instant.now(),
+        )
+        self.jobs.create(job)
+        self.send(job.id, prompt, priority)
+        return job.id
+
+    def send(self, job_id: str, prompt: Mapping[str, Any], priority: Priority = Priority.NORMAL) -> None:
+        """Send a job's message."""
+        message = JobMessage(job_id=job_id, priority=priority, correlation_id="correlated", prompt=dict(prompt))
+        self.queue.send(message, group="somebody")
+
+    def job(self, job_id: str) -> Job:
+        """Read a job."""
+        job = self.jobs.get(job_id)
+        assert job is not None
+        return job
+
+    def ended(self, job_id: str, seconds: float = WAIT_SECONDS) -> Job:
+        """Wait for a job's end."""
+        wait_until(lambda: self.job(job_id).status.ended, f"the end of {job_id}", seconds)
+        return self.job(job_id)
+
+    def request_cancel(self, job_id: str) -> None:
+        """Ask for a running job's cancel, as the table says it."""
+        self.clients.dynamodb.update_item(
+            TableName=self.environment["TABLE_NAME"],
+            Key={"pk": {"S": f"JOB#{job_id}"}, "sk": {"S": "JOB"}},
+            UpdateExpression="SET cancelRequested = :true",
+            ExpressionAttributeValues={":true": {"BOOL": True}},
+        )
+
+    def messages_left(self) -> int:
+        """Count the messages in all job queues, those in somebody's hands included."""
+        left = 0
+        for priority in Priority:
+            url = self.environment[f"{priority.upper()}_QUEUE_URL"]
+            attributes = self.clients.sqs.get_queue_attributes(
+                QueueUrl=url,
+                AttributeNames=["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"],
+            )["Attributes"]
+            left += sum(int(count) for count in attributes.values())
+        return left
+
+    @contextmanager
+    def executor(self, comfyui_url: str, *, grace_seconds: float = 10, **settings: str) -> Iterator[Callable[[], None]]:
+        """Run an executor in threads; gives the function that stops it and waits until it has."""
+        environment = {**self.environment, "COMFYUI_URL": comfyui_url, **settings}
+        parts = assemble(ExecutorSettings.from_environment(environment))
+        parts.events.start()
+        parts.reporter.start()
+        loop = threading.Thread(target=parts.worker.run, args=(grace_seconds,))
+        loop.start()
+
+        def stop() -> None:
+            parts.worker.stop()
+            loop.join()
+            parts.reporter.stop()
+            parts.events.stop()
+
+        try:
+            yield stop
+        finally:
+            stop()
