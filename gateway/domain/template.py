@@ -64,8 +64,7 @@ def _node_problems(node_id: str, node: Any, graph: Mapping[str, Any]) -> Iterato
     if not isinstance(inputs, dict):
         yield Problem(f"{path}.inputs", "Must be an object.")
         return
-    for name, value in inputs.items():
-        yield from _value_problems(f"{path}.inputs.{name}", value, graph, depth=1)
+    yield from _value_problems(f"{path}.inputs", inputs, graph, depth=0)
 
 
 def _value_problems(path: str, value: Any, graph: Mapping[str, Any], depth: int) -> Iterator[Problem]:  # noqa: ANN401
@@ -78,6 +77,8 @@ def _value_problems(path: str, value: Any, graph: Mapping[str, Any], depth: int)
     elif _is_link(value):
         if value[0] not in graph:
             yield Problem(path, f"Links to node '{value[0]}', which does not exist.")
+    elif _could_become_link(value):
+        yield Problem(path, "A link cannot hold a token: inputs never change the graph's structure.")
     else:
         for step, item in _items(value):
             if "{{" in step:
@@ -101,6 +102,17 @@ def _is_link(value: object) -> bool:
         and isinstance(value[0], str)
         and isinstance(value[1], int | float)
         and not isinstance(value[1], bool)
+    )
+
+
+def _could_become_link(value: object) -> bool:
+    """Tell whether a number in place of a token would make a link of a value."""
+    return (
+        isinstance(value, list)
+        and len(value) == 2  # noqa: PLR2004  the two of a link
+        and isinstance(value[0], str)
+        and isinstance(value[1], str)
+        and _BRACES.fullmatch(value[1]) is not None
     )
 
 
