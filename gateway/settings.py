@@ -19,9 +19,12 @@ def _http_url(text: str) -> str:
     # urllib.parse takes nearly anything for a URL; what follows is what an HTTP client would refuse later.
     from urllib.parse import urlsplit  # noqa: PLC0415  only the hosts that have such a setting pay for it
 
-    parts = urlsplit(text)
-    port = parts.port  # raises ValueError for a port that is no number or too large
-    if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
+    try:
+        parts = urlsplit(text)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # its message quotes the text, which may hold a password
+        usable = False
+    if not usable:
         raise ValueError("must be an address like http://127.0.0.1:8188")
     return text.rstrip("/")
 
