@@ -13,7 +13,7 @@ from functions.auth import caller_of
 from functions.job_view import JobView
 from functions.submission import Submission, Submitter
 from functions.wiring import Wiring, entry_point
-from gateway.domain.job import Job, Priority
+from gateway.domain.job import Job, Priority, is_job_id
 from gateway.domain.workflow import ID_PATTERN
 from gateway.errors import JobNotFoundError, Problem, RequestInvalidError
 
@@ -79,7 +79,7 @@ def make_handler(wiring: Wiring) -> Handler:
     @app.get("/jobs/<job_id>")
     def get_job(job_id: str) -> Response[str]:
         wait = _wait_seconds(app.current_event.get_query_string_value("wait"))
-        job = wiring.jobs.get(job_id)
+        job = wiring.jobs.get(job_id) if is_job_id(job_id) else None
         if job is None or not caller_of(app).may_see(job):
             raise JobNotFoundError(job_id)
         return http.json_answer(HTTPStatus.OK, view.job(_ended(wiring.jobs, job, wait) if wait else job))

@@ -13,6 +13,7 @@ from functions import http
 from functions.auth import caller_of
 from functions.job_view import JobView
 from functions.wiring import Wiring, entry_point
+from gateway.domain.job import is_job_id
 from gateway.domain.output_file import disposition
 from gateway.errors import JobNotFoundError, OutputNotFoundError, PayloadTooLargeError, Problem, RequestInvalidError
 
@@ -70,7 +71,7 @@ def make_handler(wiring: Wiring) -> Handler:
 
 
 def _visible_job(app: APIGatewayRestResolver, jobs: JobStore, job_id: str) -> Job:
-    job = jobs.get(job_id)
+    job = jobs.get(job_id) if is_job_id(job_id) else None
     if job is None or not caller_of(app).may_see(job):
         raise JobNotFoundError(job_id)
     return job

@@ -8,6 +8,7 @@ attempt names its number, so a stale attempt can write nothing.
 
 from __future__ import annotations
 
+import re
 import uuid
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 # Fixed for ever: job ids made from idempotency keys and event ids made from jobs depend on it.
 _NAMESPACE = uuid.UUID("6d4ac9f4-5b1e-4c1e-9f8a-0a4b7a2f5c11")
+_JOB_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 class JobStatus(StrEnum):
@@ -113,6 +115,11 @@ class JobEnd:
 def new_job_id() -> str:
     """Make an id that nobody can guess."""
     return str(uuid.uuid4())
+
+
+def is_job_id(text: str) -> bool:
+    """Tell whether a text can be a job's id at all. What cannot, need not be looked for."""
+    return _JOB_ID.fullmatch(text) is not None
 
 
 def idempotent_job_id(owner: str, key: str) -> str:
