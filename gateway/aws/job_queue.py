@@ -29,7 +29,7 @@ class SqsJobQueue:
         """Enqueue. On a standard queue the group is what SQS's fair queues go by."""
         self._client.send_message(
             QueueUrl=self._urls[message.priority],
-            MessageBody=message.model_dump_json(by_alias=True, exclude_none=True),
+            MessageBody=_sendable(message.model_dump_json(by_alias=True, exclude_none=True)),
             # SQS takes 128 characters of a small alphabet; an owner's name may be anything.
             MessageGroupId=hashlib.sha256(group.encode()).hexdigest(),
         )
@@ -66,3 +66,8 @@ class SqsJobQueue:
     def delete(self, received: ReceivedJob) -> None:
         """Acknowledge."""
         self._client.delete_message(QueueUrl=self._urls[received.message.priority], ReceiptHandle=received.receipt)
+
+
+def _sendable(body: str) -> str:
+    # These two are the only characters of a JSON text that SQS refuses. They can only stand inside strings.
+    return body.replace("\ufffe", "\\ufffe").replace("\uffff", "\\uffff")
