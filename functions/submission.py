@@ -90,11 +90,12 @@ class Submitter:
         if stored is job:
             self._enqueue(job, prompt)
         else:
-            self._accept_again(stored, submission)
+            self._accept_again(stored, job.request_hash)
         return stored
 
-    def _accept_again(self, stored: Job, submission: Submission) -> None:
-        if stored.request_hash != submission.request_hash:
+    def _accept_again(self, stored: Job, request_hash: str | None) -> None:
+        # Without a key it is this very request's record: boto3 repeated a put whose answer was lost.
+        if stored.request_hash != request_hash:
             raise IdempotencyMismatchError(
                 "This idempotency key was used before, with another request. Use a new key for a new request."
             )
