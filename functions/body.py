@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, TypeVar
 
 import pydantic_core
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEvent
 
 MAX_BODY_BYTES = 1024 * 1024
-_MAX_PROBLEMS = 100
 
 
 class RequestBody(BaseModel):
@@ -28,12 +28,16 @@ Body = TypeVar("Body", bound=RequestBody)
 
 def read(event: APIGatewayProxyEvent, model: type[Body]) -> Body:
     """Parse the body as this model. Raises PayloadTooLargeError or RequestInvalidError."""
-    text = event.decoded_body or ""
+    try:
+        text = event.decoded_body or ""
+    except ValueError:
+        raise RequestInvalidError([Problem("", "The body is not valid JSON: it is not UTF-8.")]) from None
     # The length in characters bounds the length in bytes from below, and costs nothing.
     if len(text) > MAX_BODY_BYTES or len(text.encode()) > MAX_BODY_BYTES:
         raise PayloadTooLargeError(f"The body is larger than {MAX_BODY_BYTES} bytes, the most this API takes.")
     try:
         parsed = pydantic_core.from_json(text, allow_inf_nan=False)
+        json.dumps(parsed, allow_nan=False)  # 1e999 is well-formed, but is read as infinity, which JSON cannot say
     except ValueError as error:
         raise RequestInvalidError([Problem("", f"The body is not valid JSON: {error}")]) from None
     try:
@@ -46,5 +50,5 @@ def _problems(error: ValidationError) -> list[Problem]:
     details = error.errors(include_url=False, include_context=False, include_input=False)
     return [
         Problem(".".join(str(step) for step in detail["loc"]), detail["msg"].removeprefix("Value error, "))
-        for detail in details[:_MAX_PROBLEMS]
+        for detail in details
     ]
