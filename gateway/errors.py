@@ -71,18 +71,26 @@ class RequestError(GatewayError):
         return None
 
 
+# The answer has to fit into what Lambda sends, however many problems a megabyte of request can hold.
+_MAX_PROBLEMS = 100
+_MAX_PATH_CHARACTERS = 200
+
+
 class RequestInvalidError(RequestError):
-    """The request breaks one or more rules; `problems` lists all of them."""
+    """The request breaks one or more rules; `problems` lists all of them, up to a hundred and how many more."""
 
     code = "VALIDATION_ERROR"
     status = 400
 
     def __init__(self, problems: Sequence[Problem], message: str | None = None) -> None:
-        first = problems[0] if problems else Problem("", "invalid request")
+        shown = [Problem(p.path[:_MAX_PATH_CHARACTERS], p.message) for p in problems[:_MAX_PROBLEMS]]
+        first = shown[0] if shown else Problem("", "invalid request")
         summary = f"{first.path}: {first.message}" if first.path else first.message
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
         super().__init__(message or f"Invalid request: {summary}{more}")
-        self.problems = tuple(problems)
+        if len(problems) > _MAX_PROBLEMS:
+            shown.append(Problem("", f"{len(problems) - _MAX_PROBLEMS} more problems are not listed."))
+        self.problems = tuple(shown)
 
     @property
     def details(self) -> dict[str, Any]:
