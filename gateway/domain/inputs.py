@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import secrets
 from dataclasses import dataclass
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
 
 RANDOM_SEED = -1
 MAX_SEED = 2**53 - 1  # the largest integer that every JSON client keeps exact
+MAX_INTEGER = 2**64 - 1  # the largest that ComfyUI's nodes take; a table takes 38 digits
 MAX_STRING_CHARACTERS = 100_000
+MAX_BYTES = 256 * 1024  # of all values together; a job's record may have 400 KB
 _MAX_MESSAGE_CHARACTERS = 300
 
 
@@ -32,9 +35,9 @@ class Limits:
         """List the values over a bound."""
         bounds = (("width", self.max_image_size), ("height", self.max_image_size), ("batch_size", self.max_batch_size))
         return [
-            Problem(f"inputs.{name}", f"{values[name]} is more than this gateway's maximum of {bound}.")
+            Problem(f"inputs.{name}", f"More than this gateway's maximum of {bound}.")
             for name, bound in bounds
-            if isinstance(values.get(name), int | float) and values[name] > bound
+            if _number(values.get(name)) > bound
         ]
 
 
@@ -67,11 +70,8 @@ def resolve(  # noqa: PLR0913  one call site, each argument a different thing
     default to an input whose schema has none.
     """
     properties = schema.get("properties", {})
-    problems = [Problem(f"inputs.{name}", _unknown(name, properties)) for name in inputs if name not in properties] + [
-        Problem(f"params.{name}", _unknown(name, {**properties, **default_params}))
-        for name in params
-        if name not in properties and name not in default_params
-    ]
+    problems = _unknown_problems("inputs", inputs, properties)
+    problems += _unknown_problems("params", params, {**properties, **default_params})
     by_schema = {
         name: value
         for source in (_defaults(properties), default_params, params, inputs)
@@ -79,24 +79,29 @@ def resolve(  # noqa: PLR0913  one call site, each argument a different thing
         if name in properties
     }
     by_params = {name: params.get(name, value) for name, value in default_params.items() if name not in properties}
-    problems += _bound_problems("inputs", by_schema) + _bound_problems("params", by_params)
+    unfit = _bound_problems("inputs", by_schema) + _bound_problems("params", by_params)
+    seed = _draw_seed(by_schema if "seed" in properties else by_params, properties.get("seed"))
+    problems += unfit
     problems += [
         Problem(f"params.{name}", f"Must be {_type_name(default)}.")
         for name, default in default_params.items()
         if name in by_params and not _same_type(by_params[name], default)
     ]
-    if not problems:
-        problems = [_schema_problem(error) for error in validator.iter_errors(by_schema)]
+    unfit_paths = {problem.path for problem in unfit}
+    fit = {name: value for name, value in by_schema.items() if f"inputs.{name}" not in unfit_paths}
+    by_rule = [_schema_problem(error) for error in validator.iter_errors(fit)]
+    # What was left out because it is unfit is not missing.
+    problems += [problem for problem in by_rule if problem.path not in unfit_paths]
     problems += limits.problems({**by_params, **by_schema})
+    problems = problems or _size_problems({**by_params, **by_schema})
     if problems:
         raise RequestInvalidError(problems)
-    seed = _draw_seed(by_schema if "seed" in properties else by_params, properties.get("seed", {}))
     return Values(inputs=by_schema, params=by_params, seed=seed)
 
 
-def _unknown(name: str, known: Mapping[str, Any]) -> str:
-    names = ", ".join(sorted(known)) or "none"
-    return f"Unknown; this workflow takes {names}."[:_MAX_MESSAGE_CHARACTERS] if len(name) <= 64 else "Unknown."  # noqa: PLR2004
+def _unknown_problems(where: str, given: Mapping[str, Any], known: Mapping[str, Any]) -> list[Problem]:
+    message = f"Unknown; this workflow takes {', '.join(sorted(known)) or 'none'}."[:_MAX_MESSAGE_CHARACTERS]
+    return [Problem(f"{where}.{name}", message) for name in given if name not in known]
 
 
 def _defaults(properties: Mapping[str, Any]) -> dict[str, Any]:
@@ -112,7 +117,14 @@ def _bound_problems(where: str, values: Mapping[str, Any]) -> list[Problem]:
             problems.append(Problem(f"{where}.{name}", "Must be a string, a number, a boolean or null."))
         elif isinstance(value, str) and len(value) > MAX_STRING_CHARACTERS:
             problems.append(Problem(f"{where}.{name}", f"Longer than {MAX_STRING_CHARACTERS} characters."))
+        elif isinstance(value, int) and abs(value) > MAX_INTEGER:
+            problems.append(Problem(f"{where}.{name}", f"An integer can be {MAX_INTEGER} at most."))
     return problems
+
+
+def _size_problems(values: Mapping[str, Any]) -> list[Problem]:
+    size = len(json.dumps(values, ensure_ascii=False).encode())
+    return [Problem("inputs", f"{size} bytes; at most {MAX_BYTES} are allowed.")] if size > MAX_BYTES else []
 
 
 def _same_type(value: object, default: object) -> bool:
@@ -134,10 +146,25 @@ def _schema_problem(error: jsonschema_rs.ValidationError) -> Problem:
     return Problem(".".join(("inputs", *steps)), str(error.message)[:_MAX_MESSAGE_CHARACTERS])
 
 
-def _draw_seed(values: dict[str, Any], field: Mapping[str, Any]) -> int | None:
-    """Replace a seed of -1 by a random one that the schema allows, and return the seed as run."""
+def _draw_seed(values: dict[str, Any], field: object) -> int | None:
+    """Replace a seed of -1 by a random one within the schema's bounds, and return the seed as run."""
     seed = values.get("seed")
-    if seed == RANDOM_SEED and not isinstance(seed, bool):
-        highest = field.get("maximum", MAX_SEED)
-        seed = values["seed"] = secrets.randbelow(min(int(highest), MAX_SEED) + 1)
-    return int(seed) if isinstance(seed, int | float) and not isinstance(seed, bool) else None
+    if isinstance(seed, bool) or not isinstance(seed, int | float):
+        return None
+    if seed == RANDOM_SEED:
+        bounds = field if isinstance(field, dict) else {}
+        lowest = max(0, math.ceil(bounds.get("minimum", 0)))
+        highest = min(MAX_SEED, math.floor(bounds.get("maximum", MAX_SEED)))
+        # Bounds that leave nothing to draw are the schema check's to report.
+        seed = values["seed"] = lowest + secrets.randbelow(max(highest - lowest, 0) + 1)
+    return int(seed) if abs(seed) <= MAX_INTEGER else None
+
+
+def _number(value: object) -> float:
+    """Read a value as ComfyUI would: it converts text. Not a number: none of any size."""
+    try:
+        return float(value) if isinstance(value, str | int | float) else math.nan
+    except OverflowError:
+        return math.inf
+    except ValueError:
+        return math.nan
