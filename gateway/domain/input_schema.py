@@ -1,13 +1,14 @@
 """Input schemas: both written forms become one JSON Schema 2020-12, checked and bounded before it is kept.
 
 A schema comes from outside, so it may not cost: its size and depth are bounded, it may refer only to
-itself, and its patterns run on an engine that is linear in the text's length.
+itself and not in circles, and its patterns run on an engine that is linear in the text's length.
 """
 
 from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 import jsonschema_rs
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 MAX_SCHEMA_BYTES = 128 * 1024
 MAX_SCHEMA_DEPTH = 16
 MAX_PROPERTIES = 200
+MAX_EXPANDED = 20_000  # objects and lists, when everything that is referred to stands where it is referred to
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _COPIED_FIELD_KEYS = (
@@ -44,6 +46,7 @@ def normalise(schema: Mapping[str, Any]) -> tuple[dict[str, Any], list[Problem]]
     problems = problems or _shape_problems(full)
     if not problems:
         try:
+            _check_references(full)
             compile_schema(full)
         except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError) as error:
             problems = [Problem("inputSchema", _first_line(error))]
@@ -113,6 +116,48 @@ def _depth(value: object) -> int:
             deepest = max(deepest, depth)
             pending += [(item, depth + 1) for item in (current.values() if isinstance(current, dict) else current)]
     return deepest
+
+
+def _check_references(schema: Mapping[str, Any]) -> None:
+    """Raise ValueError for references out of the schema, in circles, or to more than a validator can go through.
+
+    Twenty definitions that each refer twice to the next one are a million by the time they are followed.
+    """
+    sizes: dict[str, int] = {}
+
+    def size(value: object, trail: tuple[str, ...]) -> int:
+        if isinstance(value, list):
+            return 1 + sum(size(item, trail) for item in value)
+        if not isinstance(value, dict):
+            return 0
+        if isinstance(value.get("$dynamicRef"), str) or (value is not schema and isinstance(value.get("$id"), str)):
+            raise ValueError("$dynamicRef, and $id but at the top, are not supported.")
+        total = 1 + sum(size(item, trail) for item in value.values())
+        reference = value.get("$ref")
+        return total + (target_size(reference, trail) if isinstance(reference, str) else 0)
+
+    def target_size(reference: str, trail: tuple[str, ...]) -> int:
+        if reference in trail or len(trail) == MAX_SCHEMA_DEPTH:
+            raise ValueError(f"The reference {reference} leads back to itself, or through too many others.")
+        if reference not in sizes:
+            sizes[reference] = size(_target(schema, reference), (*trail, reference))
+        return sizes[reference]
+
+    if size(schema, ()) > MAX_EXPANDED:
+        raise ValueError(f"With its references followed, the schema has more than {MAX_EXPANDED} objects and lists.")
+
+
+def _target(schema: Mapping[str, Any], reference: str) -> object:
+    """Follow a JSON pointer (RFC 6901) in the form of a URI fragment."""
+    if not reference.startswith("#/"):
+        raise ValueError(f"The reference {reference} leads out of the schema; only #/… is allowed.")
+    target: Any = schema
+    for step in unquote(reference[2:]).split("/"):
+        try:
+            target = target[int(step) if isinstance(target, list) else step.replace("~1", "/").replace("~0", "~")]
+        except (LookupError, TypeError, ValueError):
+            raise ValueError(f"The reference {reference} leads nowhere.") from None
+    return target
 
 
 def _first_line(error: Exception) -> str:
