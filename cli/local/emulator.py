@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 START_SECONDS = 15
 _REGION = "us-east-1"
+# ministack has to know them: by them it checks presigned URLs, though nothing else.
+_CREDENTIALS = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"}
 
 
 class Emulator:
@@ -55,8 +57,7 @@ class Emulator:
         """What boto3 reads to find it. The person's own AWS profile and configuration play no part."""
         return {
             "AWS_ENDPOINT_URL": self.endpoint_url,
-            "AWS_ACCESS_KEY_ID": "local",
-            "AWS_SECRET_ACCESS_KEY": "local",
+            **_CREDENTIALS,
             "AWS_REGION": _REGION,
             "AWS_DEFAULT_REGION": _REGION,
             "AWS_CONFIG_FILE": os.devnull,
@@ -84,6 +85,7 @@ class Emulator:
 def _ministack_environment(port: int, state_dir: Path | None, work_dir: Path) -> dict[str, str]:
     # Its variables have common names (SERVICES, AUTH, USE_SSL …): it gets none from the person's environment.
     environment = {
+        **_CREDENTIALS,
         "PATH": os.environ.get("PATH", os.defpath),
         "BIND_HOST": "127.0.0.1",  # its default is every interface
         "GATEWAY_PORT": str(port),

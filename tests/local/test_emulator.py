@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from typing import TYPE_CHECKING
+
+import pytest
+import requests
+
+from cli.local.child import ChildFailedError
+from cli.local.emulator import Emulator
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from gateway.aws.clients import Clients
+
+
+def test_presigned_urls_open_what_they_name_and_nothing_else(aws: dict[str, str], aws_clients: Clients) -> None:
+    """A plain GET of a presigned URL works; one that was changed is refused, as on AWS."""
+    aws_clients.s3.put_object(Bucket=aws["BUCKET_NAME"], Key="outputs/a.txt", Body=b"hello")
+    url = aws_clients.s3.generate_presigned_url("get_object", {"Bucket": aws["BUCKET_NAME"], "Key": "outputs/a.txt"})
+    assert requests.get(url, timeout=5).content == b"hello"
+    assert requests.get(url.replace("a.txt", "b.txt"), timeout=5).status_code == 403
+
+
+def test_it_is_reached_from_this_machine_only(emulator: Emulator) -> None:
+    """It listens on 127.0.0.1 alone, as it checks no credentials."""
+    port = int(emulator.endpoint_url.rpartition(":")[2])
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.2", port), timeout=2)
+
+
+def test_the_persons_own_variables_do_not_reach_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its variables have common names; a SERVICES or USE_SSL that means something else must not change it."""
+    monkeypatch.setenv("USE_SSL", "1")
+    monkeypatch.setenv("SERVICES", "none")
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    with Emulator(state_dir=None, work_dir=tmp_path) as emulator:
+        assert emulator.answers()
+
+
+def test_an_early_end_is_told_with_the_log(tmp_path: Path) -> None:
+    """When it cannot start, the error says where its log is."""
+    emulator = Emulator(state_dir=None, work_dir=tmp_path)
+    emulator.child.kill()
+    with pytest.raises(ChildFailedError, match=rf"^embedded AWS ended with exit code -9 \(log: {tmp_path}/aws.log\)"):
+        emulator.__enter__()
+
+
+def test_a_stop_says_whether_state_was_saved(tmp_path: Path) -> None:
+    """An emulator that has to be killed is no clean stop."""
+    emulator = Emulator(state_dir=tmp_path / "state", work_dir=tmp_path)
+    with emulator:
+        os.kill(emulator.child.pid, signal.SIGSTOP)
+        assert not emulator.stop(seconds=0.2)

@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from cli.local.seed import parse_keys, seed_keys, seed_workflows
+from gateway.aws.key_store import DynamoKeyStore
+from gateway.aws.object_store import S3ObjectStore
+from gateway.aws.workflow_store import DynamoWorkflowStore
+from gateway.domain import instant
+from gateway.domain.identity import ApiKey, Role, hash_key
+from gateway.errors import SettingsInvalidError
+
+if TYPE_CHECKING:
+    from gateway.aws.clients import Clients
+
+
+@pytest.fixture
+def keys(aws: dict[str, str], aws_clients: Clients) -> DynamoKeyStore:
+    """Give the key store of a table of its own."""
+    return DynamoKeyStore(aws_clients.dynamodb, aws["TABLE_NAME"])
+
+
+def seed(api_keys: str, aws: dict[str, str], aws_clients: Clients) -> None:
+    """Seed as a run with this API_KEYS does."""
+    seed_keys(aws_clients.dynamodb, aws["TABLE_NAME"], parse_keys(api_keys))
+
+
+def test_a_seeded_key_opens_with_its_role(keys: DynamoKeyStore, aws: dict[str, str], aws_clients: Clients) -> None:
+    """Each listed key is found by its hash, with its role and an owner of its own."""
+    seed("one:admin, two:user", aws, aws_clients)
+    one, two = keys.get(hash_key("one")), keys.get(hash_key("two"))
+    assert one
+    assert two
+    assert (one.role, two.role) == (Role.ADMIN, Role.USER)
+    assert one.owner != two.owner
+    assert one.usable(instant.now())
+
+
+def test_an_owner_stays_the_same_over_restarts(keys: DynamoKeyStore, aws: dict[str, str], aws_clients: Clients) -> None:
+    """Or a user would lose its jobs with each run; a new role does not change it either."""
+    seed("one:admin", aws, aws_clients)
+    before = keys.get(hash_key("one"))
+    seed("one:user", aws, aws_clients)
+    after = keys.get(hash_key("one"))
+    assert before
+    assert after
+    assert (before.owner, after.role) == (after.owner, Role.USER)
+
+
+def test_a_key_no_longer_listed_is_gone(keys: DynamoKeyStore, aws: dict[str, str], aws_clients: Clients) -> None:
+    """What an earlier run seeded goes with its entry; a key that was made in another way stays."""
+    made = ApiKey(sha256=hash_key("made"), name="ci", owner="ci", role=Role.USER, created_at=instant.now())
+    keys.put(made)
+    seed("one:admin,two:user", aws, aws_clients)
+    seed("two:user,three:user", aws, aws_clients)
+    assert keys.get(hash_key("one")) is None
+    assert keys.get(hash_key("two"))
+    seed("", aws, aws_clients)
+    assert keys.get(hash_key("three")) is None
+    assert keys.get(hash_key("made")) == made
+
+
+def test_roles_follow_the_last_colon() -> None:
+    """A key may have colons in it."""
+    (key,) = parse_keys("a:b:user")
+    assert key.sha256 == hash_key("a:b")
+
+
+@pytest.mark.parametrize(
+    ("api_keys", "position"),
+    [
+        ("s3cret", 1),
+        (":admin", 1),
+        ("a:user,", 2),
+        ("a:user,s3cret:root", 2),
+        ("a:user,b:admin,a:admin", 3),
+        ("s3cré:user", 1),
+        (f"{'k' * 257}:user", 1),
+    ],
+)
+def test_a_malformed_entry_is_named_by_its_position(api_keys: str, position: int) -> None:
+    """The message says which entry is wrong, and shows nothing of it."""
+    with pytest.raises(SettingsInvalidError, match=rf"^API_KEYS: entry {position} ") as raised:
+        parse_keys(api_keys)
+    assert "s3cr" not in raised.value.message
+
+
+def test_bundled_workflows_are_there_and_edits_are_left_alone(aws: dict[str, str], aws_clients: Clients) -> None:
+    """All of them are registered at first; later runs register only what is missing."""
+    objects = S3ObjectStore(aws_clients.s3, aws["BUCKET_NAME"])
+    store = DynamoWorkflowStore(aws_clients.dynamodb, aws["TABLE_NAME"], objects)
+    seed_workflows(store)
+    heads = store.heads()
+    assert [head.id for head in heads] == ["icon_512", "sdxl_realism_v1", "sprite_transparent_bg"]
+    assert all(head.name and head.description for head in heads)
+    seed_workflows(store)
+    assert store.heads() == heads

@@ -1,0 +1,299 @@
+"""Local mode as a person runs it: the real command, in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import requests
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+START_SECONDS = 15
+STOP_SECONDS = 5
+LINUX_ONLY = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
+
+
+class Run:
+    """`comfyui-gateway run` with these variables, on a free port unless one is given."""
+
+    def __init__(self, output: Path, *arguments: str, **variables: str) -> None:
+        inherited = {name: value for name, value in os.environ.items() if name not in ("API_KEYS", "COMFYUI_URL")}
+        self.environment = {**inherited, "PORT": str(free_port()), "COMFYUI_URL": f"http://127.0.0.1:{free_port()}"}
+        self.environment |= variables
+        self.output = output
+        with output.open("w") as stream:
+            self.process = subprocess.Popen(  # noqa: S603  the command under test
+                [sys.executable, "-m", "cli.main", "run", *arguments],
+                env=self.environment,
+                stdout=stream,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def up(self) -> str:
+        """Wait until it says that it is up; return the address that it names."""
+        wait_until(lambda: "JOB_ID" in self.text or self.process.poll() is not None, START_SECONDS)
+        found = re.search(r"is running at (\S+)\. ", self.text)
+        assert found, self.text
+        return found[1]
+
+    @property
+    def text(self) -> str:
+        """What it has printed."""
+        return self.output.read_text()
+
+    def end(self, number: int = signal.SIGINT) -> int:
+        """Send a signal and wait for the end, which may take five seconds."""
+        self.process.send_signal(number)
+        return self.process.wait(timeout=STOP_SECONDS)
+
+    def descendants(self) -> list[int]:
+        """Return the process ids of all that it started, directly or not."""
+        children: dict[int, list[int]] = {}
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            try:
+                fields = stat.read_text().rpartition(")")[2].split()
+            except OSError:
+                continue  # it has ended meanwhile
+            children.setdefault(int(fields[1]), []).append(int(stat.parent.name))
+        found = [self.process.pid]
+        for pid in found:
+            found += children.get(pid, [])
+        return found[1:]
+
+
+def free_port() -> int:
+    """Find a port that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+        return port
+
+
+def wait_until(condition: Callable[[], bool], seconds: float) -> None:
+    """Wait for a condition, and fail when it does not come true in time."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.05)
+
+
+def all_gone(pids: list[int]) -> bool:
+    """Tell whether none of the processes is left; one that only waits to be reaped has ended."""
+
+    def alive(pid: int) -> bool:
+        try:
+            return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        except OSError:
+            return False
+
+    return not any(alive(pid) for pid in pids)
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., Run]]:
+    """Start runs that do not outlive the test; the data folder is the same for all of one test."""
+    runs: list[Run] = []
+
+    def start_one(*arguments: str, **variables: str) -> Run:
+        variables.setdefault("DATA_DIR", str(tmp_path / "data"))
+        runs.append(Run(tmp_path / f"output-{len(runs)}", *arguments, **variables))
+        return runs[-1]
+
+    yield start_one
+    for run in runs:
+        if run.process.poll() is None:
+            run.process.kill()
+            run.process.wait()
+
+
+def finished_job(url: str, **headers: str) -> dict[str, Any]:
+    """Run a job to its end and return it."""
+    body = {"workflowId": "icon_512", "inputs": {"prompt": "a key", "steps": 2}}
+    accepted = requests.post(f"{url}/jobs", json=body, headers=headers, timeout=10)
+    assert accepted.status_code == 202, accepted.text
+    job: dict[str, Any] = requests.get(f"{url}{accepted.json()['pollUrl']}?wait=25", headers=headers, timeout=30).json()
+    assert job["status"] == "succeeded", job
+    return job
+
+
+@LINUX_ONLY
+def test_an_ephemeral_run_works_and_leaves_nothing(start: Callable[..., Run], tmp_path: Path) -> None:
+    """The printed command works as pasted; Ctrl-C ends all processes in time; no folder stays behind."""
+    run = start("--ephemeral", TMPDIR=str(tmp_path))
+    url = run.up()
+    assert "Images are placeholders" in run.text
+    assert "\x1b" not in run.text
+    command = next(line for line in run.text.splitlines() if line.startswith("  curl") and "/jobs " in line)
+    if shutil.which("curl"):
+        answer = subprocess.run(["sh", "-c", command], capture_output=True, check=True, timeout=20)  # noqa: S603, S607  as a person does
+        job_url = f"{url}{json.loads(answer.stdout)['pollUrl']}?wait=25"
+        assert requests.get(job_url, timeout=30).json()["status"] == "succeeded"
+    pids = run.descendants()
+    assert run.end() == 0
+    assert all_gone(pids)
+    assert not list(tmp_path.glob("comfyui-gateway-*"))
+    assert not (tmp_path / "data").exists()
+
+
+def test_jobs_and_outputs_are_there_after_a_restart(start: Callable[..., Run]) -> None:
+    """A job and its file can be read again in the next run, which listens elsewhere; so can the workflows."""
+    first = start()
+    job = finished_job(first.up())
+    assert first.end(signal.SIGTERM) == 0
+    assert "may be lost" not in first.text
+
+    second = start()
+    url = second.up()
+    again = requests.get(f"{url}/jobs/{job['jobId']}", timeout=10).json()
+    assert (again["status"], again["seed"]) == ("succeeded", job["seed"])
+    file = requests.get(again["outputs"][0]["downloadUrl"], timeout=10)
+    assert len(file.content) == job["outputs"][0]["size"]
+    assert requests.get(f"{url}/workflows", timeout=10).json()["count"] == 3
+    assert finished_job(url)["attempts"] == 1
+    assert second.end() == 0
+
+
+@LINUX_ONLY
+def test_nothing_survives_a_kill_and_the_state_does(start: Callable[..., Run]) -> None:
+    """When the command itself is killed, its processes end on their own, the embedded AWS after saving."""
+    first = start()
+    job = finished_job(first.up())
+    pids = first.descendants()
+    first.process.kill()
+    first.process.wait()
+    wait_until(lambda: all_gone(pids), STOP_SECONDS)
+
+    second = start()
+    assert requests.get(f"{second.up()}/jobs/{job['jobId']}", timeout=10).json()["status"] == "succeeded"
+    assert second.end() == 0
+
+
+@LINUX_ONLY
+@pytest.mark.parametrize(("name", "part_of_command"), [("executor", "executor"), ("front", "cli.local.front")])
+def test_a_process_that_dies_ends_the_run(start: Callable[..., Run], name: str, part_of_command: str) -> None:
+    """Its name, how it ended and its log file are told, everything else is stopped, and the run has failed."""
+    run = start()
+    run.up()
+    pids = run.descendants()
+    commands = {pid: Path(f"/proc/{pid}/cmdline").read_text().split("\0") for pid in pids}
+    os.kill(min(pid for pid, command in commands.items() if part_of_command in command), signal.SIGKILL)
+    assert run.process.wait(timeout=STOP_SECONDS + 1) == 1
+    assert f"comfyui-gateway: {name} ended with exit code -9 (log: " in run.text
+    wait_until(lambda: all_gone(pids), 1)
+
+
+def test_a_second_ctrl_c_kills(start: Callable[..., Run]) -> None:
+    """Whoever cannot wait need not, even while a request is being answered."""
+    run = start()
+    run.up()
+    run.process.send_signal(signal.SIGINT)
+    wait_until(lambda: "Stopping" in run.text, 2)
+    run.process.send_signal(signal.SIGINT)
+    run.process.wait(timeout=1)
+
+
+def test_ctrl_c_while_it_starts_stops_it(start: Callable[..., Run]) -> None:
+    """It need not be up before it can be stopped."""
+    run = start()
+    wait_until(lambda: "Starting" in run.text, START_SECONDS)
+    assert run.end() == 0
+    assert "is running at" not in run.text
+
+
+def test_a_comfyui_that_answers_is_used(start: Callable[..., Run], tmp_path: Path) -> None:
+    """Then there is no simulator and no word of placeholders."""
+    port = free_port()
+    log = tmp_path / "comfyui.log"
+    with log.open("w") as stream:
+        comfyui = subprocess.Popen(  # noqa: S603  the simulator
+            [sys.executable, "-m", "cli.comfyui_simulator", "--port", str(port)], stdout=stream, stderr=stream
+        )
+    try:
+        wait_until(lambda: "simulator at" in log.read_text(), START_SECONDS)
+        run = start(COMFYUI_URL=f"http://127.0.0.1:{port}/")
+        url = run.up()
+        assert f"http://127.0.0.1:{port}" in run.text
+        assert "placeholder" not in run.text
+        wait_until(lambda: bool(requests.get(f"{url}/health", timeout=5).json()["comfyui"]["reachable"]), 10)
+        assert run.end() == 0
+    finally:
+        comfyui.terminate()
+        comfyui.wait()
+
+
+def test_keys_are_asked_for_and_never_shown(start: Callable[..., Run]) -> None:
+    """With API_KEYS a request needs one of them; neither the output nor a process's environment or log has any."""
+    run = start(API_KEYS="s3cret-one:admin,s3cret-two:user")
+    url = run.up()
+    assert requests.get(f"{url}/workflows", timeout=10).status_code == 401
+    finished_job(url, **{"X-API-Key": "s3cret-two"})
+    assert '-H "X-API-Key: $API_KEY"' in run.text
+    environments = [Path(f"/proc/{pid}/environ").read_text() for pid in run.descendants()]
+    assert run.end() == 0
+    logs = [log.read_text() for log in (Path(run.environment["DATA_DIR"]) / "logs").iterdir()]
+    assert not any("s3cret" in text for text in [run.text, *environments, *logs])
+
+
+def assert_refused(run: Run, variable: str) -> None:
+    """Check that the run ends at once with one line that names what is wrong."""
+    assert run.process.wait(timeout=START_SECONDS) == 1
+    assert len(run.text.splitlines()) == 1
+    assert run.text.startswith(f"comfyui-gateway: {variable}: ")
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("COMFYUI_URL", "127.0.0.1:8188"),
+        ("COMFYUI_URL", "http://"),
+        ("PORT", "99999"),
+        ("HOST", "no.such.host.invalid"),
+        ("HOST", "0.0.0.0"),  # noqa: S104  it is refused: no keys
+        ("DATA_DIR", "/dev/null/data"),
+        ("API_KEYS", "one:admin,:user"),
+        ("API_KEYS", "s3cret:king"),
+        ("RETENTION_DAYS", "0"),
+        ("LOG_LEVEL", "LOUD"),
+        ("MAX_CONCURRENCY", "many"),
+    ],
+)
+def test_a_wrong_setting_is_one_line(start: Callable[..., Run], variable: str, value: str) -> None:
+    """It names the variable, shows no key, and the exit code is 1."""
+    run = start(**{variable: value, **({"API_KEYS": "a:admin"} if value.startswith("no.such") else {})})
+    assert_refused(run, variable)
+    assert "s3cret" not in run.text
+
+
+def test_a_taken_port_is_one_line(start: Callable[..., Run]) -> None:
+    """It is found before anything is started."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        run = start(PORT=str(taken.getsockname()[1]))
+        assert_refused(run, "PORT")
+    assert not Path(run.environment["DATA_DIR"]).exists()
+
+
+def test_a_folder_in_use_is_one_line(start: Callable[..., Run]) -> None:
+    """Two runs never share a folder, and the first one is not disturbed."""
+    first = start()
+    url = first.up()
+    assert_refused(start(), "DATA_DIR")
+    assert requests.get(f"{url}/health", timeout=5).status_code == 200
+    assert first.end() == 0
+
+
+def test_the_version_is_told() -> None:
+    """`--version` prints it and nothing else."""
+    answer = subprocess.run([sys.executable, "-m", "cli.main", "--version"], capture_output=True, check=True)
+    assert re.fullmatch(rb"\d+\.\d+\.\d+\n", answer.stdout)
