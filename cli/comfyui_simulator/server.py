@@ -24,6 +24,8 @@ from cli.comfyui_simulator.web_support import answer_errors, inject_faults, logg
 
 _MAX_BODY_BYTES = 100 * 1024 * 1024
 _START_TIMEOUT_SECONDS = 10.0
+# How long requests under way may keep a stopping server, whose connections are broken by then. 0 is for ever.
+_SHUTDOWN_SECONDS = 0.01
 
 
 class RunningServer:
@@ -32,7 +34,9 @@ class RunningServer:
     def __init__(self, settings: SimulatorSettings, faults: Faults, data_dir: Path) -> None:
         self._settings = settings
         self.parts = Parts(settings, faults, data_dir)
-        self._runner = web.AppRunner(self._application(), access_log=None, logger=logger, shutdown_timeout=0.0)
+        self._runner = web.AppRunner(
+            self._application(), access_log=None, logger=logger, shutdown_timeout=_SHUTDOWN_SECONDS
+        )
         self.port = settings.port
 
     def _application(self) -> web.Application:
@@ -117,6 +121,7 @@ class SimulatorServer:
         if not ready.wait(_START_TIMEOUT_SECONDS):
             raise TimeoutError("the simulator did not start")
         if self._error is not None:
+            self.close()
             raise self._error
 
     def kill(self) -> None:
@@ -171,6 +176,7 @@ class SimulatorServer:
             asyncio.run(self._serve(ready))
         except OSError as error:
             self._error = error
+            self._loop = self._stop = None
             ready.set()
 
     async def _serve(self, ready: threading.Event) -> None:

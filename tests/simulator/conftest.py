@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 TIMEOUT_SECONDS = 10
+SILENCE_SECONDS = 0.2
 
 FAST = SimulatorSettings(seconds_per_step=0.0, history_lag_seconds=(0.0, 0.0), control_api=True)
 
@@ -74,6 +75,25 @@ def events() -> Callable[[websocket.WebSocket, str, str | None], list[dict[str, 
             messages.append(message)
             if message["type"] == last_type and message["data"].get("node") == node:
                 return messages
+
+    return read
+
+
+@pytest.fixture
+def rest() -> Callable[[websocket.WebSocket], list[dict[str, Any]]]:
+    """Read JSON messages until none has come for a while."""
+
+    def read(socket: websocket.WebSocket) -> list[dict[str, Any]]:
+        socket.settimeout(SILENCE_SECONDS)
+        messages = []
+        try:
+            while True:
+                frame = socket.recv()
+                messages += [] if isinstance(frame, bytes) else [json.loads(frame)]
+        except websocket.WebSocketTimeoutException:
+            return messages
+        finally:
+            socket.settimeout(TIMEOUT_SECONDS)
 
     return read
 
