@@ -1,0 +1,178 @@
+"""Behaviour of input schemas: both forms become one, and none can cost or reach out."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+
+from gateway.domain import input_schema
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+
+def problems(schema: dict[str, Any]) -> dict[str, str]:
+    """Check a schema: path → message."""
+    return {problem.path: problem.message for problem in input_schema.normalise(schema)[1]}
+
+
+def accepted(schema: dict[str, Any]) -> dict[str, Any]:
+    """Normalise a schema that is good."""
+    full, found = input_schema.normalise(schema)
+    assert found == []
+    return full
+
+
+def test_the_short_form_becomes_json_schema() -> None:
+    """The contract's own example, field by field."""
+    field = {
+        "type": "number",
+        "required": False,
+        "default": 30,
+        "min": 1,
+        "max": 100,
+        "enum": [1, 30],
+        "description": "d",
+    }
+    assert accepted({"type": "object", "fields": {"steps": field, "prompt": {"type": "string", "required": True}}}) == {
+        "$schema": DIALECT,
+        "type": "object",
+        "properties": {
+            "steps": {
+                "type": "number", "default": 30, "enum": [1, 30], "description": "d", "minimum": 1, "maximum": 100,
+            },
+            "prompt": {"type": "string"},
+        },
+        "required": ["prompt"],
+    }  # fmt: skip
+
+
+def test_min_and_max_of_text_bound_its_length() -> None:
+    """On a string the short form's min and max are minLength and maxLength."""
+    full = accepted({"fields": {"prompt": {"type": "string", "min": 1, "max": 5}}})
+    assert full["properties"]["prompt"] == {"type": "string", "minLength": 1, "maxLength": 5}
+
+
+def test_a_required_field_with_a_default_need_not_be_sent() -> None:
+    """The default answers for it."""
+    assert accepted({"fields": {"steps": {"type": "number", "required": True, "default": 3}}})["required"] == []
+
+
+@pytest.mark.parametrize(
+    ("schema", "path"),
+    [
+        ({"fields": []}, "inputSchema.fields"),
+        ({"fields": {"a": 1}}, "inputSchema.fields.a"),
+        ({"fields": {"a": {"type": "string", "maximun": 1}}}, "inputSchema.fields.a.maximun"),
+        ({"fields": {"a": {"type": "string", "required": "yes"}}}, "inputSchema.fields.a.required"),
+        ({"fields": {"a": {"type": "text"}}}, "inputSchema"),
+    ],
+)
+def test_mistakes_in_the_short_form_are_named(schema: dict[str, Any], path: str) -> None:
+    """A mistake in the short form is reported where it stands."""
+    assert list(problems(schema)) == [path]
+
+
+def test_a_json_schema_is_kept_with_its_dialect() -> None:
+    """The full form stays as it came; the dialect and the type are written down."""
+    schema = {"properties": {"a": {"type": "integer"}}, "required": ["a"]}
+    assert accepted(schema) == {**schema, "$schema": DIALECT, "type": "object"}
+    assert "$schema" not in schema
+
+
+@pytest.mark.parametrize(
+    ("schema", "path"),
+    [
+        ({"type": "array"}, "inputSchema.type"),
+        ({"type": ["object", "null"]}, "inputSchema.type"),
+        ({"$schema": "http://json-schema.org/draft-07/schema#"}, "inputSchema.$schema"),
+        ({"properties": []}, "inputSchema.properties"),
+        ({"properties": {f"a{i}": {} for i in range(201)}}, "inputSchema.properties"),
+        ({"properties": {"a": {"type": "strin"}}}, "inputSchema"),
+        ({"properties": {"a": {"minimum": "1"}}}, "inputSchema"),
+        ({"required": "a"}, "inputSchema"),
+    ],
+)
+def test_what_is_no_schema_of_inputs_is_refused(schema: dict[str, Any], path: str) -> None:
+    """A schema must be a valid 2020-12 schema of an object."""
+    assert list(problems(schema)) == [path]
+
+
+@pytest.mark.parametrize(
+    "reference",
+    ["http://127.0.0.1:9/x.json", "https://example.com/x", "file:///etc/hosts", "other.json", "#anchor", "#"],
+)
+def test_references_out_of_the_schema_are_refused(reference: str) -> None:
+    """Nothing is fetched, from anywhere."""
+    assert reference in problems({"properties": {"a": {"$ref": reference}}})["inputSchema"]
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"$dynamicAnchor": "m", "properties": {"a": {"$dynamicRef": "#m"}}},
+        {"properties": {"a": {"$id": "http://example.com/", "$ref": "x"}}},
+        {"properties": {"a": {"$ref": "#/$defs/missing"}}},
+        {"properties": {"a": {"$ref": "#/properties/a"}}},
+        {"$defs": {"x": {"$ref": "#/$defs/y"}, "y": {"$ref": "#/$defs/x"}}, "properties": {"a": {"$ref": "#/$defs/x"}}},
+    ],
+    ids=["dynamic", "another base", "to nothing", "to itself", "in a circle"],
+)
+def test_references_that_do_not_end_are_refused(schema: dict[str, Any]) -> None:
+    """A reference must lead, by a plain pointer, to something that does not lead back."""
+    assert list(problems(schema)) == ["inputSchema"]
+
+
+def test_references_within_the_schema_work() -> None:
+    """Definitions can be shared, and a property may itself be called $ref or $id."""
+    full = accepted(
+        {
+            "$defs": {"a/b": {"type": "integer", "maximum": 5}},
+            "properties": {"x": {"$ref": "#/$defs/a~1b"}, "$ref": {"type": "string"}, "$id": {"type": "string"}},
+        }
+    )
+    assert not input_schema.compile_schema(full).is_valid({"x": 6})
+
+
+def test_references_cannot_multiply() -> None:
+    """Definitions that each refer twice to the next are refused before anyone follows them."""
+    chain: dict[str, Any] = {f"d{i}": {"allOf": [{"$ref": f"#/$defs/d{i + 1}"}] * 2} for i in range(14)}
+    schema = {"$defs": {**chain, "d14": {"type": "string"}}, "properties": {"a": {"$ref": "#/$defs/d0"}}}
+    assert "references followed" in problems(schema)["inputSchema"]
+
+
+@pytest.mark.parametrize("pattern", ["(?=a)b", "(?!a)b", "(?<=a)b", "(?<!a)b", r"(a)\1", "(a", "(a{1000}){1000}"])
+def test_patterns_that_need_more_than_linear_time_are_refused(pattern: str) -> None:
+    """Look-around and back-references are not for the linear engine; nor are patterns without measure."""
+    assert list(problems({"properties": {"a": {"type": "string", "pattern": pattern}}})) == ["inputSchema"]
+
+
+@pytest.mark.parametrize("pattern", ["^(a+)+$", "^(a|aa)+$", "^(([a-z])+.)+[A-Z]([a-z])+$", "(x+x+)+y", "^(.*?,){11}P"])
+def test_catastrophic_patterns_stay_fast(pattern: str) -> None:
+    """Patterns that hang a backtracking engine take no time on a hundred thousand characters."""
+    validator = input_schema.compile_schema(accepted({"properties": {"a": {"type": "string", "pattern": pattern}}}))
+    started = time.process_time()
+    for text in ("a" * 100_000 + "!", "x" * 100_000, "a," * 50_000):
+        validator.is_valid({"a": text})
+    assert time.process_time() - started < 0.05
+
+
+def nested(levels: int) -> dict[str, Any]:
+    """Make a schema with so many containers in one another."""
+    schema: dict[str, Any] = {}
+    for _ in range(levels - 1):
+        schema = {"not": schema}
+    return schema
+
+
+def test_depth_is_bounded() -> None:
+    """A schema as deep as allowed passes; one level more is refused, and so are a hundred thousand."""
+    assert problems(nested(input_schema.MAX_SCHEMA_DEPTH)) == {}
+    assert list(problems(nested(input_schema.MAX_SCHEMA_DEPTH + 1))) == ["inputSchema"]
+    assert list(problems(nested(100_000))) == ["inputSchema"]
+
+
+def test_size_is_bounded() -> None:
+    """A schema of more than 128 KiB is refused."""
+    assert "at most" in problems({"description": "x" * input_schema.MAX_SCHEMA_BYTES})["inputSchema"]

@@ -1,0 +1,119 @@
+"""Behaviour of jobs: ids that are derived, and what a job knows of itself."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from gateway.domain.identity import ApiKey, Principal, Role, hash_key
+from gateway.domain.job import (
+    Job,
+    JobStatus,
+    Output,
+    ended_event_id,
+    idempotent_job_id,
+    is_job_id,
+    new_job_id,
+    prompt_id,
+)
+
+NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
+
+
+def job(**fields: object) -> Job:
+    """Make a job that is usual but for what is given."""
+    usual: dict[str, object] = {
+        "id": "0b7f4f52-6d0f-4f0e-a6a8-3c8c1b7cf001",
+        "owner": "ada",
+        "workflow_id": "w",
+        "workflow_version": 1,
+        "template_key": "workflows/w/1.json",
+        "inputs": {},
+        "correlation_id": "c",
+        "created_at": NOW,
+    }
+    return Job(**{**usual, **fields})  # type: ignore[arg-type]  # the fields are spelled out above
+
+
+def test_one_key_of_one_owner_is_one_job() -> None:
+    """The same owner and key give the same id, on every machine and in every release."""
+    assert idempotent_job_id("ada", "order-1") == idempotent_job_id("ada", "order-1")
+    assert idempotent_job_id("ada", "order-1") == "fd124c23-1e09-5a13-ba82-71555008c0be"
+
+
+names = st.text(max_size=12) | st.text(":123ab", max_size=8)
+
+
+@given(names, names, names, names)
+def test_ids_of_different_owners_or_keys_never_meet(owner: str, key: str, other_owner: str, other_key: str) -> None:
+    """No owner can name a key that leads to another owner's job, however both are spelled."""
+    assume((owner, key) != (other_owner, other_key))
+    assert idempotent_job_id(owner, key) != idempotent_job_id(other_owner, other_key)
+
+
+def test_new_ids_cannot_be_guessed() -> None:
+    """Ids without a key are random."""
+    assert len({new_job_id() for _ in range(1000)}) == 1000
+    assert uuid.UUID(new_job_id()).version == 4
+
+
+def test_all_derived_ids_are_canonical_uuids_of_their_own() -> None:
+    """A job, its prompts and its event have different ids, all lower-case UUIDs; an attempt changes the prompt's."""
+    job_id = idempotent_job_id("ada", "k")
+    ids = [job_id, prompt_id(job_id, 1), prompt_id(job_id, 2), ended_event_id(job_id)]
+    assert len(set(ids)) == 4
+    assert all(str(uuid.UUID(text)) == text for text in ids)
+    assert all(is_job_id(text) for text in ids)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "x", "../../etc", new_job_id().upper(), new_job_id() + "\n", "{" + new_job_id() + "}"]
+)
+def test_what_is_no_job_id(text: str) -> None:
+    """Only a lower-case UUID can be a job's id."""
+    assert not is_job_id(text)
+
+
+def test_only_the_three_ends_are_ends() -> None:
+    """Queued and running jobs have not ended; all others have."""
+    assert {status for status in JobStatus if not status.ended} == {JobStatus.QUEUED, JobStatus.RUNNING}
+
+
+def test_an_output_is_found_by_its_whole_name_only() -> None:
+    """Names are compared, never resolved."""
+    output = Output(filename="a/b.png", key="outputs/x/a/b.png", size=1, sha256="0", content_type="image/png")
+    with_output = job(outputs=(output,))
+    assert with_output.output("a/b.png") is output
+    assert [with_output.output(name) for name in ("b.png", "./a/b.png", "A/B.PNG", "", output.key)] == [None] * 5
+    assert job().output("a/b.png") is None
+
+
+def test_a_user_sees_its_own_jobs_and_an_admin_all() -> None:
+    """Another owner's job does not exist for a user."""
+    assert Principal(owner="ada", role=Role.USER).may_see(job())
+    assert Principal(owner="bob", role=Role.ADMIN).may_see(job())
+    assert not Principal(owner="bob", role=Role.USER).may_see(job())
+    assert not Principal(owner="", role=Role.USER).may_see(job())
+
+
+def test_a_key_is_usable_until_the_instant_it_expires() -> None:
+    """Expiry is exclusive, and a disabled key opens nothing."""
+
+    def key(**fields: object) -> ApiKey:
+        usual = {"sha256": hash_key("k"), "name": "n", "owner": "ada", "role": Role.USER, "created_at": NOW}
+        return ApiKey(**{**usual, **fields})  # type: ignore[arg-type]  # the fields are spelled out above
+
+    later = NOW.replace(hour=13)
+    assert key().usable(NOW)
+    assert key(expires_at=later).usable(NOW)
+    assert not key(expires_at=NOW).usable(NOW)
+    assert not key(disabled=True, expires_at=later).usable(NOW)
+
+
+def test_a_key_is_kept_as_its_sha256() -> None:
+    """Only the hash is stored, so it must stay the same for ever."""
+    assert hash_key("s3cret") == "1ec1c26b50d5d3c58d9583181af8076655fe00756bf7285940ba3670f99fcba0"

@@ -1,0 +1,72 @@
+"""Behaviour of messages and events: what is written is read back, by other releases too."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from gateway.domain.job import JobStatus, Priority
+from gateway.domain.messages import JobEndedEvent, JobMessage
+
+values = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**64), 2**64)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text()
+)
+
+
+@given(st.dictionaries(st.text(), st.dictionaries(st.text(), st.lists(values)), max_size=3), st.sampled_from(Priority))
+def test_a_message_survives_the_queue(prompt: dict[str, Any], priority: Priority) -> None:
+    """A prompt arrives as it was rendered: nulls, floats, large integers and all alphabets."""
+    message = JobMessage(job_id="j", priority=priority, correlation_id="c", prompt=prompt)
+    text = message.model_dump_json(by_alias=True, exclude_none=True)
+    assert JobMessage.model_validate_json(text) == message
+
+
+def test_the_wire_is_camel_case_and_versioned() -> None:
+    """The names on the wire are these, so that another release can read them."""
+    message = JobMessage(job_id="j", priority=Priority.LOW, correlation_id="c", prompt_key="prompts/j.json")
+    assert message.model_dump(mode="json", by_alias=True, exclude_none=True) == {
+        "version": 1,
+        "jobId": "j",
+        "priority": "low",
+        "correlationId": "c",
+        "promptKey": "prompts/j.json",
+    }
+
+
+@pytest.mark.parametrize("fields", [{}, {"prompt": {}, "promptKey": "k"}])
+def test_a_message_has_one_prompt(fields: dict[str, Any]) -> None:
+    """Neither none nor two."""
+    with pytest.raises(ValidationError):
+        JobMessage.model_validate({"jobId": "j", "priority": "low", "correlationId": "c", **fields})
+
+
+def test_a_message_of_a_newer_release() -> None:
+    """An added field is ignored; another version is not taken for this one."""
+    fields = {"jobId": "j", "priority": "low", "correlationId": "c", "prompt": {}}
+    assert JobMessage.model_validate({**fields, "traceId": "t"}).job_id == "j"
+    with pytest.raises(ValidationError):
+        JobMessage.model_validate({**fields, "version": 2})
+
+
+@pytest.mark.parametrize("status", [JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.CANCELED])
+def test_an_event_survives_the_bus(status: JobStatus) -> None:
+    """The detail of an event is read back as it was."""
+    event = JobEndedEvent(
+        event_id="e",
+        job_id="j",
+        owner="ada",
+        workflow_id="w",
+        status=status,
+        correlation_id="c",
+        completed_at=datetime(2026, 1, 31, 12, 0, 0, 5000, UTC),
+    )
+    assert JobEndedEvent.model_validate_json(event.model_dump_json(by_alias=True)) == event

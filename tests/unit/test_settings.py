@@ -1,0 +1,84 @@
+"""Behaviour of settings: read once, every mistake in one line, no value ever shown."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.errors import SettingsInvalidError
+from gateway.settings import ApiSettings, ExecutorSettings, LocalSettings
+
+COMPLETE = {
+    "TABLE_NAME": "t",
+    "BUCKET_NAME": "b",
+    "EVENT_BUS_NAME": "e",
+    "HIGH_QUEUE_URL": "http://q/high",
+    "NORMAL_QUEUE_URL": "http://q/normal",
+    "LOW_QUEUE_URL": "http://q/low",
+}
+
+
+def test_what_is_not_set_has_its_default() -> None:
+    """The names of what is stored are all that has to be set."""
+    settings = ApiSettings.from_environment(COMPLETE)
+    assert (settings.table_name, settings.open_access, settings.max_image_size) == ("t", False, 2048)
+    assert (settings.max_batch_size, settings.retention_days, settings.download_url_seconds) == (8, 30, 3600)
+
+
+def test_an_empty_variable_counts_as_not_set() -> None:
+    """FOO= in a shell or a template means the default."""
+    assert ApiSettings.from_environment({**COMPLETE, "MAX_IMAGE_SIZE": "", "OPEN_ACCESS": ""}).max_image_size == 2048
+
+
+def test_text_becomes_what_the_setting_is() -> None:
+    """Numbers and switches are written as text in an environment."""
+    settings = ApiSettings.from_environment({**COMPLETE, "MAX_IMAGE_SIZE": "4096", "OPEN_ACCESS": "true"})
+    assert (settings.max_image_size, settings.open_access) == (4096, True)
+
+
+def test_other_variables_do_not_matter() -> None:
+    """An environment is full of them."""
+    assert ApiSettings.from_environment({**COMPLETE, "PATH": "/bin", "table_name": "other"}).table_name == "t"
+
+
+def test_one_line_names_every_wrong_variable() -> None:
+    """Missing and wrong ones come together."""
+    environment = {**COMPLETE, "MAX_IMAGE_SIZE": "huge", "RETENTION_DAYS": "0", "LOG_LEVEL": "loud"}
+    del environment["TABLE_NAME"]
+    with pytest.raises(SettingsInvalidError) as caught:
+        ApiSettings.from_environment(environment)
+    assert "\n" not in caught.value.message
+    assert "TABLE_NAME: is not set" in caught.value.message
+    assert all(f"{name}: " in caught.value.message for name in ("MAX_IMAGE_SIZE", "RETENTION_DAYS", "LOG_LEVEL"))
+
+
+WRONG = "s3cret"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("MAX_ATTEMPTS", WRONG),
+        ("LOG_LEVEL", WRONG),
+        ("SHUTDOWN_GRACE_SECONDS", WRONG),
+        ("COMFYUI_URL", WRONG),
+        ("COMFYUI_URL", f"ftp://user:{WRONG}@host/"),
+        ("COMFYUI_URL", f"http://host:{WRONG}"),
+        ("COMFYUI_URL", f"http://user:{WRONG}@host:99999"),
+        ("COMFYUI_URL", f"http://[{WRONG}"),
+        ("COMFYUI_URL", f"http://{WRONG}\u2100host"),
+    ],
+)
+def test_a_wrong_value_is_never_shown(name: str, value: str) -> None:
+    """A setting may be a secret, or hold one: neither the message nor its traceback has it."""
+    with pytest.raises(SettingsInvalidError) as caught:
+        ExecutorSettings.from_environment({**COMPLETE, name: value})
+    assert caught.value.message.startswith(f"{name}: ")
+    assert WRONG not in caught.value.message
+    assert caught.value.__suppress_context__
+
+
+def test_an_address_loses_its_last_slash() -> None:
+    """Paths are put behind it."""
+    assert LocalSettings.from_environment({"COMFYUI_URL": "https://gpu.example:8188/"}).comfyui_url == (
+        "https://gpu.example:8188"
+    )
