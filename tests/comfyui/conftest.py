@@ -1,4 +1,8 @@
-"""The fixture `comfyui_url`: a real ComfyUI server, started for this folder's tests, or the one at COMFYUI_TEST_URL."""
+"""ComfyUI servers for this folder's tests, and the whole gateway in front of them.
+
+Each test runs twice: on the simulator, and on a real server, which is started for it or lent by COMFYUI_TEST_URL.
+What one passes and the other does not is a defect of the simulator.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +19,10 @@ from typing import TYPE_CHECKING
 import pytest
 import requests
 
+from cli.comfyui_simulator.server import SimulatorServer
+from cli.comfyui_simulator.settings import SimulatorSettings
+from tests.comfyui.gateway_process import GatewayProcess
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import IO
@@ -28,16 +36,28 @@ SHOWN_LOG_LINES = 40
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what uses the server, and leave the fixture's time, an installation perhaps, out of the test's own limit."""
+    """Leave the fixtures' time, an installation perhaps, out of the limit of a test that uses the real server."""
     for item in items:
-        if isinstance(item, pytest.Function) and "comfyui_url" in item.fixturenames:
-            item.add_marker(pytest.mark.comfyui)
+        if item.get_closest_marker("comfyui"):
             item.add_marker(pytest.mark.timeout(TEST_SECONDS, func_only=True))
 
 
-@pytest.fixture(scope="session")
-def comfyui_url() -> Iterator[str]:
-    """Give the address of a ComfyUI server that has the lab nodes and a checkpoint small enough for a CPU."""
+@pytest.fixture(scope="session", params=["simulator", pytest.param("real", marks=pytest.mark.comfyui)])
+def comfyui_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Give the address of a ComfyUI server: each test runs on the simulated one and on the real one."""
+    with _simulated() if request.param == "simulator" else _real() as url:
+        yield url
+
+
+@contextmanager
+def _simulated() -> Iterator[str]:
+    with SimulatorServer(SimulatorSettings()) as server:
+        yield server.url
+
+
+@contextmanager
+def _real() -> Iterator[str]:
+    """Start a server that has the lab nodes and a checkpoint small enough for a CPU; install it first when need be."""
     lent = os.environ.get("COMFYUI_TEST_URL")
     if lent:
         yield lent.rstrip("/")
@@ -116,3 +136,10 @@ def _tail(log: IO[str]) -> str:
 def _free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="session")
+def gateway(comfyui_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
+    """Give a gateway that runs on this ComfyUI as `make run` starts it, with an admin's and a user's key."""
+    with GatewayProcess(comfyui_url, tmp_path_factory.mktemp("gateway")) as running:
+        yield running

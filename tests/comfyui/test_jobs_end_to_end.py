@@ -1,0 +1,175 @@
+"""A client's view of the whole: jobs through HTTP, the queue, the executor and ComfyUI, to the downloaded file."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import requests
+from PIL import Image
+
+if TYPE_CHECKING:
+    from tests.comfyui.gateway_process import GatewayProcess
+
+TINY: dict[str, Any] = {"prompt": "a red fox", "width": 64, "height": 64, "steps": 2}
+
+COLOURED = {
+    "1": {"class_type": "EmptyImage", "inputs": {"width": 64, "height": 32, "batch_size": 1, "color": "{{color}}"}},
+    "2": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": "solid"}},
+}
+
+
+def lab(class_type: str, **inputs: object) -> dict[str, Any]:
+    """Put a lab node between an empty picture and its saving."""
+    return {
+        "1": {"class_type": "EmptyImage", "inputs": {"width": 64, "height": 64, "batch_size": 1, "color": 5}},
+        "2": {"class_type": class_type, "inputs": {"image": ["1", 0], **inputs}},
+        "3": {"class_type": "SaveImage", "inputs": {"images": ["2", 0], "filename_prefix": "lab"}},
+    }
+
+
+@pytest.fixture
+def colours(gateway: GatewayProcess) -> str:
+    """Register a workflow that needs no model: a picture of one colour."""
+    gateway.register("coloured", COLOURED, {"color": {"type": "integer", "required": True, "min": 0, "max": 0xFFFFFF}})
+    return "coloured"
+
+
+@pytest.mark.parametrize("color", [0x000000, 0x3366CC, 0xFFFFFF])
+def test_a_colour_comes_out_as_it_went_in(gateway: GatewayProcess, colours: str, color: int) -> None:
+    """The input is a number all the way: every pixel of the downloaded file has it."""
+    job = gateway.submit(colours, color=color)
+    assert job["status"] == "succeeded", job["error"]
+    (output,) = job["outputs"]
+    content = requests.get(output["downloadUrl"], timeout=10).content
+    picture = Image.open(io.BytesIO(content)).convert("RGB")
+    assert picture.size == (64, 32)
+    assert picture.getcolors() == [(64 * 32, (color >> 16, color >> 8 & 0xFF, color & 0xFF))]
+    assert hashlib.sha256(content).hexdigest() == output["sha256"]
+
+
+def test_a_file_comes_in_every_form(gateway: GatewayProcess, colours: str) -> None:
+    """The gateway's own path, base64 and a range of the presigned URL give the same bytes."""
+    job = gateway.submit(colours, color=42)
+    (output,) = gateway.call("GET", f"/outputs/{job['jobId']}").json()["files"]
+    direct = gateway.call("GET", output["url"])
+    assert direct.status_code == 200
+    assert direct.headers["Content-Type"] == "image/png"
+    assert direct.headers["ETag"] == f'"{output["sha256"]}"'
+    as_text = gateway.call("GET", f"{output['url']}?format=base64").json()
+    assert base64.b64decode(as_text["data"]) == direct.content
+    part = requests.get(output["downloadUrl"], headers={"Range": "bytes=1-3"}, timeout=10)
+    assert (part.status_code, part.content) == (206, b"PNG")
+
+
+def test_another_users_job_does_not_exist(gateway: GatewayProcess, colours: str) -> None:
+    """Neither the job nor its files are there for another user; an admin sees them."""
+    job = gateway.submit(colours, key=gateway.USER_KEY, color=1)
+    paths = [f"/jobs/{job['jobId']}", f"/outputs/{job['jobId']}", job["outputs"][0]["url"]]
+    assert [gateway.call("GET", path, key=gateway.OTHER_USER_KEY).status_code for path in paths] == [404] * 3
+    assert [gateway.call("GET", path, key=gateway.ADMIN_KEY).status_code for path in paths] == [200] * 3
+
+
+def test_progress_grows_while_a_job_runs(gateway: GatewayProcess) -> None:
+    """A reader sees percentages that only grow, and 100 at the end."""
+    gateway.register("slow", lab("LabSleep", seconds=5, steps=50, interruptible=True, progress=True, salt="{{salt}}"),
+                     {"salt": {"type": "integer", "required": True}})  # fmt: skip
+    answer = gateway.call("POST", "/jobs", json={"workflowId": "slow", "inputs": {"salt": time.time_ns() % 2**40}})
+    seen: list[int] = []
+    while (job := gateway.call("GET", answer.json()["pollUrl"]).json())["status"] in ("queued", "running"):
+        seen.append(job["progress"] or 0)
+        time.sleep(0.1)
+    assert job["status"] == "succeeded", job["error"]
+    assert seen == sorted(seen)
+    assert any(0 < percent < 100 for percent in seen)
+    assert job["progress"] == 100
+    assert 5000 <= job["timing"]["executionTimeMs"] < 15000
+
+
+@pytest.mark.parametrize(
+    ("kind", "code"),
+    [("ValueError", "COMFYUI_NODE_ERROR"), ("torchOOM", "COMFYUI_OOM"), ("MemoryError", "COMFYUI_OOM")],
+)
+def test_a_failing_node_is_named(gateway: GatewayProcess, kind: str, code: str) -> None:
+    """The error has its class of api errors, names the node, and tells no path of the server."""
+    name = f"raises-{kind}"
+    gateway.register(name, lab("LabRaise", kind=kind, message="{{message}}"), {"message": {"type": "string"}})
+    job = gateway.submit(name, message="cannot read /srv/models/secret.bin")
+    assert job["status"] == "failed"
+    assert job["error"]["code"] == code
+    assert "(LabRaise)" in job["error"]["message"]
+    assert "/srv" not in str(job["error"])
+    assert job["outputs"] is None
+
+
+def test_a_graph_that_comfyui_refuses_says_why(gateway: GatewayProcess) -> None:
+    """A checkpoint that is not there ends the job with ComfyUI's reason."""
+    job = gateway.submit("sdxl_realism_v1", **TINY, checkpoint="missing.safetensors")
+    assert job["status"] == "failed"
+    assert job["error"]["code"] == "COMFYUI_REJECTED"
+    assert "missing.safetensors" in job["error"]["message"]
+
+
+@pytest.mark.parametrize("workflow_id", ["sdxl_realism_v1", "sprite_transparent_bg", "icon_512"])
+def test_the_bundled_workflows_make_pictures(gateway: GatewayProcess, workflow_id: str) -> None:
+    """Each runs with the defaults but for size and steps, draws its seed, and saves a picture of the size asked for."""
+    job = gateway.submit(workflow_id, **TINY)
+    assert job["status"] == "succeeded", job["error"]
+    assert job["seed"] >= 0
+    (output,) = job["outputs"]
+    picture = Image.open(io.BytesIO(gateway.call("GET", output["url"]).content))
+    assert picture.size == (64, 64)
+    assert ("A" in picture.getbands()) == (workflow_id == "sprite_transparent_bg")
+
+
+def test_a_batch_and_an_upscale(gateway: GatewayProcess) -> None:
+    """Each picture of a batch is an output; the icon comes out at twice its size when asked to."""
+    job = gateway.submit("icon_512", **TINY, batch_size=2, upscale=2)
+    assert job["status"] == "succeeded", job["error"]
+    pictures = [Image.open(io.BytesIO(gateway.call("GET", output["url"]).content)) for output in job["outputs"]]
+    assert [picture.size for picture in pictures] == [(128, 128)] * 2
+
+
+def test_the_same_seed_makes_the_same_picture(gateway: GatewayProcess) -> None:
+    """A job can be run again: the seed that was drawn gives the same pixels."""
+    first = gateway.submit("sdxl_realism_v1", **TINY)
+    again = gateway.submit("sdxl_realism_v1", **TINY, seed=first["seed"])
+    pixels = [
+        Image.open(io.BytesIO(gateway.call("GET", job["outputs"][0]["url"]).content)).tobytes()
+        for job in (first, again)
+    ]
+    assert pixels[0] == pixels[1]
+
+
+def test_sixteen_clients_get_their_own_jobs(gateway: GatewayProcess, colours: str) -> None:
+    """Answers to requests that run at the same time are never mixed up."""
+    wrong: list[object] = []
+
+    def one(color: int) -> None:
+        job = gateway.submit(colours, color=color)
+        content = gateway.call("GET", job["outputs"][0]["url"]).content
+        pixel = Image.open(io.BytesIO(content)).convert("RGB").getpixel((0, 0))
+        if pixel != (0, 0, color):
+            wrong.append((color, pixel, job))
+
+    clients = [threading.Thread(target=one, args=(color,)) for color in range(16)]
+    for client in clients:
+        client.start()
+    for client in clients:
+        client.join()
+    assert wrong == []
+
+
+def test_health_tells_a_stranger_little(gateway: GatewayProcess, comfyui_url: str) -> None:
+    """Without a key: whether it works. With one: which ComfyUI, and which models."""
+    stranger = requests.get(f"{gateway.url}/health", timeout=10).json()
+    assert stranger["comfyui"] == {"reachable": True}
+    assert "executors" not in stranger
+    known = gateway.call("GET", "/health").json()
+    assert known["comfyui"]["url"] == comfyui_url
+    assert "sd_xl_base_1.0.safetensors" in known["comfyui"]["models"]
