@@ -20,6 +20,18 @@ $(READY): requirements.lock pyproject.toml
 run: $(READY) ## run the whole gateway on this machine, until Ctrl-C
 	@exec $(BIN)/comfyui-gateway run
 
+test: $(READY) ## run the tests, on the embedded AWS and the simulated ComfyUI
+	$(BIN)/pytest -m "not comfyui"
+
+check: $(READY) ## lint, types and import rules
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test-comfyui: $(READY) ## run the same jobs on the simulator and on a real ComfyUI (the first time: 2 GB into ~/.cache)
+	$(BIN)/pytest tests/comfyui
+
 lock: $(READY) ## pin every dependency again, after a change in pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --no-header --no-annotate --output-file requirements.lock pyproject.toml
 
