@@ -2,7 +2,6 @@
 
 import random
 import threading
-import time
 
 from cli.comfyui_simulator.errors import WorkerStoppedError
 from cli.comfyui_simulator.executor import Executor
@@ -76,7 +75,9 @@ class Worker:
             return
         entry = self._executor.execute(item)
         # The history lags behind execution_success; clients that read it at once find nothing.
-        time.sleep(random.uniform(*self._machine.settings.history_lag_seconds))  # noqa: S311 - a delay, no secret
+        lag = random.uniform(*self._machine.settings.history_lag_seconds)  # noqa: S311 - a delay, no secret
+        if lag > 0:
+            self._stopping.wait(lag)
         self._queue.finish(task, entry)
         client_id = self._hub.running_client_id
         if client_id is not None:
