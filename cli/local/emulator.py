@@ -66,8 +66,10 @@ class Emulator:
         }
 
     def stop(self, *, seconds: float = 10) -> bool:
-        """Stop it and let it save its state. False when it had to be killed, so that state may be lost."""
-        return self._child.stop(seconds=seconds)
+        """Stop it and let it save its state. False when it could not, so that state may be lost."""
+        ended = self._child.stop(seconds=seconds)
+        # It ends with 0 all the same when it could not write, on a full disk, say: only its log tells.
+        return ended and b"failed to save" not in self._child.log_file.read_bytes()
 
     def __enter__(self) -> Self:
         """Wait until it answers. Raises ChildFailedError when it does not come up."""

@@ -193,7 +193,10 @@ class Supervisor:
             child.stop(seconds=0.5)
         saved = emulator.stop(seconds=started + _STOP_SECONDS - time.monotonic())
         if not saved and not self._ephemeral:
-            self._console.print("The embedded AWS did not end cleanly: what changed in this run may be lost.")
+            log = emulator.child.log_file
+            self._console.print(
+                f"The embedded AWS could not save its state: what changed in this run may be lost (log: {log})."
+            )
 
     @contextmanager
     def _signals_counted(self) -> Iterator[None]:

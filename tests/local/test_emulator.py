@@ -10,11 +10,10 @@ import requests
 
 from cli.local.child import ChildFailedError
 from cli.local.emulator import Emulator
+from gateway.aws.clients import Clients
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from gateway.aws.clients import Clients
 
 
 def test_presigned_urls_open_what_they_name_and_nothing_else(aws: dict[str, str], aws_clients: Clients) -> None:
@@ -55,3 +54,15 @@ def test_a_stop_says_whether_state_was_saved(tmp_path: Path) -> None:
     with emulator:
         os.kill(emulator.child.pid, signal.SIGSTOP)
         assert not emulator.stop(seconds=0.2)
+
+
+def test_a_state_that_cannot_be_written_is_no_clean_stop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor is one that ends in time but could not write, on a full disk or in a folder that is gone."""
+    (tmp_path / "state").write_text("a file where the folder should be")
+    with Emulator(state_dir=tmp_path / "state", work_dir=tmp_path) as emulator:
+        for name, value in emulator.environment.items():
+            monkeypatch.setenv(name, value)
+        sqs = Clients().sqs
+        sqs.create_queue(QueueName="any")
+        sqs.close()
+        assert not emulator.stop()
