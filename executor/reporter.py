@@ -14,22 +14,25 @@ from gateway.errors import ComfyUIUnreachableError
 
 if TYPE_CHECKING:
     from executor.comfyui import ComfyUI
-    from gateway.ports import ExecutorStore
+    from gateway.ports import ExecutorStore, JobQueue
 
 _LOOK_SECONDS = 2.0
 _KEPT = timedelta(days=1)
+_LATEST_WEIGHT = 0.2  # of the newest run in the mean
 
 
 class Reporter:
     """Looks at ComfyUI every two seconds and reports every ten, and whenever its state changes."""
 
-    def __init__(self, executor_id: str, comfyui: ComfyUI, executors: ExecutorStore) -> None:
+    def __init__(self, executor_id: str, comfyui: ComfyUI, executors: ExecutorStore, queue: JobQueue) -> None:
         self._executor_id = executor_id
         self._comfyui = comfyui
         self._executors = executors
+        self._queue = queue
+        self._mean_run_ms: float | None = None
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._report_until_stopped, name="reporter", daemon=True)
-        self.busy = False
+        self.jobs = 0
         self.comfyui_well = False
 
     def start(self) -> None:
@@ -40,6 +43,11 @@ class Reporter:
         """Stop reporting; the last report grows old by itself."""
         self._stopping.set()
         self._thread.join()
+
+    def ran(self, milliseconds: int) -> None:
+        """Take note of how long a run took."""
+        before = milliseconds if self._mean_run_ms is None else self._mean_run_ms
+        self._mean_run_ms = before + _LATEST_WEIGHT * (milliseconds - before)
 
     def _report_until_stopped(self) -> None:
         looks_left = 0
@@ -66,17 +74,19 @@ class Reporter:
 
     def _report(self, version: str | None, checkpoints: tuple[str, ...]) -> None:
         now = instant.now()
-        report = ExecutorReport(
-            id=self._executor_id,
-            version=VERSION,
-            last_seen_at=now,
-            busy=self.busy,
-            comfyui_url=self._comfyui.url,
-            comfyui_reachable=self.comfyui_well,
-            comfyui_version=version,
-            checkpoints=checkpoints,
-        )
         try:
+            report = ExecutorReport(
+                id=self._executor_id,
+                version=VERSION,
+                last_seen_at=now,
+                jobs=self.jobs,
+                waiting=self._queue.waiting(),
+                mean_run_ms=None if self._mean_run_ms is None else round(self._mean_run_ms),
+                comfyui_url=self._comfyui.url,
+                comfyui_reachable=self.comfyui_well,
+                comfyui_version=version,
+                checkpoints=checkpoints,
+            )
             self._executors.report(report, expires_at=now + _KEPT)
         except Exception as error:  # noqa: BLE001  the next report may get through
             logger.warning("report not written", action="report_not_written", reason=type(error).__name__)

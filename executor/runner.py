@@ -57,6 +57,7 @@ class Runner:
         outputs: OutputCollector,
         max_attempts: int,
         stopping: threading.Event,
+        on_run: Callable[[int], None],
     ) -> None:
         self._executor_id = executor_id
         self._jobs = jobs
@@ -68,6 +69,7 @@ class Runner:
         self._outputs = outputs
         self._max_attempts = max_attempts
         self._stopping = stopping
+        self._on_run = on_run  # told how many milliseconds each run took
         self._news_of_running: set[threading.Event] = set()
 
     def stop_running(self) -> None:
@@ -116,6 +118,8 @@ class Runner:
         )
         self._announce(ended)
         self._queue.delete(received)
+        if ended.execution_ms is not None:
+            self._on_run(ended.execution_ms)
 
     def _leave(self, received: ReceivedJob, job: Job | None) -> None:
         """Deal with a message whose job cannot be claimed."""

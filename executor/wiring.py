@@ -52,6 +52,7 @@ def assemble(settings: ExecutorSettings) -> Executor:
         },
     )
     stopping = threading.Event()
+    reporter = Reporter(executor_id, comfyui, DynamoExecutorStore(clients.dynamodb, settings.table_name), queue)
     runner = Runner(
         executor_id=executor_id,
         jobs=DynamoJobStore(clients.dynamodb, settings.table_name, settings.retention_days),
@@ -63,7 +64,7 @@ def assemble(settings: ExecutorSettings) -> Executor:
         outputs=OutputCollector(comfyui, objects),
         max_attempts=settings.max_attempts,
         stopping=stopping,
+        on_run=reporter.ran,
     )
-    reporter = Reporter(executor_id, comfyui, DynamoExecutorStore(clients.dynamodb, settings.table_name))
     places = settings.max_concurrency + settings.look_ahead
     return Executor(Worker(Intake(queue), runner, reporter, places, stopping), reporter, events)

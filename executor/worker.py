@@ -72,7 +72,7 @@ class Worker:
             target=self._run_one, args=(received,), name=f"job-{received.message.job_id}", daemon=True
         )
         self._running.add(thread)
-        self._reporter.busy = True
+        self._reporter.jobs = len(self._running)
         thread.start()
 
     def _run_one(self, received: ReceivedJob) -> None:
@@ -87,7 +87,7 @@ class Worker:
             self._runner.run(received, free_place)
         finally:
             self._running.discard(threading.current_thread())
-            self._reporter.busy = bool(self._running)
+            self._reporter.jobs = len(self._running)
             self._jobs.release()
 
     def _drain(self, grace_seconds: float) -> None:

@@ -10,6 +10,7 @@ from pydantic import Field, field_validator
 
 from functions import body, http
 from functions.auth import caller_of
+from functions.eta import Estimator
 from functions.job_view import JobView
 from functions.submission import Submission, Submitter
 from functions.wiring import Wiring, entry_point
@@ -64,6 +65,7 @@ def make_handler(wiring: Wiring) -> Handler:
     app = http.make_app()
     app.use([wiring.authenticator.middleware])
     submitter = Submitter(wiring.jobs, wiring.workflows, wiring.queue, wiring.objects, wiring.limits)
+    estimator = Estimator(wiring.executors)
     view = JobView(wiring.objects, wiring.settings.download_url_seconds)
 
     @app.post("/jobs")
@@ -73,7 +75,12 @@ def make_handler(wiring: Wiring) -> Handler:
         http.logger.info("job accepted", action="job_accepted", job_id=job.id, workflow_id=job.workflow_id)
         return http.json_answer(
             HTTPStatus.ACCEPTED,
-            {"jobId": job.id, "status": job.status, "etaSeconds": 0, "pollUrl": f"/jobs/{job.id}"},
+            {
+                "jobId": job.id,
+                "status": job.status,
+                "etaSeconds": estimator.eta_seconds(),
+                "pollUrl": f"/jobs/{job.id}",
+            },
         )
 
     @app.get("/jobs/<job_id>")

@@ -107,6 +107,9 @@ class JobQueue(Protocol):
     def delete(self, received: ReceivedJob) -> None:
         """Acknowledge."""
 
+    def waiting(self) -> int:
+        """Count the messages that wait in all queues; about right, and a little late."""
+
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:

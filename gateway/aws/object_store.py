@@ -67,7 +67,13 @@ class _HashingReader:
         self.size = 0
 
     def read(self, size: int = -1) -> bytes:
-        chunk = self._stream.read(size)
+        # boto3 takes a short read for the end, and makes parts of what it gets: S3 refuses those under 5 MiB.
+        pieces = []
+        left = size
+        while left and (piece := self._stream.read(left)):
+            pieces.append(piece)
+            left = left - len(piece) if size > 0 else -1
+        chunk = b"".join(pieces)
         self.digest.update(chunk)
         self.size += len(chunk)
         return chunk

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
 REPORT_SECONDS = 10
@@ -21,8 +23,29 @@ class ExecutorReport:
     id: str
     version: str  # of the gateway
     last_seen_at: datetime
-    busy: bool
+    jobs: int  # in its hands, those that wait in ComfyUI's queue included
+    waiting: int  # jobs in the queues, as it last saw them; all executors see the same
+    mean_run_ms: int | None = None  # of its latest runs, the later ones counting more
     comfyui_url: str
     comfyui_reachable: bool
     comfyui_version: str | None = None
     checkpoints: tuple[str, ...] = ()
+
+    @property
+    def busy(self) -> bool:
+        """Whether it has anything to do."""
+        return self.jobs > 0
+
+
+def eta_seconds(reports: Sequence[ExecutorReport]) -> int:
+    """Estimate how long a job that is accepted now waits and runs.
+
+    0 when an executor is idle with nothing waiting, and when nothing is known to estimate from.
+    """
+    runs = [report.mean_run_ms for report in reports if report.mean_run_ms is not None]
+    waiting = max((report.waiting for report in reports), default=0)
+    if not runs or (waiting == 0 and not all(report.busy for report in reports)):
+        return 0
+    ahead = waiting + sum(report.jobs for report in reports)
+    rounds = ahead / len(reports) + 1
+    return math.ceil(rounds * sum(runs) / len(runs) / 1000)

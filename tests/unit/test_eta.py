@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+import pytest
+
+from gateway.domain import instant
+from gateway.domain.executor import ExecutorReport, eta_seconds
+
+
+def report(jobs: int, waiting: int, mean_run_ms: int | None) -> ExecutorReport:
+    """Make an executor's report."""
+    return ExecutorReport(
+        id=f"{jobs}-{waiting}",
+        version="1",
+        last_seen_at=instant.now(),
+        jobs=jobs,
+        waiting=waiting,
+        mean_run_ms=mean_run_ms,
+        comfyui_url="http://127.0.0.1:8188",
+        comfyui_reachable=True,
+    )
+
+
+@pytest.mark.parametrize(
+    ("reports", "seconds"),
+    [
+        ([], 0),
+        ([report(0, 0, 4000)], 0),
+        ([report(2, 0, None)], 0),
+        ([report(2, 0, 4000), report(0, 0, 4000)], 0),
+        ([report(2, 0, 4000)], 12),
+        ([report(2, 6, 4000)], 36),
+        ([report(2, 6, 4000), report(2, 6, 4000)], 24),
+        ([report(0, 3, 100)], 1),
+    ],
+)
+def test_eta(reports: list[ExecutorReport], seconds: int) -> None:
+    """It is 0 when idle or unknown; else all that is ahead and the job itself, spread over the executors."""
+    assert eta_seconds(reports) == seconds
