@@ -1,5 +1,6 @@
 """Runs one prompt: its nodes in order, and the messages that tell of them."""
 
+import json
 import random
 import threading
 import time
@@ -91,6 +92,9 @@ class Executor:
     def _begin(self, item: QueueItem) -> Execution:
         _, prompt_id, prompt, extra_data, output_ids = item
         client_id = extra_data.get("client_id")
+        if not isinstance(client_id, str | None):
+            # Nobody has such an id. The real server ends its process when it is a list or an object (measured).
+            client_id = json.dumps(client_id)
         self._hub.running_client_id = client_id
         graph = NodeGraph(prompt)
         order = ExecutionOrder(graph, self._object_info, lambda node_id: self._cache.get(node_id) is not None)

@@ -66,8 +66,7 @@ class FileStore:
 
     def fingerprint(self, name: str) -> str:
         """Return what changes when the content of an input file changes."""
-        path = self.resolve(name)
-        return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "missing"
+        return hashlib.sha256(self.resolve(name).read_bytes()).hexdigest() if self.has_input(name) else "missing"
 
     def input_files(self) -> list[str]:
         """Return the names of the files right in the input directory, sorted."""

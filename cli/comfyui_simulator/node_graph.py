@@ -15,6 +15,9 @@ class NodeGraph:
     def __iter__(self) -> Iterator[str]:
         return iter(self._nodes)
 
+    def __contains__(self, node_id: object) -> bool:
+        return node_id in self._nodes
+
     def add(self, node_id: str, node: JsonObject, parent_id: str) -> None:
         """Add a node that `parent_id` expanded into."""
         self._nodes[node_id] = node

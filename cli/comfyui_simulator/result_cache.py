@@ -63,6 +63,10 @@ class ResultCache:
     def _find_key(self, graph: NodeGraph, node_id: str) -> str:
         if node_id in self._keys:
             return self._keys[node_id]
+        if node_id not in graph:
+            return "missing"
+        # Nodes that no output needs were not validated: there may be a cycle, whose end refers to this provisional key.
+        self._keys[node_id] = f"cycle at {node_id}"
         class_type = graph.class_type(node_id)
         inputs = {
             name: ["link", self._find_key(graph, value[0]), value[1]] if is_link(value) else value
@@ -79,4 +83,4 @@ class ResultCache:
         if class_type == "SaveImageWebsocket":
             return time.monotonic_ns()
         file_input = {"LoadImage": "image", "LoadImageMask": "image", "LoadAudio": "audio"}.get(class_type)
-        return None if file_input is None else self._file_fingerprint(str(inputs[file_input]))
+        return None if file_input is None else self._file_fingerprint(str(inputs.get(file_input)))

@@ -54,7 +54,8 @@ class RunningServer:
             routes += ControlRoutes(self.parts).routes()
         application.add_routes(routes)
         # Everything exists under /api, too; the page does not.
-        application.add_routes([web.route(r.method, f"/api{r.path}", r.handler) for r in routes if r.path != "/"])
+        copies = [web.RouteDef(r.method, f"/api{r.path}", r.handler, r.kwargs) for r in routes if r.path != "/"]
+        application.add_routes(copies)
         return application
 
     async def __aenter__(self) -> Self:

@@ -1,5 +1,6 @@
 """The one thread that takes prompts from the queue and runs them."""
 
+import logging
 import random
 import threading
 
@@ -11,6 +12,8 @@ from cli.comfyui_simulator.prompt_queue import PromptQueue
 from cli.comfyui_simulator.socket_hub import SocketHub
 
 _IDLE_POLL_SECONDS = 1.0
+
+logger = logging.getLogger(__name__)
 
 
 class Worker:
@@ -59,10 +62,11 @@ class Worker:
         try:
             while not self._stopping.is_set():
                 self._run_next()
-        except (SystemExit, KeyboardInterrupt, WorkerStoppedError):
-            # A node killed the thread: its prompt stays running and the others wait for ever, while HTTP answers
-            # (recorded: worker thread dies).
-            return
+        except (Exception, SystemExit, KeyboardInterrupt, WorkerStoppedError):
+            # What a node raises as a BaseException kills the thread, and so does what fails outside of nodes, such as a
+            # node without `inputs` that no output needs (measured). The prompt stays running and the others wait for
+            # ever, while HTTP answers (recorded: worker thread dies).
+            logger.debug("the worker thread dies", exc_info=True)
 
     def _run_next(self) -> None:
         taken = self._queue.get(_IDLE_POLL_SECONDS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import pytest
 import requests
 
 from cli.comfyui_simulator import SimulatorServer, SimulatorSettings
@@ -130,6 +131,34 @@ def test_the_history_lags_behind_the_success_event(
     assert [item[1] for item in get(simulator, "/queue")["queue_running"]] == [prompt_id]
     events(socket, "executing")
     assert list(get(simulator, f"/history/{prompt_id}")) == [prompt_id]
+
+
+@pytest.mark.parametrize(
+    "unneeded",
+    [
+        {"7": {"class_type": "ImageInvert", "inputs": {"image": ["7", 0]}}},
+        {"7": {"class_type": "ImageInvert", "inputs": {"image": ["99", 0]}}},
+        {"7": {"class_type": "LoadImage", "inputs": {}}},
+        {"7": {"class_type": "LoadImage", "inputs": {"image": "../../x.png"}}},
+    ],
+)
+def test_nodes_that_no_output_needs_may_be_faulty(
+    simulator: SimulatorServer, run: Callable[[dict[str, Any]], dict[str, Any]], unneeded: dict[str, Any]
+) -> None:
+    """A cycle, a link to nowhere or a missing file do not matter where no output needs them."""
+    assert run({**image(1), **unneeded})["status"]["status_str"] == "success"
+    assert run({**image(1), **unneeded})["status"]["messages"][1][1]["nodes"] == ["1", "2"]
+    assert get(simulator, "/queue")["queue_running"] == []
+
+
+def test_an_unneeded_node_without_inputs_kills_the_worker(simulator: SimulatorServer, post: Callable[..., str]) -> None:
+    """It passes validation, as on the real server, and the prompt runs for ever (measured)."""
+    prompt_id = post({**image(1), "7": {"class_type": "ImageInvert"}}, client_id=["odd"])
+    while not (running := get(simulator, "/queue")["queue_running"]):
+        pass
+    assert running[0][1] == prompt_id
+    waiting = post(image(2))
+    assert [item[1] for item in get(simulator, "/queue")["queue_pending"]] == [waiting]
 
 
 def test_a_body_over_100_mb_is_refused(simulator: SimulatorServer) -> None:
