@@ -43,8 +43,9 @@ if TYPE_CHECKING:
 
     from functions.wiring import Handler
 
-# Enough for the two dozen clients that a person may have waiting in `?wait=25` beside some that want an answer now.
-WORKERS = 32
+# Sixteen clients waiting in `?wait=25` leave eight for those that want an answer now. Each worker that has answered
+# once costs 15 to 30 MB of its own.
+WORKERS = 24
 MAX_BODY_BYTES = 10 * 1024 * 1024  # of API Gateway, in both directions
 # What ANY stands for in API Gateway.
 _METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
