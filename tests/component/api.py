@@ -1,0 +1,160 @@
+"""A gateway without a network: requests become API Gateway events, and the very handlers of Lambda answer them."""
+
+from __future__ import annotations
+
+import base64
+import importlib
+import json as json_module
+import uuid
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from cli.local.api_event import HttpRequest, to_event
+from cli.local.lambda_runtime import TIMEOUT_SECONDS, invoke
+from functions.routing import function_for
+from functions.wiring import Wiring
+from gateway.aws.key_store import DynamoKeyStore
+from gateway.domain import instant
+from gateway.domain.identity import ApiKey, Role, hash_key
+from gateway.settings import ApiSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from functions.wiring import Handler
+    from gateway.aws.clients import Clients
+
+ADMIN_KEY, ADA_KEY, BOB_KEY = "key-of-root", "key-of-ada", "key-of-bob"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a client sees."""
+
+    status: int
+    headers: dict[str, str]  # names in lower case
+    body: bytes
+
+    @cached_property
+    def json(self) -> Any:  # noqa: ANN401  JSON
+        """The body, parsed; only the JSON of the standard passes."""
+        return json_module.loads(self.body, parse_constant=_refuse)
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON")
+
+
+@dataclass(frozen=True)
+class Caller:
+    """A client with headers that it sends each time."""
+
+    gateway: Gateway
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def get(self, target: str, headers: Mapping[str, str] | None = None) -> Answer:
+        """GET a path, query included."""
+        return self.send("GET", target, headers=headers)
+
+    def post(self, target: str, body: object = b"", headers: Mapping[str, str] | None = None) -> Answer:
+        """POST bytes as they are, or anything else as JSON."""
+        content = body if isinstance(body, bytes) else json_module.dumps(body).encode()
+        return self.send("POST", target, content, headers=headers)
+
+    def send(self, method: str, target: str, body: bytes = b"", headers: Mapping[str, str] | None = None) -> Answer:
+        """Send any request."""
+        return self.gateway.answer(method, target, {**self.headers, **(headers or {})}, body)
+
+
+class Gateway:
+    """The functions of one deployment, warm. Its settings are the environment's, but for those given."""
+
+    def __init__(self, environment: dict[str, str], clients: Clients, **settings: str) -> None:
+        self.table_name = environment["TABLE_NAME"]
+        self.clients = clients
+        self.wiring = Wiring(ApiSettings.from_environment({**environment, **settings}))
+        self.wiring._clients = clients  # making them takes longer than most tests
+        self.keys = DynamoKeyStore(clients.dynamodb, self.table_name)
+        self._handlers: dict[str, Handler] = {}
+
+    @cached_property
+    def admin(self) -> Caller:
+        """An admin."""
+        return self.caller(ADMIN_KEY, "root", Role.ADMIN)
+
+    @cached_property
+    def ada(self) -> Caller:
+        """A user."""
+        return self.caller(ADA_KEY, "ada")
+
+    @cached_property
+    def bob(self) -> Caller:
+        """Another user."""
+        return self.caller(BOB_KEY, "bob")
+
+    @property
+    def nobody(self) -> Caller:
+        """A client without a key."""
+        return Caller(self)
+
+    def caller(self, key: str, owner: str, role: Role = Role.USER, **fields: Any) -> Caller:  # noqa: ANN401  a key's
+        """Make a key, and a client that sends it."""
+        record = ApiKey(sha256=hash_key(key), name=owner, owner=owner, role=role, created_at=instant.now(), **fields)
+        self.keys.put(record)
+        return Caller(self, {"X-API-Key": key})
+
+    def answer(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> Answer:
+        """Make the event, let the function that the path is routed to answer it, read the answer."""
+        path, _, query = target.partition("?")
+        request = HttpRequest(
+            method=method,
+            path=path,
+            query=query,
+            headers=list(headers.items()),
+            body=body,
+            source_ip="192.0.2.1",
+            scheme="https",
+            port=443,
+        )
+        event = to_event(request, request_id=str(uuid.uuid4()), received_at=instant.now())
+        name = function_for(path)
+        return _read(invoke(name, self._handler(name), event, timeout_seconds=TIMEOUT_SECONDS))
+
+    def _handler(self, name: str) -> Handler:
+        if name not in self._handlers:
+            self._handlers[name] = importlib.import_module(f"functions.{name}").make_handler(self.wiring)
+        return self._handlers[name]
+
+    def stored(self, prefix: str) -> list[dict[str, Any]]:
+        """Read all items of the table whose partition key starts so."""
+        items: list[dict[str, Any]] = [*self.clients.dynamodb.scan(TableName=self.table_name)["Items"]]
+        return [item for item in items if item["pk"]["S"].startswith(prefix)]
+
+
+def _read(answer: dict[str, Any]) -> Answer:
+    # Both forms of headers are merged, multi-value ones win, as AWS documents it.
+    headers = {name.lower(): value for name, value in (answer.get("headers") or {}).items()}
+    headers |= {name.lower(): ", ".join(values) for name, values in (answer.get("multiValueHeaders") or {}).items()}
+    text = answer.get("body") or ""
+    body = base64.b64decode(text, validate=True) if answer.get("isBase64Encoded") else text.encode()
+    return Answer(answer["statusCode"], headers, body)
+
+
+@contextmanager
+def aws_calls(clients: Clients) -> Iterator[list[str]]:
+    """List the calls made to AWS meanwhile, as `service.Operation`."""
+    calls: list[str] = []
+
+    def record(event_name: str, **_: object) -> None:
+        calls.append(event_name.removeprefix("before-call."))
+
+    events = [client.meta.events for client in (clients.dynamodb, clients.sqs, clients.s3, clients.events)]
+    for each in events:
+        each.register("before-call", record)
+    try:
+        yield calls
+    finally:
+        for each in events:
+            each.unregister("before-call", record)

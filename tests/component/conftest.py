@@ -1,0 +1,40 @@
+"""The gateway's parts on the embedded AWS: the ports themselves, and a gateway of handlers around them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gateway.aws.job_queue import SqsJobQueue
+from gateway.aws.job_store import DynamoJobStore
+from gateway.aws.object_store import S3ObjectStore
+from gateway.domain.job import Priority
+from tests.component.api import Gateway
+
+if TYPE_CHECKING:
+    from gateway.aws.clients import Clients
+
+
+@pytest.fixture
+def jobs(aws: dict[str, str], aws_clients: Clients) -> DynamoJobStore:
+    """Give the jobs, kept for 30 days."""
+    return DynamoJobStore(aws_clients.dynamodb, aws["TABLE_NAME"], 30)
+
+
+@pytest.fixture
+def objects(aws: dict[str, str], aws_clients: Clients) -> S3ObjectStore:
+    """Give the files."""
+    return S3ObjectStore(aws_clients.s3, aws["BUCKET_NAME"])
+
+
+@pytest.fixture
+def queue(aws: dict[str, str], aws_clients: Clients) -> SqsJobQueue:
+    """Give the three queues."""
+    return SqsJobQueue(aws_clients.sqs, {priority: aws[f"{priority.upper()}_QUEUE_URL"] for priority in Priority})
+
+
+@pytest.fixture
+def gateway(aws: dict[str, str], aws_clients: Clients) -> Gateway:
+    """Run a gateway whose callers have keys: an admin's, and those of two users."""
+    return Gateway(aws, aws_clients)

@@ -1,0 +1,253 @@
+"""Behaviour of jobs in the table: every write is conditional, and nothing that lost a condition changes anything."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gateway.domain.job import Job, JobEnd, JobFailure, JobStatus, Priority
+from gateway.errors import JobNotClaimableError, LeaseLostError
+from tests.component.samples import LATER, NOW, OUTPUT, SOON, SUCCESS, at_once, new_job
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gateway.aws.clients import Clients
+    from gateway.aws.job_store import DynamoJobStore
+
+
+def claim(jobs: DynamoJobStore, job: Job) -> Job:
+    """Claim for half a minute."""
+    return jobs.claim(job.id, executor_id="e-1", now=NOW, lease_until=SOON)
+
+
+def test_a_job_is_read_as_it_was_created(jobs: DynamoJobStore) -> None:
+    """Every field survives: floats, nulls, large integers, nested metadata and all alphabets."""
+    job = new_job(
+        owner="Ада:🦊",
+        priority=Priority.LOW,
+        inputs={
+            "cfg": 7.1,
+            "tiny": 1e-7,
+            "huge": 1e300,
+            "seed": 2**64 - 1,
+            "none": None,
+            "yes": True,
+            "text": "ü\x00🦊",
+        },
+        params={"denoise": 1.0},
+        seed=2**64 - 1,
+        metadata={"requestId": "r", "nested": {"list": [1, 2.5, None, "é"]}},
+        request_hash="h",
+    )
+    assert jobs.create(job) is job
+    assert jobs.get(job.id) == job
+
+
+def test_large_inputs_fit(jobs: DynamoJobStore) -> None:
+    """What the gateway accepts at most, the table takes."""
+    job = new_job(inputs={"a": "é" * 65_000, "b": "x" * 100_000}, metadata={"m": "x" * 8000})
+    jobs.create(job)
+    assert jobs.get(job.id) == job
+
+
+def test_there_is_no_job_that_was_not_created(jobs: DynamoJobStore) -> None:
+    """An unknown id reads as None."""
+    assert jobs.get(str(uuid.uuid4())) is None
+
+
+def test_the_first_creation_stands(jobs: DynamoJobStore) -> None:
+    """A second job of the same id changes nothing, and is answered with the first."""
+    first = new_job()
+    jobs.create(first)
+    assert jobs.create(replace(first, owner="bob", inputs={})) == first
+    assert jobs.get(first.id) == first
+
+
+def test_of_many_creations_one_is_made(jobs: DynamoJobStore) -> None:
+    """Sixteen threads create the same id at once: one job is stored, and all are told which."""
+    job = new_job()
+    created = at_once(16, lambda number: jobs.create(replace(job, owner=f"o{number}")))
+    assert len({each.owner for each in created}) == 1
+    assert jobs.get(job.id) == created[0]
+
+
+def test_a_record_goes_when_its_time_is_up(jobs: DynamoJobStore, aws: dict[str, str], aws_clients: Clients) -> None:
+    """The table is told to forget the job thirty days after acceptance."""
+    job = new_job()
+    jobs.create(job)
+    key = {"pk": {"S": f"JOB#{job.id}"}, "sk": {"S": "JOB"}}
+    item = aws_clients.dynamodb.get_item(TableName=aws["TABLE_NAME"], Key=key)["Item"]
+    assert int(item["expiresAt"]["N"]) == int((NOW + timedelta(days=30)).timestamp())
+
+
+def test_a_claim_starts_an_attempt(jobs: DynamoJobStore) -> None:
+    """The answer is the whole job: running, leased, started, its attempt counted."""
+    job = new_job(inputs={"cfg": 7.5})
+    jobs.create(job)
+    claimed = claim(jobs, job)
+    assert claimed == replace(
+        job, status=JobStatus.RUNNING, attempt=1, lease_owner="e-1", lease_expires_at=SOON, started_at=NOW
+    )
+    assert jobs.get(job.id) == claimed
+
+
+def test_a_race_for_a_job_has_one_winner_each_time(jobs: DynamoJobStore) -> None:
+    """Of sixteen claims at once exactly one succeeds, round after round; attempts count up by one."""
+    job = new_job()
+    jobs.create(job)
+
+    def try_to_claim(number: int) -> tuple[bool, Job | None]:
+        try:
+            return True, jobs.claim(job.id, executor_id=f"e-{number}", now=NOW, lease_until=SOON)
+        except JobNotClaimableError as error:
+            return False, error.job
+
+    for attempt in (1, 2, 3):
+        tries = at_once(16, try_to_claim)
+        (winner,) = [claimed for won, claimed in tries if won and claimed]
+        assert winner.attempt == attempt
+        assert [standing for _, standing in tries] == [winner] * 16
+        assert jobs.get(job.id) == winner
+        jobs.give_back(winner)
+
+
+def test_a_live_lease_keeps_others_out(jobs: DynamoJobStore) -> None:
+    """A running job can be claimed from the instant its lease runs out, not before."""
+    job = new_job()
+    jobs.create(job)
+    first = claim(jobs, job)
+    with pytest.raises(JobNotClaimableError) as caught:
+        jobs.claim(job.id, executor_id="e-2", now=SOON - timedelta(milliseconds=1), lease_until=LATER)
+    assert caught.value.job == first
+    second = jobs.claim(job.id, executor_id="e-2", now=SOON, lease_until=LATER)
+    assert (second.attempt, second.lease_owner, second.started_at) == (2, "e-2", first.started_at)
+
+
+def test_a_new_attempt_starts_without_progress(jobs: DynamoJobStore) -> None:
+    """What the last attempt had got to means nothing to the next."""
+    job = new_job()
+    jobs.create(job)
+    jobs.give_back(jobs.renew(claim(jobs, job), lease_until=SOON, progress=40))
+    assert claim(jobs, job).progress is None
+
+
+def test_nobody_claims_a_job_that_is_not_there(jobs: DynamoJobStore) -> None:
+    """The claim of an unknown id fails, says so, and creates nothing."""
+    job = new_job()
+    with pytest.raises(JobNotClaimableError) as caught:
+        claim(jobs, job)
+    assert caught.value.job is None
+    assert jobs.get(job.id) is None
+
+
+def test_renewing_prolongs_and_records(jobs: DynamoJobStore) -> None:
+    """The lease moves, the progress is there for its owner to see; None keeps the progress."""
+    job = new_job()
+    jobs.create(job)
+    claimed = claim(jobs, job)
+    renewed = jobs.renew(claimed, lease_until=LATER, progress=0)
+    assert renewed == replace(claimed, lease_expires_at=LATER, progress=0)
+    assert jobs.renew(claimed, lease_until=LATER, progress=None) == renewed
+    assert jobs.get(job.id) == renewed
+
+
+def test_success_is_the_whole_end(jobs: DynamoJobStore) -> None:
+    """Outputs, times and full progress are written at once, and the lease is gone."""
+    job = new_job()
+    jobs.create(job)
+    claimed = claim(jobs, job)
+    ended = jobs.finish(claimed, SUCCESS)
+    assert ended == replace(
+        claimed,
+        status=JobStatus.SUCCEEDED,
+        completed_at=LATER,
+        execution_ms=1234,
+        outputs=(OUTPUT,),
+        progress=100,
+        lease_owner=None,
+        lease_expires_at=None,
+    )
+    assert jobs.get(job.id) == ended
+
+
+def test_failure_keeps_its_reason(jobs: DynamoJobStore) -> None:
+    """The error is read as it was written, and nothing claims to be an output."""
+    job = new_job()
+    jobs.create(job)
+    failure = JobFailure(code="COMFYUI_OOM", message="Zu wenig Speicher", retryable=False, recommendation="lower width")
+    jobs.finish(claim(jobs, job), JobEnd(status=JobStatus.FAILED, completed_at=LATER, error=failure))
+    ended = jobs.get(job.id)
+    assert ended is not None
+    assert (ended.status, ended.error, ended.outputs, ended.progress) == (JobStatus.FAILED, failure, None, None)
+
+
+WRITES: dict[str, Callable[[DynamoJobStore, Job], object]] = {
+    "renew": lambda jobs, job: jobs.renew(job, lease_until=LATER, progress=99),
+    "give back": lambda jobs, job: jobs.give_back(job),
+    "finish": lambda jobs, job: jobs.finish(job, SUCCESS),
+    "fail": lambda jobs, job: jobs.finish(job, JobEnd(status=JobStatus.FAILED, completed_at=LATER)),
+}
+
+
+@pytest.mark.parametrize("write", WRITES)
+def test_a_stale_attempt_can_write_nothing(jobs: DynamoJobStore, write: str) -> None:
+    """Once another attempt has the job, every write of the old one fails and changes nothing."""
+    job = new_job()
+    jobs.create(job)
+    stale = claim(jobs, job)
+    jobs.give_back(stale)
+    current = claim(jobs, job)
+    with pytest.raises(LeaseLostError):
+        WRITES[write](jobs, stale)
+    assert jobs.get(job.id) == current
+
+
+@pytest.mark.parametrize("write", WRITES)
+def test_an_ended_job_never_changes(jobs: DynamoJobStore, write: str) -> None:
+    """Not even the attempt that ended it can write again, and nobody can claim or replace it."""
+    job = new_job()
+    jobs.create(job)
+    claimed = claim(jobs, job)
+    ended = jobs.finish(claimed, SUCCESS)
+    with pytest.raises(LeaseLostError):
+        WRITES[write](jobs, claimed)
+    with pytest.raises(JobNotClaimableError) as caught:
+        jobs.claim(job.id, executor_id="e-2", now=LATER + timedelta(days=1), lease_until=LATER + timedelta(days=2))
+    assert caught.value.job == ended
+    assert jobs.create(job) == ended
+    assert jobs.get(job.id) == ended
+
+
+@pytest.mark.parametrize("write", WRITES)
+def test_nothing_is_written_to_a_job_that_nobody_claimed(jobs: DynamoJobStore, write: str) -> None:
+    """A queued job, and one that does not exist, take no write of an attempt."""
+    queued = new_job()
+    jobs.create(queued)
+    with pytest.raises(LeaseLostError):
+        WRITES[write](jobs, queued)
+    assert jobs.get(queued.id) == queued
+    missing = new_job()
+    with pytest.raises(LeaseLostError):
+        WRITES[write](jobs, missing)
+    assert jobs.get(missing.id) is None
+
+
+def test_a_race_to_finish_has_one_end(jobs: DynamoJobStore) -> None:
+    """Sixteen ends of one attempt at once: one is written, and stays."""
+    job = new_job()
+    jobs.create(job)
+    claimed = claim(jobs, job)
+
+    def try_to_finish(number: int) -> Job | None:
+        try:
+            return jobs.finish(claimed, replace(SUCCESS, execution_ms=number))
+        except LeaseLostError:
+            return None
+
+    (winner,) = [ended for ended in at_once(16, try_to_finish) if ended]
+    assert jobs.get(job.id) == winner
