@@ -26,11 +26,12 @@ def make_handler(wiring: Wiring) -> Handler:
     """Put the function together."""
     app = http.make_app()
     started = time.monotonic()
+    reports = wiring.executors
 
     @app.get("/health")
     def get_health() -> Response[str]:
         signed_in = wiring.authenticator.identify(app.current_event) is not None
-        executors = wiring.executors.recent(since=instant.now() - REPORT_FRESH)
+        executors = reports.recent(since=instant.now() - REPORT_FRESH)
         reachable = [executor for executor in executors if executor.comfyui_reachable]
         answer: dict[str, Any] = {
             "ok": True,
