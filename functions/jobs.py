@@ -71,6 +71,7 @@ def make_handler(wiring: Wiring) -> Handler:
     @app.post("/jobs")
     def create_job() -> Response[str]:
         request = body.read(app.current_event, JobRequest)
+        eta_seconds = estimator.eta_seconds()  # before the job is accepted: a failure after that would be a lie
         job = submitter.submit(_submission(app, request))
         http.logger.info("job accepted", action="job_accepted", job_id=job.id, workflow_id=job.workflow_id)
         return http.json_answer(
@@ -78,7 +79,7 @@ def make_handler(wiring: Wiring) -> Handler:
             {
                 "jobId": job.id,
                 "status": job.status,
-                "etaSeconds": estimator.eta_seconds(),
+                "etaSeconds": eta_seconds,
                 "pollUrl": f"/jobs/{job.id}",
             },
         )
