@@ -42,10 +42,23 @@ def _settings(arguments: list[str] | None) -> SimulatorSettings:
     parser.add_argument("--port", type=int, default=8188, help="port to listen on; 0 takes any free one")
     parser.add_argument("--data-dir", type=Path, help="where files live; by default in a directory deleted at the end")
     parser.add_argument("--checkpoint", action="append", metavar="NAME", help="a checkpoint to offer; repeatable")
-    parser.add_argument("--seconds-per-step", type=float, default=default.seconds_per_step, metavar="S")
-    parser.add_argument("--model-load-seconds", type=float, default=default.model_load_seconds, metavar="S")
     parser.add_argument(
-        "--history-lag-seconds", type=float, nargs=2, default=default.history_lag_seconds, metavar=("MIN", "MAX")
+        "--seconds-per-step", type=float, default=default.seconds_per_step, metavar="S", help="time of a sampling step"
+    )
+    parser.add_argument(
+        "--model-load-seconds",
+        type=float,
+        default=default.model_load_seconds,
+        metavar="S",
+        help="time to load a checkpoint",
+    )
+    parser.add_argument(
+        "--history-lag-seconds",
+        type=float,
+        nargs=2,
+        default=default.history_lag_seconds,
+        metavar=("MIN", "MAX"),
+        help="time from the end of a prompt until it is in the history",
     )
     parser.add_argument("--vram-mb", type=int, default=default.vram_total_mb, metavar="MB", help="memory of the GPU")
     parser.add_argument("--newer-api", action="store_true", help="offer /api/jobs, as newer servers do")

@@ -165,7 +165,7 @@ class Executor:
         self.wait(0)
         key = (node_id, class_type)
         if key not in self._temp_prefixes:
-            self._temp_prefixes[key] = "ComfyUI_temp_" + "".join(random.choices(_TEMP_SUFFIX_LETTERS, k=5))  # noqa: S311
+            self._temp_prefixes[key] = "ComfyUI_temp_" + "".join(random.choices(_TEMP_SUFFIX_LETTERS, k=5))  # noqa: S311 - a file name
         extra_data = execution.item[3]
         run = NodeRun(
             node_id=node_id,

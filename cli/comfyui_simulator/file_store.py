@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import mimetypes
 import re
 import shutil
 import threading
@@ -68,9 +69,10 @@ class FileStore:
         """Return what changes when the content of an input file changes."""
         return hashlib.sha256(self.resolve(name).read_bytes()).hexdigest() if self.has_input(name) else "missing"
 
-    def input_files(self) -> list[str]:
-        """Return the names of the files right in the input directory, sorted."""
-        return sorted(path.name for path in self.directory("input").iterdir() if path.is_file())
+    def input_files(self, media: str) -> list[str]:
+        """Return the names of the files of a media type, `image` or `audio`, right in the input directory, sorted."""
+        names = sorted(path.name for path in self.directory("input").iterdir() if path.is_file())
+        return [name for name in names if (mimetypes.guess_type(name)[0] or "").startswith(f"{media}/")]
 
     def new_files(self, kind: str, prefix: str, suffix: str, size: tuple[int, int], count: int = 1) -> list[NewFile]:
         """Return `count` unused file names: a counter after the prefix, whose folders become the subfolder.

@@ -9,17 +9,20 @@ from cli.comfyui_simulator.types import InputConfig, JsonObject
 
 _RECORDED = Path(__file__).with_name("object_info.json")
 
+# Inputs that choose a file, named after the kind of file.
+_FILE_INPUTS = {"LoadImage": "image", "LoadImageMask": "image", "LoadAudio": "audio"}
+
 
 class ObjectInfo:
     """Node classes by name, with the lists of checkpoints and of input files filled in.
 
     Args:
         checkpoints: file names of the checkpoints to offer.
-        input_files: returns the names of the files in the input directory, which change with every upload.
+        input_files: returns the names of the `image` or `audio` files to choose from, which change with every upload.
 
     """
 
-    def __init__(self, checkpoints: tuple[str, ...], input_files: Callable[[], list[str]]) -> None:
+    def __init__(self, checkpoints: tuple[str, ...], input_files: Callable[[str], list[str]]) -> None:
         self._classes: dict[str, JsonObject] = json.loads(_RECORDED.read_text())
         self._input_files = input_files
         self._classes["CheckpointLoaderSimple"]["input"]["required"]["ckpt_name"][0] = list(checkpoints)
@@ -63,7 +66,8 @@ class ObjectInfo:
         if class_type not in self._classes:
             return {}
         description = self._classes[class_type]
-        if class_type in ("LoadImage", "LoadImageMask"):
+        if class_type in _FILE_INPUTS:
+            name = _FILE_INPUTS[class_type]
             description = copy.deepcopy(description)
-            description["input"]["required"]["image"][0] = self._input_files()
+            description["input"]["required"][name][0] = self._input_files(name)
         return {class_type: description}

@@ -128,7 +128,8 @@ class SocketHub:
         is_first = True
         async for message in socket:
             if message.type is WSMsgType.PING and not self._faults.silent_sockets:
-                await socket.pong(message.data)
+                with contextlib.suppress(ConnectionError):
+                    await socket.pong(message.data)
             if message.type is not WSMsgType.TEXT:
                 continue
             try:
@@ -137,7 +138,8 @@ class SocketHub:
                 continue
             # Only the client's first valid message can declare features.
             if is_first and isinstance(content, dict) and content.get("type") == "feature_flags":
-                if content.get("data", {}).get("supports_preview_metadata"):
+                features = content.get("data")
+                if isinstance(features, dict) and features.get("supports_preview_metadata"):
                     self._wants_metadata.add(client_id)
                 self.send_json("feature_flags", SERVER_FEATURES, client_id)
             is_first = False

@@ -225,3 +225,15 @@ def test_latents_are_stored_as_tensors(simulator: SimulatorServer, run: Callable
     content = view(simulator, **entry["outputs"]["2"]["latents"][0])
     (length,) = struct.unpack("<Q", content[:8])
     assert json.loads(content[8 : 8 + length])["latent_tensor"]["shape"] == [2, 4, 4, 8]
+
+
+def test_uploads_can_be_chosen(simulator: SimulatorServer) -> None:
+    """/object_info offers the files of the right kind in the input directory."""
+    upload(simulator, Image.new("RGB", (1, 1)), "in.png")
+    upload(simulator, Image.new("RGB", (1, 1)), "in.wav")
+    offered = [
+        requests.get(f"{simulator.url}/object_info/{loader}", timeout=10).json()[loader]["input"]["required"][kind][0]
+        for loader, kind in (("LoadImage", "image"), ("LoadAudio", "audio"))
+    ]
+    assert offered == [["in.png"], ["in.wav"]]
+    assert "in.png" in requests.get(f"{simulator.url}/object_info", timeout=10).text
