@@ -11,9 +11,11 @@ from gateway.aws.job_store import DynamoJobStore
 from gateway.aws.object_store import S3ObjectStore
 from gateway.domain.job import Priority
 from tests.component.api import Gateway
+from tests.component.workflows import add_workflow
 
 if TYPE_CHECKING:
     from gateway.aws.clients import Clients
+    from tests.component.api import Caller
 
 
 @pytest.fixture
@@ -38,3 +40,10 @@ def queue(aws: dict[str, str], aws_clients: Clients) -> SqsJobQueue:
 def gateway(aws: dict[str, str], aws_clients: Clients) -> Gateway:
     """Run a gateway whose callers have keys: an admin's, and those of two users."""
     return Gateway(aws, aws_clients)
+
+
+@pytest.fixture
+def ada(gateway: Gateway) -> Caller:
+    """Give a user of a gateway that has the workflow `w`."""
+    add_workflow(gateway)
+    return gateway.ada

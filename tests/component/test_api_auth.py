@@ -1,0 +1,158 @@
+"""Who may do what, whatever the path."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from functions.auth import Authenticator
+from gateway.domain import instant
+from gateway.domain.identity import ApiKey, Role, hash_key
+from tests.component.api import Gateway
+from tests.component.workflows import add_workflow, run
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEvent
+
+    from gateway.aws.clients import Clients
+    from tests.component.api import Answer
+
+JOB = "0b7f4f52-6d0f-4f0e-a6a8-3c8c1b7cf001"
+GUARDED = [
+    ("POST", "/jobs"),
+    ("GET", f"/jobs/{JOB}"),
+    ("GET", f"/outputs/{JOB}"),
+    ("GET", f"/outputs/{JOB}/a.png"),
+    ("GET", "/workflows"),
+    ("POST", "/workflows"),
+    ("GET", "/workflows/w"),
+]
+
+
+def assert_refused(answer: Answer, message: str) -> None:
+    """Check that this is the contract's 401."""
+    assert (answer.status, answer.json["error"], answer.json["retryable"]) == (401, "AUTH_FAILED", False)
+    assert answer.json["message"].startswith(message)
+
+
+@pytest.mark.parametrize(("method", "path"), GUARDED)
+def test_every_path_asks_for_a_key(gateway: Gateway, method: str, path: str) -> None:
+    """Without a key nothing but health is answered, even to a deployment that has no keys at all."""
+    assert_refused(gateway.nobody.send(method, path), "Authentication required.")
+    assert_refused(gateway.nobody.send(method, path, headers={"X-API-Key": ""}), "Authentication required.")
+    assert_refused(gateway.nobody.send(method, path, headers={"X-API-Key": "any"}), "Invalid API key")
+    assert_refused(gateway.nobody.send(method, path, headers={"Authorization": "Bearer x"}), "Authentication required.")
+
+
+@pytest.mark.parametrize("key", ["wrong", "x" * 100_000, "KEY-OF-ADA", " ", "ключ"])
+def test_a_bad_key_opens_nothing(gateway: Gateway, key: str) -> None:
+    """Unknown, endless and nearly right keys are refused alike."""
+    assert gateway.ada.get("/workflows").status == 200
+    assert_refused(gateway.nobody.get("/workflows", {"X-API-Key": key}), "Invalid API key")
+
+
+def test_a_key_in_any_case_of_the_header(gateway: Gateway) -> None:
+    """Header names have no case."""
+    gateway.caller("k", "ada")
+    assert [gateway.nobody.get("/workflows", {name: "k"}).status for name in ("x-api-key", "X-Api-KEY")] == [200, 200]
+
+
+def test_a_disabled_key_opens_nothing(gateway: Gateway) -> None:
+    """A key can be switched off."""
+    assert_refused(gateway.caller("k", "ada", disabled=True).get("/workflows"), "Invalid API key")
+
+
+def test_an_expired_key_opens_nothing(gateway: Gateway) -> None:
+    """A key is good until it expires."""
+    now = instant.now()
+    assert gateway.caller("k1", "ada", expires_at=now + timedelta(hours=1)).get("/workflows").status == 200
+    assert_refused(gateway.caller("k2", "ada", expires_at=now).get("/workflows"), "Invalid API key")
+
+
+class Keys:
+    """Keys in memory, counting how often they are asked for."""
+
+    def __init__(self, *keys: ApiKey) -> None:
+        self.kept = {key.sha256: key for key in keys}
+        self.asked = 0
+
+    def get(self, sha256: str) -> ApiKey | None:
+        """Read a key."""
+        self.asked += 1
+        return self.kept.get(sha256)
+
+    def put(self, key: ApiKey) -> None:
+        """Write a key."""
+        self.kept[key.sha256] = key
+
+    def delete(self, sha256: str) -> None:
+        """Forget a key."""
+        self.kept.pop(sha256, None)
+
+
+class Request:
+    """All that the authenticator looks at."""
+
+    def __init__(self, key: str) -> None:
+        self.headers = {"X-API-Key": key}
+
+
+def test_a_revoked_key_stops_within_a_minute() -> None:
+    """A function that knows a key asks again before a minute is over, and not at every request."""
+    key = ApiKey(sha256=hash_key("k"), name="n", owner="ada", role=Role.USER, created_at=instant.now())
+    keys, seconds = Keys(key), [0.0]
+    authenticator = Authenticator(keys, open_access=False, clock=lambda: seconds[0])
+    request: APIGatewayProxyEvent = Request("k")  # type: ignore[assignment]  # the part of it that is read
+    assert authenticator.identify(request) == authenticator.identify(request) == key.principal
+    assert keys.asked == 1
+    keys.put(replace(key, disabled=True))
+    seconds[0] = 60
+    with pytest.raises(Exception, match="Invalid API key"):
+        authenticator.identify(request)
+
+
+def test_a_remembered_key_still_expires_on_time() -> None:
+    """Remembering a key does not prolong its life."""
+    expiry = instant.now() + timedelta(milliseconds=20)
+    key = ApiKey(sha256=hash_key("k"), name="n", owner="ada", role=Role.USER, created_at=expiry, expires_at=expiry)
+    authenticator = Authenticator(Keys(key), open_access=False, clock=lambda: 0.0)
+    request: APIGatewayProxyEvent = Request("k")  # type: ignore[assignment]  # the part of it that is read
+    assert authenticator.identify(request) == key.principal
+    while instant.now() < expiry:
+        pass
+    with pytest.raises(Exception, match="Invalid API key"):
+        authenticator.identify(request)
+
+
+def test_only_admins_create_workflows(gateway: Gateway) -> None:
+    """A user is told which role it takes, and nothing is created."""
+    answer = gateway.ada.post("/workflows", {"id": "w"})
+    assert (answer.status, answer.json["error"]) == (403, "FORBIDDEN")
+    assert answer.json["message"].startswith("Admin role required")
+    assert gateway.stored("WORKFLOW") == []
+
+
+@pytest.mark.parametrize("path", ["/jobs/{id}", "/jobs/{id}?wait=1", "/outputs/{id}", "/outputs/{id}/a.png"])
+def test_another_owners_job_is_not_there(gateway: Gateway, path: str) -> None:
+    """For a user it is answered, to the letter, like a job that does not exist; its owner and an admin see it."""
+    add_workflow(gateway)
+    job_id = gateway.ada.post("/jobs", {"workflowId": "w", "inputs": {"prompt": "x"}}).json["jobId"]
+    run(gateway, job_id, {"a.png": b"picture"})
+    missing = str(uuid.uuid4())
+    answer = gateway.bob.get(path.format(id=job_id), {"X-Correlation-Id": "c"})
+    assert (answer.status, answer.json["error"]) == (404, "JOB_NOT_FOUND")
+    nothing = gateway.bob.get(path.format(id=missing), {"X-Correlation-Id": "c"})
+    assert answer.body.replace(job_id.encode(), b"") == nothing.body.replace(missing.encode(), b"")
+    assert [caller.get(path.format(id=job_id)).status for caller in (gateway.ada, gateway.admin)] == [200, 200]
+
+
+def test_open_access_makes_everybody_an_admin(aws: dict[str, str], aws_clients: Clients) -> None:
+    """Local mode without keys: no key is asked for, and none is looked at."""
+    gateway = Gateway(aws, aws_clients, OPEN_ACCESS="true")
+    assert gateway.nobody.get("/workflows").status == 200
+    assert gateway.nobody.get("/workflows", {"X-API-Key": "any"}).status == 200
+    assert gateway.nobody.post("/workflows", {"id": "w"}).status == 400

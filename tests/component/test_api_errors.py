@@ -1,0 +1,145 @@
+"""One shape for every error, a correlation id on every answer, and nothing inner in either."""
+
+from __future__ import annotations
+
+import io
+import json
+import uuid
+from typing import TYPE_CHECKING
+
+import pytest
+
+from functions import http
+from gateway.errors import GatewayError
+
+if TYPE_CHECKING:
+    from tests.component.api import Answer, Gateway
+
+JOB = "0b7f4f52-6d0f-4f0e-a6a8-3c8c1b7cf001"
+
+
+def assert_error(answer: Answer, status: int, code: str) -> None:
+    """Check that this is an error in the contract's shape."""
+    assert (answer.status, answer.json["error"]) == (status, code)
+    assert list(answer.json) == ["error", "message", "details", "retryable", "correlationId"]
+    assert answer.json["correlationId"] == answer.headers["x-correlation-id"]
+    assert answer.json["message"]
+    assert answer.json["retryable"] is (status >= 500)
+    assert answer.headers["content-type"] == "application/json"
+
+
+@pytest.mark.parametrize("path", ["/", "/nothing", "/jobs/a/b/c", "/workflows/a/b", "/outputs", "/JOBS", "//jobs"])
+def test_an_unknown_path_is_404(gateway: Gateway, path: str) -> None:
+    """Whatever function it is routed to, it is answered in the API's own words; some ask for a key first."""
+    for method in ("GET", "POST", "DELETE"):
+        assert_error(gateway.admin.send(method, path), 404, "NOT_FOUND")
+    assert gateway.nobody.get(path).status in (401, 404)
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("PUT", "/jobs"),
+        ("GET", "/jobs"),
+        ("POST", f"/jobs/{JOB}"),
+        ("DELETE", "/workflows"),
+        ("PATCH", "/workflows/w"),
+        ("POST", f"/outputs/{JOB}"),
+        ("DELETE", f"/outputs/{JOB}/a.png"),
+        ("POST", "/health"),
+        ("OPTIONS", "/health"),
+    ],
+)
+def test_another_method_is_405(gateway: Gateway, method: str, path: str) -> None:
+    """The path is there, but not for this method; the answer says what is."""
+    answer = gateway.admin.send(method, path)
+    assert_error(answer, 405, "METHOD_NOT_ALLOWED")
+    assert "GET" in answer.json["message"] or "POST" in answer.json["message"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "code"),
+    [
+        ("POST", "/jobs", 400, "VALIDATION_ERROR"),
+        ("POST", "/workflows", 400, "VALIDATION_ERROR"),
+        ("GET", f"/jobs/{JOB}", 404, "JOB_NOT_FOUND"),
+        ("GET", f"/outputs/{JOB}", 404, "JOB_NOT_FOUND"),
+        ("GET", "/workflows/w", 404, "WORKFLOW_NOT_FOUND"),
+    ],
+)
+def test_every_refusal_has_the_shape(gateway: Gateway, method: str, path: str, status: int, code: str) -> None:
+    """Errors of requests look alike on every path."""
+    assert_error(gateway.admin.send(method, path), status, code)
+    assert_error(gateway.nobody.send(method, path), 401, "AUTH_FAILED")
+
+
+@pytest.mark.parametrize("job_id", ["x", JOB.upper(), "x" * 3000, "%00", "..", "JOB%23" + JOB, "é", "'\"<>"])
+def test_what_is_no_job_id_is_404(gateway: Gateway, job_id: str) -> None:
+    """No text in place of an id gets further than the contract's 404."""
+    for path in (f"/jobs/{job_id}", f"/outputs/{job_id}", f"/outputs/{job_id}/a.png"):
+        answer = gateway.admin.get(path)
+        assert_error(answer, 404, answer.json["error"])
+        assert answer.json["error"] in ("JOB_NOT_FOUND", "NOT_FOUND")
+
+
+@pytest.mark.parametrize("failure", [RuntimeError, KeyError, GatewayError, OSError, RecursionError])
+def test_an_inner_failure_tells_nothing(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch, failure: type[Exception]
+) -> None:
+    """Whatever breaks inside is a 500 whose body names nothing of it, and may be tried again."""
+
+    def broken(_job_id: str) -> None:
+        raise failure("arn:aws:dynamodb:secret-table")
+
+    assert gateway.ada.get(f"/jobs/{JOB}").status == 404
+    monkeypatch.setattr(gateway.wiring.jobs, "get", broken)
+    for path in (f"/jobs/{JOB}", f"/outputs/{JOB}", f"/outputs/{JOB}/a.png"):
+        answer = gateway.ada.get(path)
+        assert_error(answer, 500, "INTERNAL_ERROR")
+        text = answer.body.decode()
+        assert not [word for word in ("secret", "Traceback", failure.__name__, ".py") if word in text]
+
+
+def test_a_failure_while_signing_in_tells_nothing(gateway: Gateway, aws: dict[str, str]) -> None:
+    """A table that is not there is a 500 like any other, and lets nobody in."""
+    gateway.clients.dynamodb.delete_table(TableName=aws["TABLE_NAME"])
+    answer = gateway.nobody.get("/workflows", {"X-API-Key": "k"})
+    assert_error(answer, 500, "INTERNAL_ERROR")
+    assert "ResourceNotFound" not in answer.body.decode()
+
+
+@pytest.mark.parametrize("given", ["a", "req-1.2:3_4", str(uuid.uuid4()), "x" * 128])
+def test_a_sane_correlation_id_is_taken_over(gateway: Gateway, given: str) -> None:
+    """The caller's own id comes back, on successes and on errors."""
+    for path in ("/health", "/nothing", "/workflows", "/jobs"):
+        answer = gateway.ada.get(path, {"x-correlation-id": given})
+        assert answer.headers["x-correlation-id"] == given
+
+
+@pytest.mark.parametrize("given", ["", " ", "x" * 129, "a b", "a\nSet-Cookie: b", "<script>", "é", "-a", '{"a"}'])
+def test_an_insane_correlation_id_is_replaced(gateway: Gateway, given: str) -> None:
+    """What could break a log or a header never comes back; each request gets an id of its own instead."""
+    made = [
+        gateway.nobody.get(path, {"X-Correlation-Id": given}).headers["x-correlation-id"] for path in ("/health", "/")
+    ]
+    assert made[0] != made[1]
+    assert all(str(uuid.UUID(each)) == each for each in made)
+
+
+def test_an_id_is_made_when_none_is_given(gateway: Gateway) -> None:
+    """Every answer has one, and no two are alike."""
+    made = [gateway.ada.get("/workflows").headers["x-correlation-id"] for _ in range(3)]
+    assert len({uuid.UUID(each) for each in made}) == 3
+
+
+def test_log_lines_bear_the_correlation_id(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is logged of a request can be found by its id, and a failure's reason is in the log alone."""
+    log = io.StringIO()
+    monkeypatch.setattr(http.logger.registered_handler, "stream", log)
+    monkeypatch.setattr(gateway.wiring.workflows, "heads", lambda: 1 / 0)
+    gateway.nobody.get("/workflows", {"X-Correlation-Id": "find-1"})
+    gateway.ada.get("/workflows", {"X-Correlation-Id": "find-2"})
+    refused, failed = [json.loads(line) for line in log.getvalue().splitlines()]
+    assert (refused["correlation_id"], refused["action"]) == ("find-1", "request_refused")
+    assert (failed["correlation_id"], failed["action"]) == ("find-2", "request_failed")
+    assert "ZeroDivisionError" in failed["exception"]

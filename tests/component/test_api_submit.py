@@ -1,0 +1,205 @@
+"""`POST /jobs`: what is accepted, what is refused, and what either leaves behind."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from gateway.domain.job import Priority
+from gateway.domain.messages import MAX_PROMPT_BYTES
+from tests.component.api import Gateway, aws_calls
+from tests.component.workflows import post, received
+
+if TYPE_CHECKING:
+    from tests.component.api import Caller
+
+
+def assert_nothing_was_accepted(gateway: Gateway) -> None:
+    """Check that there is neither record, message nor file of a job."""
+    assert gateway.stored("JOB#") == []
+    assert [gateway.wiring.queue.receive(priority, wait_seconds=0) for priority in Priority] == [None] * 3
+    bucket = gateway.wiring.settings.bucket_name
+    assert gateway.clients.s3.list_objects_v2(Bucket=bucket, Prefix="prompts/").get("KeyCount", 0) == 0
+
+
+def test_a_job_is_accepted(gateway: Gateway, ada: Caller) -> None:
+    """The answer is the contract's; record and message are there, and say the same."""
+    answer = ada.post(
+        "/jobs",
+        {
+            "workflowId": "w",
+            "inputs": {"prompt": "a {{seed}} fox", "seed": 7},
+            "params": {"checkpoint": "x.safetensors"},
+        },
+        {"X-Correlation-Id": "c-1"},
+    )
+    assert answer.status == 202
+    job_id = answer.json["jobId"]
+    assert answer.json == {"jobId": job_id, "status": "queued", "etaSeconds": 0, "pollUrl": f"/jobs/{job_id}"}
+    assert str(uuid.UUID(job_id)) == job_id
+    message = received(gateway).message
+    assert (message.job_id, message.correlation_id) == (job_id, "c-1")
+    assert message.prompt == {
+        "3": {"class_type": "KSampler", "inputs": {"seed": 7, "steps": 30, "model": ["4", 0]}},
+        "4": {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": "x.safetensors"}},
+        "5": {"class_type": "CLIPTextEncode", "inputs": {"text": "a {{seed}} fox", "clip": ["4", 1]}},
+    }
+    job = gateway.wiring.jobs.get(job_id)
+    assert job is not None
+    assert (job.owner, job.workflow_version, job.correlation_id, job.seed) == ("ada", 1, "c-1", 7)
+    assert job.inputs == {"prompt": "a {{seed}} fox", "seed": 7, "steps": 30, "width": 512}
+    assert job.params == {"checkpoint": "x.safetensors"}
+
+
+@pytest.mark.parametrize("priority", Priority)
+def test_a_priority_chooses_the_queue(gateway: Gateway, ada: Caller, priority: Priority) -> None:
+    """The message waits in the queue of its priority, which the job tells."""
+    job_id = post(ada, priority=priority).json["jobId"]
+    assert received(gateway, priority).message.job_id == job_id
+    assert ada.get(f"/jobs/{job_id}").json["priority"] == priority
+
+
+def test_a_random_seed_is_recorded(gateway: Gateway, ada: Caller) -> None:
+    """The seed that was drawn is the one that runs and the one that is told."""
+    job_id = post(ada, inputs={"prompt": "x", "seed": -1}).json["jobId"]
+    prompt = received(gateway).message.prompt
+    assert prompt is not None
+    seed = ada.get(f"/jobs/{job_id}").json["seed"]
+    assert prompt["3"]["inputs"]["seed"] == seed >= 0
+
+
+def test_a_large_prompt_goes_through_the_bucket(gateway: Gateway, ada: Caller) -> None:
+    """Above 128 KiB the message points at the prompt instead of carrying it, whatever its characters take."""
+    text = "é" * (MAX_PROMPT_BYTES // 2)
+    job_id = post(ada, inputs={"prompt": text}).json["jobId"]
+    message = received(gateway).message
+    assert message.prompt is None
+    assert message.prompt_key == f"prompts/{job_id}.json"
+    assert json.loads(gateway.wiring.objects.get(message.prompt_key))["5"]["inputs"]["text"] == text
+    assert post(ada, inputs={"prompt": "é" * (MAX_PROMPT_BYTES // 4)}).status == 202
+    assert received(gateway).message.prompt is not None
+
+
+@pytest.mark.parametrize("text", ["\ufffe\uffff", "\x00\x1b[31m", "🦊" * 10_000, "</script>"])
+def test_any_text_is_accepted_and_carried(gateway: Gateway, ada: Caller, text: str) -> None:
+    """No character of a prompt is too strange for the table or the queue."""
+    job_id = post(ada, inputs={"prompt": text}, metadata={"note": text[:100]}).json["jobId"]
+    prompt = received(gateway).message.prompt
+    assert prompt is not None
+    assert prompt["5"]["inputs"]["text"] == text
+    assert ada.get(f"/jobs/{job_id}").json["metadata"] == {"note": text[:100]}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"null",
+        b"[]",
+        b'"w"',
+        b'{"workflowId": "w", "inputs": {"prompt": "\\ud800"}}',
+        b'{"workflowId": "w", "inputs": {"prompt": "x", "steps": NaN}}',
+        b'{"workflowId": "w", "inputs": {"prompt": "x"}, "metadata": {"a": 1e999}}',
+        b'{"workflowId": "w", "inputs": {"prompt": "x", "steps": -1e999}}',
+        b'{"workflowId": "w", "inputs": ' + b"[" * 5000 + b"]" * 5000 + b"}",
+        b'{"workflowId": "w", "inputs": {"prompt": "\xff"}}',
+        b"\x89PNG\r\n\x1a\n\x00",
+        b'{"workflowId": "w", "inputs": {"prompt": "x", "seed": ' + b"9" * 5000 + b"}}",
+    ],
+    ids=range(13),
+)
+def test_malformed_json_is_400(gateway: Gateway, ada: Caller, body: bytes) -> None:
+    """What is no JSON, no JSON object, or JSON that cannot be kept is a validation error, never a 500."""
+    answer = ada.post("/jobs", body)
+    assert (answer.status, answer.json["error"]) == (400, "VALIDATION_ERROR")
+    assert answer.json["details"]["errors"]
+    assert_nothing_was_accepted(gateway)
+
+
+def test_the_body_is_bounded(gateway: Gateway, ada: Caller) -> None:
+    """One mebibyte is read, in bytes; one byte more is 413."""
+    start, end = b'{"workflowId": "w", "inputs": {"prompt": "', b'"}}'
+    most = 1024 * 1024 - len(start) - len(end)
+    assert ada.post("/jobs", start + b"x" * most + end).status == 400
+    for content in (b"x" * (most + 1), "é".encode() * (most // 2 + 1)):
+        answer = ada.post("/jobs", start + content + end)
+        assert (answer.status, answer.json["error"]) == (413, "PAYLOAD_TOO_LARGE")
+    assert_nothing_was_accepted(gateway)
+
+
+@pytest.mark.parametrize(
+    ("fields", "paths"),
+    [
+        ({"workflowId": 5}, ["workflowId"]),
+        ({"workflowId": "../w"}, ["workflowId"]),
+        ({"workflowId": "w" * 65}, ["workflowId"]),
+        ({"inputs": []}, ["inputs"]),
+        ({"params": 1, "priority": "urgent"}, ["params", "priority"]),
+        ({"metadata": "x", "input": {}}, ["input", "metadata"]),
+        ({"metadata": {str(i): i for i in range(51)}}, ["metadata"]),
+        ({"metadata": {"a": "x" * 9000}}, ["metadata"]),
+        ({"metadata": {"requestId": 5}}, ["metadata.requestId"]),
+        ({"metadata": {"requestId": ""}}, ["metadata.requestId"]),
+        ({"metadata": {"requestId": "x" * 256}}, ["metadata.requestId"]),
+        ({"callbackUrl": "https://example.com"}, ["callbackUrl"]),
+    ],
+)
+def test_wrong_fields_are_400(gateway: Gateway, ada: Caller, fields: dict[str, Any], paths: list[str]) -> None:
+    """Each wrong field is named by its path, all of them at once."""
+    answer = post(ada, **fields)
+    assert (answer.status, answer.json["error"]) == (400, "VALIDATION_ERROR")
+    assert sorted(error["path"] for error in answer.json["details"]["errors"]) == paths
+    assert_nothing_was_accepted(gateway)
+
+
+def test_wrong_inputs_are_listed_all_together(gateway: Gateway, ada: Caller) -> None:
+    """Missing, wrong, too large and unknown ones come in one answer, and nothing is written or sent."""
+    answer = post(ada, inputs={"steps": 0, "width": 4096, "promt": "x"}, params={"sampler": "euler"})
+    assert answer.status == 400
+    assert sorted(error["path"] for error in answer.json["details"]["errors"]) == [
+        "inputs.prompt", "inputs.promt", "inputs.steps", "inputs.width", "params.sampler",
+    ]  # fmt: skip
+    assert all(error["message"] for error in answer.json["details"]["errors"])
+    assert_nothing_was_accepted(gateway)
+
+
+def test_a_flood_of_problems_is_a_short_answer(gateway: Gateway, ada: Caller) -> None:
+    """A megabyte of unknown inputs is answered within what Lambda can send."""
+    answer = post(ada, inputs={f"a{i}": 1 for i in range(80_000)})
+    assert answer.status == 400
+    assert len(answer.body) < 100_000
+    assert_nothing_was_accepted(gateway)
+
+
+def test_inputs_that_the_record_cannot_hold_are_400(gateway: Gateway, ada: Caller) -> None:
+    """They are refused before the table has to."""
+    assert post(ada, inputs={"prompt": "\x00" * 50_000}).status == 400
+    assert post(ada, inputs={"prompt": "x", "seed": 10**40}).status == 400
+    assert_nothing_was_accepted(gateway)
+
+
+def test_an_unknown_workflow_is_404(gateway: Gateway, ada: Caller) -> None:
+    """The answer says which, and where the known ones are."""
+    answer = post(ada, workflowId="unknown")
+    assert (answer.status, answer.json["error"]) == (404, "WORKFLOW_NOT_FOUND")
+    assert "unknown" in answer.json["message"]
+    assert_nothing_was_accepted(gateway)
+
+
+def test_a_warm_function_makes_few_calls(gateway: Gateway, ada: Caller) -> None:
+    """Submitting takes three calls, a status one; a wrong submission writes nothing."""
+    post(ada)
+    with aws_calls(gateway.clients) as calls:
+        job_id = post(ada).json["jobId"]
+    assert calls == ["dynamodb.GetItem", "dynamodb.PutItem", "sqs.SendMessage"]
+    with aws_calls(gateway.clients) as calls:
+        ada.get(f"/jobs/{job_id}")
+    assert calls == ["dynamodb.GetItem"]
+    with aws_calls(gateway.clients) as calls:
+        post(ada, inputs={})
+        ada.get("/jobs/no-id")
+    assert calls == ["dynamodb.GetItem"]

@@ -1,0 +1,78 @@
+"""Workflows and jobs for requests to meet."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from gateway.domain import instant
+from gateway.domain.job import JobEnd, JobStatus, Output, Priority
+from gateway.domain.output_file import content_type, disposition
+from gateway.domain.workflow import WorkflowTemplate
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gateway.domain.job import Job
+    from gateway.ports import ReceivedJob
+    from tests.component.api import Answer, Caller, Gateway
+
+GRAPH: dict[str, Any] = {
+    "3": {"class_type": "KSampler", "inputs": {"seed": "{{seed}}", "steps": "{{steps}}", "model": ["4", 0]}},
+    "4": {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": "{{checkpoint}}"}},
+    "5": {"class_type": "CLIPTextEncode", "inputs": {"text": "{{prompt}}", "clip": ["4", 1]}},
+}
+SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "fields": {
+        "prompt": {"type": "string", "required": True},
+        "steps": {"type": "integer", "default": 30, "min": 1, "max": 100},
+        "seed": {"type": "integer", "default": -1},
+        "width": {"type": "integer", "default": 512},
+    },
+}
+PARAMS: dict[str, Any] = {"checkpoint": "base.safetensors"}
+
+
+def add_workflow(gateway: Gateway, workflow_id: str = "w") -> None:
+    """Create a workflow, past the API."""
+    template = WorkflowTemplate.register(GRAPH, SCHEMA, PARAMS)
+    gateway.wiring.workflows.create(workflow_id, "W", "", template)
+
+
+def post(caller: Caller, **fields: Any) -> Answer:  # noqa: ANN401  a body's fields
+    """Post a job for `w` that is usual but for these fields."""
+    return caller.post("/jobs", {"workflowId": "w", "inputs": {"prompt": "a fox"}, **fields})
+
+
+def received(gateway: Gateway, priority: Priority = Priority.NORMAL) -> ReceivedJob:
+    """Take the message that must be there."""
+    message = gateway.wiring.queue.receive(priority, wait_seconds=2)
+    assert message is not None
+    return message
+
+
+def run(gateway: Gateway, job_id: str, files: Mapping[str, bytes]) -> Job:
+    """Do what an executor does: claim the job, store its outputs, end it."""
+    now = instant.now()
+    job = gateway.wiring.jobs.claim(job_id, executor_id="e", now=now, lease_until=now + timedelta(seconds=30))
+    outputs = []
+    for name, content in files.items():
+        output = Output(
+            filename=name,
+            key=f"outputs/{job_id}/1/{name}",
+            size=len(content),
+            sha256=hashlib.sha256(content).hexdigest(),
+            content_type=content_type(name),
+        )
+        gateway.clients.s3.put_object(
+            Bucket=gateway.wiring.settings.bucket_name,
+            Key=output.key,
+            Body=content,
+            ContentType=output.content_type,
+            ContentDisposition=disposition(name, output.content_type),
+        )
+        outputs.append(output)
+    end = JobEnd(status=JobStatus.SUCCEEDED, completed_at=now, execution_ms=5, outputs=tuple(outputs))
+    return gateway.wiring.jobs.finish(job, end)
