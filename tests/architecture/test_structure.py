@@ -1,0 +1,64 @@
+"""What the code looks like as a whole: who imports whom, how long files are, what they may name."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PRODUCT = ("gateway", "functions", "executor", "infra", "cli", "workflows")
+MOST_LINES = 350
+
+
+def tracked_files() -> list[Path]:
+    """List what is in version control and on disk."""
+    git = shutil.which("git")
+    if git is None or not (ROOT / ".git").exists():
+        pytest.skip("no git checkout")
+    listed = subprocess.run([git, "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout  # noqa: S603  no input
+    return [path for name in listed.decode().split("\0") if name and (path := ROOT / name).is_file()]
+
+
+def test_imports_point_one_way() -> None:
+    """Every contract of .importlinter is kept."""
+    linter = Path(sys.executable).with_name("lint-imports")
+    run = subprocess.run([linter, "--no-cache", "--no-logo"], cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603  no input
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert ", 0 broken." in run.stdout
+
+
+def test_files_stay_short() -> None:
+    """No source file of the product is longer than a reader can hold."""
+    product = [path for path in tracked_files() if path.suffix == ".py" and path.relative_to(ROOT).parts[0] in PRODUCT]
+    lengths = {str(path.relative_to(ROOT)): len(path.read_text(encoding="utf-8").splitlines()) for path in product}
+    assert len(lengths) > 50
+    assert {name: lines for name, lines in lengths.items() if lines > MOST_LINES} == {}
+
+
+def machine_paths() -> list[str]:
+    """List the paths that mean something on this machine only, and the one beside every checkout."""
+    beside = "shared"
+    own = [path for path in (Path.home(), ROOT, ROOT.parent) if path != Path("/")]
+    return [*map(str, own), f"../{beside}"]
+
+
+def test_no_file_names_a_path_of_this_machine() -> None:
+    """What is checked in means the same wherever it is checked out."""
+    named = re.compile("|".join(rf"(?<![\w.]){re.escape(path)}(?![\w.-])" for path in machine_paths()).encode())
+    found = {
+        str(path.relative_to(ROOT)): match[0] for path in tracked_files() if (match := named.search(path.read_bytes()))
+    }
+    assert found == {}
+
+
+@pytest.mark.parametrize("path", machine_paths())
+def test_such_a_path_would_be_found(path: str) -> None:
+    """The search finds each of them in the middle of a text."""
+    named = re.compile(rf"(?<![\w.]){re.escape(path)}(?![\w.-])")
+    assert named.search(f"see {path}/notes.md")
+    assert not named.search(f"see {path}-else")
