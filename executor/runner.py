@@ -18,7 +18,7 @@ from executor.lease import LEASE, Lease
 from executor.log import log_context, logger
 from executor.progress import Progress
 from gateway.domain import instant
-from gateway.domain.job import JobEnd, JobFailure, JobStatus, ended_event_id, prompt_id
+from gateway.domain.job import JobEnd, JobFailure, JobStatus, prompt_id
 from gateway.domain.messages import JobEndedEvent
 from gateway.errors import (
     ComfyUIUnreachableError,
@@ -116,7 +116,7 @@ class Runner:
             execution_ms=ended.execution_ms,
             error=ended.error.code if ended.error else None,
         )
-        self._announce(ended)
+        self._bus.publish(JobEndedEvent.of(ended))
         self._queue.delete(received)
         if ended.execution_ms is not None:
             self._on_run(ended.execution_ms)
@@ -126,7 +126,7 @@ class Runner:
         if job is None or job.status.ended:
             if job is not None:
                 # Whoever ended it may have crashed before saying so. The event's id is the same.
-                self._announce(job)
+                self._bus.publish(JobEndedEvent.of(job))
             self._queue.delete(received)
         else:
             # Somebody holds it. Look again when the lease would have run out.
@@ -199,19 +199,6 @@ class Runner:
             raise ExecutorLostError("The job's prompt is no longer stored; it waited longer than it is kept.") from None
         prompt: dict[str, Any] = json.loads(stored)
         return prompt
-
-    def _announce(self, job: Job) -> None:
-        self._bus.publish(
-            JobEndedEvent(
-                event_id=ended_event_id(job.id),
-                job_id=job.id,
-                owner=job.owner,
-                workflow_id=job.workflow_id,
-                status=job.status,
-                correlation_id=job.correlation_id,
-                completed_at=job.completed_at or instant.now(),
-            )
-        )
 
     def _comfyui_answers(self) -> bool:
         try:

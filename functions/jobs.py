@@ -1,4 +1,4 @@
-"""`/jobs`: accept a job, tell how it stands."""
+"""`/jobs`: accept a job, tell how it stands, list, cancel."""
 
 from __future__ import annotations
 
@@ -8,15 +8,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, field_validator
 
-from functions import body, http
+from functions import body, http, jobs_query
 from functions.auth import caller_of
 from functions.eta import Estimator
 from functions.job_view import JobView
 from functions.submission import Submission, Submitter
+from functions.tenancy import visible_job
 from functions.wiring import Wiring, entry_point
-from gateway.domain.job import Job, Priority, is_job_id
+from gateway.domain import instant
+from gateway.domain.job import Job, Priority
+from gateway.domain.messages import JobEndedEvent
 from gateway.domain.workflow import ID_PATTERN
-from gateway.errors import JobNotFoundError, Problem, RequestInvalidError
+from gateway.errors import Problem, RequestInvalidError
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
@@ -84,15 +87,43 @@ def make_handler(wiring: Wiring) -> Handler:
             },
         )
 
+    @app.get("/jobs")
+    def list_jobs() -> Response[str]:
+        query = jobs_query.read(app.current_event.query_string_parameters or {}, caller_of(app))
+        try:
+            page = wiring.job_list.page(query.which, limit=query.limit, position=query.position)
+        except ValueError:
+            raise RequestInvalidError([jobs_query.bad_cursor()]) from None
+        return http.json_answer(
+            HTTPStatus.OK,
+            {
+                "jobs": [view.job(job) for job in page.jobs],
+                "count": len(page.jobs),
+                "nextCursor": jobs_query.cursor_of(page.next_position),
+            },
+        )
+
     @app.get("/jobs/<job_id>")
     def get_job(job_id: str) -> Response[str]:
         wait = _wait_seconds(app.current_event.get_query_string_value("wait"))
-        job = wiring.jobs.get(job_id) if is_job_id(job_id) else None
-        if job is None or not caller_of(app).may_see(job):
-            raise JobNotFoundError(job_id)
+        job = visible_job(app, wiring.jobs, job_id)
         return http.json_answer(HTTPStatus.OK, view.job(_ended(wiring.jobs, job, wait) if wait else job))
 
-    http.refuse_other_methods(app, {"/jobs": ("POST",), "/jobs/<job_id>": ("GET",)})
+    @app.post("/jobs/<job_id>/cancel")
+    def cancel_job(job_id: str) -> Response[str]:
+        visible_job(app, wiring.jobs, job_id)
+        job = wiring.jobs.cancel(job_id, now=instant.now())
+        if job.status.ended:
+            # Its message finds it ended and would announce it as well; but that can be a long queue away.
+            wiring.bus.publish(JobEndedEvent.of(job))
+        http.logger.info("cancel requested", action="cancel_requested", job_id=job.id, status=job.status)
+        return http.json_answer(
+            HTTPStatus.OK, {"jobId": job.id, "status": job.status, "message": "Cancellation requested"}
+        )
+
+    http.refuse_other_methods(
+        app, {"/jobs": ("GET", "POST"), "/jobs/<job_id>": ("GET",), "/jobs/<job_id>/cancel": ("POST",)}
+    )
 
     def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         return http.serve(app, event, context)

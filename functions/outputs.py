@@ -10,20 +10,18 @@ from urllib.parse import unquote
 from aws_lambda_powertools.event_handler import Response
 
 from functions import http
-from functions.auth import caller_of
 from functions.job_view import JobView
+from functions.tenancy import visible_job
 from functions.wiring import Wiring, entry_point
-from gateway.domain.job import is_job_id
 from gateway.domain.output_file import disposition
-from gateway.errors import JobNotFoundError, OutputNotFoundError, PayloadTooLargeError, Problem, RequestInvalidError
+from gateway.errors import OutputNotFoundError, PayloadTooLargeError, Problem, RequestInvalidError
 
 if TYPE_CHECKING:
-    from aws_lambda_powertools.event_handler import APIGatewayRestResolver
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
     from functions.wiring import Handler
     from gateway.domain.job import Job, Output
-    from gateway.ports import JobStore, ObjectStore
+    from gateway.ports import ObjectStore
 
 # A Lambda answer may have 6 MB, in which binary travels as base64, a third longer.
 MAX_DIRECT_BYTES = 4_000_000
@@ -38,13 +36,13 @@ def make_handler(wiring: Wiring) -> Handler:
 
     @app.get("/outputs/<job_id>")
     def list_outputs(job_id: str) -> Response[str]:
-        job = _visible_job(app, wiring.jobs, job_id)
+        job = visible_job(app, wiring.jobs, job_id)
         return http.json_answer(HTTPStatus.OK, {"jobId": job.id, "files": view.outputs(job)})
 
     # Everything behind the job id is a file's name, slashes included: it is only ever compared, never used as a path.
     @app.get("/outputs/<job_id>/.+")
     def get_output(job_id: str) -> Response[Any]:
-        job = _visible_job(app, wiring.jobs, job_id)
+        job = visible_job(app, wiring.jobs, job_id)
         output = _named_output(job, app.current_event.path.split("/", 3)[3])
         fits = output.size <= MAX_DIRECT_BYTES
         match app.current_event.get_query_string_value("format"):
@@ -68,13 +66,6 @@ def make_handler(wiring: Wiring) -> Handler:
         return http.serve(app, event, context)
 
     return handler
-
-
-def _visible_job(app: APIGatewayRestResolver, jobs: JobStore, job_id: str) -> Job:
-    job = jobs.get(job_id) if is_job_id(job_id) else None
-    if job is None or not caller_of(app).may_see(job):
-        raise JobNotFoundError(job_id)
-    return job
 
 
 def _named_output(job: Job, name: str) -> Output:

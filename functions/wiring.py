@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-    from gateway.ports import ExecutorStore, JobQueue, JobStore, KeyStore, ObjectStore, WorkflowStore
+    from gateway.ports import EventBus, ExecutorStore, JobList, JobQueue, JobStore, KeyStore, ObjectStore, WorkflowStore
 
     Handler = Callable[[dict[str, Any], LambdaContext], dict[str, Any]]
 
@@ -35,6 +35,20 @@ class Wiring:
         from gateway.aws.job_store import DynamoJobStore  # noqa: PLC0415  see the class
 
         return DynamoJobStore(self._clients.dynamodb, self.settings.table_name, self.settings.retention_days)
+
+    @cached_property
+    def job_list(self) -> JobList:
+        """Lists of jobs."""
+        from gateway.aws.job_list import DynamoJobList  # noqa: PLC0415  see the class
+
+        return DynamoJobList(self._clients.dynamodb, self.settings.table_name)
+
+    @cached_property
+    def bus(self) -> EventBus:
+        """Where ends of jobs are announced."""
+        from gateway.aws.event_bus import EventBridgeBus  # noqa: PLC0415  see the class
+
+        return EventBridgeBus(self._clients.events, self.settings.event_bus_name)
 
     @cached_property
     def workflows(self) -> WorkflowStore:

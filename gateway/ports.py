@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from gateway.domain.executor import ExecutorReport
     from gateway.domain.identity import ApiKey
-    from gateway.domain.job import Job, JobEnd, Priority
+    from gateway.domain.job import Job, JobEnd, JobStatus, Priority
     from gateway.domain.messages import JobEndedEvent, JobMessage
     from gateway.domain.workflow import WorkflowHead, WorkflowTemplate
 
@@ -42,6 +42,42 @@ class JobStore(Protocol):
 
     def finish(self, job: Job, end: JobEnd) -> Job:
         """Write the one terminal state. Raises LeaseLostError."""
+
+    def cancel(self, job_id: str, *, now: datetime) -> Job:
+        """End a job that no attempt holds; ask the attempt that holds a running one to stop.
+
+        Returns the job as it is then. Raises StateConflictError when it has ended.
+        """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobFilter:
+    """Which jobs a list shows; None is no bound."""
+
+    owner: str | None = None
+    status: JobStatus | None = None
+    workflow_id: str | None = None
+    after: datetime | None = None  # accepted at this instant or later
+    before: datetime | None = None  # accepted before this instant
+
+
+@dataclass(frozen=True, slots=True)
+class JobPage:
+    """One page of a list, newest first. `next_position`: where the next one begins; None at the end."""
+
+    jobs: Sequence[Job]
+    next_position: str | None
+
+
+class JobList(Protocol):
+    """Lists of jobs. What a page costs does not depend on how many jobs there are."""
+
+    def page(self, which: JobFilter, *, limit: int, position: str | None) -> JobPage:
+        """Read a page that begins at a position.
+
+        A filter that few jobs pass can leave a page short, or empty, and yet not be at the end.
+        Raises ValueError for a position that is none.
+        """
 
 
 class WorkflowStore(Protocol):

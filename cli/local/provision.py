@@ -11,12 +11,13 @@ from gateway.aws.resources import BUCKET, EVENT_BUS_NAME, JOB_QUEUES, TABLE
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_dynamodb.type_defs import AttributeDefinitionTypeDef, GlobalSecondaryIndexTypeDef
     from mypy_boto3_events import EventBridgeClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sqs import SQSClient
 
     from gateway.aws.clients import Clients
-    from gateway.aws.resources import BucketResource, QueueResource, TableResource
+    from gateway.aws.resources import BucketResource, IndexResource, QueueResource, TableResource
 
 # The variables that `provision` returns.
 PROVISIONED = (
@@ -57,16 +58,31 @@ def _create_table(client: DynamoDBClient, table: TableResource, name: str) -> No
                 {"AttributeName": table.partition_key, "KeyType": "HASH"},
                 {"AttributeName": table.sort_key, "KeyType": "RANGE"},
             ],
-            AttributeDefinitions=[
-                {"AttributeName": attribute, "AttributeType": "S"}
-                for attribute in (table.partition_key, table.sort_key)
-            ],
+            AttributeDefinitions=_key_attributes(table),
+            GlobalSecondaryIndexes=[_index(index) for index in table.indexes],
         )
     except client.exceptions.ResourceInUseException:
         return
     client.update_time_to_live(
         TableName=name, TimeToLiveSpecification={"Enabled": True, "AttributeName": table.ttl_attribute}
     )
+
+
+def _key_attributes(table: TableResource) -> list[AttributeDefinitionTypeDef]:
+    keyed: list[TableResource | IndexResource] = [table, *table.indexes]
+    names = dict.fromkeys(name for each in keyed for name in (each.partition_key, each.sort_key))
+    return [{"AttributeName": name, "AttributeType": "S"} for name in names]
+
+
+def _index(index: IndexResource) -> GlobalSecondaryIndexTypeDef:
+    return {
+        "IndexName": index.name,
+        "KeySchema": [
+            {"AttributeName": index.partition_key, "KeyType": "HASH"},
+            {"AttributeName": index.sort_key, "KeyType": "RANGE"},
+        ],
+        "Projection": {"ProjectionType": "INCLUDE", "NonKeyAttributes": list(index.projected)},
+    }
 
 
 def _create_bucket(client: S3Client, bucket: BucketResource, name: str, retention_days: int) -> None:

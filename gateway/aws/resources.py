@@ -11,6 +11,16 @@ from gateway.domain.job import Priority
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class IndexResource:
+    """A global secondary index of a table; keys are strings."""
+
+    name: str
+    partition_key: str
+    sort_key: str
+    projected: tuple[str, ...]  # attributes beside the keys
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TableResource:
     """A DynamoDB table, billed per request."""
 
@@ -18,6 +28,7 @@ class TableResource:
     partition_key: str  # a string
     sort_key: str  # a string
     ttl_attribute: str  # epoch seconds
+    indexes: tuple[IndexResource, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +56,24 @@ class BucketResource:
 
 _DAY_SECONDS = 24 * 60 * 60
 
-TABLE = TableResource(name="gateway", partition_key="pk", sort_key="sk", ttl_attribute="expiresAt")
+# A partition takes 1,000 writes a second, and the list of everybody's jobs is written to by every submission.
+LIST_SHARDS = 4
+
+# Both lists hold nothing that ever changes: a job is written to each once, and its transitions cost no more there.
+JOBS_BY_OWNER = IndexResource(
+    name="jobs-by-owner", partition_key="jobOwner", sort_key="jobOrder", projected=("workflowId",)
+)
+JOBS_OF_ALL = IndexResource(
+    name="jobs-of-all", partition_key="jobShard", sort_key="jobOrder", projected=("workflowId",)
+)
+
+TABLE = TableResource(
+    name="gateway",
+    partition_key="pk",
+    sort_key="sk",
+    ttl_attribute="expiresAt",
+    indexes=(JOBS_BY_OWNER, JOBS_OF_ALL),
+)
 
 JOB_QUEUES = {
     priority: QueueResource(

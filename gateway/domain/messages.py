@@ -8,7 +8,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, model_validator
 from pydantic.alias_generators import to_camel
 
-from gateway.domain.job import JobStatus, Priority
+from gateway.domain.job import Job, JobStatus, Priority, ended_event_id
 
 # An SQS message may have 1 MiB, but is billed per 64 KiB: a prompt larger than this goes through the object store.
 MAX_PROMPT_BYTES = 128 * 1024
@@ -46,3 +46,18 @@ class JobEndedEvent(_Wire):
     status: JobStatus
     correlation_id: str
     completed_at: datetime
+
+    @classmethod
+    def of(cls, job: Job) -> Self:
+        """Make the event of an ended job. Raises ValueError for one that has not ended."""
+        if job.completed_at is None:
+            raise ValueError(f"job {job.id} has not ended")
+        return cls(
+            event_id=ended_event_id(job.id),
+            job_id=job.id,
+            owner=job.owner,
+            workflow_id=job.workflow_id,
+            status=job.status,
+            correlation_id=job.correlation_id,
+            completed_at=job.completed_at,
+        )

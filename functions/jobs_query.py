@@ -1,0 +1,111 @@
+"""`GET /jobs?…`: from a query string to what a list is asked for, and the cursor that leads to its next page."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gateway.domain import instant
+from gateway.domain.identity import Role
+from gateway.domain.job import JobStatus
+from gateway.domain.workflow import ID_PATTERN
+from gateway.errors import Problem, RequestInvalidError
+from gateway.ports import JobFilter
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from gateway.domain.identity import Principal
+
+DEFAULT_LIMIT = 50
+MAX_LIMIT = 200
+_MAX_CURSOR_CHARACTERS = 200
+PARAMETERS = ("status", "workflowId", "after", "before", "limit", "cursor", "offset")
+
+
+@dataclass(frozen=True, slots=True)
+class JobsQuery:
+    """What a list is asked for."""
+
+    which: JobFilter
+    limit: int
+    position: str | None
+
+
+def read(parameters: Mapping[str, str], caller: Principal) -> JobsQuery:
+    """Read the query string. A user's list holds its own jobs only. Raises RequestInvalidError with all problems."""
+    problems = [
+        Problem(name, f"Unknown; a list takes {', '.join(PARAMETERS)}.")
+        for name in parameters
+        if name not in PARAMETERS
+    ]
+    workflow_id = parameters.get("workflowId")
+    if workflow_id is not None and not ID_PATTERN.fullmatch(workflow_id):
+        problems.append(Problem("workflowId", "Not a workflow's id."))
+    if parameters.get("offset", "0") != "0":
+        problems.append(Problem("offset", "Only 0 is taken; follow nextCursor for the next page."))
+    which = JobFilter(
+        owner=None if caller.role is Role.ADMIN else caller.owner,
+        status=_status(parameters.get("status"), problems),
+        workflow_id=workflow_id,
+        after=_moment("after", parameters.get("after"), problems),
+        before=_moment("before", parameters.get("before"), problems),
+    )
+    limit = _limit(parameters.get("limit"), problems)
+    position = _position(parameters.get("cursor"), problems)
+    if problems:
+        raise RequestInvalidError(problems)
+    return JobsQuery(which, limit, position)
+
+
+def cursor_of(position: str | None) -> str | None:
+    """Write a position as a cursor. It says where, not whose: with it nobody sees more than without."""
+    return None if position is None else base64.urlsafe_b64encode(position.encode()).decode("ascii")
+
+
+def _position(cursor: str | None, problems: list[Problem]) -> str | None:
+    if cursor is None:
+        return None
+    try:
+        if len(cursor) <= _MAX_CURSOR_CHARACTERS:
+            return base64.b64decode(cursor, altchars=b"-_", validate=True).decode("ascii")
+    except ValueError:
+        pass
+    problems.append(bad_cursor())
+    return None
+
+
+def bad_cursor() -> Problem:
+    """Say that a cursor is none."""
+    return Problem("cursor", "Not a cursor of this list; take it from nextCursor as it is.")
+
+
+def _status(text: str | None, problems: list[Problem]) -> JobStatus | None:
+    if text is None:
+        return None
+    try:
+        return JobStatus(text)
+    except ValueError:
+        problems.append(Problem("status", f"Must be one of {', '.join(JobStatus)}."))
+        return None
+
+
+def _moment(name: str, text: str | None, problems: list[Problem]) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        return instant.from_text(text)
+    except (ValueError, OverflowError):
+        problems.append(Problem(name, "Must be an instant like 2026-01-31T12:00:00.000Z."))
+        return None
+
+
+def _limit(text: str | None, problems: list[Problem]) -> int:
+    if text is None:
+        return DEFAULT_LIMIT
+    if text.isascii() and text.isdigit() and len(text) <= len(str(MAX_LIMIT)) and 1 <= int(text) <= MAX_LIMIT:
+        return int(text)
+    problems.append(Problem("limit", f"Must be a number from 1 to {MAX_LIMIT}."))
+    return DEFAULT_LIMIT

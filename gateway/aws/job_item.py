@@ -1,0 +1,126 @@
+"""A job as a DynamoDB item."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from typing import TYPE_CHECKING, Any
+
+from gateway.aws import attributes
+from gateway.aws.resources import LIST_SHARDS
+from gateway.domain import instant
+from gateway.domain.job import Job, JobFailure, JobStatus, Output, Priority
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+_SORT_KEY = "JOB"
+
+
+def key(job_id: str) -> Any:  # noqa: ANN401  boto3's own type for keys is not importable
+    """Make the key of a job's item."""
+    return attributes.write({"pk": f"JOB#{job_id}", "sk": _SORT_KEY})
+
+
+def fields_of(job: Job, *, expires_at: datetime) -> dict[str, str | int | bool | None]:
+    """Everything a new job has; what only an attempt writes is not there yet."""
+    return {
+        "pk": f"JOB#{job.id}",
+        "sk": _SORT_KEY,
+        "jobId": job.id,
+        **index_fields(job),
+        "workflowId": job.workflow_id,
+        "workflowVersion": job.workflow_version,
+        "templateKey": job.template_key,
+        "status": job.status,
+        "priority": job.priority,
+        "inputs": attributes.to_json(job.inputs),
+        "params": attributes.to_json(job.params) if job.params else None,
+        "seed": job.seed,
+        "metadata": attributes.to_json(job.metadata) if job.metadata else None,
+        "requestHash": job.request_hash,
+        "correlationId": job.correlation_id,
+        "createdAt": instant.to_text(job.created_at),
+        "attempt": job.attempt,
+        "expiresAt": instant.to_milliseconds(expires_at) // 1000,
+    }
+
+
+def index_fields(job: Job) -> dict[str, str]:
+    """Make the attributes that put a job into the two lists. None ever changes, so each list costs one write."""
+    return {
+        "jobOwner": job.owner,
+        "jobShard": str(zlib.crc32(job.id.encode()) % LIST_SHARDS),
+        "jobOrder": f"{instant.to_text(job.created_at)}#{job.id}",
+    }
+
+
+def read(item: attributes.Item) -> Job:
+    """Read a job's item."""
+    fields = attributes.read(item)
+
+    def structured(name: str) -> Any:  # noqa: ANN401  JSON
+        return json.loads(fields[name]) if name in fields else None
+
+    def moment(name: str) -> datetime | None:
+        return instant.from_text(fields[name]) if name in fields else None
+
+    outputs = structured("outputs")
+    error = structured("error")
+    return Job(
+        id=fields["jobId"],
+        owner=fields["jobOwner"],
+        workflow_id=fields["workflowId"],
+        workflow_version=fields["workflowVersion"],
+        template_key=fields["templateKey"],
+        status=JobStatus(fields["status"]),
+        priority=Priority(fields["priority"]),
+        inputs=structured("inputs"),
+        params=structured("params") or {},
+        seed=fields.get("seed"),
+        metadata=structured("metadata") or {},
+        request_hash=fields.get("requestHash"),
+        correlation_id=fields["correlationId"],
+        created_at=instant.from_text(fields["createdAt"]),
+        attempt=fields["attempt"],
+        lease_owner=fields.get("leaseOwner"),
+        lease_expires_at=instant.from_milliseconds(fields["leaseExpiresAt"]) if "leaseExpiresAt" in fields else None,
+        progress=fields.get("progress"),
+        cancel_requested=fields.get("cancelRequested", False),
+        started_at=moment("startedAt"),
+        completed_at=moment("completedAt"),
+        execution_ms=fields.get("executionMs"),
+        outputs=None if outputs is None else tuple(_read_output(output) for output in outputs),
+        error=None if error is None else JobFailure(**error),
+    )
+
+
+def output_fields(output: Output) -> dict[str, Any]:
+    """Write an output for a job's item."""
+    return {
+        "filename": output.filename,
+        "key": output.key,
+        "size": output.size,
+        "sha256": output.sha256,
+        "contentType": output.content_type,
+    }
+
+
+def _read_output(stored: dict[str, Any]) -> Output:
+    return Output(
+        filename=stored["filename"],
+        key=stored["key"],
+        size=stored["size"],
+        sha256=stored["sha256"],
+        content_type=stored["contentType"],
+    )
+
+
+def failure_fields(failure: JobFailure) -> dict[str, Any]:
+    """Write an error for a job's item."""
+    return {
+        "code": failure.code,
+        "message": failure.message,
+        "retryable": failure.retryable,
+        "recommendation": failure.recommendation,
+    }
