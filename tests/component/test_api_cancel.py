@@ -1,0 +1,128 @@
+"""`POST /jobs/{id}/cancel` in every state."""
+
+from __future__ import annotations
+
+import threading
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gateway.domain import instant
+from gateway.domain.job import JobEnd, JobStatus
+from gateway.errors import JobNotClaimableError, LeaseLostError, StateConflictError
+from tests.component.workflows import post, run
+
+if TYPE_CHECKING:
+    from gateway.domain.job import Job
+    from tests.component.api import Caller, Gateway
+
+
+def claim(gateway: Gateway, job_id: str, seconds: float = 30) -> Job:
+    """Claim a job as an executor does."""
+    now = instant.now()
+    return gateway.wiring.jobs.claim(job_id, executor_id="e", now=now, lease_until=now + timedelta(seconds=seconds))
+
+
+def test_a_queued_job_is_canceled_at_once(gateway: Gateway, ada: Caller) -> None:
+    """It ends, and no executor can claim it any more."""
+    job_id = post(ada).json["jobId"]
+    answer = ada.post(f"/jobs/{job_id}/cancel")
+    assert (answer.status, answer.json) == (
+        200,
+        {"jobId": job_id, "status": "canceled", "message": "Cancellation requested"},
+    )
+    job = ada.get(f"/jobs/{job_id}").json
+    assert job["status"] == "canceled"
+    assert job["timing"]["completedAt"] is not None
+    with pytest.raises(JobNotClaimableError):
+        claim(gateway, job_id)
+
+
+def test_a_running_job_is_asked_to_stop(gateway: Gateway, ada: Caller) -> None:
+    """It goes on running until its executor has heard of it, by the next renewal of its lease."""
+    job_id = post(ada).json["jobId"]
+    job = claim(gateway, job_id)
+    assert ada.post(f"/jobs/{job_id}/cancel").json["status"] == "running"
+    renewed = gateway.wiring.jobs.renew(job, lease_until=instant.now() + timedelta(seconds=30), progress=1)
+    assert renewed.cancel_requested
+
+
+def test_a_job_between_two_attempts_is_canceled_at_once(gateway: Gateway, ada: Caller) -> None:
+    """Nobody holds it; the attempt that held it can write nothing."""
+    job_id = post(ada).json["jobId"]
+    job = claim(gateway, job_id)
+    gateway.wiring.jobs.give_back(job)
+    assert ada.post(f"/jobs/{job_id}/cancel").json["status"] == "canceled"
+    with pytest.raises(LeaseLostError):
+        gateway.wiring.jobs.finish(job, JobEnd(status=JobStatus.SUCCEEDED, completed_at=instant.now()))
+
+
+def test_an_ended_job_cannot_be_canceled(gateway: Gateway, ada: Caller) -> None:
+    """409, and nothing changes."""
+    job_id = post(ada).json["jobId"]
+    run(gateway, job_id, {})
+    before = ada.get(f"/jobs/{job_id}").json
+    answer = ada.post(f"/jobs/{job_id}/cancel")
+    assert (answer.status, answer.json["error"]) == (409, "CONFLICT")
+    assert ada.get(f"/jobs/{job_id}").json == before
+
+
+def test_another_owners_job_cannot_be_canceled(gateway: Gateway, ada: Caller) -> None:
+    """It does not exist for others; for an admin it does."""
+    job_id = post(ada).json["jobId"]
+    assert gateway.bob.post(f"/jobs/{job_id}/cancel").status == 404
+    assert ada.get(f"/jobs/{job_id}").json["status"] == "queued"
+    assert gateway.admin.post(f"/jobs/{job_id}/cancel").status == 200
+
+
+def test_a_cancel_and_a_claim_never_both_win(gateway: Gateway, ada: Caller) -> None:
+    """At the same moment: either the job is canceled unclaimed, or the claim's holder is asked to stop."""
+    for _ in range(20):
+        job_id = post(ada).json["jobId"]
+        claimed: list[Job] = []
+        together = threading.Barrier(2)
+
+        def claim_it(job_id: str = job_id, claimed: list[Job] = claimed, together: threading.Barrier = together) -> None:
+            together.wait()
+            try:
+                claimed.append(claim(gateway, job_id))
+            except JobNotClaimableError:
+                return
+
+        executor = threading.Thread(target=claim_it)
+        executor.start()
+        together.wait()
+        canceled = gateway.wiring.jobs.cancel(job_id, now=instant.now())
+        executor.join()
+        stored = gateway.wiring.jobs.get(job_id)
+        assert stored is not None
+        if claimed:
+            assert canceled.status is JobStatus.RUNNING
+            assert stored.cancel_requested
+        else:
+            assert stored.status is JobStatus.CANCELED
+
+
+def test_of_a_cancel_and_a_finish_one_wins(gateway: Gateway, ada: Caller) -> None:
+    """A job that ends while its cancel arrives has one end, and the loser is told."""
+    for _ in range(20):
+        job_id = post(ada).json["jobId"]
+        job = claim(gateway, job_id)
+        together = threading.Barrier(2)
+
+        def finish(job: Job = job, together: threading.Barrier = together) -> None:
+            together.wait()
+            gateway.wiring.jobs.finish(job, JobEnd(status=JobStatus.SUCCEEDED, completed_at=instant.now()))
+
+        executor = threading.Thread(target=finish)
+        executor.start()
+        together.wait()
+        try:
+            gateway.wiring.jobs.cancel(job_id, now=instant.now())
+        except StateConflictError:
+            pass
+        executor.join()
+        stored = gateway.wiring.jobs.get(job_id)
+        assert stored is not None
+        assert stored.status is JobStatus.SUCCEEDED
