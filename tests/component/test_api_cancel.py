@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -22,6 +23,13 @@ def claim(gateway: Gateway, job_id: str, seconds: float = 30) -> Job:
     """Claim a job as an executor does."""
     now = instant.now()
     return gateway.wiring.jobs.claim(job_id, executor_id="e", now=now, lease_until=now + timedelta(seconds=seconds))
+
+
+def claim_at_once(gateway: Gateway, job_id: str, together: threading.Barrier, claimed: list[Job]) -> None:
+    """Claim a job at the same moment as somebody else does something."""
+    together.wait()
+    with contextlib.suppress(JobNotClaimableError):
+        claimed.append(claim(gateway, job_id))
 
 
 def test_a_queued_job_is_canceled_at_once(gateway: Gateway, ada: Caller) -> None:
@@ -82,15 +90,7 @@ def test_a_cancel_and_a_claim_never_both_win(gateway: Gateway, ada: Caller) -> N
         job_id = post(ada).json["jobId"]
         claimed: list[Job] = []
         together = threading.Barrier(2)
-
-        def claim_it(job_id: str = job_id, claimed: list[Job] = claimed, together: threading.Barrier = together) -> None:
-            together.wait()
-            try:
-                claimed.append(claim(gateway, job_id))
-            except JobNotClaimableError:
-                return
-
-        executor = threading.Thread(target=claim_it)
+        executor = threading.Thread(target=claim_at_once, args=(gateway, job_id, together, claimed))
         executor.start()
         together.wait()
         canceled = gateway.wiring.jobs.cancel(job_id, now=instant.now())
@@ -118,10 +118,8 @@ def test_of_a_cancel_and_a_finish_one_wins(gateway: Gateway, ada: Caller) -> Non
         executor = threading.Thread(target=finish)
         executor.start()
         together.wait()
-        try:
+        with contextlib.suppress(StateConflictError):
             gateway.wiring.jobs.cancel(job_id, now=instant.now())
-        except StateConflictError:
-            pass
         executor.join()
         stored = gateway.wiring.jobs.get(job_id)
         assert stored is not None

@@ -40,7 +40,7 @@ def test_an_unknown_path_is_404(gateway: Gateway, path: str) -> None:
     ("method", "path"),
     [
         ("PUT", "/jobs"),
-        ("GET", "/jobs"),
+        ("DELETE", "/jobs"),
         ("POST", f"/jobs/{JOB}"),
         ("DELETE", "/workflows"),
         ("PATCH", "/workflows/w"),
