@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from gateway.domain import instant
+from gateway.domain.executor import ExecutorReport
 from gateway.domain.job import Priority
 from gateway.domain.messages import MAX_PROMPT_BYTES
 from tests.component.api import Gateway, aws_calls
@@ -52,6 +54,30 @@ def test_a_job_is_accepted(gateway: Gateway, ada: Caller) -> None:
     assert (job.owner, job.workflow_version, job.correlation_id, job.seed) == ("ada", 1, "c-1", 7)
     assert job.inputs == {"prompt": "a {{seed}} fox", "seed": 7, "steps": 30, "width": 512}
     assert job.params == {"checkpoint": "x.safetensors"}
+
+
+def test_the_estimate_comes_from_what_executors_report(gateway: Gateway, ada: Caller) -> None:
+    """With one busy executor of ten seconds a run and nothing waiting, a new job ends after two runs."""
+    now = instant.now()
+    report = ExecutorReport(
+        id="e",
+        version="1",
+        last_seen_at=now,
+        jobs=1,
+        waiting=0,
+        mean_run_ms=10_000,
+        comfyui_url="http://127.0.0.1:8188",
+        comfyui_reachable=True,
+    )
+    gateway.wiring.executors.report(report, expires_at=now)
+    assert post(ada).json["etaSeconds"] == 20
+
+
+def test_a_failing_estimate_accepts_nothing(gateway: Gateway, ada: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A job that was answered with an error must not run."""
+    monkeypatch.setattr(gateway.wiring.executors, "recent", lambda **_: 1 / 0)
+    assert post(ada).status == 500
+    assert_nothing_was_accepted(gateway)
 
 
 @pytest.mark.parametrize("priority", Priority)
