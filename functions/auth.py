@@ -1,4 +1,9 @@
-"""Who is calling: the API key in `X-API-Key`."""
+"""Who is calling: the API key in `X-API-Key`, or else the JWT in `Authorization: Bearer`.
+
+Nothing here compares a secret in a time that tells of it: a key is looked up by its hash (see hash_key), and a JWT's
+signature is compared by hmac.compare_digest. With neither keys nor a JWT secret nobody gets in: `open_access` has to
+be said.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +22,7 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.event_handler.middlewares import NextMiddleware
     from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEvent
 
+    from functions.jwt_auth import JwtVerifier
     from gateway.ports import KeyStore
 
 _MAX_KEY_CHARACTERS = 256
@@ -26,24 +32,43 @@ _MAX_KEPT = 1000
 
 
 class Authenticator:
-    """Finds the caller of a request. `open_access`: every caller is an admin, as in local mode without keys."""
+    """Finds the caller of a request.
 
-    def __init__(self, keys: KeyStore, *, open_access: bool, clock: Callable[[], float] = time.monotonic) -> None:
+    `tokens` is None when no JWT is taken. `open_access`: every caller is an admin, as in local mode without keys.
+    """
+
+    def __init__(
+        self,
+        keys: KeyStore,
+        *,
+        tokens: JwtVerifier | None = None,
+        open_access: bool,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._keys = keys
+        self._tokens = tokens
         self._open_access = open_access
         self._clock = clock
         self._kept: dict[str, tuple[ApiKey, float]] = {}
 
     def identify(self, event: APIGatewayProxyEvent) -> Principal | None:
-        """Return the caller, or None when it shows no credentials. Raises CredentialsRejectedError for bad ones."""
+        """Return the caller, or None when it shows no credentials. Raises CredentialsRejectedError for bad ones.
+
+        Of a key and a token the key decides: a bad key is not made good by a token.
+        """
         if self._open_access:
             return Principal(owner="local", role=Role.ADMIN)
-        key = event.headers.get("X-API-Key")
-        if not key:
-            return None
+        if key := event.headers.get("X-API-Key"):
+            return self._principal_of_key(key)
+        scheme, _, token = (event.headers.get("Authorization") or "").strip().partition(" ")
+        if self._tokens and scheme.lower() == "bearer":
+            return self._tokens.principal(token.strip())
+        return None
+
+    def _principal_of_key(self, key: str) -> Principal:
         record = self._record(hash_key(key)) if len(key) <= _MAX_KEY_CHARACTERS else None
         if record is None or not record.usable(instant.now()):
-            raise CredentialsRejectedError("Invalid API key.")
+            raise CredentialsRejectedError("Invalid API key")
         return record.principal
 
     def _record(self, sha256: str) -> ApiKey | None:
@@ -62,7 +87,10 @@ class Authenticator:
         """Let nobody through who is not signed in."""
         caller = self.identify(app.current_event)
         if caller is None:
-            raise CredentialsRejectedError("Authentication required. Send your API key in the header X-API-Key.")
+            or_token = ", or a JWT as Authorization: Bearer" if self._tokens else ""
+            raise CredentialsRejectedError(
+                f"Authentication required. Send your API key in the header X-API-Key{or_token}."
+            )
         http.remember(app, caller=caller)
         return next_middleware(app)
 

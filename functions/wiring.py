@@ -7,6 +7,7 @@ from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
 from functions.auth import Authenticator
+from functions.jwt_auth import JwtVerifier
 from gateway.aws.clients import Clients
 from gateway.domain.inputs import Limits
 from gateway.domain.job import Priority
@@ -86,7 +87,9 @@ class Wiring:
     @cached_property
     def authenticator(self) -> Authenticator:
         """Finds callers."""
-        return Authenticator(self._keys, open_access=self.settings.open_access)
+        secret = self.settings.jwt_secret
+        tokens = JwtVerifier(secret.get_secret_value()) if secret else None
+        return Authenticator(self._keys, tokens=tokens, open_access=self.settings.open_access)
 
     @cached_property
     def _keys(self) -> KeyStore:

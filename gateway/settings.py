@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from gateway.errors import SettingsInvalidError
 
@@ -30,6 +30,19 @@ def _http_url(text: str) -> str:
 
 
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
+
+
+_MIN_JWT_SECRET_BYTES = 32
+
+
+def _long_enough(secret: SecretStr) -> SecretStr:
+    # RFC 7518, 3.2: a key for HS256 is at least as long as its hash. A shorter one can be guessed from any token.
+    if len(secret.get_secret_value().encode()) < _MIN_JWT_SECRET_BYTES:
+        raise ValueError(f"must have at least {_MIN_JWT_SECRET_BYTES} bytes, and be random")
+    return secret
+
+
+JwtSecret = Annotated[SecretStr, AfterValidator(_long_enough)]
 
 
 class _Settings(BaseModel):
@@ -70,7 +83,8 @@ class _AwsSettings(_Settings):
 class ApiSettings(_AwsSettings):
     """Of the Lambda handlers."""
 
-    open_access: bool = False  # every caller is an admin; local mode without keys only
+    open_access: bool = False  # every caller is an admin; local mode without keys and JWT secret only
+    jwt_secret: JwtSecret | None = None  # what JWTs are signed with; none are taken without it
     max_image_size: int = Field(default=2048, ge=1)  # pixels
     max_batch_size: int = Field(default=8, ge=1)
     download_url_seconds: int = Field(default=3600, ge=60, le=7 * 24 * 3600)
@@ -96,3 +110,4 @@ class LocalSettings(_Settings):
     data_dir: str = "./data"
     comfyui_url: HttpUrl = "http://127.0.0.1:8188"
     api_keys: str = ""  # key1:admin,key2:user
+    jwt_secret: JwtSecret | None = None  # for the front

@@ -26,7 +26,8 @@ class Running:
     simulated: bool  # nothing answers at comfyui_url
     data_dir: Path | None  # None when nothing is kept
     logs: Path
-    open_access: bool
+    api_keys: bool  # taken
+    tokens: bool  # JWTs are taken
 
 
 def show(running: Running, console: Console) -> None:
@@ -49,18 +50,23 @@ def _lines(running: Running) -> list[Text]:
         _field("Data", str(running.data_dir or "not kept (--ephemeral)")),
         _field("Logs", str(running.logs)),
     ]
-    key = ""
-    if running.open_access:
-        lines.append(_field("Access", "Open: whoever reaches it is admin. Set API_KEYS=some-key:admin.", warning))
+    credentials = ""
+    if running.api_keys:
+        credentials = ' -H "X-API-Key: $API_KEY"'
+        or_token = " or JWT" if running.tokens else ""
+        lines.append(_field("Access", f"By API key{or_token}. Put a key in $API_KEY for the command below."))
+    elif running.tokens:
+        credentials = ' -H "Authorization: Bearer $TOKEN"'
+        lines.append(_field("Access", "By JWT. Put one in $TOKEN for the command below."))
     else:
-        key = ' -H "X-API-Key: $API_KEY"'
-        lines.append(_field("Access", "By API key. Put one of yours in $API_KEY for the command below."))
+        open_to_all = "Open: whoever reaches it is admin. Set API_KEYS=some-key:admin or JWT_SECRET."
+        lines.append(_field("Access", open_to_all, warning))
     return [
         *lines,
         Text("Make an image:"),
-        Text(f"  curl {running.url}/jobs{key} -H 'Content-Type: application/json' -d '{_BODY}'"),
+        Text(f"  curl {running.url}/jobs{credentials} -H 'Content-Type: application/json' -d '{_BODY}'"),
         Text("See it, with the jobId of the answer in place of JOB_ID:"),
-        Text(f"  curl{key} '{running.url}/jobs/JOB_ID?wait=25'"),
+        Text(f"  curl{credentials} '{running.url}/jobs/JOB_ID?wait=25'"),
     ]
 
 

@@ -58,15 +58,16 @@ class Supervisor:
         self._keys = parse_keys(settings.api_keys)
         self._ephemeral = ephemeral
         self._environment = _base_environment(environment)
-        self._environment["OPEN_ACCESS"] = "false" if self._keys else "true"
+        self._open_access = not self._keys and settings.jwt_secret is None
+        self._environment["OPEN_ACCESS"] = str(self._open_access).lower()
         self._retention_days = _check_host_settings(self._environment)
         self._children: list[Child] = []  # in the order of their start
         self._signals = 0
         self._console = Console(highlight=False, markup=False, emoji=False)
-        if settings.host not in _LOOPBACK and not self._keys:
+        if settings.host not in _LOOPBACK and self._open_access:
             raise SettingsInvalidError(
-                f"HOST: {settings.host} is open to other machines, which takes API_KEYS=some-key:admin; "
-                "without keys only 127.0.0.1 is served"
+                f"HOST: {settings.host} is open to other machines, which takes API_KEYS=some-key:admin or JWT_SECRET; "
+                "without either only 127.0.0.1 is served"
             )
 
     def run(self) -> None:
@@ -109,7 +110,9 @@ class Supervisor:
             data,
             {"COMFYUI_URL": comfyui_url, "SHUTDOWN_GRACE_SECONDS": _EXECUTOR_GRACE_SECONDS},
         )
-        front = self._start_child("front", ["cli.local.front", str(listener.fileno())], data, {}, listener)
+        secret = self._settings.jwt_secret
+        secrets = {"JWT_SECRET": secret.get_secret_value()} if secret else {}
+        front = self._start_child("front", ["cli.local.front", str(listener.fileno())], data, secrets, listener)
         url = _url(listener)
         self._wait_until(lambda: answers(f"{url}/health"), front, START_SECONDS)
         running = Running(
@@ -118,7 +121,8 @@ class Supervisor:
             simulated=not comfyui_answers,
             data_dir=None if self._ephemeral else data.path,
             logs=data.logs,
-            open_access=not self._keys,
+            api_keys=bool(self._keys),
+            tokens=self._settings.jwt_secret is not None,
         )
         show(running, self._console)
 
@@ -215,8 +219,9 @@ class Supervisor:
 
 
 def _base_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    # The person's own AWS set-up plays no part, and the keys are for nobody but the seed.
-    kept = {name: value for name, value in environment.items() if not name.startswith("AWS_") and name != "API_KEYS"}
+    # The person's own AWS set-up plays no part; the keys are for nobody but the seed, the JWT secret only for the front.
+    secrets = ("API_KEYS", "JWT_SECRET")
+    kept = {name: value for name, value in environment.items() if not name.startswith("AWS_") and name not in secrets}
     direct = ",".join(filter(None, [kept.get("NO_PROXY") or kept.get("no_proxy"), *_LOOPBACK]))
     return {**kept, "NO_PROXY": direct, "no_proxy": direct, "PYTHONUNBUFFERED": "1"}
 

@@ -15,12 +15,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import jwt
 import pytest
 import requests
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+OWN = ("API_KEYS", "COMFYUI_URL", "JWT_SECRET")  # variables of the person who runs the tests that would change them
 START_SECONDS = 15
 STOP_SECONDS = 5
 LINUX_ONLY = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
@@ -30,7 +32,7 @@ class Run:
     """`comfyui-gateway run` with these variables, on a free port unless one is given."""
 
     def __init__(self, output: Path, *arguments: str, **variables: str) -> None:
-        inherited = {name: value for name, value in os.environ.items() if name not in ("API_KEYS", "COMFYUI_URL")}
+        inherited = {name: value for name, value in os.environ.items() if name not in OWN}
         self.environment = {**inherited, "PORT": str(free_port()), "COMFYUI_URL": f"http://127.0.0.1:{free_port()}"}
         self.environment |= variables
         self.output = output
@@ -274,6 +276,25 @@ def test_keys_are_asked_for_and_never_shown(running: Run) -> None:
     assert not any("s3cret" in text for text in [running.text, *environments, *logs])
 
 
+@LINUX_ONLY
+def test_a_jwt_secret_closes_open_access(start: Callable[..., Run], tmp_path: Path) -> None:
+    """Without keys, but with a secret, a request needs a token; only the front knows the secret, and no log does."""
+    secret = "s3cret of thirty-two bytes or more"
+    run = start("--ephemeral", JWT_SECRET=secret, TMPDIR=str(tmp_path))
+    url = run.up()
+    assert "Open" not in run.text
+    assert '-H "Authorization: Bearer $TOKEN"' in run.text
+    assert requests.get(f"{url}/workflows", timeout=10).status_code == 401
+    token = jwt.encode({"sub": "ada", "role": "user", "exp": int(time.time()) + 60}, secret)
+    finished_job(url, Authorization=f"Bearer {token}")
+    knowing = [pid for pid in run.descendants() if "s3cret" in Path(f"/proc/{pid}/environ").read_text()]
+    assert knowing
+    assert all("cli.local.front" in Path(f"/proc/{pid}/cmdline").read_text() for pid in knowing)
+    logs = [log.read_text() for log in tmp_path.glob("comfyui-gateway-*/logs/*.log")]
+    assert logs
+    assert not any("s3cret" in text for text in [run.text, *logs])
+
+
 def test_a_folder_in_use_is_one_line(running: Run, start: Callable[..., Run]) -> None:
     """Two runs never share a folder, and the first one is not disturbed."""
     assert_refused(start(DATA_DIR=running.environment["DATA_DIR"]), "DATA_DIR")
@@ -297,6 +318,7 @@ def assert_refused(run: Run, variable: str) -> None:
         ("DATA_DIR", "/dev/null/data"),
         ("API_KEYS", "one:admin,:user"),
         ("API_KEYS", "s3cret:king"),
+        ("JWT_SECRET", "s3cret"),
         ("RETENTION_DAYS", "0"),
         ("MAX_CONCURRENCY", "many"),
     ],

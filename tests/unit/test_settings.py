@@ -77,6 +77,15 @@ def test_a_wrong_value_is_never_shown(name: str, value: str) -> None:
     assert caught.value.__suppress_context__
 
 
+def test_a_short_jwt_secret_is_refused() -> None:
+    """It has 32 bytes at least, and no message or printed settings show it."""
+    with pytest.raises(SettingsInvalidError) as caught:
+        ApiSettings.from_environment({**COMPLETE, "JWT_SECRET": WRONG * 5})
+    assert caught.value.message == "JWT_SECRET: must have at least 32 bytes, and be random"
+    good = ApiSettings.from_environment({**COMPLETE, "JWT_SECRET": "é" * 16})
+    assert "é" not in repr(good)
+
+
 def test_an_address_loses_its_last_slash() -> None:
     """Paths are put behind it."""
     assert LocalSettings.from_environment({"COMFYUI_URL": "https://gpu.example:8188/"}).comfyui_url == (
