@@ -16,9 +16,12 @@ from urllib.parse import urlsplit, urlunsplit
 import websocket
 
 from executor.log import logger
+from executor.progress import Progress
 
 if TYPE_CHECKING:
-    from executor.progress import Progress
+    from collections.abc import Mapping
+
+    from executor.job_log import JobLog
 
 _CONNECT_SECONDS = 5
 # ComfyUI may say nothing for hours while a node works; a ping that stays unanswered shows a dead socket.
@@ -28,11 +31,16 @@ _HINTS = ("execution_success", "execution_error", "execution_interrupted")
 
 
 class Watch:
-    """What the socket says of one prompt. `news` is set whenever it is worth looking at the history."""
+    """What is heard of one prompt while it runs.
 
-    def __init__(self, progress: Progress, news: threading.Event) -> None:
-        self.progress = progress
-        self.news = news
+    `news` is set whenever it is worth looking: at the history, or at whether to stop.
+    """
+
+    def __init__(self, prompt: Mapping[str, Any], log: JobLog) -> None:
+        self.classes = {node_id: node["class_type"] for node_id, node in prompt.items()}
+        self.progress = Progress(prompt)
+        self.log = log
+        self.news = threading.Event()
         self.started = False
 
 
@@ -129,6 +137,7 @@ def _tell(watch: Watch, kind: str, details: dict[str, Any]) -> None:
     progress = watch.progress
     if kind == "execution_start":
         watch.started = True
+        watch.log.add("ComfyUI started the execution.")
         watch.news.set()
     elif kind == "execution_cached":
         progress.finished(details["nodes"])
@@ -139,5 +148,8 @@ def _tell(watch: Watch, kind: str, details: dict[str, Any]) -> None:
         progress.at(details["node"], details["value"], details["max"])
     elif kind == "executed":
         progress.finished([details["node"]])
+    elif kind == "executing" and details["node"] in watch.classes:
+        node_id = details["node"]
+        watch.log.add(f"Running node {node_id} ({watch.classes[node_id]}).", node=node_id)
     elif kind in _HINTS or (kind == "executing" and details["node"] is None):
         watch.news.set()

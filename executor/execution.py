@@ -11,17 +11,14 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from executor.events import Watch
 from executor.failures import execution_failure, interrupted_elsewhere
 from gateway.errors import ComfyUITimeoutError, ComfyUIUnreachableError, GatewayError
 
 if TYPE_CHECKING:
-    import threading
     from collections.abc import Callable, Mapping
 
     from executor.comfyui import ComfyUI
-    from executor.events import EventStream
-    from executor.progress import Progress
+    from executor.events import EventStream, Watch
 
 _POLL_SECONDS = 0.5
 _QUEUE_LOOK_SECONDS = 2.0
@@ -84,24 +81,16 @@ class Execution:
         self._events = events
         self._timeout_seconds = timeout_seconds
 
-    def run(
-        self,
-        prompt: Mapping[str, Any],
-        *,
-        prompt_id: str,
-        progress: Progress,
-        news: threading.Event,
-        must_stop: Callable[[], bool],
-    ) -> Result:
-        """Run a prompt to its end.
+    def run(self, prompt: Mapping[str, Any], *, prompt_id: str, watch: Watch, must_stop: Callable[[], bool]) -> Result:
+        """Run a prompt to its end, telling the watch.
 
-        `news` is set by whoever wants `must_stop` to be asked at once. Raises ExecutionStoppedError when
-        it said so, and a JobFailedError for everything that ComfyUI did not do.
+        `must_stop` is asked whenever there is news. Raises ExecutionStoppedError when it said so, and a
+        JobFailedError for everything that ComfyUI did not do.
         """
-        watch = Watch(progress, news)
         self._events.watch(prompt_id, watch)
         try:
             self._comfyui.submit(prompt, prompt_id=prompt_id, client_id=self._events.client_id)
+            watch.log.add("In ComfyUI's queue.")
             entry = self._wait(prompt_id, watch, must_stop)
         finally:
             self._events.unwatch(prompt_id)

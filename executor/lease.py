@@ -1,6 +1,6 @@
 """Holding a job: its lease in the table and its message in the queue, renewed while the job runs.
 
-    every 1.5 s   one update: lease + progress ─▶ answer: cancel requested?
+    every 1.5 s   one update: lease + progress + log ─▶ answer: cancel requested?
     every 10 s    the message stays hidden for another 30 s
 
 Both go on while the executor shuts down, until the job is finished or given back.
@@ -21,8 +21,8 @@ from gateway.errors import LeaseLostError
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from executor.progress import Progress
-    from gateway.domain.job import Job
+    from executor.events import Watch
+    from gateway.domain.job import Job, LogLine
     from gateway.ports import JobQueue, JobStore, ReceivedJob
 
 # A crashed executor's job can be claimed again after this long.
@@ -33,24 +33,23 @@ _HIDE_AGAIN_SECONDS = 10.0
 
 
 class Lease:
-    """Renews while its `with` block runs. `news` is set when `cancel_requested` or `lost` turns true."""
+    """Renews while its `with` block runs. The watch gets news when `cancel_requested` or `lost` turns true."""
 
-    def __init__(  # noqa: PLR0913  all of them are what is being held, or what it is held with
+    def __init__(
         self,
         *,
         job: Job,
         received: ReceivedJob,
         jobs: JobStore,
         queue: JobQueue,
-        progress: Progress,
-        news: threading.Event,
+        watch: Watch,
     ) -> None:
         self._job = job
         self._received = received
         self._jobs = jobs
         self._queue = queue
-        self._progress = progress
-        self._news = news
+        self._watch = watch
+        self._written: tuple[LogLine, ...] = job.log
         self._released = threading.Event()
         self._thread = threading.Thread(target=self._renew_until_released, name=f"lease-{job.id}", daemon=True)
         self._expires_at = time.monotonic() + LEASE.total_seconds()
@@ -79,8 +78,14 @@ class Lease:
 
     def _renew(self) -> None:
         sent_at = time.monotonic()
+        lines = self._watch.log.lines
         try:
-            job = self._jobs.renew(self._job, lease_until=instant.now() + LEASE, progress=self._progress.percent)
+            job = self._jobs.renew(
+                self._job,
+                lease_until=instant.now() + LEASE,
+                progress=self._watch.progress.percent,
+                log=None if lines == self._written else lines,
+            )
         except LeaseLostError:
             self._lose()
         except Exception as error:  # noqa: BLE001  whatever AWS throws: the lease still stands for a while
@@ -89,13 +94,14 @@ class Lease:
                 self._lose()
         else:
             self._expires_at = sent_at + LEASE.total_seconds()
+            self._written = lines
             if job.cancel_requested and not self.cancel_requested:
                 self.cancel_requested = True
-                self._news.set()
+                self._watch.news.set()
 
     def _lose(self) -> None:
         self.lost = True
-        self._news.set()
+        self._watch.news.set()
 
     def _hide(self) -> None:
         try:

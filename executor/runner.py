@@ -10,15 +10,16 @@ from __future__ import annotations
 
 import json
 import random
-import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from executor.events import Watch
 from executor.execution import ExecutionStoppedError
+from executor.job_log import JobLog
 from executor.lease import LEASE, Lease
 from executor.log import log_context, logger
-from executor.progress import Progress
 from gateway.domain import instant
-from gateway.domain.job import JobEnd, JobFailure, JobStatus, prompt_id
+from gateway.domain.job import JobEnd, JobFailure, JobStatus, LogLevel, prompt_id
 from gateway.domain.messages import JobEndedEvent
 from gateway.errors import (
     ComfyUIUnreachableError,
@@ -29,6 +30,7 @@ from gateway.errors import (
 )
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Callable, Mapping
 
     from executor.comfyui import ComfyUI
@@ -70,12 +72,12 @@ class Runner:
         self._max_attempts = max_attempts
         self._stopping = stopping
         self._on_run = on_run  # told how many milliseconds each run took
-        self._news_of_running: set[threading.Event] = set()
+        self._watches: set[Watch] = set()
 
     def stop_running(self) -> None:
         """Take every running prompt off ComfyUI and give its job back. The flag `stopping` is set by now."""
-        for news in tuple(self._news_of_running):
-            news.set()
+        for watch in tuple(self._watches):
+            watch.news.set()
 
     def run(self, received: ReceivedJob, on_gpu_free: Callable[[], None]) -> None:
         """Run the job of a message. Calls `on_gpu_free` once, as soon as ComfyUI is done with it. Raises nothing."""
@@ -105,10 +107,12 @@ class Runner:
             self._leave(received, refused.job)
             return
         logger.info("job claimed", action="job_claimed", attempt=job.attempt, workflow_id=job.workflow_id)
-        end = self._attempt(job, received, on_gpu_free)
+        log = JobLog(job.log)
+        log.add(f"Taken by executor {self._executor_id}, attempt {job.attempt}.")
+        end = self._attempt(job, received, log, on_gpu_free)
         if end is None:
             return
-        ended = self._jobs.finish(job, end)
+        ended = self._jobs.finish(job, replace(end, log=log.lines))
         logger.info(
             "job ended",
             action="job_ended",
@@ -132,60 +136,64 @@ class Runner:
             # Somebody holds it. Look again when the lease would have run out.
             self._hide(received, int(LEASE.total_seconds()))
 
-    def _attempt(self, job: Job, received: ReceivedJob, on_gpu_free: Callable[[], None]) -> JobEnd | None:
+    def _attempt(self, job: Job, received: ReceivedJob, log: JobLog, on_gpu_free: Callable[[], None]) -> JobEnd | None:
         """Execute and store. Returns the job's end, or None when the job was given back."""
         if job.cancel_requested:
             return JobEnd(status=JobStatus.CANCELED, completed_at=instant.now())
         if job.attempt > self._max_attempts:
             return _failed(ExecutorLostError(f"Gave up after {self._max_attempts} attempts that broke off."))
-        news = threading.Event()
-        self._news_of_running.add(news)
         try:
-            prompt = _with_own_prefix(self._prompt(received), job)
-            progress = Progress(prompt)
-            with Lease(
-                job=job, received=received, jobs=self._jobs, queue=self._queue, progress=progress, news=news
-            ) as lease:
+            return self._execute(job, received, log, on_gpu_free)
+        except JobFailedError as failure:
+            return self._retry_or_fail(job, received, failure, log)
+
+    def _execute(self, job: Job, received: ReceivedJob, log: JobLog, on_gpu_free: Callable[[], None]) -> JobEnd | None:
+        prompt = _with_own_prefix(self._prompt(received), job)
+        watch = Watch(prompt, log)
+        self._watches.add(watch)
+        try:
+            with Lease(job=job, received=received, jobs=self._jobs, queue=self._queue, watch=watch) as lease:
                 try:
                     result = self._execution.run(
                         prompt,
                         prompt_id=prompt_id(job.id, job.attempt),
-                        progress=progress,
-                        news=news,
+                        watch=watch,
                         must_stop=lambda: lease.cancel_requested or lease.lost or self._stopping.is_set(),
                     )
-                    on_gpu_free()
-                    outputs = self._outputs.store(job, result.outputs)
                 except ExecutionStoppedError:
-                    return self._stopped(job, received, lease)
-            return JobEnd(
-                status=JobStatus.SUCCEEDED,
-                completed_at=instant.now(),
-                execution_ms=result.execution_ms,
-                outputs=outputs,
-            )
-        except JobFailedError as failure:
-            return self._retry_or_fail(job, received, failure)
+                    return self._stopped(job, received, lease, log)
+                on_gpu_free()
+                outputs = self._outputs.store(job, result.outputs)
         finally:
-            self._news_of_running.discard(news)
+            self._watches.discard(watch)
+        log.add(f"Stored {len(outputs)} output{'s' if len(outputs) > 1 else ''}.")
+        return JobEnd(
+            status=JobStatus.SUCCEEDED,
+            completed_at=instant.now(),
+            execution_ms=result.execution_ms,
+            outputs=outputs,
+        )
 
-    def _stopped(self, job: Job, received: ReceivedJob, lease: Lease) -> JobEnd | None:
+    def _stopped(self, job: Job, received: ReceivedJob, lease: Lease, log: JobLog) -> JobEnd | None:
         if lease.lost:
             raise LeaseLostError
         if lease.cancel_requested:
             return JobEnd(status=JobStatus.CANCELED, completed_at=instant.now())
-        self._give_back(job, received, 0)
+        log.add("Given back: this executor stops.")
+        self._give_back(job, received, 0, log)
         return None
 
-    def _retry_or_fail(self, job: Job, received: ReceivedJob, failure: JobFailedError) -> JobEnd | None:
+    def _retry_or_fail(self, job: Job, received: ReceivedJob, failure: JobFailedError, log: JobLog) -> JobEnd | None:
         if not failure.retryable or job.attempt >= self._max_attempts:
             return _failed(failure)
         logger.warning("attempt failed", action="attempt_failed", error=failure.code, reason=failure.message)
-        self._give_back(job, received, _backoff(job.attempt))
+        seconds = _backoff(job.attempt)
+        log.add(f"{failure.code}: {failure.message} Trying again in {seconds} s.", level=LogLevel.WARNING)
+        self._give_back(job, received, seconds, log)
         return None
 
-    def _give_back(self, job: Job, received: ReceivedJob, seconds: int) -> None:
-        self._jobs.give_back(job)
+    def _give_back(self, job: Job, received: ReceivedJob, seconds: int, log: JobLog) -> None:
+        self._jobs.give_back(job, log.lines)
         self._hide(received, seconds)
         logger.info("job given back", action="job_given_back", again_in_seconds=seconds)
 

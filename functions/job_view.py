@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from gateway.domain import instant
+from gateway.domain.job import LogLevel, LogLine
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -52,6 +53,21 @@ class JobView:
             "metadata": job.metadata,
         }
 
+    def log(self, job: Job) -> list[dict[str, Any]]:
+        """Write a job's log, with its beginning and end from the record itself."""
+        lines = [LogLine(at=job.created_at, level=LogLevel.INFO, message="Accepted."), *job.log]
+        if job.completed_at is not None:
+            lines.append(_last_line(job, job.completed_at))
+        return [
+            {
+                "timestamp": instant.to_text(line.at),
+                "level": line.level,
+                "message": line.message,
+                **({"node": line.node} if line.node else {}),
+            }
+            for line in lines
+        ]
+
     def outputs(self, job: Job) -> list[dict[str, Any]]:
         """Write a job's outputs, none when there are none (yet)."""
         return [self._output(job.id, output) for output in job.outputs or ()]
@@ -71,6 +87,13 @@ class JobView:
     def download_url(self, output: Output) -> str:
         """Presign a URL for an output."""
         return self._objects.presigned_url(output.key, seconds=self._url_seconds)
+
+
+def _last_line(job: Job, at: datetime) -> LogLine:
+    if job.error is not None:
+        return LogLine(at=at, level=LogLevel.ERROR, message=f"Failed: {job.error.code}: {job.error.message}")
+    took = "" if job.execution_ms is None else f" ComfyUI needed {job.execution_ms / 1000:.1f} s."
+    return LogLine(at=at, level=LogLevel.INFO, message=f"{job.status.capitalize()}.{took}")
 
 
 def _text(moment: datetime | None) -> str | None:

@@ -1,4 +1,4 @@
-"""`/jobs`: accept a job, tell how it stands, list, cancel."""
+"""`/jobs`: accept a job, tell how it stands, list, log, cancel."""
 
 from __future__ import annotations
 
@@ -109,6 +109,11 @@ def make_handler(wiring: Wiring) -> Handler:
         job = visible_job(app, wiring.jobs, job_id)
         return http.json_answer(HTTPStatus.OK, view.job(_ended(wiring.jobs, job, wait) if wait else job))
 
+    @app.get("/jobs/<job_id>/logs")
+    def get_logs(job_id: str) -> Response[str]:
+        job = visible_job(app, wiring.jobs, job_id)
+        return http.json_answer(HTTPStatus.OK, {"jobId": job.id, "logs": view.log(job)})
+
     @app.post("/jobs/<job_id>/cancel")
     def cancel_job(job_id: str) -> Response[str]:
         visible_job(app, wiring.jobs, job_id)
@@ -122,7 +127,13 @@ def make_handler(wiring: Wiring) -> Handler:
         )
 
     http.refuse_other_methods(
-        app, {"/jobs": ("GET", "POST"), "/jobs/<job_id>": ("GET",), "/jobs/<job_id>/cancel": ("POST",)}
+        app,
+        {
+            "/jobs": ("GET", "POST"),
+            "/jobs/<job_id>": ("GET",),
+            "/jobs/<job_id>/logs": ("GET",),
+            "/jobs/<job_id>/cancel": ("POST",),
+        },
     )
 
     def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from gateway.domain.executor import ExecutorReport
     from gateway.domain.identity import ApiKey
-    from gateway.domain.job import Job, JobEnd, JobStatus, Priority
+    from gateway.domain.job import Job, JobEnd, JobStatus, LogLine, Priority
     from gateway.domain.messages import JobEndedEvent, JobMessage
     from gateway.domain.workflow import WorkflowHead, WorkflowTemplate
 
@@ -31,13 +31,17 @@ class JobStore(Protocol):
         Returns the job with its attempt one higher. Raises JobNotClaimableError.
         """
 
-    def renew(self, job: Job, *, lease_until: datetime, progress: int | None) -> Job:
-        """Prolong the lease and record the progress; the answer says whether a cancel was requested.
+    def renew(
+        self, job: Job, *, lease_until: datetime, progress: int | None, log: Sequence[LogLine] | None = None
+    ) -> Job:
+        """Prolong the lease, record the progress, and the log unless it is None.
+
+        The answer says whether a cancel was requested.
 
         Raises LeaseLostError.
         """
 
-    def give_back(self, job: Job) -> None:
+    def give_back(self, job: Job, log: Sequence[LogLine] = ()) -> None:
         """End the attempt without ending the job: its lease runs out now. Raises LeaseLostError."""
 
     def finish(self, job: Job, end: JobEnd) -> Job:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 from gateway.aws import attributes
 from gateway.aws.resources import LIST_SHARDS
 from gateway.domain import instant
-from gateway.domain.job import Job, JobFailure, JobStatus, Output, Priority
+from gateway.domain.job import Job, JobFailure, JobStatus, LogLevel, LogLine, Output, Priority
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
 _SORT_KEY = "JOB"
@@ -67,6 +68,7 @@ def read(item: attributes.Item) -> Job:
 
     outputs = structured("outputs")
     error = structured("error")
+    log = structured("log") or []
     return Job(
         id=fields["jobId"],
         owner=fields["jobOwner"],
@@ -92,6 +94,7 @@ def read(item: attributes.Item) -> Job:
         execution_ms=fields.get("executionMs"),
         outputs=None if outputs is None else tuple(_read_output(output) for output in outputs),
         error=None if error is None else JobFailure(**error),
+        log=tuple(_read_line(*line) for line in log),
     )
 
 
@@ -124,3 +127,12 @@ def failure_fields(failure: JobFailure) -> dict[str, Any]:
         "retryable": failure.retryable,
         "recommendation": failure.recommendation,
     }
+
+
+def log_fields(log: Sequence[LogLine]) -> list[list[int | str | None]]:
+    """Write a log for a job's item: lists, as names would take more room than what they name."""
+    return [[instant.to_milliseconds(line.at), line.level, line.message, line.node] for line in log]
+
+
+def _read_line(at: int, level: str, message: str, node: str | None) -> LogLine:
+    return LogLine(at=instant.from_milliseconds(at), level=LogLevel(level), message=message, node=node)

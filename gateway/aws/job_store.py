@@ -21,9 +21,12 @@ from gateway.domain.job import Job, JobEnd, JobStatus
 from gateway.errors import JobNotClaimableError, LeaseLostError, StateConflictError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from mypy_boto3_dynamodb import DynamoDBClient
+
+    from gateway.domain.job import LogLine
 
 
 class _ConditionFailedError(Exception):
@@ -85,14 +88,24 @@ class DynamoJobStore:
         except _ConditionFailedError as refused:
             raise JobNotClaimableError(refused.standing) from None
 
-    def renew(self, job: Job, *, lease_until: datetime, progress: int | None) -> Job:
-        """Prolong the lease and record the progress. Raises LeaseLostError."""
-        fields: dict[str, str | int | None] = {"leaseExpiresAt": instant.to_milliseconds(lease_until)}
-        return self._write_as_attempt(job, {**fields, "progress": progress})
+    def renew(
+        self, job: Job, *, lease_until: datetime, progress: int | None, log: Sequence[LogLine] | None = None
+    ) -> Job:
+        """Prolong the lease and record the progress, and the log when there is a new one. Raises LeaseLostError."""
+        return self._write_as_attempt(
+            job,
+            {
+                "leaseExpiresAt": instant.to_milliseconds(lease_until),
+                "progress": progress,
+                "log": attributes.to_json(job_item.log_fields(log)) if log else None,
+            },
+        )
 
-    def give_back(self, job: Job) -> None:
+    def give_back(self, job: Job, log: Sequence[LogLine] = ()) -> None:
         """End the attempt without ending the job. Raises LeaseLostError."""
-        self._write_as_attempt(job, {"leaseExpiresAt": 0})
+        self._write_as_attempt(
+            job, {"leaseExpiresAt": 0, "log": attributes.to_json(job_item.log_fields(log)) if log else None}
+        )
 
     def finish(self, job: Job, end: JobEnd) -> Job:
         """Write the one terminal state. Raises LeaseLostError."""
@@ -107,6 +120,7 @@ class DynamoJobStore:
                 "outputs": None
                 if end.outputs is None
                 else attributes.to_json([job_item.output_fields(o) for o in end.outputs]),
+                "log": attributes.to_json(job_item.log_fields(end.log)) if end.log else None,
                 "error": None if end.error is None else attributes.to_json(job_item.failure_fields(end.error)),
             },
             removed=("leaseOwner", "leaseExpiresAt"),

@@ -67,6 +67,24 @@ class JobFailure:
     recommendation: str | None = None
 
 
+class LogLevel(StrEnum):
+    """How much a line of a job's log matters."""
+
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogLine:
+    """One thing that happened to a job."""
+
+    at: datetime
+    level: LogLevel
+    message: str
+    node: str | None = None  # of the graph, where it happened
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """The record of a job. Instants are UTC."""
@@ -95,6 +113,7 @@ class Job:
     execution_ms: int | None = None  # what ComfyUI needed, waiting excluded
     outputs: tuple[Output, ...] | None = None
     error: JobFailure | None = None
+    log: tuple[LogLine, ...] = ()  # of what executors did with it
 
     def output(self, filename: str) -> Output | None:
         """Find an output by its name; None when the job has no such output, whatever the name contains."""
@@ -110,6 +129,7 @@ class JobEnd:
     execution_ms: int | None = None
     outputs: tuple[Output, ...] | None = None
     error: JobFailure | None = None
+    log: tuple[LogLine, ...] = ()
 
 
 def new_job_id() -> str:
