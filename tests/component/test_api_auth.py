@@ -134,6 +134,58 @@ def test_a_remembered_key_still_expires_on_time(monkeypatch: pytest.MonkeyPatch)
     assert keys.asked == 1
 
 
+JWT_SECRET = "a secret of the tests, 32 bytes long"
+
+
+@pytest.fixture
+def signing(aws: dict[str, str], aws_clients: Clients) -> Gateway:
+    """Run a gateway that takes JWTs."""
+    gateway = Gateway(aws, aws_clients, JWT_SECRET=JWT_SECRET)
+    add_workflow(gateway)
+    return gateway
+
+
+def bearer(subject: str, role: str = "user", *, seconds: int = 60, scheme: str = "Bearer") -> dict[str, str]:
+    """Make the header with a JWT that is good for so long."""
+    claims = {"sub": subject, "role": role, "exp": int(time.time()) + seconds}
+    return {"Authorization": f"{scheme} {jwt.encode(claims, JWT_SECRET)}"}
+
+
+def test_a_token_signs_its_subject_in(signing: Gateway) -> None:
+    """The subject owns what it makes, and the role says what it may do."""
+    job_id = signing.nobody.post("/jobs", {"workflowId": "w", "inputs": {"prompt": "x"}}, bearer("ada")).json["jobId"]
+    seen = [signing.nobody.get(f"/jobs/{job_id}", bearer(*who)).status for who in [("ada",), ("bob",), ("o", "admin")]]
+    assert seen == [200, 404, 200]
+    assert signing.nobody.post("/workflows", {}, bearer("ada")).status == 403
+    assert signing.nobody.post("/workflows", {}, bearer("ada", "admin")).status == 400
+    assert "executors" in signing.nobody.get("/health", bearer("ada")).json
+
+
+def test_a_bad_token_opens_nothing(signing: Gateway) -> None:
+    """It is refused with the reason where that helps, on the open path too."""
+    assert_refused(signing.nobody.get("/workflows", bearer("ada", seconds=-1)), "JWT token has expired")
+    assert_refused(signing.nobody.get("/workflows", {"Authorization": "Bearer x"}), "Invalid JWT token")
+    assert_refused(signing.nobody.get("/workflows", {"Authorization": "Bearer"}), "Invalid JWT token")
+    assert_refused(signing.nobody.get("/health", {"Authorization": "Bearer x"}), "Invalid JWT token")
+    no_scheme = bearer("ada", scheme="Basic")
+    assert_refused(signing.nobody.get("/workflows", no_scheme), "Authentication required. Send your API key")
+    assert signing.nobody.get("/workflows", bearer("ada", scheme="bearer ")).status == 200
+
+
+def test_of_a_key_and_a_token_the_key_decides(signing: Gateway) -> None:
+    """A bad key is not made good by a token, and a good one is what counts."""
+    assert_refused(signing.nobody.get("/workflows", {"X-API-Key": "x", **bearer("ada")}), "Invalid API key")
+    assert signing.ada.post("/workflows", {}, bearer("root", "admin")).status == 403
+    assert signing.nobody.get("/workflows", {"X-API-Key": "", **bearer("ada")}).status == 200
+
+
+def test_without_a_secret_no_token_is_looked_at(gateway: Gateway) -> None:
+    """Tokens are off until a secret is configured, and so is their mention."""
+    answer = gateway.nobody.get("/workflows", bearer("ada", "admin"))
+    assert_refused(answer, "Authentication required.")
+    assert "JWT" not in answer.json["message"]
+
+
 def test_only_admins_create_workflows(gateway: Gateway) -> None:
     """A user is told which role it takes, and nothing is created."""
     answer = gateway.ada.post("/workflows", {"id": "w"})
