@@ -6,6 +6,8 @@ from __future__ import annotations
 FUNCTION_OF_SEGMENT = {
     "jobs": "jobs",
     "workflows": "workflows",
+    "capabilities": "workflows",
+    "audit": "audit",
     "outputs": "outputs",
 }
 # Everything else, so that an unknown path is answered in the API's own words.

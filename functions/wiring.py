@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
+    from gateway.aws.audit_log import DynamoAuditLog
     from gateway.ports import EventBus, ExecutorStore, JobList, JobQueue, JobStore, KeyStore, ObjectStore, WorkflowStore
 
     Handler = Callable[[dict[str, Any], LambdaContext], dict[str, Any]]
@@ -56,7 +57,14 @@ class Wiring:
         """Workflows."""
         from gateway.aws.workflow_store import DynamoWorkflowStore  # noqa: PLC0415  see the class
 
-        return DynamoWorkflowStore(self._clients.dynamodb, self.settings.table_name, self.objects)
+        return DynamoWorkflowStore(self._clients.dynamodb, self.settings.table_name, self.objects, self.audit)
+
+    @cached_property
+    def audit(self) -> DynamoAuditLog:
+        """The audit log; as it is and not as its port, since the workflows write their entries into it themselves."""
+        from gateway.aws.audit_log import DynamoAuditLog  # noqa: PLC0415  see the class
+
+        return DynamoAuditLog(self._clients.dynamodb, self.settings.table_name, self.settings.retention_days)
 
     @cached_property
     def executors(self) -> ExecutorStore:

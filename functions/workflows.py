@@ -1,21 +1,25 @@
-"""`/workflows`: what can be run."""
+"""`/workflows` and `/capabilities`: what can be run."""
 
 from __future__ import annotations
 
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Annotated, Any
 
+from aws_lambda_powertools.event_handler import Response
 from pydantic import Field
 
 from functions import body, http
-from functions.auth import require_admin
+from functions.auth import caller_of, require_admin
 from functions.wiring import Wiring, entry_point
+from functions.workflow_change import WorkflowChange, delete, update
 from gateway.domain import instant
+from gateway.domain.audit import Authorship
+from gateway.domain.output_file import SAVED_FORMATS
 from gateway.domain.workflow import ID_PATTERN, WorkflowHead, WorkflowTemplate
 from gateway.errors import WorkflowNotFoundError
 
 if TYPE_CHECKING:
-    from aws_lambda_powertools.event_handler import Response
+    from aws_lambda_powertools.event_handler import APIGatewayRestResolver
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
     from functions.wiring import Handler
@@ -30,6 +34,17 @@ class WorkflowRequest(body.RequestBody):
     workflow_json: dict[str, Any]
     input_schema: dict[str, Any] | None = None
     default_params: dict[str, Any] | None = None
+
+
+class WorkflowChangeRequest(body.RequestBody):
+    """`PUT /workflows/{id}`. What is left out, or null, stays as it is."""
+
+    name: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    description: Annotated[str, Field(max_length=2000)] | None = None
+    workflow_json: dict[str, Any] | None = None
+    input_schema: dict[str, Any] | None = None
+    default_params: dict[str, Any] | None = None
+    version: Annotated[int, Field(ge=1)] | None = None
 
 
 def make_handler(wiring: Wiring) -> Handler:
@@ -48,23 +63,72 @@ def make_handler(wiring: Wiring) -> Handler:
         require_admin(app, "create workflows")
         request = body.read(app.current_event, WorkflowRequest)
         template = WorkflowTemplate.register(request.workflow_json, request.input_schema, request.default_params)
-        head = workflows.create(request.id, request.name, request.description, template)
+        head = workflows.create(request.id, request.name, request.description, template, _authorship(app))
         http.logger.info("workflow created", action="workflow_created", workflow_id=head.id)
         return http.json_answer(HTTPStatus.CREATED, {"workflow": _view(head, template)})
 
     @app.get("/workflows/<workflow_id>")
     def get_workflow(workflow_id: str) -> Response[str]:
-        head = workflows.head(workflow_id) if ID_PATTERN.fullmatch(workflow_id) else None
+        head = workflows.head(_checked(workflow_id))
         if head is None:
             raise WorkflowNotFoundError(workflow_id)
         return http.json_answer(HTTPStatus.OK, {"workflow": _view(head, workflows.template(head.template_key))})
 
-    http.refuse_other_methods(app, {"/workflows": ("GET", "POST"), "/workflows/<workflow_id>": ("GET",)})
+    @app.put("/workflows/<workflow_id>")
+    def update_workflow(workflow_id: str) -> Response[str]:
+        require_admin(app, "update workflows")
+        request = body.read(app.current_event, WorkflowChangeRequest)
+        change = WorkflowChange(**dict(request))
+        head, template = update(workflows, _checked(workflow_id), change, _authorship(app))
+        http.logger.info("workflow updated", action="workflow_updated", workflow_id=head.id, version=head.version)
+        return http.json_answer(HTTPStatus.OK, {"workflow": _view(head, template)})
+
+    @app.delete("/workflows/<workflow_id>")
+    def delete_workflow(workflow_id: str) -> Response[str]:
+        require_admin(app, "delete workflows")
+        delete(workflows, _checked(workflow_id), _authorship(app))
+        http.logger.info("workflow deleted", action="workflow_deleted", workflow_id=workflow_id)
+        return Response(HTTPStatus.NO_CONTENT)
+
+    @app.get("/capabilities")
+    def get_capabilities() -> Response[str]:
+        heads = [{"id": head.id, "name": head.name, "description": head.description} for head in workflows.heads()]
+        limits = wiring.limits
+        return http.json_answer(
+            HTTPStatus.OK,
+            {
+                "workflows": heads,
+                "maxSize": limits.max_image_size,
+                "maxBatch": limits.max_batch_size,
+                "formats": SAVED_FORMATS,
+                "storageProvider": "s3",
+            },
+        )
+
+    http.refuse_other_methods(
+        app,
+        {
+            "/workflows": ("GET", "POST"),
+            "/workflows/<workflow_id>": ("GET", "PUT", "DELETE"),
+            "/capabilities": ("GET",),
+        },
+    )
 
     def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         return http.serve(app, event, context)
 
     return handler
+
+
+def _checked(workflow_id: str) -> str:
+    # What can be no id is not asked for.
+    if not ID_PATTERN.fullmatch(workflow_id):
+        raise WorkflowNotFoundError(workflow_id)
+    return workflow_id
+
+
+def _authorship(app: APIGatewayRestResolver) -> Authorship:
+    return Authorship(actor=caller_of(app), correlation_id=http.correlation_id_of(app))
 
 
 def _head_view(head: WorkflowHead) -> dict[str, Any]:

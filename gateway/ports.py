@@ -9,10 +9,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
+    from gateway.domain.audit import AuditEntry, Authorship
     from gateway.domain.executor import ExecutorReport
     from gateway.domain.identity import ApiKey
     from gateway.domain.job import Job, JobEnd, JobStatus, LogLine, Priority
     from gateway.domain.messages import JobEndedEvent, JobMessage
+    from gateway.domain.position import Position
     from gateway.domain.workflow import WorkflowHead, WorkflowTemplate
 
 
@@ -85,10 +87,26 @@ class JobList(Protocol):
 
 
 class WorkflowStore(Protocol):
-    """Workflows: a small head that changes with each version, and templates that never change once written."""
+    """Workflows: a small head that changes with each version, and templates that never change once written.
 
-    def create(self, workflow_id: str, name: str, description: str, template: WorkflowTemplate) -> WorkflowHead:
+    Each change and its entry in the audit log are one write: neither is there without the other.
+    """
+
+    def create(
+        self, workflow_id: str, name: str, description: str, template: WorkflowTemplate, by: Authorship
+    ) -> WorkflowHead:
         """Put a new workflow, as its version 1. Raises StateConflictError when its id is taken."""
+
+    def update(
+        self, head: WorkflowHead, name: str, description: str, template: WorkflowTemplate, by: Authorship
+    ) -> WorkflowHead:
+        """Put the version after `head`. Raises StateConflictError when that is no longer the newest."""
+
+    def delete(self, head: WorkflowHead, by: Authorship) -> None:
+        """Forget a workflow. Raises StateConflictError when `head` is no longer the newest version.
+
+        Its templates stay for as long as jobs that were accepted with them are kept.
+        """
 
     def head(self, workflow_id: str) -> WorkflowHead | None:
         """Read the newest version's head, or None."""
@@ -98,6 +116,16 @@ class WorkflowStore(Protocol):
 
     def heads(self) -> Sequence[WorkflowHead]:
         """Read all heads, by id."""
+
+
+class AuditLog(Protocol):
+    """What admins did."""
+
+    def record(self, entry: AuditEntry) -> None:
+        """Write an entry on its own, for what changes nothing in the table."""
+
+    def newest(self, limit: int, *, before: Position | None) -> Sequence[AuditEntry]:
+        """Read so many entries, newest first: all in all, or those before a position."""
 
 
 class KeyStore(Protocol):
@@ -170,6 +198,9 @@ class ObjectStore(Protocol):
 
     def get(self, key: str) -> bytes:
         """Read a whole object. Raises KeyError when there is none."""
+
+    def expire(self, key: str, *, content_type: str) -> None:
+        """Let an object go that no new job will need: it stays for the retention time from now, then it is removed."""
 
     def presigned_url(self, key: str, *, seconds: int) -> str:
         """Make a URL that reads the object with a plain GET for so long."""

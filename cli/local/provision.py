@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import AttributeDefinitionTypeDef, GlobalSecondaryIndexTypeDef
     from mypy_boto3_events import EventBridgeClient
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import LifecycleRuleFilterTypeDef
     from mypy_boto3_sqs import SQSClient
 
     from gateway.aws.clients import Clients
@@ -88,17 +89,17 @@ def _index(index: IndexResource) -> GlobalSecondaryIndexTypeDef:
 def _create_bucket(client: S3Client, bucket: BucketResource, name: str, retention_days: int) -> None:
     with contextlib.suppress(client.exceptions.BucketAlreadyOwnedByYou):
         client.create_bucket(Bucket=name)
+    tag, value = bucket.expiring_tag
+    filters: dict[str, tuple[LifecycleRuleFilterTypeDef, int]] = {
+        prefix: ({"Prefix": prefix}, retention_days) for prefix in bucket.expiring_prefixes
+    }
+    filters[tag] = ({"Tag": {"Key": tag, "Value": value}}, retention_days + 1)
     client.put_bucket_lifecycle_configuration(
         Bucket=name,
         LifecycleConfiguration={
             "Rules": [
-                {
-                    "ID": f"expire {expiring}",
-                    "Status": "Enabled",
-                    "Filter": {"Prefix": expiring},
-                    "Expiration": {"Days": retention_days},
-                }
-                for expiring in bucket.expiring_prefixes
+                {"ID": f"expire {what}", "Status": "Enabled", "Filter": which, "Expiration": {"Days": days}}
+                for what, (which, days) in filters.items()
             ]
         },
     )

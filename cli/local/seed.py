@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from gateway.aws import attributes
 from gateway.aws.key_store import DynamoKeyStore
 from gateway.domain import instant
-from gateway.domain.identity import ApiKey, Role, hash_key
+from gateway.domain.audit import Authorship
+from gateway.domain.identity import ApiKey, Principal, Role, hash_key
 from gateway.domain.workflow import WorkflowTemplate
 from gateway.errors import SettingsInvalidError
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from gateway.ports import WorkflowStore
 
 _MAX_KEY_CHARACTERS = 256
+_AT_START = Authorship(actor=Principal(owner="local", role=Role.ADMIN), correlation_id="start")
 # Which keys the last run seeded. It lies beside them, so that it is kept or lost together with them.
 _RECORD_KEY = attributes.write({"pk": "LOCAL", "sk": "SEEDED_KEYS"})
 
@@ -39,7 +41,7 @@ def seed_workflows(store: WorkflowStore) -> None:
             continue
         schema = json.loads(schema_file.read_text())
         template = WorkflowTemplate.register(json.loads(graph_file.read_text()), schema, None)
-        store.create(workflow_id, schema["title"], schema["description"], template)
+        store.create(workflow_id, schema["title"], schema["description"], template, _AT_START)
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from cli.local.emulator import START_SECONDS, Emulator
 from cli.local.loopback import answers, free_port
 from cli.local.provision import PROVISIONED, provision
 from cli.local.seed import parse_keys, seed_keys, seed_workflows
+from gateway.aws.audit_log import DynamoAuditLog
 from gateway.aws.clients import Clients
 from gateway.aws.object_store import S3ObjectStore
 from gateway.aws.workflow_store import DynamoWorkflowStore
@@ -134,7 +135,8 @@ class Supervisor:
         names = provision(clients, prefix=_PREFIX, retention_days=self._retention_days)
         self._environment |= names
         objects = S3ObjectStore(clients.s3, names["BUCKET_NAME"])
-        seed_workflows(DynamoWorkflowStore(clients.dynamodb, names["TABLE_NAME"], objects))
+        audit = DynamoAuditLog(clients.dynamodb, names["TABLE_NAME"], self._retention_days)
+        seed_workflows(DynamoWorkflowStore(clients.dynamodb, names["TABLE_NAME"], objects, audit))
         seed_keys(clients.dynamodb, names["TABLE_NAME"], self._keys)
         # The emulator would wait for these connections at its end.
         for client in (clients.dynamodb, clients.s3, clients.sqs, clients.events):

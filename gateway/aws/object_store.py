@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import ClientError
 
+from gateway.aws.resources import BUCKET
 from gateway.ports import StoredObject
 
 if TYPE_CHECKING:
@@ -50,6 +51,20 @@ class S3ObjectStore:
             if error.response.get("Error", {}).get("Code") in ("NoSuchKey", "404"):
                 raise KeyError(key) from None
             raise
+
+    def expire(self, key: str, *, content_type: str) -> None:
+        """Let an object go that no new job will need: it stays for the retention time from now, then it is removed."""
+        name, value = BUCKET.expiring_tag
+        self._client.copy_object(
+            Bucket=self._bucket_name,
+            Key=key,
+            CopySource={"Bucket": self._bucket_name, "Key": key},
+            TaggingDirective="REPLACE",
+            Tagging=f"{name}={value}",
+            # S3 copies an object onto itself only when something beside its tags is given anew.
+            MetadataDirective="REPLACE",
+            ContentType=content_type,
+        )
 
     def presigned_url(self, key: str, *, seconds: int) -> str:
         """Make a URL that reads the object with a plain GET for so long. Signs here: no call is made."""

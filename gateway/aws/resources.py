@@ -48,13 +48,23 @@ class QueueResource:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BucketResource:
-    """An S3 bucket; objects under `expiring_prefixes` are removed after the retention time."""
+    """An S3 bucket, not versioned.
+
+    Objects under `expiring_prefixes` are removed after the retention time, those that bear `expiring_tag` a day
+    later. S3 counts from an object's last write and not from its tagging, so whoever tags an object copies it onto
+    itself in the same call, which is a write (S3ObjectStore.expire).
+    """
 
     name: str
     expiring_prefixes: tuple[str, ...]
+    expiring_tag: tuple[str, str]  # name and value
 
 
 _DAY_SECONDS = 24 * 60 * 60
+
+# Audit entries outlive jobs: who changed a workflow is asked when its pictures have long gone, and whoever audits
+# looks back over a year. They are small, few, and hold hashes only, so keeping them costs and tells next to nothing.
+AUDIT_RETENTION_DAYS = 400
 
 # A partition takes 1,000 writes a second, and the list of everybody's jobs is written to by every submission.
 LIST_SHARDS = 4
@@ -88,8 +98,12 @@ JOB_QUEUES = {
 
 OUTPUT_PREFIX = "outputs/"
 PROMPT_PREFIX = "prompts/"
+# A template bears the tag from when its workflow was given another one, or deleted. Jobs that were accepted until that
+# moment may need it as long as they are kept; the day more is for those that were just being accepted.
 TEMPLATE_PREFIX = "workflows/"
-BUCKET = BucketResource(name="files", expiring_prefixes=(OUTPUT_PREFIX, PROMPT_PREFIX))
+BUCKET = BucketResource(
+    name="files", expiring_prefixes=(OUTPUT_PREFIX, PROMPT_PREFIX), expiring_tag=("retired", "true")
+)
 
 EVENT_BUS_NAME = "events"
 EVENT_SOURCE = "comfyui-gateway"

@@ -26,6 +26,7 @@ class Principal:
 
     owner: str
     role: Role
+    key_name: str | None = None  # of the API key that was shown, when it was one
 
     def may_see(self, job: Job) -> bool:
         """Tell whether the job exists as far as this caller is concerned."""
@@ -51,7 +52,7 @@ class ApiKey:
     @property
     def principal(self) -> Principal:
         """The caller that this key stands for."""
-        return Principal(owner=self.owner, role=self.role)
+        return Principal(owner=self.owner, role=self.role, key_name=self.name)
 
 
 def hash_key(key: str) -> str:

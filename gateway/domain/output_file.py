@@ -23,6 +23,10 @@ for _type, _extension in (
     # The host's own tables differ from machine to machine; what matters here must not.
     _TYPES.add_type(_type, _extension)
 
+# What the save nodes that come with ComfyUI 0.3.75 write and report as outputs (nodes.py and comfy_extras: images,
+# video, audio, hunyuan3d). Nodes from elsewhere may write others, which are kept and served just the same.
+SAVED_FORMATS = ("png", "webp", "svg", "webm", "mp4", "flac", "mp3", "opus", "glb", "latent")
+
 _SHOWN = ("image/", "video/", "audio/")
 _SCRIPTED = ("image/svg+xml",)
 

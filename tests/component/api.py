@@ -63,6 +63,14 @@ class Caller:
         content = body if isinstance(body, bytes) else json_module.dumps(body).encode()
         return self.send("POST", target, content, headers=headers)
 
+    def put(self, target: str, body: object) -> Answer:
+        """PUT something as JSON."""
+        return self.send("PUT", target, json_module.dumps(body).encode())
+
+    def delete(self, target: str) -> Answer:
+        """DELETE what is at a path."""
+        return self.send("DELETE", target)
+
     def send(self, method: str, target: str, body: bytes = b"", headers: Mapping[str, str] | None = None) -> Answer:
         """Send any request."""
         return self.gateway.answer(method, target, {**self.headers, **(headers or {})}, body)

@@ -9,6 +9,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from gateway.domain.audit import Authorship
+from gateway.domain.identity import Principal, Role
 from gateway.domain.job import Job, JobEnd, JobStatus, Output
 
 if TYPE_CHECKING:
@@ -18,6 +20,7 @@ NOW = datetime(2026, 1, 31, 12, 0, 0, 123000, UTC)
 SOON = NOW + timedelta(seconds=30)
 LATER = SOON + timedelta(seconds=1)
 
+BY = Authorship(actor=Principal(owner="root", role=Role.ADMIN, key_name="ops"), correlation_id="c-1")
 OUTPUT = Output(filename="a.png", key="outputs/x/a.png", size=3, sha256="ab", content_type="image/png")
 SUCCESS = JobEnd(status=JobStatus.SUCCEEDED, completed_at=LATER, execution_ms=1234, outputs=(OUTPUT,))
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from gateway.aws.audit_log import DynamoAuditLog
 from gateway.aws.executor_store import DynamoExecutorStore
 from gateway.aws.key_store import DynamoKeyStore
 from gateway.aws.workflow_store import DynamoWorkflowStore
@@ -16,7 +17,7 @@ from gateway.domain.identity import ApiKey, Role, hash_key
 from gateway.domain.workflow import WorkflowHead, WorkflowTemplate
 from gateway.errors import StateConflictError
 from tests.component.api import aws_calls
-from tests.component.samples import LATER, NOW, at_once
+from tests.component.samples import BY, LATER, NOW, at_once
 
 if TYPE_CHECKING:
     from gateway.aws.clients import Clients
@@ -32,12 +33,13 @@ def template(text: str = "{{prompt}}") -> WorkflowTemplate:
 @pytest.fixture
 def workflows(aws: dict[str, str], aws_clients: Clients, objects: S3ObjectStore) -> DynamoWorkflowStore:
     """Give the workflows."""
-    return DynamoWorkflowStore(aws_clients.dynamodb, aws["TABLE_NAME"], objects)
+    audit = DynamoAuditLog(aws_clients.dynamodb, aws["TABLE_NAME"], 30)
+    return DynamoWorkflowStore(aws_clients.dynamodb, aws["TABLE_NAME"], objects, audit)
 
 
 def test_a_workflow_is_read_as_it_was_created(workflows: DynamoWorkflowStore) -> None:
     """Head and template come back as they went, as version 1."""
-    head = workflows.create("w-1", "Wölfe 🐺", "", template())
+    head = workflows.create("w-1", "Wölfe 🐺", "", template(), BY)
     assert (head.id, head.name, head.description, head.version) == ("w-1", "Wölfe 🐺", "", 1)
     assert head.created_at == head.updated_at
     assert workflows.head("w-1") == head
@@ -46,7 +48,7 @@ def test_a_workflow_is_read_as_it_was_created(workflows: DynamoWorkflowStore) ->
 
 def test_a_template_is_read_once(workflows: DynamoWorkflowStore, aws_clients: Clients) -> None:
     """A process reads a template it uses again and again one time only."""
-    key = workflows.create("w", "W", "", template()).template_key
+    key = workflows.create("w", "W", "", template(), BY).template_key
     with aws_calls(aws_clients) as calls:
         assert workflows.template(key) is workflows.template(key)
     assert calls == ["s3.GetObject"]
@@ -54,9 +56,9 @@ def test_a_template_is_read_once(workflows: DynamoWorkflowStore, aws_clients: Cl
 
 def test_an_id_is_taken_once(workflows: DynamoWorkflowStore) -> None:
     """Creating it again is a conflict that names it, and leaves the first as it was."""
-    head = workflows.create("w", "first", "", template("first"))
+    head = workflows.create("w", "first", "", template("first"), BY)
     with pytest.raises(StateConflictError, match="'w'"):
-        workflows.create("w", "second", "", template("second"))
+        workflows.create("w", "second", "", template("second"), BY)
     assert workflows.head("w") == head
     assert workflows.template(head.template_key) == template("first")
 
@@ -66,7 +68,7 @@ def test_of_many_creations_one_wins(workflows: DynamoWorkflowStore) -> None:
 
     def create(number: int) -> WorkflowHead | None:
         try:
-            return workflows.create("w", f"n{number}", "", template(f"n{number}"))
+            return workflows.create("w", f"n{number}", "", template(f"n{number}"), BY)
         except StateConflictError:
             return None
 
@@ -77,7 +79,7 @@ def test_of_many_creations_one_wins(workflows: DynamoWorkflowStore) -> None:
 
 def test_workflows_are_listed_by_id(workflows: DynamoWorkflowStore) -> None:
     """A list has all heads, in order; of unknown ones there is none."""
-    heads = [workflows.create(workflow_id, "n", "d", template()) for workflow_id in ("b", "a", "C")]
+    heads = [workflows.create(workflow_id, "n", "d", template(), BY) for workflow_id in ("b", "a", "C")]
     assert workflows.heads() == sorted(heads, key=lambda head: head.id)
     assert workflows.head("d") is None
 

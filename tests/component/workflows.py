@@ -10,6 +10,7 @@ from gateway.domain import instant
 from gateway.domain.job import JobEnd, JobStatus, Output, Priority
 from gateway.domain.output_file import content_type, disposition
 from gateway.domain.workflow import WorkflowTemplate
+from tests.component.samples import BY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,7 +39,7 @@ PARAMS: dict[str, Any] = {"checkpoint": "base.safetensors"}
 def add_workflow(gateway: Gateway, workflow_id: str = "w") -> None:
     """Create a workflow, past the API."""
     template = WorkflowTemplate.register(GRAPH, SCHEMA, PARAMS)
-    gateway.wiring.workflows.create(workflow_id, "W", "", template)
+    gateway.wiring.workflows.create(workflow_id, "W", "", template, BY)
 
 
 def post(caller: Caller, **fields: Any) -> Answer:  # noqa: ANN401  a body's fields

@@ -43,11 +43,13 @@ def test_the_queues_are_those_in_resources(aws: dict[str, str], aws_clients: Cli
 
 
 def test_the_bucket_expires_what_resources_says(aws: dict[str, str], aws_clients: Clients) -> None:
-    """Outputs and prompts expire after the retention time; templates do not."""
+    """Outputs and prompts expire after the retention time, retired templates a day later; others do not."""
     rules = aws_clients.s3.get_bucket_lifecycle_configuration(Bucket=aws["BUCKET_NAME"])["Rules"]
-    assert {rule["Filter"]["Prefix"]: rule["Expiration"]["Days"] for rule in rules} == dict.fromkeys(
-        BUCKET.expiring_prefixes, 30
-    )
+    tag, value = BUCKET.expiring_tag
+    assert [(rule["Filter"], rule["Expiration"]["Days"]) for rule in rules] == [
+        *(({"Prefix": prefix}, 30) for prefix in BUCKET.expiring_prefixes),
+        ({"Tag": {"Key": tag, "Value": value}}, 31),
+    ]
 
 
 def test_provisioning_again_changes_nothing(aws: dict[str, str], aws_clients: Clients) -> None:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cli.local.seed import parse_keys, seed_keys, seed_workflows
+from gateway.aws.audit_log import DynamoAuditLog
 from gateway.aws.key_store import DynamoKeyStore
 from gateway.aws.object_store import S3ObjectStore
 from gateway.aws.workflow_store import DynamoWorkflowStore
@@ -88,12 +89,15 @@ def test_a_malformed_entry_is_named_by_its_position(api_keys: str, position: int
 
 
 def test_bundled_workflows_are_there_and_edits_are_left_alone(aws: dict[str, str], aws_clients: Clients) -> None:
-    """All of them are registered at first; later runs register only what is missing."""
+    """All of them are registered at first, by the gateway itself; later runs register only what is missing."""
     objects = S3ObjectStore(aws_clients.s3, aws["BUCKET_NAME"])
-    store = DynamoWorkflowStore(aws_clients.dynamodb, aws["TABLE_NAME"], objects)
+    audit = DynamoAuditLog(aws_clients.dynamodb, aws["TABLE_NAME"], 30)
+    store = DynamoWorkflowStore(aws_clients.dynamodb, aws["TABLE_NAME"], objects, audit)
     seed_workflows(store)
     heads = store.heads()
     assert [head.id for head in heads] == ["icon_512", "sdxl_realism_v1", "sprite_transparent_bg"]
     assert all(head.name and head.description for head in heads)
     seed_workflows(store)
     assert store.heads() == heads
+    entries = audit.newest(10, before=None)
+    assert sorted((entry.target, entry.by.actor.owner) for entry in entries) == [(head.id, "local") for head in heads]

@@ -1,0 +1,229 @@
+"""`/audit`: an entry for everything an admin does, in pages, for admins only."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from gateway.aws.audit_log import DynamoAuditLog
+from gateway.domain import instant
+from gateway.domain.audit import AuditAction, AuditEntry
+from gateway.domain.identity import Role
+from gateway.domain.job import new_job_id
+from gateway.domain.position import Position
+from tests.component.api import aws_calls
+from tests.component.samples import BY, NOW
+from tests.component.workflows import GRAPH, PARAMS, SCHEMA
+
+if TYPE_CHECKING:
+    from gateway.aws.clients import Clients
+    from tests.component.api import Gateway
+
+INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
+BODY: dict[str, Any] = {
+    "id": "w", "name": "W", "workflowJson": GRAPH, "inputSchema": SCHEMA, "defaultParams": PARAMS,
+}  # fmt: skip
+
+
+def fingerprint(workflow: dict[str, Any]) -> str:
+    """Work a version's hash out of what the API shows of it."""
+    content = {name: value for name, value in workflow.items() if name not in ("createdAt", "updatedAt")}
+    return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def record(gateway: Gateway, count: int) -> list[AuditEntry]:
+    """Record so many entries, two at each millisecond; return them newest first."""
+    entries = [
+        AuditEntry(
+            position=Position(NOW + timedelta(milliseconds=number // 2), new_job_id()),
+            by=BY,
+            action=AuditAction.KEY_CREATED,
+            target=f"key-{number}",
+        )
+        for number in range(count)
+    ]
+    for entry in entries:
+        gateway.wiring.audit.record(entry)
+    return sorted(entries, key=lambda entry: entry.position, reverse=True)
+
+
+def test_everything_done_to_a_workflow_is_told(gateway: Gateway) -> None:
+    """Who, what, on what, when, in which request, and hashes that anyone who has the workflow can work out."""
+    created = gateway.admin.post("/workflows", BODY, {"X-Correlation-Id": "c-create"}).json["workflow"]
+    updated = gateway.admin.put("/workflows/w", {"name": "X"}).json["workflow"]
+    ops = gateway.caller("key-of-ops", "ops", Role.ADMIN)
+    ops.delete("/workflows/w")
+    answer = gateway.admin.get("/audit")
+    assert answer.status == 200
+    assert (answer.json["count"], answer.json["nextCursor"]) == (3, None)
+    entries = answer.json["entries"]
+    assert list(entries[0]) == ["at", "actor", "action", "target", "before", "after", "correlationId"]
+    assert all(INSTANT.fullmatch(entry["at"]) for entry in entries)
+    assert [entry["at"] for entry in entries] == sorted((entry["at"] for entry in entries), reverse=True)
+    assert [(entry["action"], entry["target"], entry["actor"]["owner"]) for entry in entries] == [
+        ("workflow.deleted", "w", "ops"),
+        ("workflow.updated", "w", "root"),
+        ("workflow.created", "w", "root"),
+    ]
+    assert entries[0]["actor"] == {"owner": "ops", "role": "admin", "keyName": "ops"}
+    assert entries[2]["correlationId"] == "c-create"
+    assert [(entry["before"], entry["after"]) for entry in entries] == [
+        (fingerprint(updated), None),
+        (fingerprint(created), fingerprint(updated)),
+        (None, fingerprint(created)),
+    ]
+
+
+def test_entries_hold_nothing_of_a_template(gateway: Gateway) -> None:
+    """Not in the table and not in the answer."""
+    graph = {"1": {"class_type": "SecretClass", "inputs": {"text": "secret words"}}}
+    gateway.admin.post("/workflows", {"id": "w", "name": "secret name", "workflowJson": graph})
+    gateway.admin.put("/workflows/w", {"description": "secret description"})
+    gateway.admin.delete("/workflows/w")
+    assert "ecret" not in str(gateway.stored("AUDIT"))
+    assert "ecret" not in gateway.admin.get("/audit").body.decode()
+
+
+def test_what_was_refused_is_not_told(gateway: Gateway) -> None:
+    """Only what was done has an entry."""
+    gateway.admin.post("/workflows", BODY)
+    gateway.admin.post("/workflows", BODY)
+    gateway.admin.put("/workflows/w", {"name": ""})
+    gateway.admin.put("/workflows/w", {"name": "x", "version": 7})
+    gateway.admin.delete("/workflows/unknown")
+    gateway.ada.delete("/workflows/w")
+    assert [entry["action"] for entry in gateway.admin.get("/audit").json["entries"]] == ["workflow.created"]
+
+
+def test_a_change_without_its_entry_does_not_happen(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the entry cannot be written, neither is the change."""
+    gateway.admin.post("/workflows", BODY)
+    audit = gateway.wiring.audit
+    good = audit.put
+    monkeypatch.setattr(audit, "put", lambda entry: {**good(entry), "TableName": "no-such-table"})
+    assert gateway.admin.put("/workflows/w", {"name": "x"}).status == 500
+    assert gateway.admin.delete("/workflows/w").status == 500
+    assert gateway.admin.post("/workflows", {**BODY, "id": "v"}).status == 500
+    monkeypatch.undo()
+    assert gateway.ada.get("/workflows/w").json["workflow"]["version"] == 1
+    assert gateway.ada.get("/workflows").json["count"] == 1
+
+
+def test_only_admins_read_it(gateway: Gateway) -> None:
+    """Users are told so, strangers have to sign in; other methods are not for this path."""
+    for caller, status, code in ((gateway.ada, 403, "FORBIDDEN"), (gateway.nobody, 401, "AUTH_FAILED")):
+        answer = caller.get("/audit?limit=x&cursor=x")
+        assert (answer.status, answer.json["error"]) == (status, code)
+    assert gateway.admin.post("/audit").status == 405
+    assert gateway.admin.get("/audit/x").status == 404
+    assert gateway.admin.get("/audit").json == {"entries": [], "count": 0, "nextCursor": None}
+
+
+@pytest.mark.parametrize(("count", "limit"), [(7, 3), (6, 3), (1, 1), (7, 200)])
+def test_pages_have_each_entry_once(gateway: Gateway, count: int, limit: int) -> None:
+    """Newest first, through to the end, entries of the same millisecond included; each page is one query."""
+    expected = [entry.target for entry in record(gateway, count)]
+    gateway.admin.get("/audit")
+    seen: list[str] = []
+    cursor = ""
+    for _ in range(-(-count // limit)):
+        with aws_calls(gateway.clients) as calls:
+            page = gateway.admin.get(f"/audit?limit={limit}{cursor}").json
+        assert calls == ["dynamodb.Query"]
+        assert page["count"] == len(page["entries"]) <= limit
+        seen += [entry["target"] for entry in page["entries"]]
+        cursor = f"&cursor={page['nextCursor']}"
+    assert page["nextCursor"] is None
+    assert seen == expected
+
+
+def test_a_page_has_fifty_by_default(gateway: Gateway) -> None:
+    """As every list of this API."""
+    record(gateway, 51)
+    page = gateway.admin.get("/audit").json
+    assert page["count"] == 50
+    assert gateway.admin.get(f"/audit?cursor={page['nextCursor']}").json["count"] == 1
+
+
+def test_new_entries_do_not_shift_pages(gateway: Gateway) -> None:
+    """What is recorded while somebody pages does not make an entry appear twice."""
+    first = record(gateway, 4)
+    page = gateway.admin.get("/audit?limit=2").json
+    gateway.admin.post("/workflows", BODY)
+    rest = gateway.admin.get(f"/audit?limit=2&cursor={page['nextCursor']}").json
+    assert [entry["target"] for entry in rest["entries"]] == [entry.target for entry in first[2:]]
+
+
+def made_up(text: str) -> str:
+    """Make a cursor as the API would."""
+    return base64.urlsafe_b64encode(text.encode()).decode()
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "limit=0", "limit=201", "limit=-1", "limit=x", "limit=", "limit=1.0", "limit=%D9%A1", "limit=99999999999",
+        "cursor=", "cursor=x", "cursor=%00", "cursor=%F0%9F%A6%8A", f"cursor={'A' * 5000}", "cursor=null",
+        f"cursor={made_up('KEY')}",
+        f"cursor={made_up('2026-01-31T12:00:00.000Z')}",
+        f"cursor={made_up('2026-13-31T12:00:00.000Z#0b7f4f52-6d0f-4f0e-a6a8-3c8c1b7cf001')}",
+        f"cursor={made_up('2026-01-31T12:00:00.000Z#0b7f4f52-6d0f-4f0e-a6a8-3c8c1b7cf001 ')}",
+        f"cursor={made_up(json.dumps({'pk': {'S': 'KEY#1'}, 'sk': {'S': 'KEY'}}))}",
+    ],
+)  # fmt: skip
+def test_garbage_is_400(gateway: Gateway, query: str) -> None:
+    """What is no limit or no cursor is named as such."""
+    record(gateway, 1)
+    answer = gateway.admin.get(f"/audit?{query}")
+    assert (answer.status, answer.json["error"]) == (400, "VALIDATION_ERROR")
+    assert [error["path"] for error in answer.json["details"]["errors"]] == [query.partition("=")[0]]
+
+
+@pytest.mark.parametrize("at", ["0001-01-01T00:00:00.000Z", "9999-12-31T23:59:59.999Z"])
+def test_a_made_up_cursor_reads_nothing_else(gateway: Gateway, at: str) -> None:
+    """It starts a page somewhere in the log, whatever else is in the table."""
+    gateway.admin.post("/workflows", BODY)
+    cursor = made_up(f"{at}#0b7f4f52-6d0f-4f0e-a6a8-3c8c1b7cf001")
+    entries = gateway.admin.get(f"/audit?cursor={cursor}").json["entries"]
+    assert [entry["action"] for entry in entries] == ([] if at.startswith("0") else ["workflow.created"])
+
+
+@pytest.mark.parametrize(("retention_days", "kept_days"), [(30, 400), (3650, 3650)])
+def test_entries_outlive_jobs(aws: dict[str, str], aws_clients: Clients, retention_days: int, kept_days: int) -> None:
+    """They are kept for 400 days, or as long as jobs are when that is longer; then the table forgets them."""
+    log = DynamoAuditLog(aws_clients.dynamodb, aws["TABLE_NAME"], retention_days)
+    entry = AuditEntry(position=Position(NOW, new_job_id()), by=BY, action=AuditAction.KEY_REVOKED, target="ci")
+    log.record(entry)
+    (item,) = aws_clients.dynamodb.scan(TableName=aws["TABLE_NAME"])["Items"]
+    expires_at = instant.from_milliseconds(int(item["expiresAt"]["N"]) * 1000)
+    assert expires_at - NOW.replace(microsecond=0) == timedelta(days=kept_days)
+
+
+def test_an_entry_is_read_as_it_was_recorded(gateway: Gateway) -> None:
+    """With and without what an actor or an act may lack."""
+    whole = AuditEntry(
+        position=Position(NOW, new_job_id()),
+        by=BY,
+        action=AuditAction.DEAD_LETTERS_REDRIVEN,
+        target="jobs-high-dead",
+        before="a" * 64,
+        after="b" * 64,
+    )
+    bare = replace(
+        whole,
+        position=Position(NOW - timedelta(1), new_job_id()),
+        by=replace(BY, actor=replace(BY.actor, key_name=None)),
+        before=None,
+        after=None,
+    )
+    for entry in (whole, bare):
+        gateway.wiring.audit.record(entry)
+    assert gateway.wiring.audit.newest(5, before=None) == [whole, bare]
+    assert gateway.admin.get("/audit").json["entries"][1]["actor"]["keyName"] is None

@@ -1,0 +1,345 @@
+"""`PUT` and `DELETE /workflows/{id}`: what they change, what they leave, and what happens when many do it at once."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from functions.workflow_change import WorkflowChange, delete, update
+from gateway.aws.resources import BUCKET, TEMPLATE_PREFIX
+from gateway.errors import StateConflictError, WorkflowNotFoundError
+from tests.component.api import Gateway, aws_calls
+from tests.component.samples import BY, at_once
+from tests.component.workflows import GRAPH, PARAMS, SCHEMA, add_workflow, post, received
+
+if TYPE_CHECKING:
+    from gateway.aws.clients import Clients
+
+GREETING: dict[str, Any] = {"1": {"class_type": "Greeting", "inputs": {"text": "{{prompt}}"}}}
+NOTHING: dict[str, Any] = {
+    "name": None, "description": None, "workflow_json": None, "input_schema": None, "default_params": None,
+    "version": None,
+}  # fmt: skip
+
+
+def tagged(gateway: Gateway) -> dict[str, bool]:
+    """List the templates in the bucket, and whether they bear the tag by which they expire."""
+    s3, bucket = gateway.clients.s3, gateway.wiring.settings.bucket_name
+    name, value = BUCKET.expiring_tag
+    keys = [item["Key"] for item in s3.list_objects_v2(Bucket=bucket, Prefix=TEMPLATE_PREFIX).get("Contents", [])]
+    tags = {key: s3.get_object_tagging(Bucket=bucket, Key=key)["TagSet"] for key in keys}
+    return {key: {"Key": name, "Value": value} in tag_set for key, tag_set in tags.items()}
+
+
+def key_of(gateway: Gateway, workflow_id: str = "w") -> str:
+    """Find the template of a workflow's newest version."""
+    head = gateway.wiring.workflows.head(workflow_id)
+    assert head is not None
+    return head.template_key
+
+
+def test_each_part_can_be_changed_alone(gateway: Gateway) -> None:
+    """A part that is not sent stays; every PUT is a version, and the answer is what a GET shows."""
+    add_workflow(gateway)
+    before = gateway.ada.get("/workflows/w").json["workflow"]
+    changes: list[dict[str, Any]] = [
+        {"name": "Füchse"},
+        {"description": "d"},
+        {"workflowJson": {**GRAPH, **GREETING}},
+        {"inputSchema": {"properties": {"prompt": {}, "seed": {}, "steps": {"type": "number"}}}},
+        {"defaultParams": {"checkpoint": "other.safetensors"}},
+        {"name": "Wölfe", "description": "", "defaultParams": PARAMS, "inputSchema": None},
+    ]
+    for version, change in enumerate(changes, start=2):
+        answer = gateway.admin.put("/workflows/w", change)
+        assert answer.status == 200
+        workflow = answer.json["workflow"]
+        assert workflow["version"] == version
+        assert workflow["updatedAt"] > before["updatedAt"]
+        for part in ("id", "createdAt", "name", "description", "workflowJson", "defaultParams"):
+            assert workflow[part] == (before[part] if change.get(part) is None else change[part])
+        changed = change.get("inputSchema") or before["inputSchema"]
+        assert workflow["inputSchema"]["properties"] == changed["properties"]
+        assert gateway.ada.get("/workflows/w").json["workflow"] == workflow
+        before = workflow
+
+
+@pytest.mark.parametrize(
+    ("change", "path"),
+    [
+        ({}, ""),
+        ({"name": None, "inputSchema": None}, ""),
+        ({"version": 1}, ""),
+        ({"id": "other", "name": "x"}, "id"),
+        ({"name": ""}, "name"),
+        ({"name": "x" * 201}, "name"),
+        ({"description": 1}, "description"),
+        ({"name": "x", "version": 0}, "version"),
+        ({"name": "x", "version": "1"}, "version"),
+        ({"workflowJson": {}}, "workflowJson"),
+        ({"workflowJson": {"1": {"class_type": "A", "inputs": {"a": "{{new}}"}}}}, "workflowJson"),
+        ({"inputSchema": {"properties": {}}}, "workflowJson"),
+        ({"defaultParams": {}}, "workflowJson"),
+        ({"inputSchema": {"properties": {"a": {"$ref": "http://127.0.0.1/"}}}}, "inputSchema"),
+    ],
+)
+def test_the_whole_result_is_checked(gateway: Gateway, change: dict[str, Any], path: str) -> None:
+    """What is sent is checked together with what stays; a refused change leaves no trace."""
+    add_workflow(gateway)
+    before = gateway.ada.get("/workflows/w").json
+    answer = gateway.admin.put("/workflows/w", change)
+    assert (answer.status, answer.json["error"]) == (400, "VALIDATION_ERROR")
+    assert path in [error["path"] for error in answer.json["details"]["errors"]]
+    assert gateway.ada.get("/workflows/w").json == before
+    assert len(tagged(gateway)) == len(gateway.stored("AUDIT")) == 1
+
+
+def test_only_admins_change_workflows(gateway: Gateway) -> None:
+    """A user is told so, a stranger has to sign in; nothing happens."""
+    add_workflow(gateway)
+    for caller, status, code in ((gateway.ada, 403, "FORBIDDEN"), (gateway.nobody, 401, "AUTH_FAILED")):
+        for answer in (
+            caller.put("/workflows/w", {"name": "x"}),
+            caller.put("/workflows/unknown", {}),
+            caller.delete("/workflows/w"),
+            caller.delete("/workflows/unknown"),
+        ):
+            assert (answer.status, answer.json["error"]) == (status, code)
+    assert gateway.ada.get("/workflows/w").json["workflow"]["version"] == 1
+
+
+@pytest.mark.parametrize("workflow_id", ["unknown", "..", "a%2Fb", "x" * 3000, "é"])
+def test_what_is_not_there_is_404(gateway: Gateway, workflow_id: str) -> None:
+    """For both, whatever stands in place of the id."""
+    for answer in (
+        gateway.admin.put(f"/workflows/{workflow_id}", {"name": "x"}),
+        gateway.admin.delete(f"/workflows/{workflow_id}"),
+    ):
+        assert (answer.status, answer.json["error"]) == (404, "WORKFLOW_NOT_FOUND")
+
+
+def test_a_caller_can_insist_on_the_version_it_saw(gateway: Gateway) -> None:
+    """With another version in place the change is refused, and the answer says which one is there."""
+    add_workflow(gateway)
+    assert gateway.admin.put("/workflows/w", {"name": "a", "version": 1}).status == 200
+    answer = gateway.admin.put("/workflows/w", {"name": "b", "version": 1})
+    assert (answer.status, answer.json["error"]) == (409, "CONFLICT")
+    assert "version 2" in answer.json["message"]
+    assert gateway.ada.get("/workflows/w").json["workflow"]["name"] == "a"
+
+
+def test_a_change_of_words_keeps_the_template(gateway: Gateway) -> None:
+    """A new name writes no template, so no function has to read one anew; a number of another kind is a change."""
+    add_workflow(gateway)
+    key = key_of(gateway)
+    gateway.admin.put("/workflows/w", {"name": "x", "workflowJson": GRAPH})
+    assert (key_of(gateway), tagged(gateway)) == (key, {key: False})
+    gateway.admin.put("/workflows/w", {"defaultParams": {**PARAMS, "tiled": True}})
+    gateway.admin.put("/workflows/w", {"defaultParams": {**PARAMS, "tiled": 1}})
+    assert gateway.ada.get("/workflows/w").json["workflow"]["defaultParams"]["tiled"] is not True
+
+
+def test_every_function_sees_a_change_at_once(gateway: Gateway, aws: dict[str, str], aws_clients: Clients) -> None:
+    """A function that has the old template in memory runs the next job with the new one."""
+    add_workflow(gateway)
+    other = Gateway(aws, aws_clients)
+    for each in (gateway, other):
+        post(each.ada)
+        received(gateway)
+    gateway.admin.put("/workflows/w", {"workflowJson": GREETING})
+    for each in (gateway, other):
+        assert post(each.ada).status == 202
+        assert received(gateway).message.prompt == {"1": {"class_type": "Greeting", "inputs": {"text": "a fox"}}}
+
+
+@pytest.mark.parametrize("change", [("PUT", b'{"workflowJson": {"1": {"class_type": "B"}}}'), ("DELETE", b"")])
+def test_an_accepted_job_runs_with_its_own_template(
+    gateway: Gateway, aws: dict[str, str], aws_clients: Clients, change: tuple[str, bytes]
+) -> None:
+    """What a job was accepted with is there for as long as it may be needed, in functions that never read it too."""
+    add_workflow(gateway)
+    key = {"Idempotency-Key": "k"}
+    body = {"workflowId": "w", "inputs": {"prompt": "a fox", "seed": 5}}
+    job_id = gateway.ada.post("/jobs", body, key).json["jobId"]
+    prompt = received(gateway).message.prompt
+    answer = gateway.admin.send(change[0], "/workflows/w", change[1])
+    assert answer.status in (200, 204)
+    job = gateway.wiring.jobs.get(job_id)
+    assert job is not None
+    template = Gateway(aws, aws_clients).wiring.workflows.template(job.template_key)
+    assert template.graph == GRAPH
+    assert prompt is not None
+    assert prompt["5"]["inputs"]["text"] == "a fox"
+    assert gateway.ada.get(f"/jobs/{job_id}").json["status"] == "queued"
+
+
+def test_old_templates_expire(gateway: Gateway) -> None:
+    """A template that was replaced, or whose workflow is gone, is tagged, its bytes and its type as they were."""
+    add_workflow(gateway)
+    first = key_of(gateway)
+    gateway.admin.put("/workflows/w", {"workflowJson": GREETING})
+    second = key_of(gateway)
+    assert tagged(gateway) == {first: True, second: False}
+    gateway.admin.delete("/workflows/w")
+    assert tagged(gateway) == {first: True, second: True}
+    stored = gateway.clients.s3.get_object(Bucket=gateway.wiring.settings.bucket_name, Key=first)
+    assert stored["ContentType"] == "application/json"
+    assert b"KSampler" in stored["Body"].read()
+
+
+def test_a_deleted_workflow_is_gone(gateway: Gateway) -> None:
+    """It is neither read nor listed nor run; to delete it again is 404."""
+    add_workflow(gateway)
+    answer = gateway.admin.delete("/workflows/w")
+    assert (answer.status, answer.body) == (204, b"")
+    assert answer.headers["x-correlation-id"]
+    assert gateway.ada.get("/workflows/w").status == 404
+    assert gateway.ada.get("/workflows").json["count"] == 0
+    assert post(gateway.ada).status == 404
+    assert gateway.admin.delete("/workflows/w").status == 404
+    assert gateway.admin.put("/workflows/w", {"name": "x"}).status == 404
+
+
+def test_an_id_that_is_taken_again_starts_anew(gateway: Gateway) -> None:
+    """It is at version 1, with its own template, in functions that had the old one too."""
+    add_workflow(gateway)
+    post(gateway.ada)
+    received(gateway)
+    old = key_of(gateway)
+    gateway.admin.delete("/workflows/w")
+    body = {"id": "w", "name": "W", "workflowJson": GREETING, "inputSchema": SCHEMA}
+    assert gateway.admin.post("/workflows", body).json["workflow"]["version"] == 1
+    assert key_of(gateway) != old
+    post(gateway.ada)
+    assert received(gateway).message.prompt == {"1": {"class_type": "Greeting", "inputs": {"text": "a fox"}}}
+
+
+def test_a_change_never_meets_a_namesake(gateway: Gateway) -> None:
+    """A change of a workflow that was deleted and made again meanwhile, at the same version, does not go through."""
+    add_workflow(gateway)
+    workflows = gateway.wiring.workflows
+    old = workflows.head("w")
+    assert old is not None
+    gateway.admin.delete("/workflows/w")
+    add_workflow(gateway)
+    with pytest.raises(StateConflictError):
+        workflows.update(old, "x", "", workflows.template(old.template_key), BY)
+    with pytest.raises(StateConflictError):
+        workflows.delete(old, BY)
+    assert gateway.ada.get("/workflows/w").json["workflow"]["name"] == "W"
+
+
+def test_of_many_changes_at_once_none_is_lost(gateway: Gateway, aws: dict[str, str], aws_clients: Clients) -> None:
+    """Eight threads change a workflow: each change is a version of its own with one audit entry, or is refused.
+
+    A handler answers one request at a time in a process, so it is what it calls that runs in threads here.
+    """
+    add_workflow(gateway)
+    stores = [Gateway(aws, aws_clients).wiring.workflows for _ in range(8)]
+
+    def change(number: int) -> list[int]:
+        versions = []
+        for turn in range(3):
+            params = {**PARAMS, "n": f"{number}.{turn}"}
+            try:
+                head, _ = update(stores[number], "w", WorkflowChange(**{**NOTHING, "default_params": params}), BY)
+            except StateConflictError:
+                continue
+            versions.append(head.version)
+        return versions
+
+    written = sorted(version for versions in at_once(8, change) for version in versions)
+    assert written
+    assert written == list(range(2, len(written) + 2))
+    workflow = gateway.ada.get("/workflows/w").json["workflow"]
+    assert workflow["version"] == written[-1]
+    entries = gateway.wiring.audit.newest(100, before=None)
+    updates = [entry for entry in entries if entry.action == "workflow.updated"]
+    assert len(updates) == len(written)
+    # The chain of hashes is whole: each change was made to what the one before it had left.
+    after = {entry.before: entry.after for entry in entries}
+    state, steps = after.get(None), 0
+    while state in after:
+        state, steps = after[state], steps + 1
+    assert steps == len(written)
+    assert [key for key, gone in tagged(gateway).items() if not gone] == [key_of(gateway)]
+
+
+def test_changes_of_different_parts_both_happen(gateway: Gateway) -> None:
+    """A change that was overtaken once is made on what the other one left."""
+    add_workflow(gateway)
+    workflows = gateway.wiring.workflows
+
+    class Overtaken:
+        """Lets somebody else be faster, once."""
+
+        def __getattr__(self, name: str) -> Any:  # noqa: ANN401  any of the store's
+            return getattr(workflows, name)
+
+        def update(self, *arguments: Any) -> Any:  # noqa: ANN401  the store's
+            if gateway.ada.get("/workflows/w").json["workflow"]["version"] == 1:
+                gateway.admin.put("/workflows/w", {"name": "theirs"})
+            return workflows.update(*arguments)
+
+        def delete(self, *arguments: Any) -> None:  # noqa: ANN401  the store's
+            if gateway.ada.get("/workflows/w").json["workflow"]["version"] == 2:
+                gateway.admin.put("/workflows/w", {"name": "theirs"})
+            workflows.delete(*arguments)
+
+    head, _ = update(Overtaken(), "w", WorkflowChange(**{**NOTHING, "description": "ours"}), BY)
+    assert (head.name, head.description, head.version) == ("theirs", "ours", 3)
+    delete(Overtaken(), "w", BY)
+    with pytest.raises(WorkflowNotFoundError):
+        delete(Overtaken(), "w", BY)
+
+
+def test_a_change_of_the_version_seen_is_not_tried_again(gateway: Gateway) -> None:
+    """Whoever sent a version hears of the change that came between."""
+    add_workflow(gateway)
+    workflows = gateway.wiring.workflows
+    stale = workflows.head("w")
+
+    class Stale:
+        """Shows the head as it was."""
+
+        def __getattr__(self, name: str) -> Any:  # noqa: ANN401  any of the store's
+            return getattr(workflows, name)
+
+        def head(self, _workflow_id: str) -> Any:  # noqa: ANN401  the store's
+            return stale
+
+    gateway.admin.put("/workflows/w", {"name": "theirs"})
+    with pytest.raises(StateConflictError, match="somebody else"):
+        update(Stale(), "w", WorkflowChange(**{**NOTHING, "name": "ours", "version": 1}), BY)
+    assert gateway.ada.get("/workflows/w").json["workflow"]["name"] == "theirs"
+
+
+def test_a_change_that_is_made_is_told_as_made(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """When the old template cannot be set to expire, that is for the log, not for the caller."""
+    add_workflow(gateway)
+
+    def broken(_key: str, **_: object) -> None:
+        raise ClientError({"Error": {"Code": "SlowDown"}}, "CopyObject")
+
+    monkeypatch.setattr(gateway.wiring.objects, "expire", broken)
+    with caplog.at_level(logging.WARNING):
+        assert gateway.admin.put("/workflows/w", {"workflowJson": GREETING}).status == 200
+        assert gateway.admin.delete("/workflows/w").status == 204
+    assert len([record for record in caplog.records if "stays in the bucket" in record.message]) == 2
+
+
+def test_a_change_makes_few_calls(gateway: Gateway) -> None:
+    """A new name is two calls; a new template is put, written with its entry, and the old one is set to expire."""
+    add_workflow(gateway)
+    gateway.admin.put("/workflows/w", {"name": "x"})
+    with aws_calls(gateway.clients) as calls:
+        gateway.admin.put("/workflows/w", {"name": "y"})
+    assert calls == ["dynamodb.GetItem", "dynamodb.TransactWriteItems"]
+    with aws_calls(gateway.clients) as calls:
+        gateway.admin.put("/workflows/w", {"workflowJson": GREETING})
+    assert calls == ["dynamodb.GetItem", "s3.PutObject", "dynamodb.TransactWriteItems", "s3.CopyObject"]
