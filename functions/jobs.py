@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, field_validator
 
-from functions import body, http, jobs_query
+from functions import body, http, jobs_query, paging
 from functions.auth import caller_of
 from functions.eta import Estimator
 from functions.job_view import JobView
@@ -90,16 +90,13 @@ def make_handler(wiring: Wiring) -> Handler:
     @app.get("/jobs")
     def list_jobs() -> Response[str]:
         query = jobs_query.read(app.current_event.query_string_parameters or {}, caller_of(app))
-        try:
-            page = wiring.job_list.page(query.which, limit=query.limit, position=query.position)
-        except ValueError:
-            raise RequestInvalidError([jobs_query.bad_cursor()]) from None
+        page = wiring.job_list.page(query.which, limit=query.limit, position=query.position)
         return http.json_answer(
             HTTPStatus.OK,
             {
                 "jobs": [view.job(job) for job in page.jobs],
                 "count": len(page.jobs),
-                "nextCursor": jobs_query.cursor_of(page.next_position),
+                "nextCursor": page.next_position and paging.to_cursor(page.next_position),
             },
         )
 

@@ -1,11 +1,11 @@
-"""`GET /jobs?…`: from a query string to what a list is asked for, and the cursor that leads to its next page."""
+"""`GET /jobs?…`: from a query string to what a list is asked for."""
 
 from __future__ import annotations
 
-import base64
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from functions import paging
 from gateway.domain import instant
 from gateway.domain.identity import Role
 from gateway.domain.job import JobStatus
@@ -18,10 +18,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from gateway.domain.identity import Principal
+    from gateway.domain.position import Position
 
-DEFAULT_LIMIT = 50
-MAX_LIMIT = 200
-_MAX_CURSOR_CHARACTERS = 200
 PARAMETERS = ("status", "workflowId", "after", "before", "limit", "cursor", "offset")
 
 
@@ -31,7 +29,7 @@ class JobsQuery:
 
     which: JobFilter
     limit: int
-    position: str | None
+    position: Position | None
 
 
 def read(parameters: Mapping[str, str], caller: Principal) -> JobsQuery:
@@ -53,33 +51,11 @@ def read(parameters: Mapping[str, str], caller: Principal) -> JobsQuery:
         after=_moment("after", parameters.get("after"), problems),
         before=_moment("before", parameters.get("before"), problems),
     )
-    limit = _limit(parameters.get("limit"), problems)
-    position = _position(parameters.get("cursor"), problems)
+    limit = paging.read_limit(parameters, problems)
+    position = paging.read_position(parameters, problems)
     if problems:
         raise RequestInvalidError(problems)
     return JobsQuery(which, limit, position)
-
-
-def cursor_of(position: str | None) -> str | None:
-    """Write a position as a cursor. It says where, not whose: with it nobody sees more than without."""
-    return None if position is None else base64.urlsafe_b64encode(position.encode()).decode("ascii")
-
-
-def _position(cursor: str | None, problems: list[Problem]) -> str | None:
-    if cursor is None:
-        return None
-    try:
-        if len(cursor) <= _MAX_CURSOR_CHARACTERS:
-            return base64.b64decode(cursor, altchars=b"-_", validate=True).decode("ascii")
-    except ValueError:
-        pass
-    problems.append(bad_cursor())
-    return None
-
-
-def bad_cursor() -> Problem:
-    """Say that a cursor is none."""
-    return Problem("cursor", "Not a cursor of this list; take it from nextCursor as it is.")
 
 
 def _status(text: str | None, problems: list[Problem]) -> JobStatus | None:
@@ -100,12 +76,3 @@ def _moment(name: str, text: str | None, problems: list[Problem]) -> datetime | 
     except (ValueError, OverflowError):
         problems.append(Problem(name, "Must be an instant like 2026-01-31T12:00:00.000Z."))
         return None
-
-
-def _limit(text: str | None, problems: list[Problem]) -> int:
-    if text is None:
-        return DEFAULT_LIMIT
-    if text.isascii() and text.isdigit() and len(text) <= len(str(MAX_LIMIT)) and 1 <= int(text) <= MAX_LIMIT:
-        return int(text)
-    problems.append(Problem("limit", f"Must be a number from 1 to {MAX_LIMIT}."))
-    return DEFAULT_LIMIT

@@ -72,17 +72,16 @@ class JobPage:
     """One page of a list, newest first. `next_position`: where the next one begins; None at the end."""
 
     jobs: Sequence[Job]
-    next_position: str | None
+    next_position: Position | None
 
 
 class JobList(Protocol):
     """Lists of jobs. What a page costs does not depend on how many jobs there are."""
 
-    def page(self, which: JobFilter, *, limit: int, position: str | None) -> JobPage:
+    def page(self, which: JobFilter, *, limit: int, position: Position | None) -> JobPage:
         """Read a page that begins at a position.
 
         A filter that few jobs pass can leave a page short, or empty, and yet not be at the end.
-        Raises ValueError for a position that is none.
         """
 
 

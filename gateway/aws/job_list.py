@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import heapq
 import itertools
-import re
 import time
 from typing import TYPE_CHECKING, Any
 
 from gateway.aws import attributes, job_item
 from gateway.aws.resources import JOBS_BY_OWNER, JOBS_OF_ALL, LIST_SHARDS
 from gateway.domain import instant
+from gateway.domain.position import Position
 from gateway.ports import JobFilter, JobPage
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ MOST_LOOKED_AT = 1000  # index entries a page
 _BATCH = 100  # the most that one BatchGetItem takes
 # DynamoDB hands back what it has no capacity for; boto3 does not ask again by itself.
 _PAUSES_SECONDS = (0.0, 0.05, 0.1, 0.2, 0.4)
-_POSITION = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z#[0-9a-f-]{36}")
 _BEFORE_ALL, _BEHIND_ALL = "0", "9"  # a list is ordered by `2026-01-31T12:00:00.000Z#id`
 
 _Entry = tuple[str, str, str]  # order, job id, workflow id
@@ -42,10 +41,8 @@ class DynamoJobList:
         self._client = client
         self._table_name = table_name
 
-    def page(self, which: JobFilter, *, limit: int, position: str | None) -> JobPage:
-        """Read a page that begins behind a position. Raises ValueError for a position that is none."""
-        if position is not None and not _POSITION.fullmatch(position):
-            raise ValueError("no position in a list")
+    def page(self, which: JobFilter, *, limit: int, position: Position | None) -> JobPage:
+        """Read a page that begins behind a position."""
         selective = which.status is not None or which.workflow_id is not None
         batch_size = _BATCH if selective else min(_BATCH, limit + 1)
         entries = self._entries(which, position, batch_size)
@@ -61,15 +58,16 @@ class DynamoJobList:
             for order, job_id, _workflow_id in batch:
                 if len(found) == limit:
                     return JobPage(found, position)
-                position = order
+                position = Position.from_text(order)
                 job = jobs.get(job_id)
                 if job is not None and which.status in (None, job.status):
                     found.append(job)
         return JobPage(found, position)
 
-    def _entries(self, which: JobFilter, position: str | None, page_size: int) -> Iterator[_Entry]:
+    def _entries(self, which: JobFilter, position: Position | None, page_size: int) -> Iterator[_Entry]:
         """Go through the index, newest first, asking for more only when it is wanted."""
-        newest = min(position or _BEHIND_ALL, instant.to_text(which.before) if which.before else _BEHIND_ALL)
+        behind = position.to_text() if position else _BEHIND_ALL
+        newest = min(behind, instant.to_text(which.before) if which.before else _BEHIND_ALL)
         oldest = instant.to_text(which.after) if which.after else _BEFORE_ALL
         if oldest > newest:
             return iter(())
@@ -80,7 +78,7 @@ class DynamoJobList:
         )
         sorted_lists = [self._query(index, key, oldest, newest, page_size) for index, key in partitions]
         merged = heapq.merge(*sorted_lists, reverse=True)
-        return (entry for entry in merged if entry[0] != position)
+        return (entry for entry in merged if entry[0] != behind)
 
     def _query(self, index: IndexResource, key: str, oldest: str, newest: str, page_size: int) -> Iterator[_Entry]:
         start: dict[str, Any] = {}
