@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 def make_handler(wiring: Wiring) -> Handler:
     """Put the function together."""
-    app = http.make_app()
-    app.use([wiring.authenticator.middleware])
+    app = http.make_app(wiring.middlewares)
+    app.use([wiring.authenticator.signed_in_only])
     log: AuditLog = wiring.audit
 
     @app.get("/audit")

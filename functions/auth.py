@@ -8,6 +8,7 @@ be said.
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from functions import http
@@ -31,6 +32,14 @@ _KEPT_SECONDS = 30
 _MAX_KEPT = 1000
 
 
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """A caller that is signed in. `counted_as`: whose requests its rate limit counts; None where that is an address."""
+
+    principal: Principal
+    counted_as: str | None
+
+
 class Authenticator:
     """Finds the caller of a request.
 
@@ -51,25 +60,26 @@ class Authenticator:
         self._clock = clock
         self._kept: dict[str, tuple[ApiKey, float]] = {}
 
-    def identify(self, event: APIGatewayProxyEvent) -> Principal | None:
+    def identify(self, event: APIGatewayProxyEvent) -> Caller | None:
         """Return the caller, or None when it shows no credentials. Raises CredentialsRejectedError for bad ones.
 
         Of a key and a token the key decides: a bad key is not made good by a token.
         """
         if self._open_access:
-            return Principal(owner="local", role=Role.ADMIN)
+            return Caller(Principal(owner="local", role=Role.ADMIN), counted_as=None)
         if key := event.headers.get("X-API-Key"):
-            return self._principal_of_key(key)
+            return self._caller_of_key(key)
         scheme, _, token = (event.headers.get("Authorization") or "").strip().partition(" ")
         if self._tokens and scheme.lower() == "bearer":
-            return self._tokens.principal(token.strip())
+            principal = self._tokens.principal(token.strip())
+            return Caller(principal, counted_as=f"JWT#{principal.owner}")
         return None
 
-    def _principal_of_key(self, key: str) -> Principal:
+    def _caller_of_key(self, key: str) -> Caller:
         record = self._record(hash_key(key)) if len(key) <= _MAX_KEY_CHARACTERS else None
         if record is None or not record.usable(instant.now()):
             raise CredentialsRejectedError("Invalid API key")
-        return record.principal
+        return Caller(record.principal, counted_as=f"KEY#{record.sha256}")
 
     def _record(self, sha256: str) -> ApiKey | None:
         kept = self._kept.get(sha256)
@@ -83,22 +93,27 @@ class Authenticator:
             self._kept[sha256] = (record, self._clock() + _KEPT_SECONDS)
         return record
 
-    def middleware(self, app: APIGatewayRestResolver, next_middleware: NextMiddleware) -> Response[str]:
-        """Let nobody through who is not signed in."""
-        caller = self.identify(app.current_event)
-        if caller is None:
+    def signed_in_only(self, app: APIGatewayRestResolver, next_middleware: NextMiddleware) -> Response[str]:
+        """Let nobody through who is not signed in. Raises CredentialsRejectedError."""
+        if not http.is_options(app) and not signed_in(app):
             or_token = ", or a JWT as Authorization: Bearer" if self._tokens else ""
             raise CredentialsRejectedError(
                 f"Authentication required. Send your API key in the header X-API-Key{or_token}."
             )
-        http.remember(app, caller=caller)
         return next_middleware(app)
+
+
+def signed_in(app: APIGatewayRestResolver) -> bool:
+    """Tell whether the caller is signed in. Raises CredentialsRejectedError when it tried with bad credentials."""
+    if app.context["rejection"]:
+        raise app.context["rejection"]
+    return app.context["caller"] is not None
 
 
 def caller_of(app: APIGatewayRestResolver) -> Principal:
     """Return the signed-in caller of the request being answered."""
-    caller: Principal = app.context["caller"]
-    return caller
+    caller: Caller = app.context["caller"]
+    return caller.principal
 
 
 def require_admin(app: APIGatewayRestResolver, what: str) -> None:

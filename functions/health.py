@@ -7,6 +7,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from functions import http
+from functions.auth import signed_in
 from functions.wiring import Wiring, entry_point
 from gateway.__about__ import VERSION
 from gateway.domain import instant
@@ -24,13 +25,13 @@ if TYPE_CHECKING:
 
 def make_handler(wiring: Wiring) -> Handler:
     """Put the function together."""
-    app = http.make_app()
+    app = http.make_app(wiring.middlewares)
     started = time.monotonic()
     reports = wiring.executors
 
     @app.get("/health")
     def get_health() -> Response[str]:
-        signed_in = wiring.authenticator.identify(app.current_event) is not None
+        tell_all = signed_in(app)
         executors = reports.recent(since=instant.now() - REPORT_FRESH)
         reachable = [executor for executor in executors if executor.comfyui_reachable]
         answer: dict[str, Any] = {
@@ -39,7 +40,7 @@ def make_handler(wiring: Wiring) -> Handler:
             "comfyui": {"reachable": bool(reachable)},
             "uptime": round(time.monotonic() - started, 3),
         }
-        if signed_in:
+        if tell_all:
             if reachable:
                 answer["comfyui"]["url"] = reachable[0].comfyui_url
             answer["comfyui"]["models"] = sorted({name for executor in reachable for name in executor.checkpoints})

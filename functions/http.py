@@ -1,4 +1,4 @@
-"""HTTP for every function: one resolver set up one way, one shape for every error, a correlation id on every answer."""
+"""HTTP for every function: one resolver set up one way, one shape for every error, the same headers on every answer."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from aws_lambda_powertools.logging import Logger
 from gateway.errors import MethodNotAllowedError, PathNotFoundError, RequestError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
@@ -25,13 +25,17 @@ _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 logger = Logger(service="api", log_uncaught_exceptions=False)
 
 
-def make_app() -> APIGatewayRestResolver:
-    """Make a resolver that answers every error in the contract's shape."""
+def make_app(middlewares: Sequence[Callable[..., Response[str]]]) -> APIGatewayRestResolver:
+    """Make a resolver that answers every error in the contract's shape.
+
+    `middlewares`: what each request passes before its route, in this order, also when there is no such route.
+    """
     app = APIGatewayRestResolver(serializer=_to_json)
+    app.use([*middlewares])
 
     def refused(error: RequestError) -> Response[str]:
         logger.info(error.message, action="request_refused", error=error.code, status=error.status)
-        return _error_answer(app, error.status, error.code, error.message, error.details)
+        return _error_answer(app, error.status, error.code, error.message, error.details, retryable=error.retryable)
 
     def broken(error: Exception) -> Response[str]:
         logger.error("request failed", action="request_failed", exc_info=error)
@@ -55,24 +59,45 @@ def remember(app: APIGatewayRestResolver, **facts: object) -> None:
     app.append_context(**facts)  # type: ignore[no-untyped-call]  # Powertools leaves it unannotated
 
 
+def add_headers(app: APIGatewayRestResolver, headers: Mapping[str, str]) -> None:
+    """Put headers on the answer to this request, whichever it will be, an error included."""
+    app.context["answer_headers"].update(headers)
+
+
+def is_options(app: APIGatewayRestResolver) -> bool:
+    """Tell whether only the path's methods are asked for, as browsers do before the request itself (preflight).
+
+    Such a request carries no credentials, and its answer comes from the table of routes: it is free.
+    """
+    return bool(app.current_event.http_method.upper() == "OPTIONS")
+
+
 def refuse_other_methods(app: APIGatewayRestResolver, allowed: Mapping[str, tuple[str, ...]]) -> None:
-    """Answer 405 where a path exists, but not for the method. `allowed`: path rule → methods that have a route."""
+    """Answer 405 where a path exists, but not for the method, and OPTIONS with the methods that it exists for.
+
+    `allowed`: path rule → methods that have a route.
+    """
     for rule, methods in allowed.items():
 
         def refuse(methods: tuple[str, ...] = methods, **_path: str) -> Response[str]:
+            headers = {"Allow": ", ".join(methods)}
+            if is_options(app):
+                return Response(HTTPStatus.NO_CONTENT, headers=headers)
+            add_headers(app, headers)
             raise MethodNotAllowedError(f"Not allowed here; try {' or '.join(methods)}.")
 
         app.route(rule, method=[method for method in _METHODS if method not in methods])(refuse)
 
 
 def serve(app: APIGatewayRestResolver, event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Answer one request: take over or make its correlation id, resolve it, put the id on the answer."""
+    """Answer one request: take over or make its correlation id, resolve it, put all added headers on the answer."""
     given = next((v for k, v in (event.get("headers") or {}).items() if k.lower() == _CORRELATION_HEADER.lower()), "")
     correlation_id = given if _SANE_CORRELATION_ID.fullmatch(given or "") else str(uuid.uuid4())
     logger.set_correlation_id(correlation_id)
-    remember(app, correlation_id=correlation_id)
+    headers = {_CORRELATION_HEADER: correlation_id}
+    remember(app, correlation_id=correlation_id, answer_headers=headers)
     answer = app.resolve(event, context)
-    answer["multiValueHeaders"][_CORRELATION_HEADER] = [correlation_id]
+    answer["multiValueHeaders"].update({name: [value] for name, value in headers.items()})
     return answer
 
 

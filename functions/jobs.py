@@ -65,8 +65,8 @@ class JobRequest(body.RequestBody):
 
 def make_handler(wiring: Wiring) -> Handler:
     """Put the function together."""
-    app = http.make_app()
-    app.use([wiring.authenticator.middleware])
+    app = http.make_app(wiring.middlewares)
+    app.use([wiring.authenticator.signed_in_only])
     submitter = Submitter(wiring.jobs, wiring.workflows, wiring.queue, wiring.objects, wiring.limits)
     estimator = Estimator(wiring.executors)
     view = JobView(wiring.objects, wiring.settings.download_url_seconds)

@@ -6,16 +6,20 @@ import os
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
+from functions.admission import Admission
 from functions.auth import Authenticator
+from functions.cors import Cors
 from functions.jwt_auth import JwtVerifier
+from functions.rate_limit import RateLimiter
 from gateway.aws.clients import Clients
 from gateway.domain.inputs import Limits
 from gateway.domain.job import Priority
 from gateway.settings import ApiSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
+    from aws_lambda_powertools.event_handler import Response
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
     from gateway.aws.audit_log import DynamoAuditLog
@@ -98,6 +102,23 @@ class Wiring:
         secret = self.settings.jwt_secret
         tokens = JwtVerifier(secret.get_secret_value()) if secret else None
         return Authenticator(self._keys, tokens=tokens, open_access=self.settings.open_access)
+
+    @cached_property
+    def middlewares(self) -> Sequence[Callable[..., Response[str]]]:
+        """What every request passes before its route."""
+        cors = Cors(self.settings.cors_origins)
+        return (cors.middleware, Admission(self.authenticator, self.limiter).middleware)
+
+    @property
+    def limiter(self) -> RateLimiter | None:
+        """Counts requests; None when they are not counted."""
+        if not self.settings.rate_limit_max:
+            return None
+        from gateway.aws.rate_store import DynamoRateStore  # noqa: PLC0415  see the class
+
+        store = DynamoRateStore(self._clients.dynamodb, self.settings.table_name)
+        limit, window_ms = self.settings.rate_limit_max, self.settings.rate_limit_window_ms
+        return RateLimiter(store, limit=limit, window_ms=window_ms)
 
     @cached_property
     def _keys(self) -> KeyStore:

@@ -49,8 +49,8 @@ class WorkflowChangeRequest(body.RequestBody):
 
 def make_handler(wiring: Wiring) -> Handler:
     """Put the function together."""
-    app = http.make_app()
-    app.use([wiring.authenticator.middleware])
+    app = http.make_app(wiring.middlewares)
+    app.use([wiring.authenticator.signed_in_only])
     workflows = wiring.workflows
 
     @app.get("/workflows")

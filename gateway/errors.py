@@ -13,7 +13,8 @@ GatewayError
 │   ├── MethodNotAllowedError          405 METHOD_NOT_ALLOWED
 │   ├── StateConflictError             409 CONFLICT
 │   ├── PayloadTooLargeError           413 PAYLOAD_TOO_LARGE
-│   └── IdempotencyMismatchError       422 IDEMPOTENCY_MISMATCH
+│   ├── IdempotencyMismatchError       422 IDEMPOTENCY_MISMATCH
+│   └── RateLimitedError               429 RATE_LIMITED, retryable
 ├── JobFailedError                     why an attempt failed; recorded on the job, or retried when `retryable`
 │   ├── ComfyUIUnreachableError        COMFYUI_UNREACHABLE
 │   ├── ComfyUIOutOfMemoryError        COMFYUI_OOM
@@ -60,10 +61,14 @@ class Problem:
 
 
 class RequestError(GatewayError):
-    """A request that cannot be carried out. `code` and `status` are the HTTP contract's."""
+    """A request that cannot be carried out. `code` and `status` are the HTTP contract's.
+
+    `retryable`: the very same request may succeed later.
+    """
 
     code: ClassVar[str]
     status: ClassVar[int]
+    retryable: ClassVar[bool] = False
 
     @property
     def details(self) -> dict[str, Any] | None:
@@ -172,6 +177,17 @@ class IdempotencyMismatchError(RequestError):
 
     code = "IDEMPOTENCY_MISMATCH"
     status = 422
+
+
+class RateLimitedError(RequestError):
+    """The caller has used up what it may send in this window; `retry_seconds` until the next one."""
+
+    code = "RATE_LIMITED"
+    status = 429
+    retryable = True
+
+    def __init__(self, limit: int, retry_seconds: int) -> None:
+        super().__init__(f"Too many requests: {limit} are allowed in a window. Try again in {retry_seconds} s.")
 
 
 class JobFailedError(GatewayError):

@@ -140,6 +140,16 @@ class KeyStore(Protocol):
         """Forget a key; nothing happens when there is none."""
 
 
+class RateStore(Protocol):
+    """Counts of requests."""
+
+    def add(self, subject: str, window_starts_at_ms: int, *, expires_at: int) -> int:
+        """Count one more request of this subject in this window; return how many there are, this one included.
+
+        The window is named by its start in epoch milliseconds; the count is forgotten at `expires_at`, epoch seconds.
+        """
+
+
 class ExecutorStore(Protocol):
     """What executors last said of themselves."""
 

@@ -5,9 +5,10 @@ Names in the environment are the field names in capitals.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
 from gateway.errors import SettingsInvalidError
 
@@ -31,6 +32,18 @@ def _http_url(text: str) -> str:
 
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 
+
+_ORIGIN = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
+
+
+def _origins(text: str) -> tuple[str, ...]:
+    origins = tuple(part.strip().lower() for part in text.split(",") if part.strip())
+    if origins != ("*",) and not all(_ORIGIN.fullmatch(origin) for origin in origins):
+        raise ValueError("must be * alone, or origins like https://app.example.com, without a path, between commas")
+    return origins
+
+
+Origins = Annotated[tuple[str, ...], BeforeValidator(_origins)]
 
 _MIN_JWT_SECRET_BYTES = 32
 
@@ -85,6 +98,9 @@ class ApiSettings(_AwsSettings):
 
     open_access: bool = False  # every caller is an admin; local mode without keys and JWT secret only
     jwt_secret: JwtSecret | None = None  # what JWTs are signed with; none are taken without it
+    rate_limit_max: int = Field(default=100, ge=0)  # requests per caller and window; 0 counts none
+    rate_limit_window_ms: int = Field(default=60_000, ge=1000, le=24 * 3600 * 1000)
+    cors_origins: Origins = ()  # of web pages that may call the API: * or exact ones
     max_image_size: int = Field(default=2048, ge=1)  # pixels
     max_batch_size: int = Field(default=8, ge=1)
     download_url_seconds: int = Field(default=3600, ge=60, le=7 * 24 * 3600)

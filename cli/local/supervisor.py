@@ -221,7 +221,7 @@ class Supervisor:
 
 
 def _base_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    # The person's own AWS set-up plays no part; the keys are for nobody but the seed, the JWT secret only for the front.
+    # The person's own AWS set-up plays no part; the keys are for the seed alone, the JWT secret for the front alone.
     secrets = ("API_KEYS", "JWT_SECRET")
     kept = {name: value for name, value in environment.items() if not name.startswith("AWS_") and name not in secrets}
     direct = ",".join(filter(None, [kept.get("NO_PROXY") or kept.get("no_proxy"), *_LOOPBACK]))

@@ -81,6 +81,7 @@ class Gateway:
 
     def __init__(self, environment: dict[str, str], clients: Clients, **settings: str) -> None:
         self.table_name = environment["TABLE_NAME"]
+        self.source_ip = "192.0.2.1"  # of every caller
         self.clients = clients
         self.wiring = Wiring(ApiSettings.from_environment({**environment, **settings}))
         self.wiring._clients = clients  # making them takes longer than most tests
@@ -122,7 +123,7 @@ class Gateway:
             query=query,
             headers=list(headers.items()),
             body=body,
-            source_ip="192.0.2.1",
+            source_ip=self.source_ip,
             scheme="https",
             port=443,
         )

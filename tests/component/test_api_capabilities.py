@@ -19,7 +19,7 @@ def test_capabilities_are_told(aws: dict[str, str], aws_clients: Clients) -> Non
     gateway.ada.get("/workflows")
     with aws_calls(gateway.clients) as calls:
         answer = gateway.ada.get("/capabilities")
-    assert calls == ["dynamodb.Query"]
+    assert calls == ["dynamodb.UpdateItem", "dynamodb.Query"]
     assert answer.status == 200
     assert answer.json == {
         "workflows": [{"id": "a", "name": "W", "description": ""}, {"id": "b", "name": "W", "description": ""}],

@@ -82,10 +82,10 @@ def test_an_old_report_counts_for_nothing(gateway: Gateway, age: timedelta) -> N
     assert gateway.nobody.get("/health").json["comfyui"] == {"reachable": False}
 
 
-def test_health_is_one_call(gateway: Gateway) -> None:
-    """However many executors there are."""
+def test_health_is_two_calls(gateway: Gateway) -> None:
+    """One counts the request, one reads the reports, however many executors there are."""
     gateway.ada.get("/health")
     with aws_calls(gateway.clients) as calls:
         gateway.ada.get("/health")
         gateway.nobody.get("/health")
-    assert calls == ["dynamodb.Query", "dynamodb.Query"]
+    assert calls == ["dynamodb.UpdateItem", "dynamodb.Query"] * 2

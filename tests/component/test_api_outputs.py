@@ -175,10 +175,10 @@ def test_a_file_that_has_expired_is_404(gateway: Gateway, ada: Caller) -> None:
 
 
 def test_a_warm_function_makes_few_calls(gateway: Gateway, ada: Caller) -> None:
-    """The list takes one call, a file two: URLs are signed without any."""
+    """The list takes two calls, a file three, the count of the request included: URLs are signed without any."""
     job_id = job_with(gateway, ada, a_png=PICTURE)
     ada.get(f"/outputs/{job_id}")
     with aws_calls(gateway.clients) as calls:
         ada.get(f"/outputs/{job_id}")
         ada.get(f"/outputs/{job_id}/a.png")
-    assert calls == ["dynamodb.GetItem", "dynamodb.GetItem", "s3.GetObject"]
+    assert calls == ["dynamodb.UpdateItem", "dynamodb.GetItem"] * 2 + ["s3.GetObject"]

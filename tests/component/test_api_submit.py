@@ -217,15 +217,15 @@ def test_an_unknown_workflow_is_404(gateway: Gateway, ada: Caller) -> None:
 
 
 def test_a_warm_function_makes_few_calls(gateway: Gateway, ada: Caller) -> None:
-    """Submitting takes three calls, a status one; a wrong submission writes nothing."""
+    """Submitting takes four calls, a status two, one of which counts the request; a wrong submission writes nothing."""
     post(ada)
     with aws_calls(gateway.clients) as calls:
         job_id = post(ada).json["jobId"]
-    assert calls == ["dynamodb.GetItem", "dynamodb.PutItem", "sqs.SendMessage"]
+    assert calls == ["dynamodb.UpdateItem", "dynamodb.GetItem", "dynamodb.PutItem", "sqs.SendMessage"]
     with aws_calls(gateway.clients) as calls:
         ada.get(f"/jobs/{job_id}")
-    assert calls == ["dynamodb.GetItem"]
+    assert calls == ["dynamodb.UpdateItem", "dynamodb.GetItem"]
     with aws_calls(gateway.clients) as calls:
         post(ada, inputs={})
         ada.get("/jobs/no-id")
-    assert calls == ["dynamodb.GetItem"]
+    assert calls == ["dynamodb.UpdateItem", "dynamodb.GetItem", "dynamodb.UpdateItem"]

@@ -115,11 +115,11 @@ def test_an_unknown_workflow_is_404(gateway: Gateway, workflow_id: str) -> None:
     assert (answer.status, answer.json["error"]) == (404, "WORKFLOW_NOT_FOUND")
 
 
-def test_a_warm_function_makes_one_call(gateway: Gateway) -> None:
-    """The list is one query, and a template is read only once."""
+def test_a_warm_function_makes_two_calls(gateway: Gateway) -> None:
+    """One counts the request; the list is one query, and a template is read only once."""
     add_workflow(gateway)
     gateway.ada.get("/workflows/w")
     with aws_calls(gateway.clients) as calls:
         gateway.ada.get("/workflows")
         gateway.ada.get("/workflows/w")
-    assert calls == ["dynamodb.Query", "dynamodb.GetItem"]
+    assert calls == ["dynamodb.UpdateItem", "dynamodb.Query", "dynamodb.UpdateItem", "dynamodb.GetItem"]

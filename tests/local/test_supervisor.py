@@ -276,17 +276,26 @@ def test_keys_are_asked_for_and_never_shown(running: Run) -> None:
     assert not any("s3cret" in text for text in [running.text, *environments, *logs])
 
 
+def bearer(subject: str, secret: str) -> dict[str, str]:
+    """Make the header by which a user signs in."""
+    claims = {"sub": subject, "role": "user", "exp": int(time.time()) + 60}
+    return {"Authorization": f"Bearer {jwt.encode(claims, secret)}"}
+
+
 @LINUX_ONLY
 def test_a_jwt_secret_closes_open_access(start: Callable[..., Run], tmp_path: Path) -> None:
     """Without keys, but with a secret, a request needs a token; only the front knows the secret, and no log does."""
     secret = "s3cret of thirty-two bytes or more"
-    run = start("--ephemeral", JWT_SECRET=secret, TMPDIR=str(tmp_path))
+    limit = {"RATE_LIMIT_MAX": "20", "RATE_LIMIT_WINDOW_MS": "86400000"}
+    run = start("--ephemeral", JWT_SECRET=secret, TMPDIR=str(tmp_path), **limit)
     url = run.up()
     assert "Open" not in run.text
     assert '-H "Authorization: Bearer $TOKEN"' in run.text
     assert requests.get(f"{url}/workflows", timeout=10).status_code == 401
-    token = jwt.encode({"sub": "ada", "role": "user", "exp": int(time.time()) + 60}, secret)
-    finished_job(url, Authorization=f"Bearer {token}")
+    finished_job(url, **bearer("ada", secret))
+    with ThreadPoolExecutor(8) as clients:  # and the limit holds across the processes of the front
+        sent = [clients.submit(requests.get, f"{url}/workflows", headers=bearer("bob", secret)) for _ in range(64)]
+    assert sorted(answer.result().status_code for answer in sent) == [200] * 20 + [429] * 44
     knowing = [pid for pid in run.descendants() if "s3cret" in Path(f"/proc/{pid}/environ").read_text()]
     assert knowing
     assert all("cli.local.front" in Path(f"/proc/{pid}/cmdline").read_text() for pid in knowing)

@@ -77,6 +77,33 @@ def test_a_wrong_value_is_never_shown(name: str, value: str) -> None:
     assert caught.value.__suppress_context__
 
 
+@pytest.mark.parametrize(
+    ("text", "origins"),
+    [
+        ("*", ("*",)),
+        (" https://a.example , http://localhost:5173,", ("https://a.example", "http://localhost:5173")),
+        ("HTTPS://A.example", ("https://a.example",)),
+        ("http://[::1]:3000", ("http://[::1]:3000",)),
+        ("", ()),
+    ],
+)
+def test_origins_stand_between_commas(text: str, origins: tuple[str, ...]) -> None:
+    """Written as browsers send them."""
+    assert ApiSettings.from_environment({**COMPLETE, "CORS_ORIGINS": text}).cors_origins == origins
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["https://a.example/", "a.example", "https://a.example/path", "*.example.com", "https://*.example.com", "null",
+     "*,https://a.example", "https://a.example https://b.example", "ftp://a.example", "https://u:p@a.example"],
+)  # fmt: skip
+def test_malformed_origins_are_refused(text: str) -> None:
+    """What could never match, or would match more than it says, stops the start."""
+    with pytest.raises(SettingsInvalidError) as caught:
+        ApiSettings.from_environment({**COMPLETE, "CORS_ORIGINS": text})
+    assert caught.value.message.startswith("CORS_ORIGINS: must be * alone, or origins like ")
+
+
 def test_a_short_jwt_secret_is_refused() -> None:
     """It has 32 bytes at least, and no message or printed settings show it."""
     with pytest.raises(SettingsInvalidError) as caught:
