@@ -152,18 +152,19 @@ class Runner:
         watch = Watch(prompt, log)
         self._watches.add(watch)
         try:
-            with Lease(job=job, received=received, jobs=self._jobs, queue=self._queue, watch=watch) as lease:
-                try:
-                    result = self._execution.run(
-                        prompt,
-                        prompt_id=prompt_id(job.id, job.attempt),
-                        watch=watch,
-                        must_stop=lambda: lease.cancel_requested or lease.lost or self._stopping.is_set(),
-                    )
-                except ExecutionStoppedError:
-                    return self._stopped(job, received, lease, log)
+            lease = Lease(job=job, received=received, jobs=self._jobs, queue=self._queue, watch=watch)
+            with lease:
+                result = self._execution.run(
+                    prompt,
+                    prompt_id=prompt_id(job.id, job.attempt),
+                    watch=watch,
+                    must_stop=lambda: lease.cancel_requested or lease.lost or self._stopping.is_set(),
+                )
                 on_gpu_free()
                 outputs = self._outputs.store(job, result.outputs)
+        except ExecutionStoppedError:
+            # Only now: a renewal that is still under way would take the lease back after it was given.
+            return self._stopped(job, received, lease, log)
         finally:
             self._watches.discard(watch)
         log.add(f"Stored {len(outputs)} output{'s' if len(outputs) > 1 else ''}.")

@@ -13,6 +13,7 @@ from gateway.errors import PayloadTooLargeError, Problem, RequestInvalidError
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEvent
+    from pydantic_core import ErrorDetails
 
 MAX_BODY_BYTES = 1024 * 1024
 
@@ -40,6 +41,8 @@ def read(event: APIGatewayProxyEvent, model: type[Body]) -> Body:
         json.dumps(parsed, allow_nan=False)  # 1e999 is well-formed, but is read as infinity, which JSON cannot say
     except ValueError as error:
         raise RequestInvalidError([Problem("", f"The body is not valid JSON: {error}")]) from None
+    if not isinstance(parsed, dict):
+        raise RequestInvalidError([Problem("", "The body must be a JSON object.")])
     try:
         return model.model_validate(parsed)
     except ValidationError as error:
@@ -48,7 +51,12 @@ def read(event: APIGatewayProxyEvent, model: type[Body]) -> Body:
 
 def _problems(error: ValidationError) -> list[Problem]:
     details = error.errors(include_url=False, include_context=False, include_input=False)
-    return [
-        Problem(".".join(str(step) for step in detail["loc"]), detail["msg"].removeprefix("Value error, "))
-        for detail in details
-    ]
+    return [Problem(".".join(str(step) for step in detail["loc"]), _said(detail)) for detail in details]
+
+
+def _said(detail: ErrorDetails) -> str:
+    if detail["type"] == "extra_forbidden":
+        return "Unknown field."
+    if detail["type"] == "missing":
+        return "Required."
+    return detail["msg"].removeprefix("Value error, ")

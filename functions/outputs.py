@@ -69,8 +69,8 @@ def make_handler(wiring: Wiring) -> Handler:
 
 
 def _named_output(job: Job, name: str) -> Output:
-    # API Gateway hands the path on as the client wrote it, escapes included, but for some it decodes.
-    output = job.output(name) or job.output(unquote(name))
+    # API Gateway hands the path on as the client wrote it, escapes included; who decodes on the way is served as well.
+    output = job.output(unquote(name)) or job.output(name)
     if output is None:
         raise OutputNotFoundError(job.id)
     return output

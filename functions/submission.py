@@ -17,14 +17,18 @@ from gateway.aws.resources import PROMPT_PREFIX
 from gateway.domain import instant
 from gateway.domain.inputs import Values
 from gateway.domain.job import Job, JobStatus, Priority, idempotent_job_id, new_job_id
-from gateway.domain.messages import MAX_PROMPT_BYTES, JobMessage
-from gateway.errors import IdempotencyMismatchError, WorkflowNotFoundError
+from gateway.domain.messages import MAX_MESSAGE_PROMPT_BYTES, JobMessage
+from gateway.errors import IdempotencyMismatchError, Problem, RequestInvalidError, WorkflowNotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from gateway.domain.inputs import Limits
     from gateway.ports import JobQueue, JobStore, ObjectStore, WorkflowStore
+
+
+# A template may name an input many times over: what it makes is bounded as well, far above any graph made by hand.
+MAX_PROMPT_BYTES = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +51,14 @@ class Submission:
         return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
 
 
+@dataclass(frozen=True, slots=True)
+class _EncodedPrompt:
+    """A prompt, and the bytes it will travel as."""
+
+    graph: dict[str, Any]
+    body: bytes
+
+
 class Submitter:
     """Accepts jobs."""
 
@@ -64,12 +76,27 @@ class Submitter:
 
         Raises WorkflowNotFoundError, RequestInvalidError or IdempotencyMismatchError.
         """
+        try:
+            return self._accept(submission)
+        except (WorkflowNotFoundError, RequestInvalidError):
+            # What was right when the first request came need not be any more: the workflow can have changed since.
+            first = self._first(submission)
+            if first is None:
+                raise
+            return first
+
+    def _first(self, submission: Submission) -> Job | None:
+        key = submission.idempotency_key
+        job = self._jobs.get(idempotent_job_id(submission.owner, key)) if key else None
+        return job if job is not None and job.request_hash == submission.request_hash else None
+
+    def _accept(self, submission: Submission) -> Job:
         head = self._workflows.head(submission.workflow_id)
         if head is None:
             raise WorkflowNotFoundError(submission.workflow_id)
         template = self._workflows.template(head.template_key)
         values = template.values(submission.inputs, submission.params, self._limits)
-        prompt = template.render(values)
+        prompt = _encoded(template.render(values))
         key = submission.idempotency_key
         job = Job(
             id=idempotent_job_id(submission.owner, key) if key else new_job_id(),
@@ -104,20 +131,27 @@ class Submitter:
             # is the first request's, seed and template version included.
             template = self._workflows.template(stored.template_key)
             values = Values(inputs=dict(stored.inputs), params=dict(stored.params), seed=stored.seed)
-            self._enqueue(stored, template.render(values))
+            self._enqueue(stored, _encoded(template.render(values)))
 
-    def _enqueue(self, job: Job, prompt: dict[str, Any]) -> None:
-        # ComfyUI's own nodes take any JSON; the size counts as it will travel.
-        body = json.dumps(prompt, separators=(",", ":"), ensure_ascii=False).encode()
+    def _enqueue(self, job: Job, prompt: _EncodedPrompt) -> None:
         key = None
-        if len(body) > MAX_PROMPT_BYTES:
+        if len(prompt.body) > MAX_MESSAGE_PROMPT_BYTES:
             key = f"{PROMPT_PREFIX}{job.id}.json"
-            self._objects.put(key, body, content_type="application/json")
+            self._objects.put(key, prompt.body, content_type="application/json")
         message = JobMessage(
             job_id=job.id,
             priority=job.priority,
             correlation_id=job.correlation_id,
-            prompt=None if key else prompt,
+            prompt=None if key else prompt.graph,
             prompt_key=key,
         )
         self._queue.send(message, group=job.owner)
+
+
+def _encoded(graph: dict[str, Any]) -> _EncodedPrompt:
+    body = json.dumps(graph, separators=(",", ":"), ensure_ascii=False).encode()
+    if len(body) > MAX_PROMPT_BYTES:
+        raise RequestInvalidError(
+            [Problem("inputs", f"The prompt they make has {len(body)} bytes; at most {MAX_PROMPT_BYTES} are allowed.")]
+        )
+    return _EncodedPrompt(graph, body)

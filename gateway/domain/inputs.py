@@ -66,15 +66,15 @@ def resolve(  # noqa: PLR0913  one call site, each argument a different thing
 ) -> Values:
     """Fill defaults in, draw the seed, and check everything. Raises RequestInvalidError with all problems.
 
-    A name that stands in the schema may be sent as an input or as a parameter; `defaultParams` gives a
-    default to an input whose schema has none.
+    A name that stands in the schema may be sent as an input or as a parameter, and the input wins; `defaultParams`
+    gives a default to an input whose schema has none.
     """
     properties = schema.get("properties", {})
     problems = _unknown_problems("inputs", inputs, properties)
     problems += _unknown_problems("params", params, {**properties, **default_params})
     by_schema = {
         name: value
-        for source in (_defaults(properties), default_params, params, inputs)
+        for source in (default_params, defaults(properties), params, inputs)
         for name, value in source.items()
         if name in properties
     }
@@ -104,7 +104,8 @@ def _unknown_problems(where: str, given: Mapping[str, Any], known: Mapping[str, 
     return [Problem(f"{where}.{name}", message) for name in given if name not in known]
 
 
-def _defaults(properties: Mapping[str, Any]) -> dict[str, Any]:
+def defaults(properties: Mapping[str, Any]) -> dict[str, Any]:
+    """Collect the defaults that a schema's properties have."""
     return {
         name: field["default"] for name, field in properties.items() if isinstance(field, dict) and "default" in field
     }

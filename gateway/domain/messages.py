@@ -11,7 +11,7 @@ from pydantic.alias_generators import to_camel
 from gateway.domain.job import Job, JobStatus, Priority, ended_event_id
 
 # An SQS message may have 1 MiB, but is billed per 64 KiB: a prompt larger than this goes through the object store.
-MAX_PROMPT_BYTES = 128 * 1024
+MAX_MESSAGE_PROMPT_BYTES = 128 * 1024
 
 
 class _Wire(BaseModel):

@@ -53,6 +53,8 @@ class WorkflowTemplate:
     ) -> WorkflowTemplate:
         """Check a template from outside. Raises RequestInvalidError with every problem."""
         full_schema, problems = input_schema.normalise(schema or {"properties": {}})
+        if not problems:
+            problems = _default_problems(full_schema)
         params = dict(default_params or {})
         problems += _params_problems(params)
         graph_problems = template.graph_problems(graph)
@@ -121,6 +123,24 @@ def fingerprint(head: WorkflowHead, template: WorkflowTemplate) -> str:
         "defaultParams": template.default_params,
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def _default_problems(schema: Mapping[str, Any]) -> list[Problem]:
+    """List the defaults that the schema itself would refuse: no job could ever leave them out."""
+    given = inputs.defaults(schema.get("properties", {}))
+    problems = [
+        Problem(f"inputSchema.properties.{name}.default", "Must be a string, a number, a boolean or null.")
+        for name, value in given.items()
+        if not template.is_scalar(value)
+    ]
+    if given.get("seed") == inputs.RANDOM_SEED:
+        del given["seed"]  # stands for a number within the bounds
+    # A rule for all inputs together, a required one for instance, says nothing of a default: it has no path.
+    return problems + [
+        Problem(f"inputSchema.properties.{error.instance_path[0]}.default", str(error.message)[:300])
+        for error in input_schema.compile_schema(schema).iter_errors(given)
+        if error.instance_path
+    ]
 
 
 def _params_problems(params: Mapping[str, Any]) -> list[Problem]:

@@ -192,3 +192,13 @@ def test_a_queue_that_fails_is_made_good_by_a_retry(
     job_id = ada.post("/jobs", BODY, KEY).json["jobId"]
     assert received(gateway).message.job_id == job_id
     assert len(gateway.stored("JOB#")) == 1
+
+
+def test_a_retry_finds_its_job_whatever_became_of_the_workflow(gateway: Gateway, ada: Caller) -> None:
+    """What was accepted once is not refused the second time; a new request is."""
+    job_id = ada.post("/jobs", BODY, KEY).json["jobId"]
+    key = {"pk": {"S": "WORKFLOW"}, "sk": {"S": BODY["workflowId"]}}
+    gateway.clients.dynamodb.delete_item(TableName=gateway.table_name, Key=key)
+    again = ada.post("/jobs", BODY, KEY)
+    assert (again.status, again.json["jobId"]) == (202, job_id)
+    assert ada.post("/jobs", BODY, {"Idempotency-Key": "another"}).status == 404

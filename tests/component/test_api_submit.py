@@ -11,7 +11,8 @@ import pytest
 from gateway.domain import instant
 from gateway.domain.executor import ExecutorReport
 from gateway.domain.job import Priority
-from gateway.domain.messages import MAX_PROMPT_BYTES
+from gateway.domain.messages import MAX_MESSAGE_PROMPT_BYTES
+from gateway.domain.workflow import WorkflowTemplate
 from tests.component.api import Gateway, aws_calls
 from tests.component.workflows import post, received
 
@@ -99,13 +100,13 @@ def test_a_random_seed_is_recorded(gateway: Gateway, ada: Caller) -> None:
 
 def test_a_large_prompt_goes_through_the_bucket(gateway: Gateway, ada: Caller) -> None:
     """Above 128 KiB the message points at the prompt instead of carrying it, whatever its characters take."""
-    text = "é" * (MAX_PROMPT_BYTES // 2)
+    text = "é" * (MAX_MESSAGE_PROMPT_BYTES // 2)
     job_id = post(ada, inputs={"prompt": text}).json["jobId"]
     message = received(gateway).message
     assert message.prompt is None
     assert message.prompt_key == f"prompts/{job_id}.json"
     assert json.loads(gateway.wiring.objects.get(message.prompt_key))["5"]["inputs"]["text"] == text
-    assert post(ada, inputs={"prompt": "é" * (MAX_PROMPT_BYTES // 4)}).status == 202
+    assert post(ada, inputs={"prompt": "é" * (MAX_MESSAGE_PROMPT_BYTES // 4)}).status == 202
     assert received(gateway).message.prompt is not None
 
 
@@ -229,3 +230,21 @@ def test_a_warm_function_makes_few_calls(gateway: Gateway, ada: Caller) -> None:
         post(ada, inputs={})
         ada.get("/jobs/no-id")
     assert calls == ["dynamodb.UpdateItem", "dynamodb.GetItem", "dynamodb.UpdateItem"]
+
+
+def test_what_inputs_make_is_bounded(gateway: Gateway) -> None:
+    """A template that names an input many times cannot make a prompt of any size of it."""
+    graph = {"1": {"class_type": "A", "inputs": {str(n): "{{prompt}} {{prompt}}" for n in range(40)}}}
+    template = WorkflowTemplate.register(graph, {"properties": {"prompt": {"type": "string"}}}, None)
+    gateway.wiring.workflows.create("w", "W", "", template)
+    answer = post(gateway.ada, inputs={"prompt": "x" * 99_000})
+    assert answer.status == 400
+    assert "prompt they make" in answer.json["details"]["errors"][0]["message"]
+    assert gateway.stored("JOB#") == []
+
+
+@pytest.mark.parametrize("body", [b"[]", b'"text"', b"7", b"null"])
+def test_a_body_is_an_object(ada: Caller, body: bytes) -> None:
+    """Anything else is told so, in the API's own words."""
+    answer = ada.post("/jobs", body)
+    assert answer.json["details"]["errors"] == [{"path": "", "message": "The body must be a JSON object."}]

@@ -259,3 +259,11 @@ def test_bounds_that_allow_no_seed_are_reported() -> None:
 def test_what_is_no_seed_is_not_recorded_as_one(seed: object) -> None:
     """Only a number that a seed can be is one."""
     assert resolve(workflow({"seed": {}}), {"seed": seed}).seed is None
+
+
+def test_a_schemas_own_default_wins_over_default_params() -> None:
+    """`defaultParams` fills in where the schema says nothing."""
+    template = workflow(
+        {"steps": {"type": "integer", "default": 30}, "cfg": {"type": "number"}}, {"steps": 5, "cfg": 7}
+    )
+    assert resolve(template, {}).inputs == {"steps": 30, "cfg": 7}

@@ -83,3 +83,23 @@ def test_good_ids(text: str) -> None:
 def test_bad_ids(text: str) -> None:
     """What could mean something in a path, a key or a shell is no id."""
     assert not ID_PATTERN.fullmatch(text)
+
+
+@pytest.mark.parametrize(
+    ("field", "path"),
+    [
+        ({"type": "integer", "default": "thirty"}, "inputSchema.properties.steps.default"),
+        ({"type": "integer", "maximum": 10, "default": 30}, "inputSchema.properties.steps.default"),
+        ({"default": [1]}, "inputSchema.properties.steps.default"),
+    ],
+)
+def test_a_default_must_fit_its_own_schema(field: dict[str, Any], path: str) -> None:
+    """Else every job that leaves the input out would be refused."""
+    graph = {"1": {"class_type": "A", "inputs": {"steps": "{{steps}}"}}}
+    assert path in paths(graph, {"properties": {"steps": field, "prompt": {}}, "required": ["prompt"]}, None)
+
+
+def test_a_random_seed_may_be_the_default_outside_its_bounds() -> None:
+    """-1 stands for a number within them."""
+    schema = {"properties": {"seed": {"type": "integer", "minimum": 0, "default": -1}}}
+    WorkflowTemplate.register({"1": {"class_type": "A", "inputs": {"seed": "{{seed}}"}}}, schema, None)
