@@ -14,7 +14,7 @@ from gateway.domain.job import Priority
 from gateway.domain.messages import MAX_MESSAGE_PROMPT_BYTES
 from gateway.domain.workflow import WorkflowTemplate
 from tests.component.api import Gateway, aws_calls
-from tests.component.workflows import post, received
+from tests.component.workflows import BY, post, received
 
 if TYPE_CHECKING:
     from tests.component.api import Caller
@@ -236,7 +236,7 @@ def test_what_inputs_make_is_bounded(gateway: Gateway) -> None:
     """A template that names an input many times cannot make a prompt of any size of it."""
     graph = {"1": {"class_type": "A", "inputs": {str(n): "{{prompt}} {{prompt}}" for n in range(40)}}}
     template = WorkflowTemplate.register(graph, {"properties": {"prompt": {"type": "string"}}}, None)
-    gateway.wiring.workflows.create("w", "W", "", template)
+    gateway.wiring.workflows.create("w", "W", "", template, BY)
     answer = post(gateway.ada, inputs={"prompt": "x" * 99_000})
     assert answer.status == 400
     assert "prompt they make" in answer.json["details"]["errors"][0]["message"]
