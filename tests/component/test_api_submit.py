@@ -14,7 +14,8 @@ from gateway.domain.job import Priority
 from gateway.domain.messages import MAX_MESSAGE_PROMPT_BYTES
 from gateway.domain.workflow import WorkflowTemplate
 from tests.component.api import Gateway, aws_calls
-from tests.component.workflows import BY, post, received
+from tests.component.samples import BY
+from tests.component.workflows import post, received
 
 if TYPE_CHECKING:
     from tests.component.api import Caller
