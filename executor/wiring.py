@@ -38,11 +38,12 @@ class Executor:
 
 def assemble(settings: ExecutorSettings) -> Executor:
     """Put an executor together; nothing runs yet, and nothing was asked of AWS or ComfyUI."""
-    clients = Clients(max_connections=_CONNECTIONS)
+    clients = Clients(settings, max_connections=_CONNECTIONS)
     executor_id = settings.executor_id or f"{socket.gethostname()}-{os.getpid()}"
     comfyui = ComfyUI(settings.comfyui_url)
     events = EventStream(settings.comfyui_url)
     objects = S3ObjectStore(clients.s3, settings.bucket_name)
+    outputs = S3ObjectStore(clients.output_s3, settings.s3_bucket) if settings.s3_bucket else objects
     queue = SqsJobQueue(
         clients.sqs,
         {
@@ -61,7 +62,7 @@ def assemble(settings: ExecutorSettings) -> Executor:
         bus=EventBridgeBus(clients.events, settings.event_bus_name),
         comfyui=comfyui,
         execution=Execution(comfyui, events, settings.comfyui_timeout_ms / 1000),
-        outputs=OutputCollector(comfyui, objects),
+        outputs=OutputCollector(comfyui, outputs),
         max_attempts=settings.max_attempts,
         stopping=stopping,
         on_run=reporter.ran,

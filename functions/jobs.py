@@ -69,7 +69,7 @@ def make_handler(wiring: Wiring) -> Handler:
     app.use([wiring.authenticator.signed_in_only])
     submitter = Submitter(wiring.jobs, wiring.workflows, wiring.queue, wiring.objects, wiring.limits)
     estimator = Estimator(wiring.executors)
-    view = JobView(wiring.objects, wiring.settings.download_url_seconds)
+    view = JobView(wiring.outputs, wiring.settings.download_url_seconds)
 
     @app.post("/jobs")
     def create_job() -> Response[str]:

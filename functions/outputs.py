@@ -31,7 +31,7 @@ def make_handler(wiring: Wiring) -> Handler:
     """Put the function together."""
     app = http.make_app(wiring.middlewares)
     app.use([wiring.authenticator.signed_in_only])
-    objects = wiring.objects
+    objects = wiring.outputs
     view = JobView(objects, wiring.settings.download_url_seconds)
 
     @app.get("/outputs/<job_id>")

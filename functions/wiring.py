@@ -6,6 +6,7 @@ import os
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
+from functions import http
 from functions.admission import Admission
 from functions.auth import Authenticator
 from functions.cors import Cors
@@ -33,7 +34,7 @@ class Wiring:
 
     def __init__(self, settings: ApiSettings) -> None:
         self.settings = settings
-        self._clients = Clients()
+        self._clients = Clients(settings)
 
     @cached_property
     def jobs(self) -> JobStore:
@@ -91,10 +92,19 @@ class Wiring:
 
     @cached_property
     def objects(self) -> ObjectStore:
-        """Outputs, templates and large prompts."""
+        """Templates and large prompts, and outputs that have no bucket of their own."""
         from gateway.aws.object_store import S3ObjectStore  # noqa: PLC0415  see the class
 
         return S3ObjectStore(self._clients.s3, self.settings.bucket_name)
+
+    @cached_property
+    def outputs(self) -> ObjectStore:
+        """Outputs."""
+        if self.settings.s3_bucket is None:
+            return self.objects
+        from gateway.aws.object_store import S3ObjectStore  # noqa: PLC0415  see the class
+
+        return S3ObjectStore(self._clients.output_s3, self.settings.s3_bucket)
 
     @cached_property
     def authenticator(self) -> Authenticator:
@@ -141,7 +151,9 @@ def entry_point(make_handler: Callable[[Wiring], Handler]) -> Handler:
 
     @cache
     def wired() -> Handler:
-        return make_handler(Wiring(ApiSettings.from_environment(os.environ)))
+        settings = ApiSettings.from_environment(os.environ)
+        http.logger.setLevel(settings.log_level)
+        return make_handler(Wiring(settings))
 
     def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         return wired()(event, context)

@@ -8,7 +8,17 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
 from gateway.errors import SettingsInvalidError
 
@@ -80,7 +90,37 @@ def _reason(kind: str, message: str) -> str:
     return "is not set" if kind == "missing" else message.removeprefix("Value error, ")
 
 
-class _AwsSettings(_Settings):
+class OutputBucketSettings(_Settings):
+    """A bucket of the operator's own for outputs, in S3 or in a store that speaks its API.
+
+    Without `s3_bucket` outputs lie in the gateway's own bucket; what is not set otherwise, boto3 finds as for that one.
+    """
+
+    s3_endpoint: HttpUrl | None = None
+    s3_region: str | None = Field(default=None, pattern="^[a-z0-9-]{1,64}$")
+    s3_bucket: str | None = Field(default=None, pattern="^[a-zA-Z0-9._-]{1,255}$", validate_default=True)
+    s3_access_key: SecretStr | None = None
+    s3_secret_key: SecretStr | None = Field(default=None, validate_default=True)
+
+    @field_validator("s3_bucket")
+    @classmethod
+    def _endpoint_has_bucket(cls, bucket: str | None, info: ValidationInfo) -> str | None:
+        if bucket is None and info.data.get("s3_endpoint"):
+            raise ValueError("is not set, but S3_ENDPOINT is")
+        return bucket
+
+    @field_validator("s3_secret_key")
+    @classmethod
+    def _keys_come_in_pairs(cls, secret: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        if (secret is None) != (info.data.get("s3_access_key") is None):
+            raise ValueError("must be set together with S3_ACCESS_KEY, or not at all")
+        return secret
+
+
+_LogLevel = Annotated[Literal["DEBUG", "INFO", "WARN", "WARNING", "ERROR"], BeforeValidator(str.upper)]
+
+
+class _AwsSettings(OutputBucketSettings):
     """Where state is kept. Credentials, region and endpoints are boto3's own variables."""
 
     table_name: str
@@ -89,7 +129,7 @@ class _AwsSettings(_Settings):
     high_queue_url: str
     normal_queue_url: str
     low_queue_url: str
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_level: _LogLevel = "INFO"
     retention_days: int = Field(default=30, ge=1, le=3650)
 
 
@@ -118,7 +158,7 @@ class ExecutorSettings(_AwsSettings):
     shutdown_grace_seconds: float = Field(default=20, ge=0, le=3600)  # for running jobs to finish
 
 
-class LocalSettings(_Settings):
+class LocalSettings(OutputBucketSettings):
     """Of local mode: the few things a person sets before `make run`."""
 
     host: str = "127.0.0.1"

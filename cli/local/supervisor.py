@@ -23,6 +23,8 @@ from cli.local.child import Child
 from cli.local.data_dir import DataDir
 from cli.local.emulator import START_SECONDS, Emulator
 from cli.local.loopback import answers, free_port
+from cli.local.output_bucket import VARIABLES as OUTPUT_BUCKET_VARIABLES
+from cli.local.output_bucket import check_output_bucket, output_bucket_variables
 from cli.local.provision import PROVISIONED, provision
 from cli.local.seed import parse_keys, seed_keys, seed_workflows
 from gateway.aws.audit_log import DynamoAuditLog
@@ -59,6 +61,7 @@ class Supervisor:
         self._keys = parse_keys(settings.api_keys)
         self._ephemeral = ephemeral
         self._environment = _base_environment(environment)
+        self._output_bucket = output_bucket_variables(settings)
         self._open_access = not self._keys and settings.jwt_secret is None
         self._environment["OPEN_ACCESS"] = str(self._open_access).lower()
         self._retention_days = _check_host_settings(self._environment)
@@ -76,6 +79,9 @@ class Supervisor:
 
         Raises SettingsInvalidError before anything is started, and ChildFailedError.
         """
+        for name in [name for name in os.environ if name.startswith("AWS_")]:
+            del os.environ[name]
+        check_output_bucket(self._output_bucket)
         with ExitStack() as cleanup:
             listener = cleanup.enter_context(_bound_socket(self._settings.host, self._settings.port))
             folder = self._settings.data_dir
@@ -109,11 +115,15 @@ class Supervisor:
             "executor",
             ["executor"],
             data,
-            {"COMFYUI_URL": comfyui_url, "SHUTDOWN_GRACE_SECONDS": _EXECUTOR_GRACE_SECONDS},
+            {
+                "COMFYUI_URL": comfyui_url,
+                "SHUTDOWN_GRACE_SECONDS": _EXECUTOR_GRACE_SECONDS,
+                **self._output_bucket,
+            },
         )
         secret = self._settings.jwt_secret
-        secrets = {"JWT_SECRET": secret.get_secret_value()} if secret else {}
-        front = self._start_child("front", ["cli.local.front", str(listener.fileno())], data, secrets, listener)
+        own = {**self._output_bucket, **({"JWT_SECRET": secret.get_secret_value()} if secret else {})}
+        front = self._start_child("front", ["cli.local.front", str(listener.fileno())], data, own, listener)
         url = _url(listener)
         self._wait_until(lambda: answers(f"{url}/health"), front, START_SECONDS)
         running = Running(
@@ -128,8 +138,6 @@ class Supervisor:
         show(running, self._console)
 
     def _fill(self, emulator: Emulator) -> None:
-        for name in [name for name in os.environ if name.startswith("AWS_")]:
-            del os.environ[name]
         os.environ.update(emulator.environment)
         clients = Clients()
         names = provision(clients, prefix=_PREFIX, retention_days=self._retention_days)
@@ -221,9 +229,9 @@ class Supervisor:
 
 
 def _base_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    # The person's own AWS set-up plays no part; the keys are for the seed alone, the JWT secret for the front alone.
-    secrets = ("API_KEYS", "JWT_SECRET")
-    kept = {name: value for name, value in environment.items() if not name.startswith("AWS_") and name not in secrets}
+    # The person's own AWS set-up plays no part; secrets are given only to the processes that need them.
+    left_out = ("API_KEYS", "JWT_SECRET", *OUTPUT_BUCKET_VARIABLES)
+    kept = {name: value for name, value in environment.items() if not name.startswith("AWS_") and name not in left_out}
     direct = ",".join(filter(None, [kept.get("NO_PROXY") or kept.get("no_proxy"), *_LOOPBACK]))
     return {**kept, "NO_PROXY": direct, "no_proxy": direct, "PYTHONUNBUFFERED": "1"}
 

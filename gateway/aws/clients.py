@@ -1,7 +1,8 @@
 """boto3 clients, made once per process and only those that a host needs.
 
 Endpoints and credentials come from the environment as boto3 reads it (AWS_ENDPOINT_URL,
-AWS_ENDPOINT_URL_S3, AWS_REGION …), so that nothing here knows whether it talks to AWS.
+AWS_ENDPOINT_URL_S3, AWS_REGION …), so that nothing here knows whether it talks to AWS. Only a bucket of the
+operator's own for outputs can be elsewhere.
 """
 
 from __future__ import annotations
@@ -12,22 +13,30 @@ from typing import TYPE_CHECKING
 import boto3
 from botocore.config import Config
 
+from gateway.settings import OutputBucketSettings
+
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_events import EventBridgeClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sqs import SQSClient
+    from pydantic import SecretStr
 
 # A request has 29 s in all, so no single call may hang: three tries of at most 2 + 5 s.
 _QUICK = Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 3})
 
 
 class Clients:
-    """The clients of one process. `max_connections`: how many calls it makes at the same time."""
+    """The clients of one process.
 
-    def __init__(self, max_connections: int = 10) -> None:
+    `max_connections`: how many calls it makes at the same time. `output_bucket`: how to reach the one of output_s3.
+    """
+
+    def __init__(self, output_bucket: OutputBucketSettings | None = None, *, max_connections: int = 10) -> None:
+        self._output_bucket = output_bucket or OutputBucketSettings()
         self._session = boto3.session.Session()
         self._config = _QUICK.merge(Config(max_pool_connections=max_connections))
+        self._s3_config = self._config.merge(Config(read_timeout=20, signature_version="s3v4"))
 
     @cached_property
     def dynamodb(self) -> DynamoDBClient:
@@ -42,9 +51,28 @@ class Clients:
     @cached_property
     def s3(self) -> S3Client:
         """S3. Signature version 4 throughout, which presigned URLs need in every region."""
-        return self._session.client("s3", config=self._config.merge(Config(read_timeout=20, signature_version="s3v4")))
+        return self._session.client("s3", config=self._s3_config)
+
+    @cached_property
+    def output_s3(self) -> S3Client:
+        """The store that has the operator's own bucket for outputs."""
+        # Many stores do not know the checksums that S3 takes with every request.
+        config = Config(request_checksum_calculation="when_required", response_checksum_validation="when_required")
+        settings = self._output_bucket
+        return self._session.client(
+            "s3",
+            config=self._s3_config.merge(config),
+            endpoint_url=settings.s3_endpoint,
+            region_name=settings.s3_region,
+            aws_access_key_id=_plain(settings.s3_access_key),
+            aws_secret_access_key=_plain(settings.s3_secret_key),
+        )
 
     @cached_property
     def events(self) -> EventBridgeClient:
         """EventBridge."""
         return self._session.client("events", config=self._config)
+
+
+def _plain(secret: SecretStr | None) -> str | None:
+    return secret.get_secret_value() if secret else None

@@ -334,7 +334,7 @@ def test_a_change_that_is_made_is_told_as_made(
 
 
 def test_a_change_makes_few_calls(gateway: Gateway) -> None:
-    """Beside the count of the request, a new name is two calls; a new template is put, written with its entry, and the old one is set to expire."""
+    """Beside the count, a new name is two calls; a new template is put, written with its entry, the old one expires."""
     add_workflow(gateway)
     gateway.admin.put("/workflows/w", {"name": "x"})
     with aws_calls(gateway.clients) as calls:

@@ -22,7 +22,16 @@ import requests
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-OWN = ("API_KEYS", "COMFYUI_URL", "JWT_SECRET")  # variables of the person who runs the tests that would change them
+    from cli.local.emulator import Emulator
+    from gateway.aws.clients import Clients
+
+OWN = (
+    "API_KEYS",
+    "COMFYUI_URL",
+    "JWT_SECRET",
+    "S3_BUCKET",
+    "S3_ENDPOINT",
+)  # variables of the person who runs the tests that would change them
 START_SECONDS = 15
 STOP_SECONDS = 5
 LINUX_ONLY = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
@@ -304,6 +313,29 @@ def test_a_jwt_secret_closes_open_access(start: Callable[..., Run], tmp_path: Pa
     assert not any("s3cret" in text for text in [run.text, *logs])
 
 
+def test_outputs_can_lie_in_a_bucket_of_ones_own(
+    start: Callable[..., Run], emulator: Emulator, aws: dict[str, str], aws_clients: Clients
+) -> None:
+    """With S3_ENDPOINT they go there, by its own keys, and are read from there; nothing else is put there."""
+    store = {"S3_ENDPOINT": emulator.endpoint_url, "S3_BUCKET": aws["BUCKET_NAME"], "S3_REGION": "us-east-1"}
+    url = start("--ephemeral", S3_ACCESS_KEY="local", S3_SECRET_KEY="local", LOG_LEVEL="warn", **store).up()  # noqa: S106  the emulator's
+    (output,) = finished_job(url)["outputs"]
+    (stored,) = aws_clients.s3.list_objects_v2(Bucket=aws["BUCKET_NAME"])["Contents"]
+    assert (stored["Key"], stored["Size"]) == (output["storagePath"], output["size"])
+    assert output["downloadUrl"].startswith(f"{emulator.endpoint_url}/{aws['BUCKET_NAME']}/")
+    for address in (output["downloadUrl"], f"{url}{output['url']}"):
+        assert len(requests.get(address, timeout=10).content) == output["size"]
+
+
+def test_a_bucket_that_is_not_there_is_one_line(start: Callable[..., Run], emulator: Emulator) -> None:
+    """It is asked for before anything is started, and so is a store that does not answer."""
+    keys = {"S3_ACCESS_KEY": "local", "S3_SECRET_KEY": "local"}
+    assert_refused(start(S3_ENDPOINT=emulator.endpoint_url, S3_BUCKET="missing", **keys), "S3_BUCKET")
+    assert_refused(start(S3_ENDPOINT=f"http://127.0.0.1:{free_port()}", S3_BUCKET="b", **keys), "S3_ENDPOINT")
+    assert_refused(start(S3_BUCKET="b"), "S3_ACCESS_KEY")
+    assert_refused(start(S3_ENDPOINT=emulator.endpoint_url, **keys), "S3_BUCKET")
+
+
 def test_a_folder_in_use_is_one_line(running: Run, start: Callable[..., Run]) -> None:
     """Two runs never share a folder, and the first one is not disturbed."""
     assert_refused(start(DATA_DIR=running.environment["DATA_DIR"]), "DATA_DIR")
@@ -328,6 +360,12 @@ def assert_refused(run: Run, variable: str) -> None:
         ("API_KEYS", "one:admin,:user"),
         ("API_KEYS", "s3cret:king"),
         ("JWT_SECRET", "s3cret"),
+        ("S3_BUCKET", "a b"),
+        ("S3_SECRET_KEY", "s3cret"),
+        ("LOG_LEVEL", "s3cret"),
+        ("CORS_ORIGINS", "s3cret"),
+        ("RATE_LIMIT_MAX", "-1"),
+        ("MAX_BATCH_SIZE", "none"),
         ("RETENTION_DAYS", "0"),
         ("MAX_CONCURRENCY", "many"),
     ],

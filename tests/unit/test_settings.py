@@ -104,6 +104,30 @@ def test_malformed_origins_are_refused(text: str) -> None:
     assert caught.value.message.startswith("CORS_ORIGINS: must be * alone, or origins like ")
 
 
+@pytest.mark.parametrize("level", ["info", "Warn", "WARNING", "debug"])
+def test_levels_have_no_case(level: str) -> None:
+    """They are written as other loggers write them, too."""
+    assert ExecutorSettings.from_environment({**COMPLETE, "LOG_LEVEL": level}).log_level == level.upper()
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ({"S3_ENDPOINT": "http://store:9000"}, "S3_BUCKET: is not set, but S3_ENDPOINT is"),
+        ({"S3_BUCKET": "b", "S3_SECRET_KEY": WRONG}, "S3_SECRET_KEY: must be set together with S3_ACCESS_KEY"),
+        ({"S3_BUCKET": "b", "S3_ACCESS_KEY": WRONG}, "S3_SECRET_KEY: must be set together with S3_ACCESS_KEY"),
+        ({"S3_BUCKET": f"{WRONG}/b"}, "S3_BUCKET: "),
+        ({"S3_REGION": f"{WRONG} here"}, "S3_REGION: "),
+    ],
+)
+def test_half_a_bucket_is_refused(given: dict[str, str], named: str) -> None:
+    """A store needs a bucket, and a key its secret."""
+    with pytest.raises(SettingsInvalidError) as caught:
+        ApiSettings.from_environment({**COMPLETE, **given})
+    assert caught.value.message.startswith(named)
+    assert WRONG not in caught.value.message
+
+
 def test_a_short_jwt_secret_is_refused() -> None:
     """It has 32 bytes at least, and no message or printed settings show it."""
     with pytest.raises(SettingsInvalidError) as caught:
