@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import time
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Annotated, Any
-
-from pydantic import Field, field_validator
+from typing import TYPE_CHECKING, Any
 
 from functions import body, http, jobs_query, paging
 from functions.auth import caller_of
 from functions.eta import Estimator
 from functions.job_view import JobView
+from functions.requests import MAX_IDEMPOTENCY_KEY_CHARACTERS, MAX_WAIT_SECONDS, JobRequest
 from functions.submission import Submission, Submitter
 from functions.tenancy import visible_job
 from functions.wiring import Wiring, entry_point
 from gateway.domain import instant
-from gateway.domain.job import Job, Priority
 from gateway.domain.messages import JobEndedEvent
 from gateway.domain.workflow import ID_PATTERN
 from gateway.errors import Problem, RequestInvalidError
@@ -26,41 +24,13 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
     from functions.wiring import Handler
+    from gateway.domain.job import Job
     from gateway.ports import JobStore
 
-MAX_WAIT_SECONDS = 25
-MAX_IDEMPOTENCY_KEY_CHARACTERS = 255
-_MAX_METADATA_ENTRIES = 50
-_MAX_METADATA_CHARACTERS = 8 * 1024
 # A waiting request reads the record quickly at first, for short jobs, then once a second.
 _FIRST_PAUSE_SECONDS = 0.05
 _LONGEST_PAUSE_SECONDS = 1.0
 _PAUSE_GROWTH = 1.5
-
-
-class JobRequest(body.RequestBody):
-    """`POST /jobs`."""
-
-    workflow_id: Annotated[str, Field(max_length=64)]
-    inputs: dict[str, Any] = Field(default_factory=dict)
-    params: dict[str, Any] | None = None
-    priority: Annotated[Priority, Field(strict=False)] = Priority.NORMAL
-    metadata: Annotated[dict[str, Any], Field(max_length=_MAX_METADATA_ENTRIES)] | None = None
-    callback_url: str | None = None
-
-    @field_validator("callback_url")
-    @classmethod
-    def _no_webhooks_yet(cls, value: str | None) -> str | None:
-        if value is not None:
-            raise ValueError("Webhooks are not delivered by this version; leave callbackUrl out and poll pollUrl.")
-        return value
-
-    @field_validator("metadata")
-    @classmethod
-    def _bounded(cls, value: dict[str, Any] | None) -> dict[str, Any] | None:
-        if value is not None and len(str(value)) > _MAX_METADATA_CHARACTERS:
-            raise ValueError(f"Larger than {_MAX_METADATA_CHARACTERS} characters.")
-        return value
 
 
 def make_handler(wiring: Wiring) -> Handler:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.event_handler import Response
-from pydantic import Field
 
 from functions import body, http
 from functions.auth import caller_of, require_admin
+from functions.requests import WorkflowChangeRequest, WorkflowRequest
 from functions.wiring import Wiring, entry_point
 from functions.workflow_change import WorkflowChange, delete, update
 from gateway.domain import instant
@@ -23,28 +23,6 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
     from functions.wiring import Handler
-
-
-class WorkflowRequest(body.RequestBody):
-    """`POST /workflows`."""
-
-    id: Annotated[str, Field(pattern=f"^{ID_PATTERN.pattern}$")]
-    name: Annotated[str, Field(min_length=1, max_length=200)]
-    description: Annotated[str, Field(max_length=2000)] = ""
-    workflow_json: dict[str, Any]
-    input_schema: dict[str, Any] | None = None
-    default_params: dict[str, Any] | None = None
-
-
-class WorkflowChangeRequest(body.RequestBody):
-    """`PUT /workflows/{id}`. What is left out, or null, stays as it is."""
-
-    name: Annotated[str, Field(min_length=1, max_length=200)] | None = None
-    description: Annotated[str, Field(max_length=2000)] | None = None
-    workflow_json: dict[str, Any] | None = None
-    input_schema: dict[str, Any] | None = None
-    default_params: dict[str, Any] | None = None
-    version: Annotated[int, Field(ge=1)] | None = None
 
 
 def make_handler(wiring: Wiring) -> Handler:

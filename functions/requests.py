@@ -1,0 +1,103 @@
+"""What callers may send: bodies, and bounds on the rest of a request. The API's document is made of them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Field, field_validator
+
+from functions.body import RequestBody
+from gateway.domain.job import Priority
+from gateway.domain.workflow import ID_PATTERN
+
+MAX_WAIT_SECONDS = 25
+MAX_IDEMPOTENCY_KEY_CHARACTERS = 255
+_MAX_METADATA_ENTRIES = 50
+_MAX_METADATA_CHARACTERS = 8 * 1024
+
+
+class JobRequest(RequestBody):
+    """A job to be run."""
+
+    workflow_id: Annotated[str, Field(max_length=64, description="Which workflow to run.")]
+    inputs: Annotated[
+        dict[str, Any],
+        Field(default_factory=dict, description="Its inputs, as its inputSchema has them; others are refused."),
+    ]
+    params: Annotated[
+        dict[str, Any] | None, Field(description="In place of some of its defaultParams; others are refused.")
+    ] = None
+    priority: Annotated[Priority, Field(strict=False, description="Which of the three queues it waits in.")] = (
+        Priority.NORMAL
+    )
+    metadata: Annotated[
+        dict[str, Any] | None,
+        Field(
+            max_length=_MAX_METADATA_ENTRIES,
+            description="Your own, handed back with the job. `requestId` in it is an idempotency key.",
+        ),
+    ] = None
+    callback_url: Annotated[
+        str | None,
+        Field(description="Not used yet; poll `pollUrl`.", json_schema_extra={"const": None}),
+    ] = None
+
+    @field_validator("callback_url")
+    @classmethod
+    def _no_webhooks_yet(cls, value: str | None) -> str | None:
+        if value is not None:
+            raise ValueError("Webhooks are not delivered by this version; leave callbackUrl out and poll pollUrl.")
+        return value
+
+    @field_validator("metadata")
+    @classmethod
+    def _bounded(cls, value: dict[str, Any] | None) -> dict[str, Any] | None:
+        if value is not None and len(str(value)) > _MAX_METADATA_CHARACTERS:
+            raise ValueError(f"Larger than {_MAX_METADATA_CHARACTERS} characters.")
+        return value
+
+
+_Name = Annotated[str, Field(min_length=1, max_length=200, description="What lists show.")]
+_Description = Annotated[str, Field(max_length=2000, description="What it makes, for a person.")]
+_Graph = Annotated[
+    dict[str, Any],
+    Field(
+        description="ComfyUI's graph in API format, `{nodeId: {class_type, inputs}}`, with a `{{name}}` where an input "
+        "or a parameter goes. ComfyUI writes it with Workflow → Export (API)."
+    ),
+]
+_InputSchema = Annotated[
+    dict[str, Any],
+    Field(
+        description="What inputs there are: a JSON Schema of an object (2020-12), or the short form "
+        '`{"type": "object", "fields": {"steps": {"type": "integer", "default": 30, "min": 1, "max": 100}}}`.'
+    ),
+]
+_DefaultParams = Annotated[
+    dict[str, Any], Field(description="Values for tokens that are no inputs; a job may send others as `params`.")
+]
+
+
+class WorkflowRequest(RequestBody):
+    """A new workflow."""
+
+    id: Annotated[str, Field(pattern=f"^{ID_PATTERN.pattern}$", description="What jobs name it by.")]
+    name: _Name
+    description: _Description = ""
+    workflow_json: _Graph
+    input_schema: _InputSchema | None = None
+    default_params: _DefaultParams | None = None
+
+
+class WorkflowChangeRequest(RequestBody):
+    """What is to become of a workflow. What is left out, or null, stays as it is."""
+
+    name: _Name | None = None
+    description: _Description | None = None
+    workflow_json: _Graph | None = None
+    input_schema: _InputSchema | None = None
+    default_params: _DefaultParams | None = None
+    version: Annotated[
+        int | None,
+        Field(ge=1, description="The version that you saw; the change is refused if it is no longer the newest."),
+    ] = None
