@@ -37,6 +37,7 @@ class GatewayProcess:
             "COMFYUI_URL": comfyui_url,
             "PORT": self.url.rsplit(":", 1)[1],
             "DATA_DIR": str(folder / "data"),
+            "RATE_LIMIT_MAX": "0",  # tests ask often
             "API_KEYS": f"{self.ADMIN_KEY}:admin,{self.USER_KEY}:user,{self.OTHER_USER_KEY}:user",
         }
 
