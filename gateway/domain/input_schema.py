@@ -20,9 +20,15 @@ if TYPE_CHECKING:
 MAX_SCHEMA_BYTES = 128 * 1024
 MAX_SCHEMA_DEPTH = 16
 MAX_PROPERTIES = 200
-MAX_EXPANDED = 20_000  # objects and lists, when everything that is referred to stands where it is referred to
+MAX_PATTERN_CHARACTERS = 500  # of each
+MAX_PATTERN_ESCAPES = 100  # backslashes in all of them: translating \s and its like takes time by their square
+# Of each, compiled. The engine takes time by this times the text's length: at most about two seconds for the longest.
+MAX_PATTERN_BYTES = 128 * 1024
+MAX_EXPANDED = 4_000  # objects and lists, when everything that is referred to stands where it is referred to
+PATTERN_WEIGHT = 100  # of those: what a pattern counts for, so that there can be 40
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
+_PATTERN_OPTIONS = jsonschema_rs.RegexOptions(size_limit=MAX_PATTERN_BYTES)
 _COPIED_FIELD_KEYS = (
     "type", "default", "enum", "description", "title", "pattern", "minLength", "maxLength", "multipleOf",
     "minimum", "maximum", "examples",
@@ -33,9 +39,11 @@ _SHORT_FIELD_KEYS = {*_COPIED_FIELD_KEYS, "required", "min", "max"}
 def normalise(schema: Mapping[str, Any]) -> tuple[dict[str, Any], list[Problem]]:
     """Turn either form into a JSON Schema object; list what is wrong with it instead of raising."""
     try:
-        size = len(json.dumps(schema))
+        size = len(json.dumps(schema, allow_nan=False))
     except RecursionError:
         return {}, [Problem("inputSchema", f"Nested more than {MAX_SCHEMA_DEPTH} deep.")]
+    except ValueError:
+        return {}, [Problem("inputSchema", "Holds a number that is too large, or none.")]
     if size > MAX_SCHEMA_BYTES:
         return {}, [Problem("inputSchema", f"The schema has {size} bytes; at most {MAX_SCHEMA_BYTES} are allowed.")]
     if _depth(schema) > MAX_SCHEMA_DEPTH:
@@ -46,6 +54,7 @@ def normalise(schema: Mapping[str, Any]) -> tuple[dict[str, Any], list[Problem]]
     problems = problems or _shape_problems(full)
     if not problems:
         try:
+            _check_patterns(full)
             _check_references(full)
             compile_schema(full)
         except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError) as error:
@@ -55,7 +64,7 @@ def normalise(schema: Mapping[str, Any]) -> tuple[dict[str, Any], list[Problem]]
 
 def compile_schema(schema: Mapping[str, Any]) -> jsonschema_rs.Draft202012Validator:
     """Compile a normalised schema. Raises jsonschema_rs.ValidationError, ReferencingError or ValueError."""
-    return jsonschema_rs.Draft202012Validator(dict(schema), offline=True, pattern_options=jsonschema_rs.RegexOptions())
+    return jsonschema_rs.Draft202012Validator(dict(schema), offline=True, pattern_options=_PATTERN_OPTIONS)
 
 
 def _expand(short: Mapping[str, Any]) -> tuple[dict[str, Any], list[Problem]]:
@@ -118,6 +127,32 @@ def _depth(value: object) -> int:
     return deepest
 
 
+def _check_patterns(schema: Mapping[str, Any]) -> None:
+    """Raise ValueError for patterns that would take long to compile.
+
+    What merely looks like a pattern, in a default or an enum, counts as well: that is simpler, and harms nobody.
+    """
+    patterns: set[str] = set()
+    pending: list[object] = [schema]
+    while pending:
+        value = pending.pop()
+        if isinstance(value, list):
+            pending += value
+        elif isinstance(value, dict):
+            pending += value.values()
+            patterns.update(_patterns_of(value))
+    if any(len(pattern) > MAX_PATTERN_CHARACTERS for pattern in patterns):
+        raise ValueError(f"A pattern can have {MAX_PATTERN_CHARACTERS} characters at most.")
+    if sum(pattern.count("\\") for pattern in patterns) > MAX_PATTERN_ESCAPES:
+        raise ValueError(f"The patterns have more than {MAX_PATTERN_ESCAPES} backslashes.")
+
+
+def _patterns_of(schema: Mapping[str, Any]) -> list[str]:
+    """List the patterns that stand in a schema itself, not those in its parts."""
+    pattern, named = schema.get("pattern"), schema.get("patternProperties")
+    return [*([pattern] if isinstance(pattern, str) else []), *(named if isinstance(named, dict) else [])]
+
+
 def _check_references(schema: Mapping[str, Any]) -> None:
     """Raise ValueError for references out of the schema, in circles, or to more than a validator can go through.
 
@@ -132,7 +167,7 @@ def _check_references(schema: Mapping[str, Any]) -> None:
             return 0
         if isinstance(value.get("$dynamicRef"), str) or (value is not schema and isinstance(value.get("$id"), str)):
             raise ValueError("$dynamicRef, and $id but at the top, are not supported.")
-        total = 1 + sum(size(item, trail) for item in value.values())
+        total = 1 + PATTERN_WEIGHT * len(_patterns_of(value)) + sum(size(item, trail) for item in value.values())
         reference = value.get("$ref")
         return total + (target_size(reference, trail) if isinstance(reference, str) else 0)
 
@@ -144,7 +179,10 @@ def _check_references(schema: Mapping[str, Any]) -> None:
         return sizes[reference]
 
     if size(schema, ()) > MAX_EXPANDED:
-        raise ValueError(f"With its references followed, the schema has more than {MAX_EXPANDED} objects and lists.")
+        raise ValueError(
+            f"With its references followed, the schema has more than {MAX_EXPANDED} objects and lists; "
+            f"a pattern counts for {PATTERN_WEIGHT}."
+        )
 
 
 def _target(schema: Mapping[str, Any], reference: str) -> object:
@@ -161,4 +199,7 @@ def _target(schema: Mapping[str, Any], reference: str) -> object:
 
 
 def _first_line(error: Exception) -> str:
-    return str(getattr(error, "message", error)).strip().splitlines()[0][:300]
+    line = str(getattr(error, "message", error)).strip().splitlines()[0]
+    if not line.endswith('is not a "regex"'):
+        return line[:300]
+    return f"{line[:200]} … No look-around, no back-references, no long repetitions: maxLength is what bounds a length."

@@ -8,6 +8,7 @@ node, no key, no link and no further token, whatever characters it contains.
 from __future__ import annotations
 
 import json
+import math
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,12 @@ if TYPE_CHECKING:
 
 MAX_NODES = 2_000
 MAX_DEPTH = 16  # containers inside a node's inputs
+MAX_VALUES = 50_000  # in all nodes together, containers included
+MAX_TOKENS = 10_000  # and whatever else begins like one
+MAX_KEY_CHARACTERS = 200
+MAX_NUMBER_BITS = 1024  # what a float holds
 
+_SHOWN = 80  # characters of what is wrong
 _BRACES = re.compile(r"\{\{([^{}]*)\}\}")
 _NAME = re.compile(r"\s*([A-Za-z_][A-Za-z0-9_]{0,63})\s*")
 
@@ -29,6 +35,13 @@ _SCALAR_TYPES = (str, int, float, bool, type(None))
 def is_scalar(value: object) -> bool:
     """Tell whether a value can stand in for a token. A list could pass for a link to another node."""
     return isinstance(value, _SCALAR_TYPES)
+
+
+def is_sound_number(value: object) -> bool:
+    """Tell whether JSON can carry a value, if it is a number; anything else passes."""
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return not isinstance(value, int) or value.bit_length() <= MAX_NUMBER_BITS
 
 
 def graph_problems(graph: Mapping[str, Any]) -> list[Problem]:
@@ -45,10 +58,37 @@ def graph_problems(graph: Mapping[str, Any]) -> list[Problem]:
         return [Problem("workflowJson", "The graph has no nodes.")]
     if len(graph) > MAX_NODES:
         return [Problem("workflowJson", f"The graph has {len(graph)} nodes; at most {MAX_NODES} are allowed.")]
+    if too_large := _too_large(graph):
+        return [Problem("workflowJson", too_large)]
     problems: list[Problem] = []
     for node_id, node in graph.items():
         problems += _node_problems(node_id, node, graph)
     return problems
+
+
+def _too_large(graph: Mapping[str, Any]) -> str | None:
+    """Tell what makes a graph too large to look at closer. Does not recurse: it is not known yet how deep that goes."""
+    values, tokens = 1, 0
+    # Three levels lead to the values of a node's inputs; what a node holds beside them is bounded as they are.
+    pending: list[tuple[Any, int]] = [(graph, -3)]
+    while pending:
+        value, depth = pending.pop()
+        if depth > MAX_DEPTH:
+            return f"Nested more than {MAX_DEPTH} deep."
+        if isinstance(value, dict | list):
+            values += len(value)
+            if values > MAX_VALUES:
+                return f"The graph holds more than {MAX_VALUES} values."
+            if isinstance(value, dict) and any(len(key) > MAX_KEY_CHARACTERS for key in value):
+                return f"An id or a name has more than {MAX_KEY_CHARACTERS} characters."
+            pending += [(item, depth + 1) for item in (value.values() if isinstance(value, dict) else value)]
+        elif isinstance(value, str):
+            tokens += value.count("{{")
+            if tokens > MAX_TOKENS:
+                return f"The graph holds more than {MAX_TOKENS} tokens."
+        elif not is_sound_number(value):
+            return "A number is too large, or none."
+    return None
 
 
 def _node_problems(node_id: str, node: Any, graph: Mapping[str, Any]) -> Iterator[Problem]:  # noqa: ANN401  any JSON
@@ -73,10 +113,12 @@ def _value_problems(path: str, value: Any, graph: Mapping[str, Any], depth: int)
     elif isinstance(value, str):
         for inner in _BRACES.findall(value):
             if not _NAME.fullmatch(inner):
-                yield Problem(path, f"'{{{{{inner}}}}}' is no token: a name is letters, digits and _, 64 at most.")
+                yield Problem(
+                    path, f"'{{{{{inner[:_SHOWN]}}}}}' is no token: a name is letters, digits and _, 64 at most."
+                )
     elif _is_link(value):
         if value[0] not in graph:
-            yield Problem(path, f"Links to node '{value[0]}', which does not exist.")
+            yield Problem(path, f"Links to node '{value[0][:_SHOWN]}', which does not exist.")
     elif _could_become_link(value):
         yield Problem(path, "A link cannot hold a token: inputs never change the graph's structure.")
     else:

@@ -149,5 +149,5 @@ def _params_problems(params: Mapping[str, Any]) -> list[Problem]:
     return [
         Problem(f"defaultParams.{name}", "Must be a string, a number, a boolean or null.")
         for name, value in params.items()
-        if not template.is_scalar(value)
+        if not template.is_scalar(value) or not template.is_sound_number(value)
     ]
