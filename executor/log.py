@@ -10,7 +10,8 @@ from aws_lambda_powertools.logging import Logger
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-logger = Logger(service="executor", log_uncaught_exceptions=False)
+# The level comes with the settings. Without one here Powertools would read the variable itself, and tell a wrong one.
+logger = Logger(service="executor", level="INFO", log_uncaught_exceptions=False)
 
 
 @contextmanager

@@ -22,7 +22,8 @@ _CORRELATION_HEADER = "X-Correlation-Id"
 _SANE_CORRELATION_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
-logger = Logger(service="api", log_uncaught_exceptions=False)
+# The level comes with the settings. Without one here Powertools would read the variable itself, and tell a wrong one.
+logger = Logger(service="api", level="INFO", log_uncaught_exceptions=False)
 
 
 def make_app(middlewares: Sequence[Callable[..., Response[str]]]) -> APIGatewayRestResolver:

@@ -389,10 +389,16 @@ def test_a_worker_without_settings_is_one_line() -> None:
     """`worker` alone says what it needs."""
     environment = {name: value for name, value in os.environ.items() if not name.endswith(("_NAME", "_QUEUE_URL"))}
     answer = subprocess.run(
-        [sys.executable, "-m", "cli.main", "worker"], capture_output=True, check=False, env=environment, timeout=20
+        [sys.executable, "-m", "cli.main", "worker"],
+        capture_output=True,
+        check=False,
+        env={**environment, "LOG_LEVEL": "s3cret"},
+        timeout=20,
     )
     assert answer.returncode == 1
     assert b"TABLE_NAME: is not set" in answer.stderr
+    assert b"LOG_LEVEL: " in answer.stderr
+    assert b"s3cret" not in answer.stderr
     assert len(answer.stderr.splitlines()) == 1
 
 
