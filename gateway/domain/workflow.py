@@ -47,6 +47,10 @@ class WorkflowTemplate:
     def _validator(self) -> jsonschema_rs.Draft202012Validator:
         return input_schema.compile_schema(self.input_schema)
 
+    @cached_property
+    def _tokens(self) -> set[str]:
+        return template.token_names(self.graph)
+
     @classmethod
     def register(
         cls, graph: Mapping[str, Any], schema: Mapping[str, Any] | None, default_params: Mapping[str, Any] | None
@@ -84,7 +88,7 @@ class WorkflowTemplate:
     def render(self, values: inputs.Values) -> dict[str, Any]:
         """Make the prompt. Raises RequestInvalidError for tokens of optional inputs that nothing gives a value."""
         merged = values.merged
-        missing = sorted(template.token_names(self.graph) - merged.keys())
+        missing = sorted(self._tokens - merged.keys())
         if missing:
             raise RequestInvalidError(
                 [Problem(f"inputs.{name}", "Needed by the workflow: it has no default.") for name in missing]

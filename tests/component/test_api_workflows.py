@@ -99,6 +99,16 @@ def test_infinity_is_not_stored(gateway: Gateway) -> None:
     assert gateway.admin.post("/workflows", body.encode()).status == 400
 
 
+def test_of_a_key_that_is_written_twice_the_last_counts(gateway: Gateway) -> None:
+    """What is checked is what is kept: nothing passes behind a namesake."""
+    good = '"1": {"class_type": "Good", "inputs": {"a": ["1", 0]}}'
+    bad = good.replace('["1"', '["9"')
+    start = '{"id": "w", "name": "W", "workflowJson": {'
+    assert gateway.admin.post("/workflows", f"{start}{good}, {bad}}}}}".encode()).status == 400
+    workflow = gateway.admin.post("/workflows", f"{start}{bad}, {good}}}}}".encode()).json["workflow"]
+    assert workflow["workflowJson"] == {"1": {"class_type": "Good", "inputs": {"a": ["1", 0]}}}
+
+
 def test_a_flood_of_problems_is_a_short_answer(gateway: Gateway) -> None:
     """However many mistakes a megabyte holds, the answer fits Lambda's."""
     graph = {"x" * 100_000: {"class_type": "A", "inputs": {"a": "{{}}" * 100_000}}}
