@@ -21,6 +21,7 @@ from executor.log import log_context, logger
 from gateway.domain import instant
 from gateway.domain.job import JobEnd, JobFailure, JobStatus, LogLevel, prompt_id
 from gateway.domain.messages import JobEndedEvent
+from gateway.domain.result_cache import CachedResult
 from gateway.errors import (
     ComfyUIUnreachableError,
     ExecutorLostError,
@@ -32,12 +33,13 @@ from gateway.errors import (
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Mapping
+    from datetime import timedelta
 
     from executor.comfyui import ComfyUI
     from executor.execution import Execution
     from executor.outputs import OutputCollector
     from gateway.domain.job import Job
-    from gateway.ports import EventBus, JobQueue, JobStore, ObjectStore, ReceivedJob
+    from gateway.ports import EventBus, JobQueue, JobStore, ObjectStore, ReceivedJob, ResultCache
 
 _BACKOFF_SECONDS = 2
 _LONGEST_BACKOFF_SECONDS = 60
@@ -58,6 +60,8 @@ class Runner:
         execution: Execution,
         outputs: OutputCollector,
         max_attempts: int,
+        results: ResultCache,
+        result_ttl: timedelta,
         stopping: threading.Event,
         on_run: Callable[[int], None],
     ) -> None:
@@ -70,6 +74,8 @@ class Runner:
         self._execution = execution
         self._outputs = outputs
         self._max_attempts = max_attempts
+        self._results = results
+        self._result_ttl = result_ttl
         self._stopping = stopping
         self._on_run = on_run  # told how many milliseconds each run took
         self._watches: set[Watch] = set()
@@ -120,10 +126,21 @@ class Runner:
             execution_ms=ended.execution_ms,
             error=ended.error.code if ended.error else None,
         )
+        self._keep_result(ended)
         self._bus.publish(JobEndedEvent.of(ended))
         self._queue.delete(received)
         if ended.execution_ms is not None:
             self._on_run(ended.execution_ms)
+
+    def _keep_result(self, job: Job) -> None:
+        """Keep the result for equal jobs. Without it they run as well, so nothing waits for it to work."""
+        if job.cache_key is None or job.outputs is None:
+            return
+        try:
+            result = CachedResult(job_id=job.id, outputs=job.outputs)
+            self._results.put(job.cache_key, result, expires_at=instant.now() + self._result_ttl)
+        except Exception as error:  # noqa: BLE001  see above
+            logger.warning("result not kept", action="result_not_kept", reason=type(error).__name__)
 
     def _leave(self, received: ReceivedJob, job: Job | None) -> None:
         """Deal with a message whose job cannot be claimed."""

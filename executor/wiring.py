@@ -6,6 +6,7 @@ import os
 import socket
 import threading
 from dataclasses import dataclass
+from datetime import timedelta
 
 from executor.comfyui import ComfyUI
 from executor.events import EventStream
@@ -21,6 +22,7 @@ from gateway.aws.executor_store import DynamoExecutorStore
 from gateway.aws.job_queue import SqsJobQueue
 from gateway.aws.job_store import DynamoJobStore
 from gateway.aws.object_store import S3ObjectStore
+from gateway.aws.result_cache import DynamoResultCache
 from gateway.domain.job import Priority
 from gateway.settings import ExecutorSettings  # noqa: TC001  the one place that makes everything from them
 
@@ -64,6 +66,8 @@ def assemble(settings: ExecutorSettings) -> Executor:
         execution=Execution(comfyui, events, settings.comfyui_timeout_ms / 1000),
         outputs=OutputCollector(comfyui, outputs),
         max_attempts=settings.max_attempts,
+        results=DynamoResultCache(clients.dynamodb, settings.table_name),
+        result_ttl=timedelta(seconds=settings.cache_ttl_seconds),
         stopping=stopping,
         on_run=reporter.ran,
     )

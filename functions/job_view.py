@@ -40,7 +40,7 @@ class JobView:
                 "retryable": error.retryable,
                 **({"recommendation": error.recommendation} if error.recommendation else {}),
             },
-            "cacheHit": False,
+            "cacheHit": job.cache_hit,
             "attempts": job.attempt,
             **({} if job.seed is None else {"seed": job.seed}),
             "timing": {
@@ -92,6 +92,8 @@ class JobView:
 def _last_line(job: Job, at: datetime) -> LogLine:
     if job.error is not None:
         return LogLine(at=at, level=LogLevel.ERROR, message=f"Failed: {job.error.code}: {job.error.message}")
+    if job.cache_hit:
+        return LogLine(at=at, level=LogLevel.INFO, message="Succeeded with the files of an earlier job (cache).")
     took = "" if job.execution_ms is None else f" ComfyUI needed {job.execution_ms / 1000:.1f} s."
     return LogLine(at=at, level=LogLevel.INFO, message=f"{job.status.capitalize()}.{took}")
 

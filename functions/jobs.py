@@ -37,7 +37,7 @@ def make_handler(wiring: Wiring) -> Handler:
     """Put the function together."""
     app = http.make_app(wiring.middlewares)
     app.use([wiring.authenticator.signed_in_only])
-    submitter = Submitter(wiring.jobs, wiring.workflows, wiring.queue, wiring.objects, wiring.limits)
+    submitter = Submitter(wiring.preparation, wiring.jobs, wiring.queue, wiring.objects)
     estimator = Estimator(wiring.executors)
     view = JobView(wiring.outputs, wiring.settings.download_url_seconds)
 
@@ -47,6 +47,18 @@ def make_handler(wiring: Wiring) -> Handler:
         eta_seconds = estimator.eta_seconds()  # before the job is accepted: a failure after that would be a lie
         job = submitter.submit(_submission(app, request))
         http.logger.info("job accepted", action="job_accepted", job_id=job.id, workflow_id=job.workflow_id)
+        if job.cache_hit:
+            # Should this fail, the same request finds the record again, and its event is only late by that.
+            wiring.bus.publish(JobEndedEvent.of(job))
+            return http.json_answer(
+                HTTPStatus.OK,
+                {
+                    "jobId": job.id,
+                    "status": "cache_hit",
+                    "outputs": view.outputs(job),
+                    "pollUrl": f"/jobs/{job.id}",
+                },
+            )
         return http.json_answer(
             HTTPStatus.ACCEPTED,
             {

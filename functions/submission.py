@@ -1,6 +1,7 @@
 """Accepting a job: from a checked request to a record and a message.
 
-    template ─▶ values ─▶ prompt ─▶ put the record, if its id is free ─▶ send the message ─▶ 202
+    prepare ─┬─ no result yet ─▶ put the record, if its id is free ─▶ send the message ─▶ 202
+             └─ a result ──────▶ put the record, ended already ─────────────────────────▶ 200
 
 Bad input ends before anything is written. A crash between record and message leaves a queued job
 without a message; nobody was told 202, and the same idempotency key sends the message again.
@@ -10,25 +11,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from gateway.aws.resources import PROMPT_PREFIX
 from gateway.domain import instant
-from gateway.domain.inputs import Values
 from gateway.domain.job import Job, JobStatus, Priority, idempotent_job_id, new_job_id
 from gateway.domain.messages import MAX_MESSAGE_PROMPT_BYTES, JobMessage
-from gateway.errors import IdempotencyMismatchError, Problem, RequestInvalidError, WorkflowNotFoundError
+from gateway.errors import IdempotencyMismatchError, RequestInvalidError, WorkflowNotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from gateway.domain.inputs import Limits
-    from gateway.ports import JobQueue, JobStore, ObjectStore, WorkflowStore
-
-
-# A template may name an input many times over: what it makes is bounded as well, far above any graph made by hand.
-MAX_PROMPT_BYTES = 4 * 1024 * 1024
+    from functions.preparation import EncodedPrompt, Preparation, Prepared
+    from gateway.ports import JobQueue, JobStore, ObjectStore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,25 +47,14 @@ class Submission:
         return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
 
 
-@dataclass(frozen=True, slots=True)
-class _EncodedPrompt:
-    """A prompt, and the bytes it will travel as."""
-
-    graph: dict[str, Any]
-    body: bytes
-
-
 class Submitter:
     """Accepts jobs."""
 
-    def __init__(
-        self, jobs: JobStore, workflows: WorkflowStore, queue: JobQueue, objects: ObjectStore, limits: Limits
-    ) -> None:
+    def __init__(self, preparation: Preparation, jobs: JobStore, queue: JobQueue, objects: ObjectStore) -> None:
+        self._preparation = preparation
         self._jobs = jobs
-        self._workflows = workflows
         self._queue = queue
         self._objects = objects
-        self._limits = limits
 
     def submit(self, submission: Submission) -> Job:
         """Accept a job, or find the one that its idempotency key stands for.
@@ -83,6 +68,7 @@ class Submitter:
             first = self._first(submission)
             if first is None:
                 raise
+            self._send_again(first)
             return first
 
     def _first(self, submission: Submission) -> Job | None:
@@ -91,49 +77,38 @@ class Submitter:
         return job if job is not None and job.request_hash == submission.request_hash else None
 
     def _accept(self, submission: Submission) -> Job:
-        head = self._workflows.head(submission.workflow_id)
-        if head is None:
-            raise WorkflowNotFoundError(submission.workflow_id)
-        template = self._workflows.template(head.template_key)
-        values = template.values(submission.inputs, submission.params, self._limits)
-        prompt = _encoded(template.render(values))
-        key = submission.idempotency_key
-        job = Job(
-            id=idempotent_job_id(submission.owner, key) if key else new_job_id(),
-            owner=submission.owner,
-            workflow_id=head.id,
-            workflow_version=head.version,
-            template_key=head.template_key,
-            priority=submission.priority,
-            inputs=values.inputs,
-            params=values.params,
-            seed=values.seed,
-            metadata=submission.metadata,
-            request_hash=submission.request_hash if key else None,
-            correlation_id=submission.correlation_id,
-            created_at=instant.now(),
-        )
+        prepared, result = self._preparation.prepare(submission)
+        job = _new_job(submission, prepared)
+        if result is not None:
+            job = replace(
+                job,
+                status=JobStatus.SUCCEEDED,
+                completed_at=job.created_at,
+                progress=100,
+                outputs=result.outputs,
+                cache_hit=True,
+            )
         stored = self._jobs.create(job)
-        if stored is job:
-            self._enqueue(job, prompt)
-        else:
-            self._accept_again(stored, job.request_hash)
+        if stored is not job:
+            # Without a key it is this very request's record: boto3 repeated a put whose answer was lost.
+            if stored.request_hash != job.request_hash:
+                raise IdempotencyMismatchError(
+                    "This idempotency key was used before, with another request. Use a new key for a new request."
+                )
+            self._send_again(stored)
+        elif not job.cache_hit:
+            self._enqueue(job, prepared.prompt)
         return stored
 
-    def _accept_again(self, stored: Job, request_hash: str | None) -> None:
-        # Without a key it is this very request's record: boto3 repeated a put whose answer was lost.
-        if stored.request_hash != request_hash:
-            raise IdempotencyMismatchError(
-                "This idempotency key was used before, with another request. Use a new key for a new request."
-            )
-        if stored.status is JobStatus.QUEUED:
-            # Its message may never have been sent. A second one is harmless: only one claim succeeds. The prompt
-            # is the first request's, seed and template version included.
-            template = self._workflows.template(stored.template_key)
-            values = Values(inputs=dict(stored.inputs), params=dict(stored.params), seed=stored.seed)
-            self._enqueue(stored, _encoded(template.render(values)))
+    def _send_again(self, job: Job) -> None:
+        """Send the message of a job that still waits: it may never have been sent, and a second one is harmless.
 
-    def _enqueue(self, job: Job, prompt: _EncodedPrompt) -> None:
+        The prompt is the first request's, seed and template version included.
+        """
+        if job.status is JobStatus.QUEUED:
+            self._enqueue(job, self._preparation.prompt_of(job))
+
+    def _enqueue(self, job: Job, prompt: EncodedPrompt) -> None:
         key = None
         if len(prompt.body) > MAX_MESSAGE_PROMPT_BYTES:
             key = f"{PROMPT_PREFIX}{job.id}.json"
@@ -148,10 +123,21 @@ class Submitter:
         self._queue.send(message, group=job.owner)
 
 
-def _encoded(graph: dict[str, Any]) -> _EncodedPrompt:
-    body = json.dumps(graph, separators=(",", ":"), ensure_ascii=False).encode()
-    if len(body) > MAX_PROMPT_BYTES:
-        raise RequestInvalidError(
-            [Problem("inputs", f"The prompt they make has {len(body)} bytes; at most {MAX_PROMPT_BYTES} are allowed.")]
-        )
-    return _EncodedPrompt(graph, body)
+def _new_job(submission: Submission, prepared: Prepared) -> Job:
+    key = submission.idempotency_key
+    return Job(
+        id=idempotent_job_id(submission.owner, key) if key else new_job_id(),
+        owner=submission.owner,
+        workflow_id=prepared.head.id,
+        workflow_version=prepared.head.version,
+        template_key=prepared.head.template_key,
+        priority=submission.priority,
+        inputs=prepared.values.inputs,
+        params=prepared.values.params,
+        seed=prepared.values.seed,
+        metadata=submission.metadata,
+        request_hash=submission.request_hash if key else None,
+        correlation_id=submission.correlation_id,
+        cache_key=prepared.cache_key,
+        created_at=instant.now(),
+    )

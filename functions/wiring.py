@@ -23,8 +23,19 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.event_handler import Response
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
+    from functions.preparation import Preparation
     from gateway.aws.audit_log import DynamoAuditLog
-    from gateway.ports import EventBus, ExecutorStore, JobList, JobQueue, JobStore, KeyStore, ObjectStore, WorkflowStore
+    from gateway.ports import (
+        EventBus,
+        ExecutorStore,
+        JobList,
+        JobQueue,
+        JobStore,
+        KeyStore,
+        ObjectStore,
+        ResultCache,
+        WorkflowStore,
+    )
 
     Handler = Callable[[dict[str, Any], LambdaContext], dict[str, Any]]
 
@@ -49,6 +60,23 @@ class Wiring:
         from gateway.aws.job_list import DynamoJobList  # noqa: PLC0415  see the class
 
         return DynamoJobList(self._clients.dynamodb, self.settings.table_name)
+
+    @cached_property
+    def results(self) -> ResultCache | None:
+        """Results that can be used again; None when they are not to be."""
+        if not self.settings.cache_enabled:
+            return None
+        from gateway.aws.result_cache import DynamoResultCache  # noqa: PLC0415  see the class
+
+        return DynamoResultCache(self._clients.dynamodb, self.settings.table_name)
+
+    @cached_property
+    def preparation(self) -> Preparation:
+        """What makes a job of a request."""
+        from functions.preparation import Preparation  # noqa: PLC0415  see the class
+
+        shared = self.settings.cache_scope == "global"
+        return Preparation(self.workflows, self.objects, self.limits, self.results, shared=shared)
 
     @cached_property
     def bus(self) -> EventBus:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from gateway.domain.job import Job, JobEnd, JobStatus, LogLine, Priority
     from gateway.domain.messages import JobEndedEvent, JobMessage
     from gateway.domain.position import Position
+    from gateway.domain.result_cache import CachedResult
     from gateway.domain.workflow import WorkflowHead, WorkflowTemplate
 
 
@@ -208,11 +209,29 @@ class ObjectStore(Protocol):
     def get(self, key: str) -> bytes:
         """Read a whole object. Raises KeyError when there is none."""
 
+    def exists(self, key: str) -> bool:
+        """Tell whether an object is there."""
+
     def expire(self, key: str, *, content_type: str) -> None:
         """Let an object go that no new job will need: it stays for the retention time from now, then it is removed."""
 
     def presigned_url(self, key: str, *, seconds: int) -> str:
         """Make a URL that reads the object with a plain GET for so long."""
+
+
+class ResultCache(Protocol):
+    """Results that can be used again."""
+
+    def put(self, key: str, result: CachedResult, *, expires_at: datetime) -> None:
+        """Write a result in place of an older one."""
+
+    def find(self, key: str, *, now: datetime) -> CachedResult | None:
+        """Read a result, or None."""
+
+    def find_with_head(
+        self, key: str, workflow_id: str, *, now: datetime
+    ) -> tuple[WorkflowHead | None, CachedResult | None]:
+        """Read a result and, in the same call, the head of the workflow that it should be of."""
 
 
 class EventBus(Protocol):

@@ -143,6 +143,8 @@ class ApiSettings(_AwsSettings):
     cors_origins: Origins = ()  # of web pages that may call the API: * or exact ones
     max_image_size: int = Field(default=2048, ge=1)  # pixels
     max_batch_size: int = Field(default=8, ge=1)
+    cache_enabled: bool = True  # whether equal jobs are answered with the files of the first
+    cache_scope: Literal["owner", "global"] = "owner"  # whose first
     download_url_seconds: int = Field(default=3600, ge=60, le=7 * 24 * 3600)
 
 
@@ -155,6 +157,7 @@ class ExecutorSettings(_AwsSettings):
     max_concurrency: int = Field(default=1, ge=1, le=16)  # prompts that ComfyUI is meant to run at the same time
     look_ahead: int = Field(default=1, ge=0, le=8)  # prompts kept waiting in ComfyUI's own queue beside them
     max_attempts: int = Field(default=3, ge=1, le=8)
+    cache_ttl_seconds: int = Field(default=24 * 3600, ge=1)  # how long a result is used again
     shutdown_grace_seconds: float = Field(default=20, ge=0, le=3600)  # for running jobs to finish
 
 

@@ -43,6 +43,12 @@ def fields_of(job: Job, *, expires_at: datetime) -> dict[str, str | int | bool |
         "correlationId": job.correlation_id,
         "createdAt": instant.to_text(job.created_at),
         "attempt": job.attempt,
+        "cacheKey": job.cache_key,
+        # A result from the cache is a job's beginning and end at once.
+        "completedAt": None if job.completed_at is None else instant.to_text(job.completed_at),
+        "outputs": None if job.outputs is None else attributes.to_json([output_fields(o) for o in job.outputs]),
+        "progress": job.progress,
+        "cacheHit": job.cache_hit or None,
         "expiresAt": instant.to_milliseconds(expires_at) // 1000,
     }
 
@@ -88,11 +94,13 @@ def read(item: attributes.Item) -> Job:
         lease_owner=fields.get("leaseOwner"),
         lease_expires_at=instant.from_milliseconds(fields["leaseExpiresAt"]) if "leaseExpiresAt" in fields else None,
         progress=fields.get("progress"),
+        cache_key=fields.get("cacheKey"),
+        cache_hit=fields.get("cacheHit", False),
         cancel_requested=fields.get("cancelRequested", False),
         started_at=moment("startedAt"),
         completed_at=moment("completedAt"),
         execution_ms=fields.get("executionMs"),
-        outputs=None if outputs is None else tuple(_read_output(output) for output in outputs),
+        outputs=None if outputs is None else tuple(read_output(output) for output in outputs),
         error=None if error is None else JobFailure(**error),
         log=tuple(_read_line(*line) for line in log),
     )
@@ -109,7 +117,8 @@ def output_fields(output: Output) -> dict[str, Any]:
     }
 
 
-def _read_output(stored: dict[str, Any]) -> Output:
+def read_output(stored: dict[str, Any]) -> Output:
+    """Read what `output_fields` wrote."""
     return Output(
         filename=stored["filename"],
         key=stored["key"],

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 _MIB = 1024 * 1024
+_MISSING = ("NoSuchKey", "404")
 # A file up to 8 MiB is one request; larger ones go up in parts, of which at most three are in memory.
 _TRANSFER = TransferConfig(multipart_threshold=8 * _MIB, multipart_chunksize=16 * _MIB, max_concurrency=2)
 
@@ -48,9 +49,19 @@ class S3ObjectStore:
         try:
             return self._client.get_object(Bucket=self._bucket_name, Key=key)["Body"].read()
         except ClientError as error:
-            if error.response.get("Error", {}).get("Code") in ("NoSuchKey", "404"):
+            if error.response.get("Error", {}).get("Code") in _MISSING:
                 raise KeyError(key) from None
             raise
+
+    def exists(self, key: str) -> bool:
+        """Tell whether an object is there."""
+        try:
+            self._client.head_object(Bucket=self._bucket_name, Key=key)
+        except ClientError as error:
+            if error.response.get("Error", {}).get("Code") in _MISSING:
+                return False
+            raise
+        return True
 
     def expire(self, key: str, *, content_type: str) -> None:
         """Let an object go that no new job will need: it stays for the retention time from now, then it is removed."""

@@ -133,7 +133,7 @@ class DynamoWorkflowStore:
         )
         delete: DeleteTypeDef = {
             "TableName": self._table_name,
-            "Key": _key(head.id),
+            "Key": head_key(head.id),
             "ConditionExpression": _STILL_THERE,
             "ExpressionAttributeNames": _NAMES,
             "ExpressionAttributeValues": _identity(head),
@@ -144,8 +144,8 @@ class DynamoWorkflowStore:
 
     def head(self, workflow_id: str) -> WorkflowHead | None:
         """Read the newest version's head, or None."""
-        answer = self._client.get_item(TableName=self._table_name, Key=_key(workflow_id), ConsistentRead=True)
-        return _from_item(answer["Item"]) if "Item" in answer else None
+        answer = self._client.get_item(TableName=self._table_name, Key=head_key(workflow_id), ConsistentRead=True)
+        return read_head(answer["Item"]) if "Item" in answer else None
 
     def template(self, template_key: str) -> WorkflowTemplate:
         """Read the template of one version; at most once per process, as long as it is in use."""
@@ -166,7 +166,7 @@ class DynamoWorkflowStore:
             ExpressionAttributeValues=attributes.write({":pk": _PARTITION}),
             ConsistentRead=True,
         )
-        return [_from_item(item) for page in pages for item in page["Items"]]
+        return [read_head(item) for page in pages for item in page["Items"]]
 
     def _put_template(self, workflow_id: str, version: int, template: WorkflowTemplate) -> str:
         # A fresh key each time: an id that is deleted and taken again must not meet an old template.
@@ -195,7 +195,8 @@ def _overtaken(head: WorkflowHead) -> StateConflictError:
     return StateConflictError(f"Workflow '{head.id}' was changed by somebody else meanwhile. Read it again.")
 
 
-def _key(workflow_id: str) -> Any:  # noqa: ANN401  boto3's own type for keys is not importable
+def head_key(workflow_id: str) -> Any:  # noqa: ANN401  boto3's own type for keys is not importable
+    """Make the key of a workflow's head."""
     return attributes.write({"pk": _PARTITION, "sk": workflow_id})
 
 
@@ -212,7 +213,8 @@ def _to_fields(head: WorkflowHead) -> dict[str, str | int | bool | None]:
     }
 
 
-def _from_item(item: attributes.Item) -> WorkflowHead:
+def read_head(item: attributes.Item) -> WorkflowHead:
+    """Read a head's item."""
     fields = attributes.read(item)
     return WorkflowHead(
         id=fields["sk"],

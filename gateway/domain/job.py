@@ -102,6 +102,8 @@ class Job:
     metadata: Mapping[str, Any] = field(default_factory=dict)  # the caller's own, handed back as it came
     request_hash: str | None = None  # of the accepted body; present when an idempotency key came with it
     correlation_id: str
+    cache_key: str | None = None  # under which its result is kept for others to use; none when it is not to be
+    cache_hit: bool = False  # its outputs are another job's
     created_at: datetime
     attempt: int = 0  # number of the latest attempt; the fencing number of its writes
     lease_owner: str | None = None  # executor of the latest attempt

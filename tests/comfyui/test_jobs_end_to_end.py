@@ -138,12 +138,24 @@ def test_a_batch_and_an_upscale(gateway: GatewayProcess) -> None:
 def test_the_same_seed_makes_the_same_picture(gateway: GatewayProcess) -> None:
     """A job can be run again: the seed that was drawn gives the same pixels."""
     first = gateway.submit("sdxl_realism_v1", **TINY)
-    again = gateway.submit("sdxl_realism_v1", **TINY, seed=first["seed"])
+    # Another owner, for whom there is nothing in the cache.
+    again = gateway.submit("sdxl_realism_v1", key=gateway.USER_KEY, **TINY, seed=first["seed"])
+    assert not again["cacheHit"]
     pixels = [
         Image.open(io.BytesIO(gateway.call("GET", job["outputs"][0]["url"]).content)).tobytes()
         for job in (first, again)
     ]
     assert pixels[0] == pixels[1]
+
+
+def test_an_equal_job_is_answered_from_the_cache(gateway: GatewayProcess, colours: str) -> None:
+    """The second time the files of the first are there at once, for the same owner."""
+    first = gateway.submit(colours, color=77)
+    second = gateway.call("POST", "/jobs", json={"workflowId": colours, "inputs": {"color": 77}})
+    assert (second.status_code, second.json()["status"]) == (200, "cache_hit")
+    assert second.json()["outputs"][0]["sha256"] == first["outputs"][0]["sha256"]
+    content = gateway.call("GET", second.json()["outputs"][0]["url"]).content
+    assert hashlib.sha256(content).hexdigest() == first["outputs"][0]["sha256"]
 
 
 def test_sixteen_clients_get_their_own_jobs(gateway: GatewayProcess, colours: str) -> None:
@@ -157,7 +169,7 @@ def test_sixteen_clients_get_their_own_jobs(gateway: GatewayProcess, colours: st
         if pixel != (0, 0, color):
             wrong.append((color, pixel, job))
 
-    clients = [threading.Thread(target=one, args=(color,)) for color in range(16)]
+    clients = [threading.Thread(target=one, args=(color,)) for color in range(100, 116)]
     for client in clients:
         client.start()
     for client in clients:

@@ -37,7 +37,7 @@ SUBMISSION = Submission(
 def submitter(gateway: Gateway, jobs: JobStore | None = None) -> Submitter:
     """Make what the handler accepts jobs with."""
     wiring = gateway.wiring
-    return Submitter(jobs or wiring.jobs, wiring.workflows, wiring.queue, wiring.objects, wiring.limits)
+    return Submitter(wiring.preparation, jobs or wiring.jobs, wiring.queue, wiring.objects)
 
 
 def test_the_same_request_again_is_the_same_job(gateway: Gateway, ada: Caller) -> None:

@@ -223,7 +223,7 @@ def test_a_warm_function_makes_few_calls(gateway: Gateway, ada: Caller) -> None:
     post(ada)
     with aws_calls(gateway.clients) as calls:
         job_id = post(ada).json["jobId"]
-    assert calls == ["dynamodb.UpdateItem", "dynamodb.GetItem", "dynamodb.PutItem", "sqs.SendMessage"]
+    assert calls == ["dynamodb.UpdateItem", "dynamodb.BatchGetItem", "dynamodb.PutItem", "sqs.SendMessage"]
     with aws_calls(gateway.clients) as calls:
         ada.get(f"/jobs/{job_id}")
     assert calls == ["dynamodb.UpdateItem", "dynamodb.GetItem"]

@@ -1,0 +1,129 @@
+"""Before a job is accepted: its template, its values, its prompt, and whether its result is there already.
+
+    head ─▶ template ─▶ values ─▶ prompt, cache key ─▶ a result of the same key?
+
+The key needs the template's version, so the head comes first. A warm function knows the head of the last
+request: it makes the key from that one and reads head and result in one call; when the head has changed
+meanwhile, it starts again.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from gateway.domain import instant
+from gateway.domain.inputs import Values
+from gateway.domain.result_cache import cache_key
+from gateway.errors import Problem, RequestInvalidError, WorkflowNotFoundError
+
+if TYPE_CHECKING:
+    from functions.submission import Submission
+    from gateway.domain.inputs import Limits
+    from gateway.domain.job import Job
+    from gateway.domain.result_cache import CachedResult
+    from gateway.domain.workflow import WorkflowHead, WorkflowTemplate
+    from gateway.ports import ObjectStore, ResultCache, WorkflowStore
+
+# A template may name an input many times over: what it makes is bounded as well, far above any graph made by hand.
+MAX_PROMPT_BYTES = 4 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedPrompt:
+    """A prompt, and the bytes it will travel as."""
+
+    graph: dict[str, Any]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """All that a job is made of."""
+
+    head: WorkflowHead
+    values: Values
+    prompt: EncodedPrompt
+    cache_key: str | None  # None when results are not kept
+
+
+class Preparation:
+    """Prepares jobs. `results`: None when results are not kept; `shared`: every owner's can be anybody's."""
+
+    def __init__(
+        self,
+        workflows: WorkflowStore,
+        objects: ObjectStore,
+        limits: Limits,
+        results: ResultCache | None,
+        *,
+        shared: bool,
+    ) -> None:
+        self._workflows = workflows
+        self._objects = objects
+        self._limits = limits
+        self._results = results
+        self._shared = shared
+        self._known_heads: dict[str, WorkflowHead] = {}
+
+    def prepare(self, submission: Submission) -> tuple[Prepared, CachedResult | None]:
+        """Prepare a job, and find the result that it would have. Raises WorkflowNotFoundError, RequestInvalidError."""
+        known = self._known_heads.get(submission.workflow_id)
+        if known is not None and self._results is not None:
+            found = self._with_known_head(known, submission, self._results)
+            if found is not None:
+                return found
+        head = self._workflows.head(submission.workflow_id)
+        if head is None:
+            self._known_heads.pop(submission.workflow_id, None)
+            raise WorkflowNotFoundError(submission.workflow_id)
+        self._known_heads[head.id] = head
+        prepared = self._prepare(head, submission)
+        if self._results is None or prepared.cache_key is None:
+            return prepared, None
+        return prepared, self._usable(self._results.find(prepared.cache_key, now=instant.now()))
+
+    def prompt_of(self, job: Job) -> EncodedPrompt:
+        """Make the prompt of a job that was accepted before, by the template that it was accepted with."""
+        return _rendered(
+            self._workflows.template(job.template_key),
+            Values(inputs=dict(job.inputs), params=dict(job.params), seed=job.seed),
+        )
+
+    def _with_known_head(
+        self, known: WorkflowHead, submission: Submission, results: ResultCache
+    ) -> tuple[Prepared, CachedResult | None] | None:
+        try:
+            prepared = self._prepare(known, submission)
+        except RequestInvalidError:
+            return None  # a newer version may take it
+        head, result = results.find_with_head(str(prepared.cache_key), known.id, now=instant.now())
+        return (prepared, self._usable(result)) if head == known else None
+
+    def _prepare(self, head: WorkflowHead, submission: Submission) -> Prepared:
+        template = self._workflows.template(head.template_key)
+        values = template.values(submission.inputs, submission.params, self._limits)
+        owner = None if self._shared else submission.owner
+        return Prepared(
+            head=head,
+            values=values,
+            prompt=_rendered(template, values),
+            cache_key=None if self._results is None else cache_key(head, values, owner=owner),
+        )
+
+    def _usable(self, result: CachedResult | None) -> CachedResult | None:
+        """Pass a result on when its files are still there: somebody may have removed them."""
+        if result is not None and all(self._objects.exists(output.key) for output in result.outputs):
+            return result
+        return None
+
+
+def _rendered(template: WorkflowTemplate, values: Values) -> EncodedPrompt:
+    graph = template.render(values)
+    body = json.dumps(graph, separators=(",", ":"), ensure_ascii=False).encode()
+    if len(body) > MAX_PROMPT_BYTES:
+        raise RequestInvalidError(
+            [Problem("inputs", f"The prompt they make has {len(body)} bytes; at most {MAX_PROMPT_BYTES} are allowed.")]
+        )
+    return EncodedPrompt(graph, body)
