@@ -54,14 +54,14 @@ class Preparation:
     def __init__(
         self,
         workflows: WorkflowStore,
-        objects: ObjectStore,
+        outputs: ObjectStore,
         limits: Limits,
         results: ResultCache | None,
         *,
         shared: bool,
     ) -> None:
         self._workflows = workflows
-        self._objects = objects
+        self._outputs = outputs
         self._limits = limits
         self._results = results
         self._shared = shared
@@ -114,7 +114,7 @@ class Preparation:
 
     def _usable(self, result: CachedResult | None) -> CachedResult | None:
         """Pass a result on when its files are still there: somebody may have removed them."""
-        if result is not None and all(self._objects.exists(output.key) for output in result.outputs):
+        if result is not None and all(self._outputs.exists(output.key) for output in result.outputs):
             return result
         return None
 

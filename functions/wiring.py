@@ -76,7 +76,7 @@ class Wiring:
         from functions.preparation import Preparation  # noqa: PLC0415  see the class
 
         shared = self.settings.cache_scope == "global"
-        return Preparation(self.workflows, self.objects, self.limits, self.results, shared=shared)
+        return Preparation(self.workflows, self.outputs, self.limits, self.results, shared=shared)
 
     @cached_property
     def bus(self) -> EventBus:
