@@ -27,6 +27,8 @@ MAX_PATTERN_BYTES = 128 * 1024
 MAX_EXPANDED = 4_000  # objects and lists, when everything that is referred to stands where it is referred to
 PATTERN_WEIGHT = 100  # of those: what a pattern counts for, so that there can be 40
 
+_PAIR_BYTES = 5  # of a key and a value: quotes, colon, comma, and a digit
+_TOO_MANY_BYTES = f"The schema has more than {MAX_SCHEMA_BYTES} bytes."
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _PATTERN_OPTIONS = jsonschema_rs.RegexOptions(size_limit=MAX_PATTERN_BYTES)
 _COPIED_FIELD_KEYS = (
@@ -38,16 +40,14 @@ _SHORT_FIELD_KEYS = {*_COPIED_FIELD_KEYS, "required", "min", "max"}
 
 def normalise(schema: Mapping[str, Any]) -> tuple[dict[str, Any], list[Problem]]:
     """Turn either form into a JSON Schema object; list what is wrong with it instead of raising."""
+    if too_large := _too_large(schema):
+        return {}, [Problem("inputSchema", too_large)]
     try:
         size = len(json.dumps(schema, allow_nan=False))
-    except RecursionError:
-        return {}, [Problem("inputSchema", f"Nested more than {MAX_SCHEMA_DEPTH} deep.")]
     except ValueError:
         return {}, [Problem("inputSchema", "Holds a number that is too large, or none.")]
     if size > MAX_SCHEMA_BYTES:
-        return {}, [Problem("inputSchema", f"The schema has {size} bytes; at most {MAX_SCHEMA_BYTES} are allowed.")]
-    if _depth(schema) > MAX_SCHEMA_DEPTH:
-        return {}, [Problem("inputSchema", f"Nested more than {MAX_SCHEMA_DEPTH} deep.")]
+        return {}, [Problem("inputSchema", _TOO_MANY_BYTES)]
     full, problems = _expand(schema) if "fields" in schema else (dict(schema), [])
     full.setdefault("$schema", _DIALECT)
     full.setdefault("type", "object")
@@ -116,15 +116,26 @@ def _shape_problems(schema: Mapping[str, Any]) -> list[Problem]:
     return []
 
 
-def _depth(value: object) -> int:
-    """Measure how deep containers are nested, without recursion: the value is not trusted yet."""
-    deepest, pending = 0, [(value, 1)]
+def _too_large(schema: Mapping[str, Any]) -> str | None:
+    """Tell what makes a schema too large even to be written down.
+
+    Does not recurse, as it is not known yet how deep that goes, and counts what the text takes at the least.
+    """
+    least_bytes = 0
+    pending: list[tuple[Any, int]] = [(schema, 1)]
     while pending:
-        current, depth = pending.pop()
-        if isinstance(current, dict | list):
-            deepest = max(deepest, depth)
-            pending += [(item, depth + 1) for item in (current.values() if isinstance(current, dict) else current)]
-    return deepest
+        value, depth = pending.pop()
+        if isinstance(value, str):
+            least_bytes += len(value)
+        if not isinstance(value, dict | list):
+            continue
+        if depth > MAX_SCHEMA_DEPTH:
+            return f"Nested more than {MAX_SCHEMA_DEPTH} deep."
+        least_bytes += _PAIR_BYTES * len(value) + sum(map(len, value)) if isinstance(value, dict) else 2 * len(value)
+        if least_bytes > MAX_SCHEMA_BYTES:
+            return _TOO_MANY_BYTES
+        pending += [(item, depth + 1) for item in (value.values() if isinstance(value, dict) else value)]
+    return None
 
 
 def _check_patterns(schema: Mapping[str, Any]) -> None:

@@ -175,7 +175,7 @@ json_values = st.recursive(
 json_objects = st.dictionaries(keys, json_values, max_size=5)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(
     graph=json_objects | st.dictionaries(texts, st.fixed_dictionaries({"class_type": texts, "inputs": json_objects})),
     schema=st.none() | json_objects | st.fixed_dictionaries({"properties": json_objects}),
