@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.event_handler import Response
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
+    from functions import answers
     from functions.wiring import Handler
     from gateway.domain.audit import AuditEntry
     from gateway.ports import AuditLog
@@ -39,14 +40,12 @@ def make_handler(wiring: Wiring) -> Handler:
         found = log.newest(limit + 1, before=position)
         shown = found[:limit]
         more = len(found) > limit
-        return http.json_answer(
-            HTTPStatus.OK,
-            {
-                "entries": [_view(entry) for entry in shown],
-                "count": len(shown),
-                "nextCursor": paging.to_cursor(shown[-1].position) if more else None,
-            },
-        )
+        answer: answers.AuditList = {
+            "entries": [_view(entry) for entry in shown],
+            "count": len(shown),
+            "nextCursor": paging.to_cursor(shown[-1].position) if more else None,
+        }
+        return http.json_answer(HTTPStatus.OK, answer)
 
     http.refuse_other_methods(app, {"/audit": ("GET",)})
 
@@ -56,7 +55,7 @@ def make_handler(wiring: Wiring) -> Handler:
     return handler
 
 
-def _view(entry: AuditEntry) -> dict[str, Any]:
+def _view(entry: AuditEntry) -> answers.AuditEntry:
     actor = entry.by.actor
     return {
         "at": instant.to_text(entry.position.at),

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.event_handler import Response
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
+    from functions import answers
     from functions.wiring import Handler
     from gateway.domain.executor import ExecutorReport
 
@@ -34,7 +35,7 @@ def make_handler(wiring: Wiring) -> Handler:
         tell_all = signed_in(app)
         executors = reports.recent(since=instant.now() - REPORT_FRESH)
         reachable = [executor for executor in executors if executor.comfyui_reachable]
-        answer: dict[str, Any] = {
+        answer: answers.Health = {
             "ok": True,
             "version": VERSION,
             "comfyui": {"reachable": bool(reachable)},
@@ -55,7 +56,7 @@ def make_handler(wiring: Wiring) -> Handler:
     return handler
 
 
-def _views(executors: Sequence[ExecutorReport]) -> list[dict[str, Any]]:
+def _views(executors: Sequence[ExecutorReport]) -> list[answers.Executor]:
     return [
         {
             "id": executor.id,

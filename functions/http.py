@@ -107,7 +107,7 @@ def correlation_id_of(app: APIGatewayRestResolver) -> str:
     return str(app.context["correlation_id"])
 
 
-def json_answer(status: HTTPStatus, body: Mapping[str, Any]) -> Response[str]:
+def json_answer(status: HTTPStatus, body: Mapping[str, object]) -> Response[str]:
     """Make an answer with a JSON body."""
     return Response(status_code=status, content_type="application/json", body=_to_json(body))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from gateway.domain import instant
@@ -12,6 +12,7 @@ from gateway.domain.job import LogLevel, LogLine
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from functions import answers
     from gateway.domain.job import Job, Output
     from gateway.ports import ObjectStore
 
@@ -23,26 +24,18 @@ class JobView:
         self._objects = objects
         self._url_seconds = url_seconds
 
-    def job(self, job: Job) -> dict[str, Any]:
+    def job(self, job: Job) -> answers.Job:
         """Write a whole job."""
-        error = job.error
-        return {
+        view: answers.Job = {
             "jobId": job.id,
             "status": job.status,
             "workflowId": job.workflow_id,
             "priority": job.priority,
             "progress": job.progress,
             "outputs": None if job.outputs is None else self.outputs(job),
-            "error": error
-            and {
-                "code": error.code,
-                "message": error.message,
-                "retryable": error.retryable,
-                **({"recommendation": error.recommendation} if error.recommendation else {}),
-            },
+            "error": _error(job),
             "cacheHit": job.cache_hit,
             "attempts": job.attempt,
-            **({} if job.seed is None else {"seed": job.seed}),
             "timing": {
                 "createdAt": instant.to_text(job.created_at),
                 "startedAt": _text(job.started_at),
@@ -52,27 +45,22 @@ class JobView:
             "webhook": None,
             "metadata": job.metadata,
         }
+        if job.seed is not None:
+            view["seed"] = job.seed
+        return view
 
-    def log(self, job: Job) -> list[dict[str, Any]]:
+    def log(self, job: Job) -> list[answers.LogLine]:
         """Write a job's log, with its beginning and end from the record itself."""
         lines = [LogLine(at=job.created_at, level=LogLevel.INFO, message="Accepted."), *job.log]
         if job.completed_at is not None:
             lines.append(_last_line(job, job.completed_at))
-        return [
-            {
-                "timestamp": instant.to_text(line.at),
-                "level": line.level,
-                "message": line.message,
-                **({"node": line.node} if line.node else {}),
-            }
-            for line in lines
-        ]
+        return [_line(line) for line in lines]
 
-    def outputs(self, job: Job) -> list[dict[str, Any]]:
+    def outputs(self, job: Job) -> list[answers.Output]:
         """Write a job's outputs, none when there are none (yet)."""
         return [self._output(job.id, output) for output in job.outputs or ()]
 
-    def _output(self, job_id: str, output: Output) -> dict[str, Any]:
+    def _output(self, job_id: str, output: Output) -> answers.Output:
         return {
             "filename": output.filename,
             "url": f"/outputs/{job_id}/{quote(output.filename, safe='')}",
@@ -96,6 +84,23 @@ def _last_line(job: Job, at: datetime) -> LogLine:
         return LogLine(at=at, level=LogLevel.INFO, message="Succeeded with the files of an earlier job (cache).")
     took = "" if job.execution_ms is None else f" ComfyUI needed {job.execution_ms / 1000:.1f} s."
     return LogLine(at=at, level=LogLevel.INFO, message=f"{job.status.capitalize()}.{took}")
+
+
+def _error(job: Job) -> answers.JobError | None:
+    error = job.error
+    if error is None:
+        return None
+    view: answers.JobError = {"code": error.code, "message": error.message, "retryable": error.retryable}
+    if error.recommendation:
+        view["recommendation"] = error.recommendation
+    return view
+
+
+def _line(line: LogLine) -> answers.LogLine:
+    view: answers.LogLine = {"timestamp": instant.to_text(line.at), "level": line.level, "message": line.message}
+    if line.node:
+        view["node"] = line.node
+    return view
 
 
 def _text(moment: datetime | None) -> str | None:

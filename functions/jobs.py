@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
+    from functions import answers
     from functions.wiring import Handler
     from gateway.domain.job import Job
     from gateway.ports import JobStore
@@ -50,37 +51,31 @@ def make_handler(wiring: Wiring) -> Handler:
         if job.cache_hit:
             # Should this fail, the same request finds the record again, and its event is only late by that.
             wiring.bus.publish(JobEndedEvent.of(job))
-            return http.json_answer(
-                HTTPStatus.OK,
-                {
-                    "jobId": job.id,
-                    "status": "cache_hit",
-                    "outputs": view.outputs(job),
-                    "pollUrl": f"/jobs/{job.id}",
-                },
-            )
-        return http.json_answer(
-            HTTPStatus.ACCEPTED,
-            {
+            hit: answers.JobFromCache = {
                 "jobId": job.id,
-                "status": job.status,
-                "etaSeconds": eta_seconds,
+                "status": "cache_hit",
+                "outputs": view.outputs(job),
                 "pollUrl": f"/jobs/{job.id}",
-            },
-        )
+            }
+            return http.json_answer(HTTPStatus.OK, hit)
+        accepted: answers.JobAccepted = {
+            "jobId": job.id,
+            "status": job.status,
+            "etaSeconds": eta_seconds,
+            "pollUrl": f"/jobs/{job.id}",
+        }
+        return http.json_answer(HTTPStatus.ACCEPTED, accepted)
 
     @app.get("/jobs")
     def list_jobs() -> Response[str]:
         query = jobs_query.read(app.current_event.query_string_parameters or {}, caller_of(app))
         page = wiring.job_list.page(query.which, limit=query.limit, position=query.position)
-        return http.json_answer(
-            HTTPStatus.OK,
-            {
-                "jobs": [view.job(job) for job in page.jobs],
-                "count": len(page.jobs),
-                "nextCursor": page.next_position and paging.to_cursor(page.next_position),
-            },
-        )
+        answer: answers.JobList = {
+            "jobs": [view.job(job) for job in page.jobs],
+            "count": len(page.jobs),
+            "nextCursor": paging.to_cursor(page.next_position) if page.next_position else None,
+        }
+        return http.json_answer(HTTPStatus.OK, answer)
 
     @app.get("/jobs/<job_id>")
     def get_job(job_id: str) -> Response[str]:
@@ -91,7 +86,8 @@ def make_handler(wiring: Wiring) -> Handler:
     @app.get("/jobs/<job_id>/logs")
     def get_logs(job_id: str) -> Response[str]:
         job = visible_job(app, wiring.jobs, job_id)
-        return http.json_answer(HTTPStatus.OK, {"jobId": job.id, "logs": view.log(job)})
+        answer: answers.JobLog = {"jobId": job.id, "logs": view.log(job)}
+        return http.json_answer(HTTPStatus.OK, answer)
 
     @app.post("/jobs/<job_id>/cancel")
     def cancel_job(job_id: str) -> Response[str]:
@@ -101,9 +97,8 @@ def make_handler(wiring: Wiring) -> Handler:
             # Its message finds it ended and would announce it as well; but that can be a long queue away.
             wiring.bus.publish(JobEndedEvent.of(job))
         http.logger.info("cancel requested", action="cancel_requested", job_id=job.id, status=job.status)
-        return http.json_answer(
-            HTTPStatus.OK, {"jobId": job.id, "status": job.status, "message": "Cancellation requested"}
-        )
+        answer: answers.CancelAnswer = {"jobId": job.id, "status": job.status, "message": "Cancellation requested"}
+        return http.json_answer(HTTPStatus.OK, answer)
 
     http.refuse_other_methods(
         app,

@@ -19,6 +19,7 @@ from gateway.errors import OutputNotFoundError, PayloadTooLargeError, Problem, R
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
+    from functions import answers
     from functions.wiring import Handler
     from gateway.domain.job import Job, Output
     from gateway.ports import ObjectStore
@@ -37,7 +38,8 @@ def make_handler(wiring: Wiring) -> Handler:
     @app.get("/outputs/<job_id>")
     def list_outputs(job_id: str) -> Response[str]:
         job = visible_job(app, wiring.jobs, job_id)
-        return http.json_answer(HTTPStatus.OK, {"jobId": job.id, "files": view.outputs(job)})
+        answer: answers.OutputList = {"jobId": job.id, "files": view.outputs(job)}
+        return http.json_answer(HTTPStatus.OK, answer)
 
     # Everything behind the job id is a file's name, slashes included: it is only ever compared, never used as a path.
     @app.get("/outputs/<job_id>/.+")
@@ -99,15 +101,13 @@ def _bytes_answer(output: Output, content: bytes) -> Response[bytes]:
 
 
 def _base64_answer(output: Output, content: bytes) -> Response[str]:
-    return http.json_answer(
-        HTTPStatus.OK,
-        {
-            "filename": output.filename,
-            "contentType": output.content_type,
-            "size": output.size,
-            "data": base64.b64encode(content).decode("ascii"),
-        },
-    )
+    answer: answers.OutputContent = {
+        "filename": output.filename,
+        "contentType": output.content_type,
+        "size": output.size,
+        "data": base64.b64encode(content).decode("ascii"),
+    }
+    return http.json_answer(HTTPStatus.OK, answer)
 
 
 handler = entry_point(make_handler)

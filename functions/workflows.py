@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.event_handler import APIGatewayRestResolver
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
+    from functions import answers
     from functions.wiring import Handler
 
 
@@ -34,7 +35,8 @@ def make_handler(wiring: Wiring) -> Handler:
     @app.get("/workflows")
     def list_workflows() -> Response[str]:
         heads = [_head_view(head) for head in workflows.heads()]
-        return http.json_answer(HTTPStatus.OK, {"workflows": heads, "count": len(heads)})
+        answer: answers.WorkflowList = {"workflows": heads, "count": len(heads)}
+        return http.json_answer(HTTPStatus.OK, answer)
 
     @app.post("/workflows")
     def create_workflow() -> Response[str]:
@@ -43,14 +45,14 @@ def make_handler(wiring: Wiring) -> Handler:
         template = WorkflowTemplate.register(request.workflow_json, request.input_schema, request.default_params)
         head = workflows.create(request.id, request.name, request.description, template, _authorship(app))
         http.logger.info("workflow created", action="workflow_created", workflow_id=head.id)
-        return http.json_answer(HTTPStatus.CREATED, {"workflow": _view(head, template)})
+        return http.json_answer(HTTPStatus.CREATED, _answer(head, template))
 
     @app.get("/workflows/<workflow_id>")
     def get_workflow(workflow_id: str) -> Response[str]:
         head = workflows.head(_checked(workflow_id))
         if head is None:
             raise WorkflowNotFoundError(workflow_id)
-        return http.json_answer(HTTPStatus.OK, {"workflow": _view(head, workflows.template(head.template_key))})
+        return http.json_answer(HTTPStatus.OK, _answer(head, workflows.template(head.template_key)))
 
     @app.put("/workflows/<workflow_id>")
     def update_workflow(workflow_id: str) -> Response[str]:
@@ -59,7 +61,7 @@ def make_handler(wiring: Wiring) -> Handler:
         change = WorkflowChange(**dict(request))
         head, template = update(workflows, _checked(workflow_id), change, _authorship(app))
         http.logger.info("workflow updated", action="workflow_updated", workflow_id=head.id, version=head.version)
-        return http.json_answer(HTTPStatus.OK, {"workflow": _view(head, template)})
+        return http.json_answer(HTTPStatus.OK, _answer(head, template))
 
     @app.delete("/workflows/<workflow_id>")
     def delete_workflow(workflow_id: str) -> Response[str]:
@@ -70,18 +72,17 @@ def make_handler(wiring: Wiring) -> Handler:
 
     @app.get("/capabilities")
     def get_capabilities() -> Response[str]:
-        heads = [{"id": head.id, "name": head.name, "description": head.description} for head in workflows.heads()]
         limits = wiring.limits
-        return http.json_answer(
-            HTTPStatus.OK,
-            {
-                "workflows": heads,
-                "maxSize": limits.max_image_size,
-                "maxBatch": limits.max_batch_size,
-                "formats": SAVED_FORMATS,
-                "storageProvider": "s3",
-            },
-        )
+        answer: answers.Capabilities = {
+            "workflows": [
+                {"id": head.id, "name": head.name, "description": head.description} for head in workflows.heads()
+            ],
+            "maxSize": limits.max_image_size,
+            "maxBatch": limits.max_batch_size,
+            "formats": SAVED_FORMATS,
+            "storageProvider": "s3",
+        }
+        return http.json_answer(HTTPStatus.OK, answer)
 
     http.refuse_other_methods(
         app,
@@ -109,7 +110,7 @@ def _authorship(app: APIGatewayRestResolver) -> Authorship:
     return Authorship(actor=caller_of(app), correlation_id=http.correlation_id_of(app))
 
 
-def _head_view(head: WorkflowHead) -> dict[str, Any]:
+def _head_view(head: WorkflowHead) -> answers.WorkflowHead:
     return {
         "id": head.id,
         "name": head.name,
@@ -120,12 +121,14 @@ def _head_view(head: WorkflowHead) -> dict[str, Any]:
     }
 
 
-def _view(head: WorkflowHead, template: WorkflowTemplate) -> dict[str, Any]:
+def _answer(head: WorkflowHead, template: WorkflowTemplate) -> answers.WorkflowAnswer:
     return {
-        **_head_view(head),
-        "workflowJson": template.graph,
-        "inputSchema": template.input_schema,
-        "defaultParams": template.default_params,
+        "workflow": {
+            **_head_view(head),
+            "workflowJson": template.graph,
+            "inputSchema": template.input_schema,
+            "defaultParams": template.default_params,
+        }
     }
 
 
