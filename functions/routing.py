@@ -9,6 +9,8 @@ FUNCTION_OF_SEGMENT = {
     "capabilities": "workflows",
     "audit": "audit",
     "outputs": "outputs",
+    "openapi.json": "docs",
+    "docs": "docs",
 }
 # Everything else, so that an unknown path is answered in the API's own words.
 DEFAULT_FUNCTION = "health"

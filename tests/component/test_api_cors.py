@@ -29,6 +29,8 @@ PATHS = {
     f"/outputs/{JOB}": "GET",
     f"/outputs/{JOB}/a.png": "GET",
     "/health": "GET",
+    "/openapi.json": "GET",
+    "/docs": "GET",
 }
 
 

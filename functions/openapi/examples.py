@@ -1,0 +1,214 @@
+"""Examples in the API's document. Those of answers are typed, so that mypy checks them, and tests validate them all."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from functions import paging
+from gateway.__about__ import VERSION
+from gateway.domain.audit import AuditAction
+from gateway.domain.identity import Role
+from gateway.domain.job import JobStatus, LogLevel, Priority
+from gateway.domain.output_file import SAVED_FORMATS
+from gateway.domain.position import Position
+from gateway.errors import (
+    ComfyUIOutOfMemoryError,
+    CredentialsRejectedError,
+    IdempotencyMismatchError,
+    JobNotFoundError,
+    MethodNotAllowedError,
+    OutputNotFoundError,
+    PathNotFoundError,
+    PayloadTooLargeError,
+    Problem,
+    RateLimitedError,
+    RequestInvalidError,
+    RoleForbiddenError,
+    StateConflictError,
+    WorkflowNotFoundError,
+)
+
+if TYPE_CHECKING:
+    from functions import answers
+    from gateway.errors import RequestError
+
+BUNDLED_WORKFLOW_ID = "sdxl_realism_v1"
+WORKFLOW_ID = "one_colour"
+JOB_ID = "3f0c5f8e-6a57-4b0e-9d5c-0c6a1f7d2b11"
+FILENAME = "gateway_00001_.png"
+CORRELATION_ID = "7d1f0f0e-42a5-4f1c-8b59-5f2f5d9a6f10"
+_ACCEPTED_AT, _STARTED_AT = "2026-01-31T12:00:00.123Z", "2026-01-31T12:00:00.310Z"
+_ENDED_AT, _EXPIRES_AT = "2026-01-31T12:00:08.550Z", "2026-01-31T13:00:09.000Z"
+_CURSOR = paging.to_cursor(Position.from_text(f"{_ACCEPTED_AT}#{JOB_ID}"))
+_SHA256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+
+JOB_REQUEST = {
+    "workflowId": BUNDLED_WORKFLOW_ID,
+    "inputs": {"prompt": "a lighthouse at dawn", "steps": 20},
+    "priority": "normal",
+    "metadata": {"shelf": "lighthouses"},
+}
+WORKFLOW_REQUEST: dict[str, Any] = {
+    "id": WORKFLOW_ID,
+    "name": "One colour",
+    "workflowJson": {
+        "1": {"class_type": "EmptyImage", "inputs": {"width": 64, "height": 64, "batch_size": 1, "color": "{{color}}"}},
+        "2": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": "colour"}},
+    },
+    "inputSchema": {
+        "type": "object",
+        "fields": {"color": {"type": "integer", "required": True, "min": 0, "max": 16777215}},
+    },
+}
+WORKFLOW_CHANGE = {"name": "A single colour", "version": 1}
+
+JOB_ACCEPTED: answers.JobAccepted = {
+    "jobId": JOB_ID,
+    "status": JobStatus.QUEUED,
+    "etaSeconds": 12,
+    "pollUrl": f"/jobs/{JOB_ID}",
+}
+OUTPUT: answers.Output = {
+    "filename": FILENAME,
+    "url": f"/outputs/{JOB_ID}/{FILENAME}",
+    "downloadUrl": f"https://bucket.s3.eu-central-1.amazonaws.com/outputs/{JOB_ID}/1/{FILENAME}?X-Amz-Signature=…",
+    "downloadUrlExpiresAt": _EXPIRES_AT,
+    "storagePath": f"outputs/{JOB_ID}/1/{FILENAME}",
+    "size": 1482133,
+    "sha256": _SHA256,
+    "contentType": "image/png",
+}
+JOB_FROM_CACHE: answers.JobFromCache = {
+    "jobId": JOB_ID,
+    "status": "cache_hit",
+    "outputs": [OUTPUT],
+    "pollUrl": f"/jobs/{JOB_ID}",
+}
+JOB_SUCCEEDED: answers.Job = {
+    "jobId": JOB_ID,
+    "status": JobStatus.SUCCEEDED,
+    "workflowId": BUNDLED_WORKFLOW_ID,
+    "priority": Priority.NORMAL,
+    "progress": 100,
+    "outputs": [OUTPUT],
+    "error": None,
+    "cacheHit": False,
+    "attempts": 1,
+    "seed": 8127391,
+    "timing": {
+        "createdAt": _ACCEPTED_AT,
+        "startedAt": _STARTED_AT,
+        "completedAt": _ENDED_AT,
+        "executionTimeMs": 8012,
+    },
+    "webhook": None,
+    "metadata": {"shelf": "lighthouses"},
+}
+JOB_FAILED: answers.Job = {
+    **JOB_SUCCEEDED,
+    "status": JobStatus.FAILED,
+    "progress": 35,
+    "outputs": None,
+    "error": {
+        "code": ComfyUIOutOfMemoryError.code,
+        "message": "The GPU ran out of memory in node 3 (KSampler).",
+        "retryable": ComfyUIOutOfMemoryError.retryable,
+        "recommendation": "Lower width, height or batch_size.",
+    },
+}
+JOB_LIST: answers.JobList = {"jobs": [JOB_SUCCEEDED], "count": 1, "nextCursor": _CURSOR}
+JOB_LOG: answers.JobLog = {
+    "jobId": JOB_ID,
+    "logs": [
+        {"timestamp": _ACCEPTED_AT, "level": LogLevel.INFO, "message": "Accepted."},
+        {"timestamp": _STARTED_AT, "level": LogLevel.INFO, "message": "Attempt 1 started.", "node": "3"},
+    ],
+}
+CANCELED: answers.CancelAnswer = {
+    "jobId": JOB_ID,
+    "status": JobStatus.CANCELED,
+    "message": "Cancellation requested",
+}
+OUTPUT_LIST: answers.OutputList = {"jobId": JOB_ID, "files": [OUTPUT]}
+OUTPUT_CONTENT: answers.OutputContent = {
+    "filename": FILENAME,
+    "contentType": "image/png",
+    "size": 9,
+    "data": "iVBORw0KGgo=",
+}
+WORKFLOW_HEAD: answers.WorkflowHead = {
+    "id": WORKFLOW_ID,
+    "name": "One colour",
+    "description": "",
+    "version": 1,
+    "createdAt": _ACCEPTED_AT,
+    "updatedAt": _ACCEPTED_AT,
+}
+WORKFLOW_LIST: answers.WorkflowList = {"workflows": [WORKFLOW_HEAD], "count": 1}
+WORKFLOW: answers.WorkflowAnswer = {
+    "workflow": {
+        **WORKFLOW_HEAD,
+        "workflowJson": WORKFLOW_REQUEST["workflowJson"],
+        "inputSchema": {
+            "type": "object",
+            "properties": {"color": {"type": "integer", "minimum": 0, "maximum": 16777215}},
+            "required": ["color"],
+            "additionalProperties": False,
+        },
+        "defaultParams": {},
+    }
+}
+CAPABILITIES: answers.Capabilities = {
+    "workflows": [{"id": WORKFLOW_ID, "name": "One colour", "description": ""}],
+    "maxSize": 2048,
+    "maxBatch": 8,
+    "formats": list(SAVED_FORMATS),
+    "storageProvider": "s3",
+}
+HEALTH: answers.Health = {"ok": True, "version": VERSION, "comfyui": {"reachable": True}, "uptime": 93.512}
+_COMFYUI_URL, _MODELS = "http://10.0.4.17:8188", ["sd_xl_base_1.0.safetensors"]
+HEALTH_SIGNED_IN: answers.Health = {
+    **HEALTH,
+    "comfyui": {"reachable": True, "url": _COMFYUI_URL, "models": _MODELS},
+    "executors": [
+        {
+            "id": "gpu-1:17",
+            "lastSeenAt": _ENDED_AT,
+            "busy": True,
+            "version": VERSION,
+            "comfyui": {"reachable": True, "url": _COMFYUI_URL, "version": "0.3.75", "models": _MODELS},
+        }
+    ],
+}
+AUDIT_LIST: answers.AuditList = {
+    "entries": [
+        {
+            "at": _ACCEPTED_AT,
+            "actor": {"owner": "studio", "role": Role.ADMIN, "keyName": "ops"},
+            "action": AuditAction.WORKFLOW_CREATED,
+            "target": WORKFLOW_ID,
+            "before": None,
+            "after": _SHA256,
+            "correlationId": CORRELATION_ID,
+        }
+    ],
+    "count": 1,
+    "nextCursor": None,
+}
+
+ERRORS: tuple[RequestError, ...] = (
+    RequestInvalidError([Problem("inputs.steps", "150 is greater than the maximum of 100")]),
+    CredentialsRejectedError("Invalid API key"),
+    RoleForbiddenError("Admin role required to create workflows."),
+    PathNotFoundError("There is nothing at this path."),
+    WorkflowNotFoundError("my_workflow"),
+    JobNotFoundError(JOB_ID),
+    OutputNotFoundError(JOB_ID),
+    MethodNotAllowedError("Not allowed here; try GET or POST."),
+    StateConflictError("The job has ended already; there is nothing to cancel."),
+    PayloadTooLargeError("The body is larger than 1048576 bytes, the most this API takes."),
+    IdempotencyMismatchError(
+        "This idempotency key was used before, with another request. Use a new key for a new request."
+    ),
+    RateLimitedError(limit=100, retry_seconds=17),
+)

@@ -1,0 +1,83 @@
+"""The paths about the gateway itself, in words."""
+
+from __future__ import annotations
+
+from functions import answers
+from functions.openapi import examples
+from functions.openapi.operation import CURSOR, LIMIT, Access, Answer, Operation, Parameter, Tag
+
+_UNCHANGED = Answer(description="The one that you have, by If-None-Match, is still right.", headers=("ETag",))
+_IF_NONE_MATCH = Parameter(
+    name="If-None-Match", where="header", schema={"type": "string"}, description="The `ETag` of the one that you have."
+)
+
+GATEWAY_OPERATIONS: tuple[Operation, ...] = (
+    Operation(
+        method="GET",
+        path="/capabilities",
+        id="getCapabilities",
+        tag=Tag.GATEWAY,
+        summary="See what can be done",
+        description="Workflows in short, and the bounds that hold whatever a workflow's schema says.",
+        answers={
+            200: Answer(
+                description="The capabilities.", body=answers.Capabilities, examples={"usual": examples.CAPABILITIES}
+            )
+        },
+    ),
+    Operation(
+        method="GET",
+        path="/health",
+        id="getHealth",
+        tag=Tag.GATEWAY,
+        summary="See whether it is up",
+        description="And whether a ComfyUI answers. Who is signed in is also told where, and its models.",
+        access=Access.ANYBODY_BUT_MORE,
+        answers={
+            200: Answer(
+                description="It is up.",
+                body=answers.Health,
+                examples={"anybody": examples.HEALTH, "signedIn": examples.HEALTH_SIGNED_IN},
+            )
+        },
+    ),
+    Operation(
+        method="GET",
+        path="/audit",
+        id="listAudit",
+        tag=Tag.GATEWAY,
+        summary="Read what admins did",
+        description="Newest first. Entries hold hashes of what was changed, never the thing itself.",
+        access=Access.ADMIN,
+        parameters=(LIMIT, CURSOR),
+        answers={200: Answer(description="A page.", body=answers.AuditList, examples={"page": examples.AUDIT_LIST})},
+    ),
+    Operation(
+        method="GET",
+        path="/openapi.json",
+        id="getOpenApi",
+        tag=Tag.GATEWAY,
+        summary="Get this description",
+        description="OpenAPI 3.1, made from the code.",
+        access=Access.ANYBODY,
+        parameters=(_IF_NONE_MATCH,),
+        answers={
+            200: Answer(description="The document.", media=("application/json",), headers=("ETag",)),
+            304: _UNCHANGED,
+        },
+    ),
+    Operation(
+        method="GET",
+        path="/docs",
+        id="getDocs",
+        tag=Tag.GATEWAY,
+        summary="Read this description",
+        description="As a page for a browser, which loads nothing from elsewhere.",
+        access=Access.ANYBODY,
+        parameters=(_IF_NONE_MATCH,),
+        answers={
+            200: Answer(description="The page.", media=("text/html",), headers=("ETag",)),
+            304: _UNCHANGED,
+        },
+    ),
+)

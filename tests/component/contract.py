@@ -1,0 +1,112 @@
+"""The API's document as a judge of answers."""
+
+from __future__ import annotations
+
+import json
+import re
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import jsonschema_rs
+
+from functions.openapi.document import document
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.component.api import Answer
+
+_ERROR = {"$ref": "#/components/schemas/Error"}
+
+
+@cache
+def _document() -> dict[str, Any]:
+    return document("/")
+
+
+def contract_problems(method: str, path: str, answer: Answer) -> list[str]:
+    """List what of an answer is not as the document says; what the document leaves open is judged strictly."""
+    operation = _operation(method, path)
+    if operation is None:
+        return list(_undocumented_problems(method, answer))
+    status = str(answer.status)
+    responses = operation["responses"]
+    response = resolved(responses.get(status) or responses.get(f"{status[0]}XX"))
+    if response is None:
+        return [f"{status} is not documented"]
+    return [*_header_problems(response, answer), *_body_problems(response.get("content", {}), answer)]
+
+
+def _operation(method: str, path: str) -> dict[str, Any] | None:
+    for template, operations in _document()["paths"].items():
+        # A file's name is all that follows, slashes included.
+        pattern = re.escape(template).replace(r"\{filename\}", ".+")
+        if re.fullmatch(re.sub(r"\\{\w+\\}", "[^/]+", pattern), path.rstrip("/")):
+            found: dict[str, Any] | None = operations.get(method.lower())
+            return found
+    return None
+
+
+def _undocumented_problems(method: str, answer: Answer) -> Iterator[str]:
+    """Allow nothing but what the introduction says of unknown paths and methods, and answers to preflights."""
+    if method == "OPTIONS" and answer.status == 204:
+        return
+    if answer.status not in (401, 404, 405, 429, 500):
+        yield f"{answer.status} to a request that is not documented"
+    yield from _schema_problems(_ERROR, answer)
+
+
+def _header_problems(response: dict[str, Any], answer: Answer) -> Iterator[str]:
+    for name, reference in response["headers"].items():
+        header = resolved(reference)
+        assert header is not None
+        value = answer.headers.get(name.lower())
+        if value is None:
+            if header.get("required"):
+                yield f"the header {name} is missing"
+        elif not jsonschema_rs.is_valid(header["schema"], value):
+            yield f"the header {name} is {value!r}"
+
+
+def _body_problems(content: dict[str, Any], answer: Answer) -> Iterator[str]:
+    if not content:
+        if answer.body:
+            yield "a body is not documented"
+        return
+    media_type = answer.headers["content-type"].partition(";")[0]
+    media = content.get(media_type) or content.get("*/*")
+    if media is None:
+        yield f"{media_type} is not documented"
+    elif media_type == "application/json":
+        yield from _schema_problems(media["schema"], answer)
+        codes = [example["value"].get("error") for example in media.get("examples", {}).values()]
+        if answer.status >= 400 and answer.json["error"] not in codes:
+            yield f"{answer.json['error']} is not documented for {answer.status}"
+
+
+def _schema_problems(schema: dict[str, Any], answer: Answer) -> Iterator[str]:
+    for error in validator(json.dumps(schema)).iter_errors(answer.json):
+        yield f"{'.'.join(map(str, error.instance_path))}: {error.message}"
+
+
+@cache
+def validator(schema_text: str) -> jsonschema_rs.Draft202012Validator:
+    """Make a validator of a schema in the document, which takes no field that is not documented."""
+    components = {"schemas": {name: _closed(each) for name, each in _document()["components"]["schemas"].items()}}
+    return jsonschema_rs.Draft202012Validator(
+        {**json.loads(schema_text), "components": components}, validate_formats=True
+    )
+
+
+def _closed(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"additionalProperties": False, **schema} if "properties" in schema else schema
+
+
+def resolved(thing: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Follow a reference within the document."""
+    if thing is None or "$ref" not in thing:
+        return thing
+    found: Any = _document()
+    for step in thing["$ref"].removeprefix("#/").split("/"):
+        found = found[step]
+    return dict(found)

@@ -1,0 +1,207 @@
+"""`/openapi.json` and `/docs`: the document is true, whole and valid, and the page shows all of it."""
+
+from __future__ import annotations
+
+import html
+import importlib
+import json
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from typing import TYPE_CHECKING, Any
+
+import jsonschema_rs
+import openapi_spec_validator
+import pytest
+
+from functions import http
+from functions.openapi.document import OPERATIONS
+from functions.openapi.examples import ERRORS
+from functions.routing import DEFAULT_FUNCTION, FUNCTION_OF_SEGMENT
+from gateway.errors import MethodNotAllowedError, RequestError
+from tests.component.api import aws_calls
+from tests.component.contract import resolved, validator
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from aws_lambda_powertools.event_handler import APIGatewayRestResolver
+
+    from tests.component.api import Gateway
+
+
+@pytest.fixture
+def document(gateway: Gateway) -> dict[str, Any]:
+    """Give the document as it is served."""
+    served: dict[str, Any] = gateway.nobody.get("/openapi.json").json
+    return served
+
+
+def contents(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Find every JSON body in the document: its schema, and its examples by name."""
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            bodies = [operation["requestBody"]] if "requestBody" in operation else []
+            for body in [*bodies, *map(resolved, operation["responses"].values())]:
+                yield from [media for name, media in body.get("content", {}).items() if name == "application/json"]
+
+
+def all_kinds(kind: type[RequestError]) -> set[type[RequestError]]:
+    """Find every class of error under this one."""
+    return {found for child in kind.__subclasses__() for found in {child, *all_kinds(child)}}
+
+
+def test_the_document_is_valid(document: dict[str, Any]) -> None:
+    """It is OpenAPI 3.1, by the specification's own schema; references lead somewhere, operation ids are unique."""
+    assert document["openapi"].startswith("3.1.")
+    openapi_spec_validator.validate(document)
+
+
+def test_every_route_is_documented_and_the_other_way_round(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The functions answer exactly the documented methods of the documented paths."""
+    made: list[APIGatewayRestResolver] = []
+    make_app = http.make_app
+
+    def remembered(*arguments: Any) -> APIGatewayRestResolver:  # noqa: ANN401  whatever it takes
+        made.append(make_app(*arguments))
+        return made[-1]
+
+    monkeypatch.setattr(http, "make_app", remembered)
+    for name in {*FUNCTION_OF_SEGMENT.values(), DEFAULT_FUNCTION}:
+        importlib.import_module(f"functions.{name}").make_handler(gateway.wiring)
+    routes = {
+        (route.method, re.sub(r"<\w+>|\.\+", "{}", route.path))
+        for app in made
+        for route in [*app._static_routes, *app._dynamic_routes]
+        if route.func.__name__ != "refuse"
+    }
+    assert len(routes) > 10
+    assert routes == {(each.method, re.sub(r"{\w+}", "{}", each.path)) for each in OPERATIONS}
+
+
+def test_every_error_is_documented(document: dict[str, Any]) -> None:
+    """Each class of error has one example, and is what some operation may answer."""
+    kinds = all_kinds(RequestError)
+    assert sorted(type(each).__name__ for each in ERRORS) == sorted(kind.__name__ for kind in kinds)
+    documented = {
+        example["value"]["error"]
+        for media in contents(document)
+        for example in media.get("examples", {}).values()
+        if "error" in example["value"] and "correlationId" in example["value"]
+    }
+    assert documented == {"INTERNAL_ERROR", *(kind.code for kind in kinds - {MethodNotAllowedError})}
+    assert MethodNotAllowedError.code in document["info"]["description"]
+
+
+def test_every_example_is_valid(document: dict[str, Any]) -> None:
+    """Bodies and parameters alike, and there is one for each body that is made here."""
+    count = 0
+    for media in contents(document):
+        shown = [example["value"] for example in media.get("examples", {}).values()]
+        shown += [media["example"]] if "example" in media else []
+        assert shown or media["schema"] == {}
+        for example in shown:
+            count += 1
+            assert [error.message for error in validator(json.dumps(media["schema"])).iter_errors(example)] == []
+    assert count > 100
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            for parameter in map(resolved, operation["parameters"]):
+                assert parameter is not None
+                if parameter["in"] == "path":
+                    jsonschema_rs.validate(parameter["schema"], parameter["example"], validate_formats=True)
+
+
+def test_everything_is_described(document: dict[str, Any]) -> None:
+    """No field, parameter, tag or operation is left without words, and every word is used."""
+    for name, schema in document["components"]["schemas"].items():
+        assert schema.get("description"), name
+        for field, each in schema.get("properties", {}).items():
+            of = resolved(each.get("items") or (each.get("anyOf") or [each])[0])
+            assert each.get("description") or (of or {}).get("description") or "const" in each, (name, field)
+    used = {tag for path in document["paths"].values() for each in path.values() for tag in each["tags"]}
+    assert used == {tag["name"] for tag in document["tags"]}
+    references = set(re.findall(r'"#/(components/\w+/[\w-]+)"', json.dumps(document)))
+    components = {f"components/{kind}/{name}" for kind, named in document["components"].items() for name in named}
+    assert components - references == {"components/securitySchemes/ApiKey", "components/securitySchemes/Jwt"}
+
+
+class _Page(HTMLParser):
+    """What is in a page: ids, links within it, and all that it would load."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.ids: set[str] = set()
+        self.links: set[str] = set()
+        self.tags: set[str] = set()
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        for name, value in attrs:
+            if name == "id":
+                assert value not in self.ids
+                self.ids.add(value or "")
+            if name in ("href", "src"):
+                self.links.add(value or "")
+
+
+def test_the_page_shows_everything(gateway: Gateway, document: dict[str, Any]) -> None:
+    """Each operation and each schema has a place, which links lead to."""
+    answer = gateway.nobody.get("/docs")
+    page = _Page(answer.body.decode())
+    text = html.unescape(answer.body.decode())
+    ids = {each["operationId"] for path in document["paths"].values() for each in path.values()}
+    assert page.ids == ids | set(document["components"]["schemas"])
+    assert {link.removeprefix("#") for link in page.links} == page.ids | {"openapi.json"}
+    assert all(path in text and each["summary"] in text for path, p in document["paths"].items() for each in p.values())
+    assert "None" not in text.replace("If-None-Match", "")
+
+
+def test_the_page_loads_and_runs_nothing(gateway: Gateway) -> None:
+    """A browser is told so as well: the one style in the page is all that its policy lets through."""
+    answer = gateway.nobody.get("/docs")
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert _Page(answer.body.decode()).tags.isdisjoint({"script", "img", "link", "iframe", "form", "object"})
+    policy = answer.headers["content-security-policy"].split("; ")
+    assert policy[0] == "default-src 'none'"
+    assert [rule.split()[0] for rule in policy[1:]] == ["style-src", "base-uri", "form-action", "frame-ancestors"]
+
+
+@pytest.mark.parametrize("path", ["/openapi.json", "/docs"])
+def test_both_are_open_and_cost_little(gateway: Gateway, path: str) -> None:
+    """No key is asked for, a bad one does no harm, and nothing is read from AWS but to count the request."""
+    first = gateway.nobody.get(path)
+    assert first.status == 200
+    assert gateway.nobody.get(path, {"X-API-Key": "wrong"}).body == first.body
+    with aws_calls(gateway.clients) as calls:
+        again = gateway.nobody.get(path, {"If-None-Match": f'"other", {first.headers["etag"]}'})
+    assert (again.status, again.body, again.headers["etag"]) == (304, b"", first.headers["etag"])
+    assert calls == ["dynamodb.UpdateItem"]
+    assert gateway.nobody.get(path, {"If-None-Match": '"other"'}).status == 200
+
+
+def test_the_document_names_the_stage_that_it_is_behind(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Behind API Gateway's own domain every path begins with the stage; clients must be sent there."""
+    assert gateway.nobody.get("/openapi.json").json["servers"] == [{"url": "/"}]
+    to_event = importlib.import_module("tests.component.api").to_event
+
+    def staged(*arguments: Any, **named: Any) -> dict[str, Any]:  # noqa: ANN401  whatever it takes
+        event: dict[str, Any] = to_event(*arguments, **named)
+        event["requestContext"]["path"] = f"/prod{event['path']}"
+        return event
+
+    monkeypatch.setattr("tests.component.api.to_event", staged)
+    assert gateway.nobody.get("/openapi.json").json["servers"] == [{"url": "/prod"}]
+
+
+def test_other_requests_do_not_pay_for_the_document() -> None:
+    """No function but its own imports what makes the document, nor the types of answers."""
+    code = (
+        "import sys\n"
+        "import functions.audit, functions.health, functions.jobs, functions.outputs, functions.workflows\n"
+        "print([name for name in sys.modules if name.startswith(('functions.openapi', 'functions.answers'))])"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603  no input
+    assert run.stdout == "[]\n"
