@@ -1,4 +1,7 @@
-"""A gateway without a network: requests become API Gateway events, and the very handlers of Lambda answer them."""
+"""A gateway without a network: requests become API Gateway events, and the very handlers of Lambda answer them.
+
+Every answer is held against the API's own document, so that each test of the API is a test of the document as well.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,7 @@ from gateway.aws.key_store import DynamoKeyStore
 from gateway.domain import instant
 from gateway.domain.identity import ApiKey, Role, hash_key
 from gateway.settings import ApiSettings
+from tests.component.contract import contract_problems
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -129,7 +133,9 @@ class Gateway:
         )
         event = to_event(request, request_id=str(uuid.uuid4()), received_at=instant.now())
         name = function_for(path)
-        return _read(invoke(name, self._handler(name), event, timeout_seconds=TIMEOUT_SECONDS))
+        answer = _read(invoke(name, self._handler(name), event, timeout_seconds=TIMEOUT_SECONDS))
+        assert not (problems := contract_problems(method, path, answer)), f"{method} {path}: {problems}"
+        return answer
 
     def _handler(self, name: str) -> Handler:
         if name not in self._handlers:
