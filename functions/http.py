@@ -35,7 +35,8 @@ def make_app(middlewares: Sequence[Callable[..., Response[str]]]) -> APIGatewayR
     app.use([*middlewares])
 
     def refused(error: RequestError) -> Response[str]:
-        logger.info(error.message, action="request_refused", error=error.code, status=error.status)
+        # Not the message: it can quote what the caller sent.
+        logger.info("request refused", action="request_refused", error=error.code, status=error.status)
         return _error_answer(app, error.status, error.code, error.message, error.details, retryable=error.retryable)
 
     def broken(error: Exception) -> Response[str]:
