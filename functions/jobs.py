@@ -16,7 +16,6 @@ from functions.tenancy import visible_job
 from functions.wiring import Wiring, entry_point
 from gateway.domain import instant
 from gateway.domain.messages import JobEndedEvent
-from gateway.domain.workflow import ID_PATTERN
 from gateway.errors import Problem, RequestInvalidError
 
 if TYPE_CHECKING:
@@ -117,8 +116,6 @@ def make_handler(wiring: Wiring) -> Handler:
 
 
 def _submission(app: APIGatewayRestResolver, request: JobRequest) -> Submission:
-    if not ID_PATTERN.fullmatch(request.workflow_id):
-        raise RequestInvalidError([Problem("workflowId", "Only letters, digits, _ and - can be in a workflow's id.")])
     metadata = request.metadata or {}
     return Submission(
         owner=caller_of(app).owner,

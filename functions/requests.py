@@ -13,13 +13,14 @@ from gateway.domain.workflow import ID_PATTERN
 MAX_WAIT_SECONDS = 25
 MAX_IDEMPOTENCY_KEY_CHARACTERS = 255
 _MAX_METADATA_ENTRIES = 50
+_WORKFLOW_ID = f"^{ID_PATTERN.pattern}$"
 _MAX_METADATA_CHARACTERS = 8 * 1024
 
 
 class JobRequest(RequestBody):
     """A job to be run."""
 
-    workflow_id: Annotated[str, Field(max_length=64, description="Which workflow to run.")]
+    workflow_id: Annotated[str, Field(pattern=_WORKFLOW_ID, description="Which workflow to run.")]
     inputs: Annotated[
         dict[str, Any],
         Field(default_factory=dict, description="Its inputs, as its inputSchema has them; others are refused."),
@@ -81,7 +82,7 @@ _DefaultParams = Annotated[
 class WorkflowRequest(RequestBody):
     """A new workflow."""
 
-    id: Annotated[str, Field(pattern=f"^{ID_PATTERN.pattern}$", description="What jobs name it by.")]
+    id: Annotated[str, Field(pattern=_WORKFLOW_ID, description="What jobs name it by.")]
     name: _Name
     description: _Description = ""
     workflow_json: _Graph

@@ -75,7 +75,8 @@ class Front:
     def _answer(self, environ: WSGIEnvironment, request_id: str) -> _Answer:
         if self.received.method not in _METHODS:
             message = f"The method {self.received.method} is not known here."
-            return _error(HTTPStatus.METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", message, request_id)
+            status, headers, body = _error(HTTPStatus.METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", message, request_id)
+            return status, [*headers, ("Allow", ", ".join(sorted(_METHODS)))], body
         too_large = _error(
             HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "PAYLOAD_TOO_LARGE", "The request body is too large.", request_id
         )

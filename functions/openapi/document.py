@@ -93,8 +93,8 @@ _CORRELATION_PARAMETER = {
     "name": "X-Correlation-Id",
     "in": "header",
     "required": False,
-    "schema": {"type": "string", "maxLength": 128},
-    "description": "A name of your own for this request: letters, digits and `._:-`. Another one is replaced.",
+    "schema": {"type": "string"},
+    "description": "A name of your own for this request, up to 128 letters, digits and `._:-`; others are replaced.",
 }
 # What API Gateway itself answers when a function breaks or takes too long has the same shape.
 _SERVER_ERROR = {

@@ -125,7 +125,9 @@ def assert_is_error(answer: requests.Response, status: int, code: str) -> None:
 
 def test_an_unheard_of_method_is_refused(front: str) -> None:
     """API Gateway's ANY does not stand for it."""
-    assert_is_error(requests.request("BREW", f"{front}/jobs", timeout=5), 405, "METHOD_NOT_ALLOWED")
+    answer = requests.request("BREW", f"{front}/jobs", timeout=5)
+    assert_is_error(answer, 405, "METHOD_NOT_ALLOWED")
+    assert "POST" in answer.headers["Allow"]
 
 
 @pytest.mark.parametrize("size", [MAX_BODY_BYTES + 1, 2 * MAX_BODY_BYTES, MAX_PAYLOAD_BYTES])
