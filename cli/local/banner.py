@@ -40,6 +40,7 @@ def _lines(running: Running) -> list[Text]:
     warning = "yellow"
     lines = [
         Text.assemble(f"ComfyUI Gateway {VERSION} is running at ", (running.url, "bold green"), ". Ctrl-C stops it."),
+        _field("Docs", f"{running.url}/docs"),
         _field("Health", f"{running.url}/health"),
         _field("ComfyUI", "simulated" if running.simulated else running.comfyui_url),
     ]
