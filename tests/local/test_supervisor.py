@@ -19,86 +19,15 @@ import jwt
 import pytest
 import requests
 
+from tests.local.command import START_SECONDS, STOP_SECONDS, Run, free_port, wait_until
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from cli.local.emulator import Emulator
     from gateway.aws.clients import Clients
 
-OWN = (
-    "API_KEYS",
-    "COMFYUI_URL",
-    "JWT_SECRET",
-    "S3_BUCKET",
-    "S3_ENDPOINT",
-)  # variables of the person who runs the tests that would change them
-START_SECONDS = 15
-STOP_SECONDS = 5
 LINUX_ONLY = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
-
-
-class Run:
-    """`comfyui-gateway run` with these variables, on a free port unless one is given."""
-
-    def __init__(self, output: Path, *arguments: str, **variables: str) -> None:
-        inherited = {name: value for name, value in os.environ.items() if name not in OWN}
-        self.environment = {**inherited, "PORT": str(free_port()), "COMFYUI_URL": f"http://127.0.0.1:{free_port()}"}
-        self.environment |= {"RATE_LIMIT_MAX": "0", **variables}  # tests ask often
-        self.output = output
-        with output.open("w") as stream:
-            self.process = subprocess.Popen(  # noqa: S603  the command under test
-                [sys.executable, "-m", "cli.main", "run", *arguments],
-                env=self.environment,
-                stdout=stream,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-
-    def up(self) -> str:
-        """Wait until it says that it is up; return the address that it names."""
-        wait_until(lambda: "JOB_ID" in self.text or self.process.poll() is not None, START_SECONDS)
-        found = re.search(r"is running at (\S+)\. ", self.text)
-        assert found, self.text
-        return found[1]
-
-    @property
-    def text(self) -> str:
-        """What it has printed."""
-        return self.output.read_text()
-
-    def end(self, number: int = signal.SIGINT) -> int:
-        """Send a signal and wait for the end, which may take five seconds."""
-        self.process.send_signal(number)
-        return self.process.wait(timeout=STOP_SECONDS)
-
-    def descendants(self) -> list[int]:
-        """Return the process ids of all that it started, directly or not."""
-        children: dict[int, list[int]] = {}
-        for stat in Path("/proc").glob("[0-9]*/stat"):
-            try:
-                fields = stat.read_text().rpartition(")")[2].split()
-            except OSError:
-                continue  # it has ended meanwhile
-            children.setdefault(int(fields[1]), []).append(int(stat.parent.name))
-        found = [self.process.pid]
-        for pid in found:
-            found += children.get(pid, [])
-        return found[1:]
-
-
-def free_port() -> int:
-    """Find a port that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
-
-
-def wait_until(condition: Callable[[], bool], seconds: float) -> None:
-    """Wait for a condition, and fail when it does not come true in time."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.05)
 
 
 def all_gone(pids: list[int]) -> bool:
@@ -111,23 +40,6 @@ def all_gone(pids: list[int]) -> bool:
             return False
 
     return not any(alive(pid) for pid in pids)
-
-
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[Callable[..., Run]]:
-    """Start runs that do not outlive the test; the data folder is the same for all of one test."""
-    runs: list[Run] = []
-
-    def start_one(*arguments: str, **variables: str) -> Run:
-        variables.setdefault("DATA_DIR", str(tmp_path / "data"))
-        runs.append(Run(tmp_path / f"output-{len(runs)}", *arguments, **variables))
-        return runs[-1]
-
-    yield start_one
-    for run in runs:
-        if run.process.poll() is None:
-            run.process.kill()
-            run.process.wait()
 
 
 def finished_job(url: str, **headers: str) -> dict[str, Any]:
@@ -146,6 +58,7 @@ def test_an_ephemeral_run_works_and_leaves_nothing(start: Callable[..., Run], tm
     run = start("--ephemeral", TMPDIR=str(tmp_path))
     url = run.up()
     assert "Images are placeholders" in run.text
+    assert requests.get(re.findall(r"Docs +(\S+)", run.text)[0], timeout=5).status_code == 200
     assert "\x1b" not in run.text
     command = next(line for line in run.text.splitlines() if line.startswith("  curl") and "/jobs " in line)
     if shutil.which("curl"):

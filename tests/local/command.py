@@ -1,0 +1,90 @@
+"""The command `comfyui-gateway run`, in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+OWN = (
+    "API_KEYS",
+    "COMFYUI_URL",
+    "JWT_SECRET",
+    "S3_BUCKET",
+    "S3_ENDPOINT",
+)  # variables of the person who runs the tests that would change them
+START_SECONDS = 15
+STOP_SECONDS = 5
+
+
+class Run:
+    """`comfyui-gateway run` with these variables, on a free port unless one is given."""
+
+    def __init__(self, output: Path, *arguments: str, **variables: str) -> None:
+        inherited = {name: value for name, value in os.environ.items() if name not in OWN}
+        self.environment = {**inherited, "PORT": str(free_port()), "COMFYUI_URL": f"http://127.0.0.1:{free_port()}"}
+        self.environment |= {"RATE_LIMIT_MAX": "0", **variables}  # tests ask often
+        self.output = output
+        with output.open("w") as stream:
+            self.process = subprocess.Popen(  # noqa: S603  the command under test
+                [sys.executable, "-m", "cli.main", "run", *arguments],
+                env=self.environment,
+                stdout=stream,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def up(self) -> str:
+        """Wait until it says that it is up; return the address that it names."""
+        wait_until(lambda: "JOB_ID" in self.text or self.process.poll() is not None, START_SECONDS)
+        found = re.search(r"is running at (\S+)\. ", self.text)
+        assert found, self.text
+        return found[1]
+
+    @property
+    def text(self) -> str:
+        """What it has printed."""
+        return self.output.read_text()
+
+    def end(self, number: int = signal.SIGINT) -> int:
+        """Send a signal and wait for the end, which may take five seconds."""
+        self.process.send_signal(number)
+        return self.process.wait(timeout=STOP_SECONDS)
+
+    def descendants(self) -> list[int]:
+        """Return the process ids of all that it started, directly or not."""
+        children: dict[int, list[int]] = {}
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            try:
+                fields = stat.read_text().rpartition(")")[2].split()
+            except OSError:
+                continue  # it has ended meanwhile
+            children.setdefault(int(fields[1]), []).append(int(stat.parent.name))
+        found = [self.process.pid]
+        for pid in found:
+            found += children.get(pid, [])
+        return found[1:]
+
+
+def free_port() -> int:
+    """Find a port that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+        return port
+
+
+def wait_until(condition: Callable[[], bool], seconds: float) -> None:
+    """Wait for a condition, and fail when it does not come true in time."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.05)
