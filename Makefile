@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup run test check test-comfyui lock clean
+.PHONY: help setup run test check test-comfyui lint-openapi lock clean
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
 
@@ -31,6 +31,11 @@ check: $(READY) ## lint, types and import rules
 
 test-comfyui: $(READY) ## run the same jobs on the simulator and on a real ComfyUI (the first time: 2 GB into ~/.cache)
 	$(BIN)/pytest tests/comfyui
+
+lint-openapi: $(READY) ## lint the API's document with Redocly, beside what the tests check of it (needs Node.js 20)
+	@mkdir -p build
+	$(BIN)/python -c 'import json; from functions.openapi.document import document; print(json.dumps(document("/")))' > build/openapi.json
+	REDOCLY_TELEMETRY=off REDOCLY_SUPPRESS_UPDATE_NOTICE=true npx --yes @redocly/cli@2.77.0 lint build/openapi.json
 
 lock: $(READY) ## pin every dependency again, after a change in pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --no-header --no-annotate --output-file requirements.lock pyproject.toml
