@@ -52,10 +52,12 @@ def run(
         # The other commands need not wait for what this one imports.
         from cli.local.supervisor import Supervisor  # noqa: PLC0415
 
-        Supervisor(settings, environment, ephemeral=ephemeral).run()
+        saved = Supervisor(settings, environment, ephemeral=ephemeral).run()
     except GatewayError as error:
         typer.echo(f"comfyui-gateway: {error.message}", err=True)
         raise typer.Exit(1) from None
+    if not saved:
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -34,6 +34,7 @@ class Emulator:
     def __init__(self, *, state_dir: Path | None, work_dir: Path, inherited_fds: Sequence[int] = ()) -> None:
         port = free_port()
         self.endpoint_url = f"http://127.0.0.1:{port}"
+        self._was_up = False
         self._child = Child(
             "embedded AWS",
             [sys.executable, "-m", "cli.local.ministack_process"],
@@ -49,8 +50,9 @@ class Emulator:
         return self._child
 
     def answers(self) -> bool:
-        """Tell whether it is up."""
-        return answers(f"{self.endpoint_url}/_ministack/health")
+        """Tell whether it has come up."""
+        self._was_up = self._was_up or answers(f"{self.endpoint_url}/_ministack/health")
+        return self._was_up
 
     @property
     def environment(self) -> dict[str, str]:
@@ -68,6 +70,8 @@ class Emulator:
     def stop(self, *, seconds: float = 10) -> bool:
         """Stop it and let it save its state. False when it could not, so that state may be lost."""
         ended = self._child.stop(seconds=seconds)
+        if not self._was_up:
+            return True  # it had nothing new to save
         # It ends with 0 all the same when it could not write, on a full disk, say: only its log tells.
         return ended and b"failed to save" not in self._child.log_file.read_bytes()
 

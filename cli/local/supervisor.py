@@ -44,6 +44,7 @@ _WATCH_SECONDS = 0.1
 # From Ctrl-C to the end it is five seconds in all.
 _STOP_SECONDS = 4.5
 _WORK_STOP_SECONDS = 3.0  # of the front and the executor; the emulator needs the rest to save its state
+_SAME_MOMENT_SECONDS = 0.2  # make and shells pass a signal on to a process that the terminal has signalled too
 _EXECUTOR_GRACE_SECONDS = "1"
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  compared with, not bound
@@ -65,8 +66,8 @@ class Supervisor:
         self._open_access = not self._keys and settings.jwt_secret is None
         self._environment["OPEN_ACCESS"] = str(self._open_access).lower()
         self._retention_days = _check_host_settings(self._environment)
-        self._children: list[Child] = []  # in the order of their start
-        self._signals = 0
+        self._children: list[Child] = []  # in the order of their start: the embedded AWS is the first
+        self._signalled_at: float | None = None
         self._console = Console(highlight=False, markup=False, emoji=False)
         if settings.host not in _LOOPBACK and self._open_access:
             raise SettingsInvalidError(
@@ -74,10 +75,10 @@ class Supervisor:
                 "without either only 127.0.0.1 is served"
             )
 
-    def run(self) -> None:
-        """Run until Ctrl-C, SIGTERM or SIGHUP; a second one kills.
+    def run(self) -> bool:
+        """Run until Ctrl-C, SIGTERM or SIGHUP; a second one waits for nothing but the state to be saved.
 
-        Raises SettingsInvalidError before anything is started, and ChildFailedError.
+        False when it could not be saved. Raises SettingsInvalidError before anything is started, and ChildFailedError.
         """
         for name in [name for name in os.environ if name.startswith("AWS_")]:
             del os.environ[name]
@@ -95,17 +96,18 @@ class Supervisor:
                 # It holds the folder too: after a kill, nobody may read its state before it has written it.
                 inherited_fds=[data.lock_fd],
             )
+            self._children.append(emulator.child)
             try:
                 self._start(emulator, data, listener)
                 self._watch()
             except _StopRequestedError:
-                self._console.print("Stopping …")
+                self._say("Stopping …")
             finally:
-                self._stop(emulator)
+                saved = self._stop(emulator)
+            return saved
 
     def _start(self, emulator: Emulator, data: DataDir, listener: socket.socket) -> None:
-        self._console.print("Starting …")
-        self._children.append(emulator.child)
+        self._say("Starting …")
         comfyui_answers = answers(f"{self._settings.comfyui_url}/system_stats")
         self._wait_until(emulator.answers, emulator.child, START_SECONDS)
         self._environment |= emulator.environment
@@ -135,7 +137,8 @@ class Supervisor:
             api_keys=bool(self._keys),
             tokens=self._settings.jwt_secret is not None,
         )
-        show(running, self._console)
+        with _terminal_may_be_gone():
+            show(running, self._console)
 
     def _fill(self, emulator: Emulator) -> None:
         os.environ.update(emulator.environment)
@@ -192,10 +195,10 @@ class Supervisor:
             time.sleep(_WATCH_SECONDS)
 
     def _raise_if_stopping(self) -> None:
-        if self._signals:
+        if self._signalled_at is not None:
             raise _StopRequestedError
 
-    def _stop(self, emulator: Emulator) -> None:
+    def _stop(self, emulator: Emulator) -> bool:
         started = time.monotonic()
         *others, _emulator = reversed(self._children)
         work = [child for child in others if child.name != "simulator"]
@@ -205,19 +208,25 @@ class Supervisor:
             child.stop(seconds=started + _WORK_STOP_SECONDS - time.monotonic())
         for child in others:  # the simulator after the executor, which may still interrupt a prompt there
             child.stop(seconds=0.5)
-        saved = emulator.stop(seconds=started + _STOP_SECONDS - time.monotonic())
-        if not saved and not self._ephemeral:
+        saved = emulator.stop(seconds=started + _STOP_SECONDS - time.monotonic()) or self._ephemeral
+        if not saved:
             log = emulator.child.log_file
-            self._console.print(
-                f"The embedded AWS could not save its state: what changed in this run may be lost (log: {log})."
-            )
+            self._say(f"The embedded AWS could not save its state: what changed in this run may be lost (log: {log}).")
+        return saved
+
+    def _say(self, text: str) -> None:
+        with _terminal_may_be_gone():
+            self._console.print(text)
 
     @contextmanager
     def _signals_counted(self) -> Iterator[None]:
         def count(*_: object) -> None:
-            self._signals += 1
-            if self._signals > 1:
-                for child in self._children:
+            now = time.monotonic()
+            if self._signalled_at is None:
+                self._signalled_at = now
+            elif now - self._signalled_at > _SAME_MOMENT_SECONDS:
+                # Never the embedded AWS, however often: it would lose all that this run has done. Its time is limited.
+                for child in self._children[1:]:
                     child.kill()
 
         before = {number: signal.signal(number, count) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
@@ -226,6 +235,17 @@ class Supervisor:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+@contextmanager
+def _terminal_may_be_gone() -> Iterator[None]:
+    # Nobody is left to read it then, which must not keep the run from its orderly end.
+    try:
+        yield
+    except (OSError, SystemExit):  # Rich makes a SystemExit of a broken pipe
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())  # also for what is still buffered
+        os.close(nowhere)
 
 
 def _base_environment(environment: Mapping[str, str]) -> dict[str, str]:

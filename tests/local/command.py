@@ -1,16 +1,21 @@
-"""The command `comfyui-gateway run`, in a process of its own."""
+"""The command `comfyui-gateway run`, in a process of its own, and what tests do with it."""
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import signal
 import socket
 import subprocess
 import sys
+import termios
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import requests
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,12 +29,13 @@ OWN = (
 )  # variables of the person who runs the tests that would change them
 START_SECONDS = 15
 STOP_SECONDS = 5
+LINUX_ONLY = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
 
 
 class Run:
-    """`comfyui-gateway run` with these variables, on a free port unless one is given."""
+    """`comfyui-gateway run` with these variables, on a free port unless one is given; `terminal`: one to run in."""
 
-    def __init__(self, output: Path, *arguments: str, **variables: str) -> None:
+    def __init__(self, output: Path, *arguments: str, terminal: int | None = None, **variables: str) -> None:
         inherited = {name: value for name, value in os.environ.items() if name not in OWN}
         self.environment = {**inherited, "PORT": str(free_port()), "COMFYUI_URL": f"http://127.0.0.1:{free_port()}"}
         self.environment |= {"RATE_LIMIT_MAX": "0", **variables}  # tests ask often
@@ -38,9 +44,11 @@ class Run:
             self.process = subprocess.Popen(  # noqa: S603  the command under test
                 [sys.executable, "-m", "cli.main", "run", *arguments],
                 env=self.environment,
-                stdout=stream,
+                stdin=terminal,
+                stdout=stream if terminal is None else terminal,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                preexec_fn=None if terminal is None else control_terminal,  # noqa: PLW1509  one system call
             )
 
     def up(self) -> str:
@@ -75,6 +83,11 @@ class Run:
         return found[1:]
 
 
+def control_terminal() -> None:
+    """Make the terminal at standard input that of this session, as login does."""
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
 def free_port() -> int:
     """Find a port that nobody listens on."""
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -88,3 +101,32 @@ def wait_until(condition: Callable[[], bool], seconds: float) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.05)
+
+
+def all_gone(pids: list[int]) -> bool:
+    """Tell whether none of the processes is left; one that only waits to be reaped has ended."""
+
+    def alive(pid: int) -> bool:
+        try:
+            return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        except OSError:
+            return False
+
+    return not any(alive(pid) for pid in pids)
+
+
+def finished_job(url: str, **headers: str) -> dict[str, Any]:
+    """Run a job to its end and return it."""
+    body = {"workflowId": "icon_512", "inputs": {"prompt": "a key", "steps": 2}}
+    accepted = requests.post(f"{url}/jobs", json=body, headers=headers, timeout=10)
+    assert accepted.status_code == 202, accepted.text
+    job: dict[str, Any] = requests.get(f"{url}{accepted.json()['pollUrl']}?wait=25", headers=headers, timeout=30).json()
+    assert job["status"] == "succeeded", job
+    return job
+
+
+def assert_refused(run: Run, variable: str) -> None:
+    """Check that the run ends at once with one line that names what is wrong."""
+    assert run.process.wait(timeout=START_SECONDS) == 1
+    assert len(run.text.splitlines()) == 1
+    assert run.text.startswith(f"comfyui-gateway: {variable}: ")

@@ -18,9 +18,9 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Run]]:
     """Start runs that do not outlive the test; the data folder is the same for all of one test."""
     runs: list[Run] = []
 
-    def start_one(*arguments: str, **variables: str) -> Run:
+    def start_one(*arguments: str, terminal: int | None = None, **variables: str) -> Run:
         variables.setdefault("DATA_DIR", str(tmp_path / "data"))
-        runs.append(Run(tmp_path / f"output-{len(runs)}", *arguments, **variables))
+        runs.append(Run(tmp_path / f"output-{len(runs)}", *arguments, terminal=terminal, **variables))
         return runs[-1]
 
     yield start_one

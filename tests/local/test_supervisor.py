@@ -13,43 +13,29 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import jwt
 import pytest
 import requests
 
-from tests.local.command import START_SECONDS, STOP_SECONDS, Run, free_port, wait_until
+from tests.local.command import (
+    LINUX_ONLY,
+    START_SECONDS,
+    STOP_SECONDS,
+    Run,
+    all_gone,
+    assert_refused,
+    finished_job,
+    free_port,
+    wait_until,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from cli.local.emulator import Emulator
     from gateway.aws.clients import Clients
-
-LINUX_ONLY = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
-
-
-def all_gone(pids: list[int]) -> bool:
-    """Tell whether none of the processes is left; one that only waits to be reaped has ended."""
-
-    def alive(pid: int) -> bool:
-        try:
-            return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-        except OSError:
-            return False
-
-    return not any(alive(pid) for pid in pids)
-
-
-def finished_job(url: str, **headers: str) -> dict[str, Any]:
-    """Run a job to its end and return it."""
-    body = {"workflowId": "icon_512", "inputs": {"prompt": "a key", "steps": 2}}
-    accepted = requests.post(f"{url}/jobs", json=body, headers=headers, timeout=10)
-    assert accepted.status_code == 202, accepted.text
-    job: dict[str, Any] = requests.get(f"{url}{accepted.json()['pollUrl']}?wait=25", headers=headers, timeout=30).json()
-    assert job["status"] == "succeeded", job
-    return job
 
 
 @LINUX_ONLY
@@ -73,50 +59,6 @@ def test_an_ephemeral_run_works_and_leaves_nothing(start: Callable[..., Run], tm
 
 
 @LINUX_ONLY
-def test_what_was_done_and_what_was_not_is_there_after_a_restart(start: Callable[..., Run]) -> None:
-    """An ended job keeps its outputs; jobs that ran or waited at Ctrl-C, with a client waiting, end in the next run."""
-    first = start()
-    url = first.up()
-    done = finished_job(url)
-    body = {"workflowId": "icon_512", "inputs": {"prompt": "a key", "steps": 80}}
-    jobs = [requests.post(f"{url}/jobs", json=body, timeout=10).json()["pollUrl"] for _ in range(2)]
-    wait_until(lambda: requests.get(f"{url}{jobs[0]}", timeout=10).json()["status"] == "running", 10)
-    with ThreadPoolExecutor() as clients:
-        waiting = clients.submit(requests.get, f"{url}{jobs[1]}?wait=25", timeout=30)
-        pids = first.descendants()
-        assert first.end() == 0
-        assert waiting.exception() or waiting.result().json()["status"] != "failed"
-    assert all_gone(pids)
-    assert "may be lost" not in first.text
-
-    second = start()  # which listens on another port, and so does its embedded AWS
-    url = second.up()
-    again = requests.get(f"{url}/jobs/{done['jobId']}", timeout=10).json()
-    assert (again["status"], again["seed"]) == ("succeeded", done["seed"])
-    file = requests.get(again["outputs"][0]["downloadUrl"], timeout=10)
-    assert len(file.content) == done["outputs"][0]["size"]
-    assert requests.get(f"{url}/workflows", timeout=10).json()["count"] == 3
-    ended = [requests.get(f"{url}{job}?wait=25", timeout=30).json() for job in jobs]
-    assert [job["status"] for job in ended] == ["succeeded"] * 2
-    assert second.end(signal.SIGTERM) == 0
-
-
-@LINUX_ONLY
-def test_nothing_survives_a_kill_and_the_state_does(start: Callable[..., Run]) -> None:
-    """When the command itself is killed, its processes end on their own, the embedded AWS after saving."""
-    first = start()
-    job = finished_job(first.up())
-    pids = first.descendants()
-    first.process.kill()
-    first.process.wait()
-    wait_until(lambda: all_gone(pids), STOP_SECONDS)
-
-    second = start()
-    assert requests.get(f"{second.up()}/jobs/{job['jobId']}", timeout=10).json()["status"] == "succeeded"
-    assert second.end() == 0
-
-
-@LINUX_ONLY
 def test_a_process_that_dies_ends_the_run(start: Callable[..., Run]) -> None:
     """Its name, how it ended and its log file are told, everything else is stopped, and the run has failed."""
     run = start()
@@ -127,24 +69,6 @@ def test_a_process_that_dies_ends_the_run(start: Callable[..., Run]) -> None:
     assert run.process.wait(timeout=STOP_SECONDS + 1) == 1
     assert "comfyui-gateway: executor ended with exit code -9 (log: " in run.text
     wait_until(lambda: all_gone(pids), 1)
-
-
-def test_a_second_ctrl_c_kills(start: Callable[..., Run]) -> None:
-    """Whoever cannot wait need not, even while a request is being answered."""
-    run = start()
-    run.up()
-    run.process.send_signal(signal.SIGINT)
-    wait_until(lambda: "Stopping" in run.text, 2)
-    run.process.send_signal(signal.SIGINT)
-    run.process.wait(timeout=1)
-
-
-def test_ctrl_c_while_it_starts_stops_it(start: Callable[..., Run]) -> None:
-    """It need not be up before it can be stopped."""
-    run = start()
-    wait_until(lambda: "Starting" in run.text, START_SECONDS)
-    assert run.end() == 0
-    assert "is running at" not in run.text
 
 
 @pytest.fixture(scope="module")
@@ -253,13 +177,6 @@ def test_a_folder_in_use_is_one_line(running: Run, start: Callable[..., Run]) ->
     """Two runs never share a folder, and the first one is not disturbed."""
     assert_refused(start(DATA_DIR=running.environment["DATA_DIR"]), "DATA_DIR")
     assert requests.get(f"{running.up()}/health", timeout=5).status_code == 200
-
-
-def assert_refused(run: Run, variable: str) -> None:
-    """Check that the run ends at once with one line that names what is wrong."""
-    assert run.process.wait(timeout=START_SECONDS) == 1
-    assert len(run.text.splitlines()) == 1
-    assert run.text.startswith(f"comfyui-gateway: {variable}: ")
 
 
 @pytest.mark.parametrize(
