@@ -24,7 +24,11 @@ def main() -> int:
         sys.stderr.write(f"executor: {error.message}\n")
         return 1
     logger.setLevel(settings.log_level)
-    executor = assemble(settings)
+    try:
+        executor = assemble(settings)
+    except SettingsInvalidError as error:
+        sys.stderr.write(f"executor: {error.message}\n")
+        return 1
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
         executor.worker.stop()

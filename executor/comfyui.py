@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 import requests
 
 from executor.failures import rejection
-from gateway.errors import ComfyUIUnreachableError, OutputStorageError
+from gateway.domain.output_file import safe_name
+from gateway.errors import ComfyUIUnreachableError, OutputStorageError, OutputUnusableError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,6 +23,7 @@ _CONNECT_SECONDS = 3
 _READ_SECONDS = 15
 # Validating a graph can load model lists from slow disks.
 _SUBMIT_SECONDS = 60
+_NOT_HANDED_OUT = (400, 403)  # a name it takes for a trick, a folder outside its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,12 +111,21 @@ class ComfyUI:
         return tuple(name for name in names if isinstance(name, str)) if isinstance(names, list) else ()
 
     def open_file(self, file: ComfyFile) -> BinaryIO:
-        """Open a file for reading as a stream; the caller closes it. Raises OutputStorageError when it is gone."""
+        """Open a file for reading as a stream; the caller closes it.
+
+        Raises OutputStorageError when it is gone, OutputUnusableError when ComfyUI does not hand it out.
+        """
+        shown = safe_name(file.filename)
+        if not (file.filename + file.subfolder).isprintable():
+            # ComfyUI puts the name into a header of its answer, and breaks off where HTTP allows no such name.
+            raise OutputUnusableError(f"The output {shown} has characters in its name that cannot be sent.")
         params = {"filename": file.filename, "subfolder": file.subfolder, "type": file.type}
         answer = self._request("GET", "/view", params=params, stream=True)
         if answer.status_code != requests.codes.ok:
             answer.close()
-            raise OutputStorageError(f"ComfyUI no longer has the output {file.filename} ({answer.status_code}).")
+            if answer.status_code in _NOT_HANDED_OUT:
+                raise OutputUnusableError(f"ComfyUI does not hand out the output {shown} ({answer.status_code}).")
+            raise OutputStorageError(f"ComfyUI no longer has the output {shown} ({answer.status_code}).")
         answer.raw.decode_content = True
         return cast("BinaryIO", answer.raw)
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 from executor.comfyui import ComfyFile
 from gateway.aws.resources import OUTPUT_PREFIX
 from gateway.domain.job import Output
-from gateway.domain.output_file import content_type, disposition
-from gateway.errors import JobFailedError, OutputMissingError, OutputStorageError
+from gateway.domain.output_file import content_type, disposition, safe_name
+from gateway.errors import JobFailedError, OutputStorageError, OutputUnusableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from gateway.ports import ObjectStore
 
 _AT_A_TIME = 4
-_MAX_FILENAME_CHARACTERS = 200
+# A record in the table may have 400 KB, and every write to it pays for all of it. An output's name is in it twice.
+_MAX_RECORD_BYTES = 200_000
+_RECORD_BYTES = 250  # of an output, beside its names
 
 
 class OutputCollector:
@@ -34,15 +36,21 @@ class OutputCollector:
     def store(self, job: Job, reported: Mapping[str, Any]) -> tuple[Output, ...]:
         """Store all outputs of this attempt, a few at a time, in the order ComfyUI reports them.
 
-        Raises OutputMissingError when there is none, OutputStorageError when one cannot be fetched or stored.
+        Raises OutputUnusableError when there is none, or more than a job's record can name; OutputStorageError when
+        one cannot be fetched or stored.
         """
         sources = [*self._files(reported), *_texts(reported)]
         if not sources:
-            raise OutputMissingError(
+            raise OutputUnusableError(
                 "The workflow ran, but saved no file.",
                 "End it with a node that saves (SaveImage, for instance); previews are not kept.",
             )
         names = _unique([name for name, _open in sources])
+        if sum(_RECORD_BYTES + 2 * len(name.encode()) for name in names) > _MAX_RECORD_BYTES:
+            raise OutputUnusableError(
+                f"The workflow made {len(names)} outputs, more than a job can have.",
+                "Lower batch_size, or split the work into several jobs.",
+            )
         with ThreadPoolExecutor(_AT_A_TIME, thread_name_prefix="outputs") as pool:
             opens = [opener for _name, opener in sources]
             return tuple(pool.map(lambda name, opener: self._store_one(job, name, opener), names, opens))
@@ -83,7 +91,7 @@ def _texts(reported: Mapping[str, Any]) -> Iterator[tuple[str, Callable[[], Bina
         texts = kinds.get("text") if isinstance(kinds, dict) else None
         for index, text in enumerate(texts if isinstance(texts, list) else (), start=1):
             if isinstance(text, str):
-                content = text.encode()
+                content = text.encode(errors="replace")
                 yield f"text_{node_id}_{index:05}.txt", lambda content=content: cast("BinaryIO", io.BytesIO(content))  # type: ignore[misc]  # binds now
 
 
@@ -97,7 +105,7 @@ def _unique(names: list[str]) -> list[str]:
     """Make file names that can stand in a key and a path, each once: `a.png`, then `a_2.png`."""
     taken: set[str] = set()
     result = []
-    for name in map(_safe, names):
+    for name in map(safe_name, names):
         stem, dot, extension = name.rpartition(".")
         candidate, number = name, 1
         while candidate in taken:
@@ -106,9 +114,3 @@ def _unique(names: list[str]) -> list[str]:
         taken.add(candidate)
         result.append(candidate)
     return result
-
-
-def _safe(name: str) -> str:
-    last = name.replace("\\", "/").rsplit("/", 1)[-1]
-    printable = "".join(c if c.isprintable() else "_" for c in last)
-    return printable[-_MAX_FILENAME_CHARACTERS:] if printable.strip(". ") else "output"

@@ -247,7 +247,7 @@ def _with_own_prefix(prompt: Mapping[str, Any], job: Job) -> dict[str, Any]:
         node_id: {
             **node,
             "inputs": {
-                name: f"gateway/{job.id}-{job.attempt}/{value}"
+                name: f"gateway/{job.id}-{job.attempt}/{_printable(value)}"
                 if name == "filename_prefix" and isinstance(value, str)
                 else value
                 for name, value in node["inputs"].items()
@@ -255,6 +255,11 @@ def _with_own_prefix(prompt: Mapping[str, Any], job: Job) -> dict[str, Any]:
         }
         for node_id, node in prompt.items()
     }
+
+
+def _printable(prefix: str) -> str:
+    """Leave out what no file's name should have: ComfyUI could save such a file, but not hand it out."""
+    return "".join(character for character in prefix if character.isprintable())
 
 
 def _failed(failure: JobFailedError) -> JobEnd:

@@ -31,7 +31,7 @@ def make_app(middlewares: Sequence[Callable[..., Response[str]]]) -> APIGatewayR
 
     `middlewares`: what each request passes before its route, in this order, also when there is no such route.
     """
-    app = APIGatewayRestResolver(serializer=_to_json)
+    app = APIGatewayRestResolver(serializer=to_json)
     app.use([*middlewares])
 
     def refused(error: RequestError) -> Response[str]:
@@ -110,7 +110,7 @@ def correlation_id_of(app: APIGatewayRestResolver) -> str:
 
 def json_answer(status: HTTPStatus, body: Mapping[str, object]) -> Response[str]:
     """Make an answer with a JSON body."""
-    return Response(status_code=status, content_type="application/json", body=_to_json(body))
+    return Response(status_code=status, content_type="application/json", body=to_json(body))
 
 
 def _error_answer(  # noqa: PLR0913  the fields of the contract's one error shape
@@ -132,5 +132,6 @@ def _error_answer(  # noqa: PLR0913  the fields of the contract's one error shap
     return json_answer(HTTPStatus(status), body)
 
 
-def _to_json(value: object) -> str:
+def to_json(value: object) -> str:
+    """Write a body as it is sent."""
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False)

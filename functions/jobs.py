@@ -16,6 +16,7 @@ from functions.tenancy import visible_job
 from functions.wiring import Wiring, entry_point
 from gateway.domain import instant
 from gateway.domain.messages import JobEndedEvent
+from gateway.domain.position import Position
 from gateway.errors import Problem, RequestInvalidError
 
 if TYPE_CHECKING:
@@ -25,8 +26,9 @@ if TYPE_CHECKING:
     from functions import answers
     from functions.wiring import Handler
     from gateway.domain.job import Job
-    from gateway.ports import JobStore
+    from gateway.ports import JobPage, JobStore
 
+_MAX_LIST_BYTES = 4_000_000  # a Lambda answer may have 6 MB
 # A waiting request reads the record quickly at first, for short jobs, then once a second.
 _FIRST_PAUSE_SECONDS = 0.05
 _LONGEST_PAUSE_SECONDS = 1.0
@@ -69,10 +71,11 @@ def make_handler(wiring: Wiring) -> Handler:
     def list_jobs() -> Response[str]:
         query = jobs_query.read(app.current_event.query_string_parameters or {}, caller_of(app))
         page = wiring.job_list.page(query.which, limit=query.limit, position=query.position)
+        jobs, next_position = _fitting(page, view)
         answer: answers.JobList = {
-            "jobs": [view.job(job) for job in page.jobs],
-            "count": len(page.jobs),
-            "nextCursor": paging.to_cursor(page.next_position) if page.next_position else None,
+            "jobs": jobs,
+            "count": len(jobs),
+            "nextCursor": paging.to_cursor(next_position) if next_position else None,
         }
         return http.json_answer(HTTPStatus.OK, answer)
 
@@ -113,6 +116,19 @@ def make_handler(wiring: Wiring) -> Handler:
         return http.serve(app, event, context)
 
     return handler
+
+
+def _fitting(page: JobPage, view: JobView) -> tuple[list[answers.Job], Position | None]:
+    """Cut a page where it would no longer fit into an answer: jobs with hundreds of outputs are large."""
+    shown: list[answers.Job] = []
+    size = 0
+    for before, job in zip((None, *page.jobs), page.jobs, strict=False):
+        viewed = view.job(job)
+        size += len(http.to_json(viewed).encode())
+        if before is not None and size > _MAX_LIST_BYTES:
+            return shown, Position(before.created_at, before.id)
+        shown.append(viewed)
+    return shown, page.next_position
 
 
 def _submission(app: APIGatewayRestResolver, request: JobRequest) -> Submission:

@@ -23,7 +23,7 @@ GatewayError
 │   ├── ComfyUIRejectedError           COMFYUI_REJECTED
 │   ├── ExecutorLostError              EXECUTOR_LOST
 │   ├── OutputStorageError             OUTPUT_ERROR
-│   └── OutputMissingError             OUTPUT_ERROR
+│   └── OutputUnusableError            OUTPUT_ERROR
 ├── JobNotClaimableError               somebody else has the job, or it has ended: nothing to do
 ├── LeaseLostError                     this attempt may write nothing any more
 └── EventNotPublishedError             the bus did not take an event
@@ -245,8 +245,8 @@ class OutputStorageError(JobFailedError):
     retryable = True
 
 
-class OutputMissingError(JobFailedError):
-    """The execution succeeded and left nothing."""
+class OutputUnusableError(JobFailedError):
+    """The execution left nothing, too much, or what ComfyUI does not hand out: another attempt would do the same."""
 
     code = "OUTPUT_ERROR"
 

@@ -7,12 +7,14 @@ operator's own for outputs can be elsewhere.
 
 from __future__ import annotations
 
+import os
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import boto3
 from botocore.config import Config
 
+from gateway.errors import SettingsInvalidError
 from gateway.settings import OutputBucketSettings
 
 if TYPE_CHECKING:
@@ -30,11 +32,15 @@ class Clients:
     """The clients of one process.
 
     `max_connections`: how many calls it makes at the same time. `output_bucket`: how to reach the one of output_s3.
+    Raises SettingsInvalidError when no region is set.
     """
 
     def __init__(self, output_bucket: OutputBucketSettings | None = None, *, max_connections: int = 10) -> None:
         self._output_bucket = output_bucket or OutputBucketSettings()
-        self._session = boto3.session.Session()
+        # boto3 itself knows AWS_DEFAULT_REGION only; the other SDKs, Lambda and ECS go by AWS_REGION.
+        self._session = boto3.session.Session(region_name=os.environ.get("AWS_REGION"))
+        if self._session.region_name is None:
+            raise SettingsInvalidError("AWS_REGION: is not set")
         self._config = _QUICK.merge(Config(max_pool_connections=max_connections))
         self._s3_config = self._config.merge(Config(read_timeout=20, signature_version="s3v4"))
 

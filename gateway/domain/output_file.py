@@ -27,6 +27,7 @@ for _type, _extension in (
 # video, audio, hunyuan3d). Nodes from elsewhere may write others, which are kept and served just the same.
 SAVED_FORMATS = ("png", "webp", "svg", "webm", "mp4", "flac", "mp3", "opus", "glb", "latent")
 
+_MAX_FILENAME_CHARACTERS = 200
 _SHOWN = ("image/", "video/", "audio/")
 _SCRIPTED = ("image/svg+xml",)
 
@@ -41,3 +42,10 @@ def disposition(filename: str, file_type: str) -> str:
     shown = file_type.startswith(_SHOWN) and file_type not in _SCRIPTED
     plain = "".join(c if c.isascii() and c.isprintable() and c not in '"\\' else "_" for c in filename)
     return f"{'inline' if shown else 'attachment'}; filename=\"{plain}\"; filename*=UTF-8''{quote(filename, safe='')}"
+
+
+def safe_name(name: str) -> str:
+    """Make of whatever ComfyUI calls a file a name without folders and unprintable characters."""
+    last = name.replace("\\", "/").rsplit("/", 1)[-1]
+    printable = "".join(c if c.isprintable() else "_" for c in last)
+    return printable[-_MAX_FILENAME_CHARACTERS:] if printable.strip(". ") else "output"

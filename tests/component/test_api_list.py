@@ -129,3 +129,14 @@ def test_a_page_costs_one_query_and_a_batch_a_hundred(gateway: Gateway, ada: Cal
         ada.get(f"/jobs?limit={limit}")
     assert calls.count("dynamodb.Query") == 1
     assert 1 <= calls.count("dynamodb.BatchGetItem") <= batches
+
+
+def test_a_page_of_large_jobs_is_cut(gateway: Gateway, ada: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Jobs with many outputs make a shorter page with a cursor, not an answer too large to send."""
+    monkeypatch.setattr("functions.jobs._MAX_LIST_BYTES", 10_000)
+    jobs = [post(ada, inputs={"prompt": "x", "seed": number}).json["jobId"] for number in range(5)]
+    for job_id in jobs:
+        run(gateway, job_id, {f"{number}.png": b"" for number in range(4)})
+    pages = all_pages(ada, "limit=50")
+    assert 1 < len(pages) <= len(jobs)
+    assert sorted(itertools.chain(*pages)) == sorted(jobs)

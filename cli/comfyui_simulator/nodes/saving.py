@@ -44,7 +44,7 @@ def save_animated_webp(run: NodeRun) -> Returned:
     """Save a batch as the frames of one WEBP."""
     frames = run.pictures("images")
     (file,) = run.machine.files.new_files("output", run.text("filename_prefix"), ".webp", frames[0].size)
-    frames[0].save(
+    frames[0].copy().save(  # see _save_pngs
         file.path,
         save_all=True,
         append_images=frames[1:],
@@ -61,7 +61,7 @@ def save_animated_png(run: NodeRun) -> Returned:
     frames = run.pictures("images")
     (file,) = run.machine.files.new_files("output", run.text("filename_prefix"), ".png", frames[0].size)
     metadata = png_metadata(run.prompt, run.extra_pnginfo)
-    frames[0].save(
+    frames[0].copy().save(  # see _save_pngs
         file.path,
         save_all=True,
         append_images=frames[1:],
@@ -100,5 +100,6 @@ def _save_pngs(
     metadata = png_metadata(run.prompt, run.extra_pnginfo)
     files = run.machine.files.new_files(kind, prefix, ".png", pictures[0].size, len(pictures))
     for file, picture in zip(files, pictures, strict=True):
-        picture.save(file.path, "PNG", pnginfo=metadata, compress_level=compress_level)
+        # A copy: a save that fails leaves its metadata on the picture, which other prompts meet again in the cache.
+        picture.copy().save(file.path, "PNG", pnginfo=metadata, compress_level=compress_level)
     return [file.reference for file in files]
