@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import shutil
 import subprocess
@@ -40,10 +41,44 @@ def test_files_stay_short() -> None:
     assert {name: lines for name, lines in lengths.items() if lines > MOST_LINES} == {}
 
 
+def uses(path: Path) -> set[str]:
+    """Collect what a module names: plain names, and attributes of plain names as `os.environ`."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    attributes = {
+        f"{node.value.id}.{node.attr}"
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
+    }
+    return names | attributes
+
+
+def test_the_domain_does_no_io() -> None:
+    """Beside the imports that are forbidden there, the domain opens, reads and prints nothing."""
+    domain = [path for path in tracked_files() if (ROOT / "gateway" / "domain") in path.parents]
+    assert len(domain) > 5
+    forbidden = {"open", "input", "print", "exec", "eval", "__import__"}
+    assert {path.name: found for path in domain if (found := uses(path) & forbidden)} == {}
+
+
+def test_the_environment_is_read_at_the_roots_only() -> None:
+    """Settings reach everything else as arguments."""
+    roots = {"functions/wiring.py", "executor/__main__.py", "gateway/aws/clients.py"}
+    reading = {
+        name
+        for path in tracked_files()
+        if path.suffix == ".py"
+        and (name := str(path.relative_to(ROOT))).startswith(("gateway/", "functions/", "executor/"))
+        and uses(path) & {"os.environ", "os.getenv", "environ", "getenv"}
+    }
+    assert reading == roots
+
+
 def machine_paths() -> list[str]:
     """List the paths that mean something on this machine only, and the one beside every checkout."""
     beside = "shared"
-    own = [path for path in (Path.home(), ROOT, ROOT.parent) if path != Path("/")]
+    # A folder right below the root, /srv say, may well be meant in general.
+    own = [path for path in (Path.home(), ROOT, ROOT.parent) if path == Path.home() or len(path.parts) > 2]
     return [*map(str, own), f"../{beside}"]
 
 
