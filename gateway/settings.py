@@ -26,18 +26,43 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-def _http_url(text: str) -> str:
-    # urllib.parse takes nearly anything for a URL; what follows is what an HTTP client would refuse later.
-    from urllib.parse import urlsplit  # noqa: PLC0415  only the hosts that have such a setting pay for it
+# Stricter than urllib.parse, which takes nearly anything for a URL. What an HTTP client would refuse later, or with
+# an error of its own making, is refused here.
+_LABEL = r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?"
+_HTTP_URL = re.compile(
+    rf"https?://((?P<name>{_LABEL}(\.{_LABEL})*\.?)|\[(?P<ipv6>[0-9a-f:.]+)\])(:(?P<port>[0-9]{{1,5}}))?"
+    r"(/[!-~]*)?",
+    re.IGNORECASE,
+)
+_MAX_HOST_NAME = 253
+_MAX_PORT = 65535
 
-    try:
-        parts = urlsplit(text)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # its message quotes the text, which may hold a password
-        usable = False
-    if not usable:
+
+def _http_url(text: str) -> str:
+    # No message quotes the text, which may hold a password.
+    if "@" in text:
+        raise ValueError("must be an address without user and password, like http://127.0.0.1:8188")
+    if "?" in text or "#" in text:
+        raise ValueError("must be an address without ? and #, like http://127.0.0.1:8188")
+    parts = _HTTP_URL.fullmatch(text)
+    if (
+        parts is None
+        or len(parts["name"] or "") > _MAX_HOST_NAME
+        or not 0 < int(parts["port"] or 80) <= _MAX_PORT
+        or (parts["ipv6"] and not _is_ipv6(parts["ipv6"]))
+    ):
         raise ValueError("must be an address like http://127.0.0.1:8188")
     return text.rstrip("/")
+
+
+def _is_ipv6(text: str) -> bool:
+    from ipaddress import IPv6Address  # noqa: PLC0415  only those who write such an address pay for it
+
+    try:
+        IPv6Address(text)
+    except ValueError:
+        return False
+    return True
 
 
 HttpUrl = Annotated[str, AfterValidator(_http_url)]

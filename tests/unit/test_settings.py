@@ -142,3 +142,37 @@ def test_an_address_loses_its_last_slash() -> None:
     assert LocalSettings.from_environment({"COMFYUI_URL": "https://gpu.example:8188/"}).comfyui_url == (
         "https://gpu.example:8188"
     )
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://a-b.c_d.example:1/path",
+        "HTTP://GPU",
+        "https://gpu.example.:65535",
+        "http://[::1]:8188",
+        "http://10.0.0.1",
+    ],
+)
+def test_addresses_that_work_are_taken(address: str) -> None:
+    """Names, also those of containers, and addresses of both families, with or without port and path."""
+    assert LocalSettings.from_environment({"COMFYUI_URL": address}).comfyui_url == address
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://x..y", "http://.x", f"http://{'x' * 64}", f"http://{'x' * 60}{'.xxxxxxxxx' * 24}", "http://-",
+        "http://x-", "http:// x", "http://a b/", "http://a/b c", "http://x\ny", "http://x\n", " http://x", "http://x\0",
+        "http://", "http:///x", "http://x:", "http://x:0", "http://x:65536", "http://x/?x=1", "http://x?x=1", "http://x#y",
+        "http://x/#y", "http://[::1", "http://[1:2]", "http://[]", "http://[x]", "http://b\u00fccher.example",
+        "http://user:pw@x", "http://user@x", "http://x@[::1]/",
+    ],
+)  # fmt: skip
+def test_addresses_that_could_not_work_are_refused(address: str) -> None:
+    """In one line, before anything tries to connect to them; none with a password is taken, for it would be shown."""
+    with pytest.raises(SettingsInvalidError) as caught:
+        LocalSettings.from_environment({"COMFYUI_URL": address})
+    assert caught.value.message.startswith("COMFYUI_URL: must be an address ")
+    assert ("user and password" in caught.value.message) == ("@" in address)
+    assert "\n" not in caught.value.message
