@@ -11,6 +11,7 @@ Run by the supervisor: `python -m cli.local.front FD`, FD being a bound socket t
 from __future__ import annotations
 
 import base64
+import errno
 import gc
 import importlib
 import json
@@ -19,12 +20,14 @@ import os
 import signal
 import socket
 import sys
+import time
 import uuid
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]
+from gunicorn.workers.sync import SyncWorker  # type: ignore[import-untyped]
 
 from cli.local.api_event import HttpRequest, to_event
 from cli.local.child import end_with_parent
@@ -46,6 +49,9 @@ if TYPE_CHECKING:
 # Sixteen clients waiting in `?wait=25` leave eight for those that want an answer now. Each worker that has answered
 # once costs 15 to 30 MB of its own.
 WORKERS = 24
+# A client may hold a worker with half a request for as long. Answers have no such limits: their readers may be slow.
+_SILENCE_SECONDS = 3.0
+_REQUEST_SECONDS = 20.0  # for all of head and body
 MAX_BODY_BYTES = 10 * 1024 * 1024  # of API Gateway, in both directions
 # What ANY stands for in API Gateway.
 _METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
@@ -179,7 +185,8 @@ def serve(
         "bind": f"fd://{listener_fd}",
         "workers": workers,
         "preload_app": True,
-        "timeout": 60,  # the handlers' own limit comes first; this one is for clients that send nothing
+        "worker_class": _Worker,
+        "timeout": 60,  # the handlers' own limit comes first; this one is for clients that do not read their answer
         "graceful_timeout": 1,
         "pre_request": before_request,
         "post_fork": after_fork,
@@ -200,6 +207,35 @@ def _ignore_idle_connections(listener_fd: int) -> None:
     if sys.platform == "linux":
         with socket.socket(fileno=os.dup(listener_fd)) as listener:
             listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, 60)
+
+
+class _Client:
+    """A client's socket, of which only a request that arrives in time is read."""
+
+    def __init__(self, client: socket.socket) -> None:
+        self._client = client
+        self._deadline = time.monotonic() + _REQUEST_SECONDS
+
+    def recv(self, size: int) -> bytes:
+        """Read as a socket does. Raises ConnectionResetError, which gunicorn passes over in silence."""
+        before = self._client.gettimeout()
+        left = max(self._deadline - time.monotonic(), 0.001)  # 0 would mean something else
+        self._client.settimeout(min(left, _SILENCE_SECONDS, before or _SILENCE_SECONDS))
+        try:
+            return self._client.recv(size)
+        except TimeoutError:
+            self._client.shutdown(socket.SHUT_RD)  # or gunicorn would wait for more once again before it closes
+            raise ConnectionResetError(errno.ECONNRESET, "the request did not arrive in time") from None
+        finally:
+            self._client.settimeout(before)
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401  whatever else gunicorn does with a socket
+        return getattr(self._client, name)
+
+
+class _Worker(SyncWorker):  # type: ignore[misc]  # gunicorn has no types
+    def handle(self, listener: object, client: socket.socket, addr: object) -> None:
+        super().handle(listener, _Client(client), addr)
 
 
 class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types

@@ -54,6 +54,8 @@ def outputs(event: dict[str, Any], context: LambdaContext) -> Any:  # noqa: ANN4
         return "nonsense"
     if name == "large":
         return {"statusCode": 200, "body": "x" * MAX_PAYLOAD_BYTES}
+    if name == "big":
+        return {"statusCode": 200, "body": "x" * 5_000_000}
     if name == "headers":
         return {
             "statusCode": 201,

@@ -22,12 +22,18 @@ WORKERS = 8
 
 
 @pytest.fixture(scope="module")
-def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def front_log(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give the file that the front logs to."""
+    return tmp_path_factory.mktemp("front") / "front.log"
+
+
+@pytest.fixture(scope="module")
+def front(front_log: Path) -> Iterator[str]:
     """Give the address of a running front whose handlers are those of echo_front.py."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         command = [sys.executable, str(Path(__file__).with_name("echo_front.py")), str(listener.fileno()), str(WORKERS)]
-        log_file = tmp_path_factory.mktemp("front") / "front.log"
-        child = Child("front", command, environment={}, log_file=log_file, inherited_fds=[listener.fileno()])
+        environment = {"PYTHONPATH": str(Path(__file__).parents[2])}  # this checkout, whichever is installed
+        child = Child("front", command, environment=environment, log_file=front_log, inherited_fds=[listener.fileno()])
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     try:
         requests.get(f"{url}/health", timeout=20)  # the socket listens already: this waits for the first worker
@@ -162,3 +168,35 @@ def test_idle_connections_do_not_keep_workers(front: str) -> None:
     finally:
         for connection in idle:
             connection.close()
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        b"GET /health HT",
+        b"POST /jobs HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n\r\n{",
+        b"POST /jobs HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhel",
+    ],
+)
+def test_half_requests_hold_no_worker_for_long(front: str, front_log: Path, start: bytes) -> None:
+    """More of them than there are workers, with the rest never to come, and others are answered in a few seconds."""
+    address = ("127.0.0.1", int(front.rpartition(":")[2]))
+    logged = front_log.stat().st_size
+    halves = [socket.create_connection(address) for _ in range(WORKERS + WORKERS // 2)]
+    try:
+        for half in halves:
+            half.sendall(start)
+        assert requests.get(f"{front}/outputs/none", timeout=5).status_code == 204
+    finally:
+        for half in halves:
+            half.close()
+    assert "Traceback" not in front_log.read_bytes()[logged:].decode()
+
+
+def test_a_slow_reader_gets_all_of_its_answer(front: str) -> None:
+    """The limit is for what is sent, not for how an answer is read."""
+    with socket.create_connection(("127.0.0.1", int(front.rpartition(":")[2]))) as connection:
+        connection.sendall(b"GET /outputs/big HTTP/1.1\r\nHost: h\r\n\r\n")
+        time.sleep(4)  # longer than a client may be silent in its request
+        content = b"".join(iter(lambda: connection.recv(65536), b""))
+    assert len(content.partition(b"\r\n\r\n")[2]) == 5_000_000
