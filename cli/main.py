@@ -62,7 +62,13 @@ def run(
 
 @app.command()
 def worker() -> None:
-    """Run an executor beside a ComfyUI, by the settings in the environment."""
+    """Run an executor beside a ComfyUI, by the settings in the environment.
+
+    Required: TABLE_NAME, BUCKET_NAME, EVENT_BUS_NAME, HIGH_QUEUE_URL, NORMAL_QUEUE_URL and LOW_QUEUE_URL, as well as
+    AWS_REGION and credentials as boto3 finds them. COMFYUI_URL when it is not http://127.0.0.1:8188.
+
+    All settings: docs/configuration.md
+    """
     from executor.__main__ import main  # noqa: PLC0415  the other commands need not wait for it
 
     sys.exit(main())

@@ -115,6 +115,12 @@ def _reason(kind: str, message: str) -> str:
     return "is not set" if kind == "missing" else message.removeprefix("Value error, ")
 
 
+def _port(text: object) -> object:
+    if isinstance(text, str) and not (re.fullmatch("[0-9]{1,5}", text) and 0 < int(text) <= _MAX_PORT):
+        raise ValueError(f"must be a number from 1 to {_MAX_PORT}")
+    return text
+
+
 class OutputBucketSettings(_Settings):
     """A bucket of the operator's own for outputs, in S3 or in a store that speaks its API.
 
@@ -190,7 +196,7 @@ class LocalSettings(OutputBucketSettings):
     """Of local mode: the few things a person sets before `make run`."""
 
     host: str = "127.0.0.1"
-    port: int = Field(default=3000, ge=1, le=65535)
+    port: Annotated[int, BeforeValidator(_port)] = 3000
     data_dir: str = "./data"
     comfyui_url: HttpUrl = "http://127.0.0.1:8188"
     api_keys: str = ""  # key1:admin,key2:user

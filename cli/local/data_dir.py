@@ -24,6 +24,8 @@ class DataDir:
             for folder in (self.path, self.logs, self.state, self.simulator):
                 folder.mkdir(parents=True, exist_ok=True)
             self.lock_fd = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except FileExistsError as error:
+            raise SettingsInvalidError(f"DATA_DIR: {error.filename} is a file, not a folder") from None
         except OSError as error:
             raise SettingsInvalidError(f"DATA_DIR: cannot write to {self.path}: {error.strerror}") from None
         try:

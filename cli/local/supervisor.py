@@ -6,6 +6,7 @@ embedded AWS ── tables, queues, bucket, bus ── workflows, keys ─┬─
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import socket
@@ -275,6 +276,8 @@ def _bound_socket(host: str, port: int) -> socket.socket:
         raise SettingsInvalidError(f"HOST: {host} is no address of this machine") from None
     except OSError as error:
         listener.close()
+        if error.errno == errno.EADDRNOTAVAIL:
+            raise SettingsInvalidError(f"HOST: {host} is no address of this machine") from None
         raise SettingsInvalidError(f"PORT: cannot listen on {host}:{port}: {error.strerror}") from None
     return listener
 

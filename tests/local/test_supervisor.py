@@ -215,6 +215,33 @@ def test_a_taken_port_is_one_line(start: Callable[..., Run]) -> None:
     assert not Path(run.environment["DATA_DIR"]).exists()
 
 
+def test_a_file_for_a_folder_is_one_line(start: Callable[..., Run], tmp_path: Path) -> None:
+    """It says that it is one."""
+    (tmp_path / "file").touch()
+    run = start(DATA_DIR=str(tmp_path / "file"))
+    assert_refused(run, "DATA_DIR")
+    assert "is a file, not a folder" in run.text
+
+
+def test_an_address_of_another_machine_is_one_line(start: Callable[..., Run]) -> None:
+    """The port is not to blame."""
+    assert_refused(start(HOST="192.0.2.1", API_KEYS="a:admin"), "HOST")
+
+
+def test_the_worker_names_what_it_needs() -> None:
+    """In its help, with the page that has the rest."""
+    answer = subprocess.run([sys.executable, "-m", "cli.main", "worker", "--help"], capture_output=True, check=True)
+    for name in (
+        b"TABLE_NAME",
+        b"EVENT_BUS_NAME",
+        b"LOW_QUEUE_URL",
+        b"AWS_REGION",
+        b"COMFYUI_URL",
+        b"docs/configuration.md",
+    ):
+        assert name in answer.stdout
+
+
 def test_a_worker_without_settings_is_one_line() -> None:
     """`worker` alone says what it needs."""
     environment = {name: value for name, value in os.environ.items() if not name.endswith(("_NAME", "_QUEUE_URL"))}

@@ -137,6 +137,14 @@ def test_a_short_jwt_secret_is_refused() -> None:
     assert "é" not in repr(good)
 
 
+@pytest.mark.parametrize("port", ["abc", "0", "65536", "-1", "8 0", "1.5"])
+def test_a_port_is_a_number(port: str) -> None:
+    """It is said in words, with its limits."""
+    with pytest.raises(SettingsInvalidError) as caught:
+        LocalSettings.from_environment({"PORT": port})
+    assert caught.value.message == "PORT: must be a number from 1 to 65535"
+
+
 def test_an_address_loses_its_last_slash() -> None:
     """Paths are put behind it."""
     assert LocalSettings.from_environment({"COMFYUI_URL": "https://gpu.example:8188/"}).comfyui_url == (
