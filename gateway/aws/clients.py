@@ -32,32 +32,36 @@ class Clients:
     """The clients of one process.
 
     `max_connections`: how many calls it makes at the same time. `output_bucket`: how to reach the one of output_s3.
-    Raises SettingsInvalidError when no region is set.
+    A client of AWS's own services raises SettingsInvalidError when no region is set.
     """
 
     def __init__(self, output_bucket: OutputBucketSettings | None = None, *, max_connections: int = 10) -> None:
         self._output_bucket = output_bucket or OutputBucketSettings()
         # boto3 itself knows AWS_DEFAULT_REGION only; the other SDKs, Lambda and ECS go by AWS_REGION.
         self._session = boto3.session.Session(region_name=os.environ.get("AWS_REGION"))
-        if self._session.region_name is None:
-            raise SettingsInvalidError("AWS_REGION: is not set")
         self._config = _QUICK.merge(Config(max_pool_connections=max_connections))
         self._s3_config = self._config.merge(Config(read_timeout=20, signature_version="s3v4"))
+
+    @property
+    def _aws(self) -> boto3.session.Session:
+        if self._session.region_name is None:
+            raise SettingsInvalidError("AWS_REGION: is not set")
+        return self._session
 
     @cached_property
     def dynamodb(self) -> DynamoDBClient:
         """DynamoDB."""
-        return self._session.client("dynamodb", config=self._config)
+        return self._aws.client("dynamodb", config=self._config)
 
     @cached_property
     def sqs(self) -> SQSClient:
         """SQS. Long polls take up to 20 s, so answers may take longer than elsewhere."""
-        return self._session.client("sqs", config=self._config.merge(Config(read_timeout=25)))
+        return self._aws.client("sqs", config=self._config.merge(Config(read_timeout=25)))
 
     @cached_property
     def s3(self) -> S3Client:
         """S3. Signature version 4 throughout, which presigned URLs need in every region."""
-        return self._session.client("s3", config=self._s3_config)
+        return self._aws.client("s3", config=self._s3_config)
 
     @cached_property
     def output_s3(self) -> S3Client:
@@ -77,7 +81,7 @@ class Clients:
     @cached_property
     def events(self) -> EventBridgeClient:
         """EventBridge."""
-        return self._session.client("events", config=self._config)
+        return self._aws.client("events", config=self._config)
 
 
 def _plain(secret: SecretStr | None) -> str | None:
