@@ -21,7 +21,7 @@ run: $(READY) ## run the whole gateway on this machine, until Ctrl-C
 	@exec $(BIN)/comfyui-gateway run
 
 test: $(READY) ## run the tests, on the embedded AWS and the simulated ComfyUI
-	$(BIN)/pytest -m "not comfyui"
+	$(BIN)/pytest -m "not comfyui" -n 4 --dist loadfile
 
 check: $(READY) ## lint, types and import rules
 	$(BIN)/ruff format --check .
