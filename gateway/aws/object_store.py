@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
 _MIB = 1024 * 1024
 _MISSING = ("NoSuchKey", "404")
-# A file up to 8 MiB is one request; larger ones go up in parts, of which at most three are in memory.
-_TRANSFER = TransferConfig(multipart_threshold=8 * _MIB, multipart_chunksize=16 * _MIB, max_concurrency=2)
+# A file up to 8 MiB is one request; larger ones, up to 48 GiB, go up in parts, of which few are in memory at a time.
+_TRANSFER = TransferConfig(multipart_threshold=8 * _MIB, multipart_chunksize=5 * _MIB, max_concurrency=2)
+_TRANSFER.max_in_memory_upload_chunks = 2  # 10 otherwise; boto3's own class passes it on, but does not take it
 
 
 class S3ObjectStore:

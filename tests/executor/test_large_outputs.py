@@ -1,0 +1,85 @@
+"""Outputs larger than memory."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from cli.comfyui_simulator.server import SimulatorServer
+from cli.comfyui_simulator.settings import SimulatorSettings
+from gateway.domain.job import JobStatus
+from tests.executor.stage import Stage, picture
+from tests.executor.swallowing_store import swallowing_store
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+GIB = 1024**3
+MIB = 1024**2
+
+
+def peak_memory_bytes(process_id: int) -> int:
+    """Read the most that a process has had in memory at any time (Linux)."""
+    status = Path(f"/proc/{process_id}/status").read_text()
+    match = re.search(r"VmHWM:\s+(\d+) kB", status)
+    assert match
+    return int(match[1]) * 1024
+
+
+@pytest.mark.parametrize(("count", "size", "most_megabytes"), [(1, GIB, 150), (4, GIB // 16, 200)])
+def test_large_outputs_pass_through_in_little_memory(
+    stage: Stage, tmp_path: Path, count: int, size: int, most_megabytes: int
+) -> None:
+    """A file of 1 GiB is stored whole, and so are several at once, while the executor's memory hardly grows."""
+    names = [f"large-{number}.bin" for number in range(count)]
+    (tmp_path / "output").mkdir()
+    for name in names:
+        with (tmp_path / "output" / name).open("wb") as file:
+            file.truncate(size)  # takes no room on the disk
+    reported = {"files": [{"filename": name, "subfolder": "", "type": "output"} for name in names]}
+    prompt = {**picture(), "3": {"class_type": "LabUI", "inputs": {"json": json.dumps(reported), "image": ["1", 0]}}}
+    with (
+        SimulatorServer(SimulatorSettings(data_dir=tmp_path)) as simulator,
+        swallowing_store() as store,
+        run_executor(stage, simulator.url, store.url) as executor,
+    ):
+        job = stage.ended(stage.accept(prompt), seconds=100)
+        peak = peak_memory_bytes(executor.pid)
+    assert job.status is JobStatus.SUCCEEDED, job.error
+    large = {output.filename: output for output in job.outputs or () if output.filename in names}
+    expected = hashlib.sha256()
+    for _ in range(size // MIB):
+        expected.update(bytes(MIB))
+    assert {(output.size, output.sha256) for output in large.values()} == {(size, expected.hexdigest())}
+    assert sorted(large) == names
+    assert sum(store.large_bytes.values()) == count * size
+    assert peak / 1e6 < most_megabytes
+
+
+@contextmanager
+def run_executor(stage: Stage, comfyui_url: str, store_url: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Run an executor as a process, whose memory is its own."""
+    environment = {
+        **os.environ,
+        **stage.environment,
+        "PYTHONPATH": os.pathsep.join(sys.path),
+        "COMFYUI_URL": comfyui_url,
+        "S3_ENDPOINT": store_url,
+        "S3_BUCKET": "large",
+        "S3_REGION": "eu-central-1",
+    }
+    with subprocess.Popen([sys.executable, "-m", "executor"], env=environment) as executor:
+        try:
+            yield executor
+        finally:
+            executor.send_signal(signal.SIGTERM)
