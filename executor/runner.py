@@ -263,16 +263,7 @@ def _printable(prefix: str) -> str:
 
 
 def _failed(failure: JobFailedError) -> JobEnd:
-    return JobEnd(
-        status=JobStatus.FAILED,
-        completed_at=instant.now(),
-        error=JobFailure(
-            code=failure.code,
-            message=failure.message,
-            retryable=failure.retryable,
-            recommendation=failure.recommendation,
-        ),
-    )
+    return JobEnd(status=JobStatus.FAILED, completed_at=instant.now(), error=JobFailure.of(failure))
 
 
 def _backoff(tries: int) -> int:

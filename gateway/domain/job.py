@@ -12,11 +12,13 @@ import re
 import uuid
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
+
+    from gateway.errors import JobFailedError
 
 # Fixed for ever: job ids made from idempotency keys and event ids made from jobs depend on it.
 _NAMESPACE = uuid.UUID("6d4ac9f4-5b1e-4c1e-9f8a-0a4b7a2f5c11")
@@ -65,6 +67,13 @@ class JobFailure:
     message: str
     retryable: bool
     recommendation: str | None = None
+
+    @classmethod
+    def of(cls, error: JobFailedError) -> Self:
+        """Make what is recorded of an error."""
+        return cls(
+            code=error.code, message=error.message, retryable=error.retryable, recommendation=error.recommendation
+        )
 
 
 class LogLevel(StrEnum):
