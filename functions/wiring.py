@@ -1,65 +1,39 @@
-"""The functions' composition root: settings and ports, each made once and only when a function uses it."""
+"""The composition root of the functions that answer requests."""
 
 from __future__ import annotations
 
-import os
-from functools import cache, cached_property
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from functions import http
+from functions.adapters import Adapters
 from functions.admission import Admission
 from functions.auth import Authenticator
 from functions.cors import Cors
+from functions.entry import wired_once
 from functions.jwt_auth import JwtVerifier
 from functions.rate_limit import RateLimiter
-from gateway.aws.clients import Clients
 from gateway.domain.inputs import Limits
 from gateway.domain.job import Priority
 from gateway.settings import ApiSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from aws_lambda_powertools.event_handler import Response
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
     from functions.preparation import Preparation
     from gateway.aws.audit_log import DynamoAuditLog
-    from gateway.ports import (
-        EventBus,
-        ExecutorStore,
-        JobList,
-        JobQueue,
-        JobStore,
-        KeyStore,
-        ObjectStore,
-        ResultCache,
-        WorkflowStore,
-    )
+    from gateway.ports import ExecutorStore, JobQueue, KeyStore, ResultCache, WorkflowStore
 
     Handler = Callable[[dict[str, Any], LambdaContext], dict[str, Any]]
 
 
-class Wiring:
+class Wiring(Adapters):
     """What the handlers are made of. The AWS modules are imported where they are needed: cold starts pay for each."""
 
-    def __init__(self, settings: ApiSettings) -> None:
-        self.settings = settings
-        self._clients = Clients(settings)
-
-    @cached_property
-    def jobs(self) -> JobStore:
-        """Jobs."""
-        from gateway.aws.job_store import DynamoJobStore  # noqa: PLC0415  see the class
-
-        return DynamoJobStore(self._clients.dynamodb, self.settings.table_name, self.settings.retention_days)
-
-    @cached_property
-    def job_list(self) -> JobList:
-        """Lists of jobs."""
-        from gateway.aws.job_list import DynamoJobList  # noqa: PLC0415  see the class
-
-        return DynamoJobList(self._clients.dynamodb, self.settings.table_name)
+    settings: ApiSettings
 
     @cached_property
     def results(self) -> ResultCache | None:
@@ -77,13 +51,6 @@ class Wiring:
 
         shared = self.settings.cache_scope == "global"
         return Preparation(self.workflows, self.outputs, self.limits, self.results, shared=shared)
-
-    @cached_property
-    def bus(self) -> EventBus:
-        """Where ends of jobs are announced."""
-        from gateway.aws.event_bus import EventBridgeBus  # noqa: PLC0415  see the class
-
-        return EventBridgeBus(self._clients.events, self.settings.event_bus_name)
 
     @cached_property
     def workflows(self) -> WorkflowStore:
@@ -117,22 +84,6 @@ class Wiring:
             Priority.LOW: self.settings.low_queue_url,
         }
         return SqsJobQueue(self._clients.sqs, urls)
-
-    @cached_property
-    def objects(self) -> ObjectStore:
-        """Templates and large prompts, and outputs that have no bucket of their own."""
-        from gateway.aws.object_store import S3ObjectStore  # noqa: PLC0415  see the class
-
-        return S3ObjectStore(self._clients.s3, self.settings.bucket_name)
-
-    @cached_property
-    def outputs(self) -> ObjectStore:
-        """Outputs."""
-        if self.settings.s3_bucket is None:
-            return self.objects
-        from gateway.aws.object_store import S3ObjectStore  # noqa: PLC0415  see the class
-
-        return S3ObjectStore(self._clients.output_s3, self.settings.s3_bucket)
 
     @cached_property
     def authenticator(self) -> Authenticator:
@@ -171,21 +122,11 @@ class Wiring:
 
 
 def entry_point(make_handler: Callable[[Wiring], Handler]) -> Handler:
-    """Make the function that Lambda calls.
+    """Make the function that Lambda calls."""
 
-    In Lambda the wiring happens at import: that phase has a whole CPU, whatever the function's memory.
-    Elsewhere it happens at the first call, so that importing a module needs no environment.
-    """
-
-    @cache
-    def wired() -> Handler:
-        settings = ApiSettings.from_environment(os.environ)
+    def wire(environment: Mapping[str, str]) -> Handler:
+        settings = ApiSettings.from_environment(environment)
         http.logger.setLevel(settings.log_level)
         return make_handler(Wiring(settings))
 
-    def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-        return wired()(event, context)
-
-    if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:
-        wired()
-    return handler
+    return wired_once(wire)

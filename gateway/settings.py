@@ -179,6 +179,14 @@ class ApiSettings(_AwsSettings):
     download_url_seconds: int = Field(default=3600, ge=60, le=7 * 24 * 3600)
 
 
+class BackgroundSettings(_AwsSettings):
+    """Of the Lambda functions that queues and the clock start."""
+
+    high_dead_letter_queue_url: str
+    normal_dead_letter_queue_url: str
+    low_dead_letter_queue_url: str
+
+
 class ExecutorSettings(_AwsSettings):
     """Of the executor beside ComfyUI."""
 

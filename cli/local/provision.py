@@ -26,11 +26,12 @@ PROVISIONED = (
     "BUCKET_NAME",
     "EVENT_BUS_NAME",
     *(f"{priority.upper()}_QUEUE_URL" for priority in JOB_QUEUES),
+    *(f"{priority.upper()}_DEAD_LETTER_QUEUE_URL" for priority in JOB_QUEUES),
 )
 
 
 def provision(clients: Clients, *, prefix: str, retention_days: int) -> dict[str, str]:
-    """Create what is missing, and return the variables by which ApiSettings and ExecutorSettings find it.
+    """Create what is missing, and return the variables by which the settings of every host find it.
 
     `prefix` goes before every name, so that several sets can live in one emulator. Queue URLs hold the
     emulator's address of this run: state that was kept under another port is found all the same.
@@ -38,10 +39,11 @@ def provision(clients: Clients, *, prefix: str, retention_days: int) -> dict[str
     _create_table(clients.dynamodb, TABLE, f"{prefix}{TABLE.name}")
     _create_bucket(clients.s3, BUCKET, f"{prefix}{BUCKET.name}", retention_days)
     _create_bus(clients.events, f"{prefix}{EVENT_BUS_NAME}")
-    queue_urls = {
-        f"{priority.upper()}_QUEUE_URL": _create_queue(clients.sqs, queue, prefix)
-        for priority, queue in JOB_QUEUES.items()
-    }
+    queue_urls = {}
+    for priority, queue in JOB_QUEUES.items():
+        url, dead_letter_url = _create_queue(clients.sqs, queue, prefix)
+        queue_urls[f"{priority.upper()}_QUEUE_URL"] = url
+        queue_urls[f"{priority.upper()}_DEAD_LETTER_QUEUE_URL"] = dead_letter_url
     return {
         "TABLE_NAME": f"{prefix}{TABLE.name}",
         "BUCKET_NAME": f"{prefix}{BUCKET.name}",
@@ -110,25 +112,32 @@ def _create_bus(client: EventBridgeClient, name: str) -> None:
         client.create_event_bus(Name=name)
 
 
-def _create_queue(client: SQSClient, queue: QueueResource, prefix: str) -> str:
-    dead_url = _queue_url(client, f"{prefix}{queue.dead_letter_name}")
-    client.set_queue_attributes(QueueUrl=dead_url, Attributes={"MessageRetentionPeriod": str(queue.retention_seconds)})
-    dead = client.get_queue_attributes(QueueUrl=dead_url, AttributeNames=["QueueArn"])
-    url = _queue_url(client, f"{prefix}{queue.name}")
+def _create_queue(client: SQSClient, queue: QueueResource, prefix: str) -> tuple[str, str]:
+    dead_letter_url = queue_url(client, f"{prefix}{queue.dead_letter_name}")
+    client.set_queue_attributes(
+        QueueUrl=dead_letter_url,
+        Attributes={
+            "VisibilityTimeout": str(queue.dead_letter_visibility_seconds),
+            "MessageRetentionPeriod": str(queue.retention_seconds),
+        },
+    )
+    dead_letters = client.get_queue_attributes(QueueUrl=dead_letter_url, AttributeNames=["QueueArn"])
+    url = queue_url(client, f"{prefix}{queue.name}")
     client.set_queue_attributes(
         QueueUrl=url,
         Attributes={
             "VisibilityTimeout": str(queue.visibility_seconds),
             "MessageRetentionPeriod": str(queue.retention_seconds),
             "RedrivePolicy": json.dumps(
-                {"deadLetterTargetArn": dead["Attributes"]["QueueArn"], "maxReceiveCount": queue.max_receives}
+                {"deadLetterTargetArn": dead_letters["Attributes"]["QueueArn"], "maxReceiveCount": queue.max_receives}
             ),
         },
     )
-    return url
+    return url, dead_letter_url
 
 
-def _queue_url(client: SQSClient, name: str) -> str:
+def queue_url(client: SQSClient, name: str) -> str:
+    """Find a queue by its full name, or create it."""
     # Looked up before it is created: ministack 1.5.33 keys queues by their URL, port and all, so that creating one
     # that it restored under another port makes a second, empty queue, which hides the first.
     try:

@@ -38,12 +38,46 @@ class QueueResource:
     name: str
     visibility_seconds: int
     retention_seconds: int
-    max_receives: int  # then the message moves to the dead-letter queue
+    max_receives: int  # then the message moves to the dead-letter queue, 1 to 1000
+    dead_letter_visibility_seconds: int
 
     @property
     def dead_letter_name(self) -> str:
-        """The queue that takes what was received too often."""
+        """The queue that takes what was received too often; it keeps messages as long as this one."""
         return f"{self.name}-dead"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FunctionResource:
+    """A Lambda function that no request calls: a queue does, or the clock."""
+
+    name: str  # of its module in functions/
+    timeout_seconds: int
+
+    @property
+    def queue_visibility_seconds(self) -> int:
+        """How long a queue that starts this function has to hide messages, at least.
+
+        https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html: six times the function's time-out.
+        """
+        return 6 * self.timeout_seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueSourceResource:
+    """A queue that starts a function with batches of messages; those that it reports as failed come back."""
+
+    queue_name: str
+    function: FunctionResource
+    batch_size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScheduleResource:
+    """A rule that starts a function at a fixed rate."""
+
+    function: FunctionResource
+    every_minutes: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,16 +119,27 @@ TABLE = TableResource(
     indexes=(JOBS_BY_OWNER, JOBS_OF_ALL),
 )
 
+DEAD_LETTERS = FunctionResource(name="dead_letters", timeout_seconds=30)
+
 JOB_QUEUES = {
     priority: QueueResource(
         name=f"jobs-{priority}",
         # How long a crashed executor's job waits for the next one; living executors renew it long before.
         visibility_seconds=30,
         retention_seconds=14 * _DAY_SECONDS,
-        max_receives=10,
+        # The most that SQS takes. What bounds how often a job runs is the attempt number on its record, and being
+        # received says little: every look at a job that somebody else holds is one, and so is every try while
+        # DynamoDB or ComfyUI is out of reach. A job that would run must not become a dead letter by that.
+        max_receives=1000,
+        dead_letter_visibility_seconds=DEAD_LETTERS.queue_visibility_seconds,
     )
     for priority in Priority
 }
+
+QUEUE_SOURCES = tuple(
+    QueueSourceResource(queue_name=queue.dead_letter_name, function=DEAD_LETTERS, batch_size=10)
+    for queue in JOB_QUEUES.values()
+)
 
 OUTPUT_PREFIX = "outputs/"
 PROMPT_PREFIX = "prompts/"

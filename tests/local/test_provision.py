@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cli.local.emulator import Emulator
 from cli.local.provision import provision
 from gateway.aws.clients import Clients
-from gateway.aws.resources import BUCKET, JOB_QUEUES, TABLE
-from gateway.settings import ApiSettings, ExecutorSettings
+from gateway.aws.resources import BUCKET, JOB_QUEUES, QUEUE_SOURCES, TABLE
+from gateway.settings import ApiSettings, BackgroundSettings, ExecutorSettings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,9 +17,10 @@ if TYPE_CHECKING:
     import pytest
 
 
-def test_both_hosts_find_everything_they_need(aws: dict[str, str]) -> None:
-    """What provisioning returns is a complete environment for the handlers and for the executor."""
-    assert ApiSettings.from_environment(aws).table_name == ExecutorSettings.from_environment(aws).table_name
+def test_every_host_finds_what_it_needs(aws: dict[str, str]) -> None:
+    """What provisioning returns is a complete environment for all handlers and for the executor."""
+    hosts = (ApiSettings, BackgroundSettings, ExecutorSettings)
+    assert {host.from_environment(aws).table_name for host in hosts} == {aws["TABLE_NAME"]}
 
 
 def test_the_table_is_the_one_in_resources(aws: dict[str, str], aws_clients: Clients) -> None:
@@ -40,6 +41,19 @@ def test_the_queues_are_those_in_resources(aws: dict[str, str], aws_clients: Cli
         assert attributes["MessageRetentionPeriod"] == str(queue.retention_seconds)
         assert redrive["maxReceiveCount"] == queue.max_receives
         assert redrive["deadLetterTargetArn"].endswith(queue.dead_letter_name)
+        dead_letter_url = aws[f"{priority.upper()}_DEAD_LETTER_QUEUE_URL"]
+        names: Any = ["QueueArn", "VisibilityTimeout", "MessageRetentionPeriod"]
+        dead = aws_clients.sqs.get_queue_attributes(QueueUrl=dead_letter_url, AttributeNames=names)["Attributes"]
+        assert dead["QueueArn"] == redrive["deadLetterTargetArn"]
+        assert dead["VisibilityTimeout"] == str(queue.dead_letter_visibility_seconds)
+        assert dead["MessageRetentionPeriod"] == str(queue.retention_seconds)
+
+
+def test_a_queue_hides_what_its_function_works_on() -> None:
+    """A queue that starts a function hides messages for as long as Lambda asks, so that no batch is taken twice."""
+    hidden_seconds = {queue.dead_letter_name: queue.dead_letter_visibility_seconds for queue in JOB_QUEUES.values()}
+    for source in QUEUE_SOURCES:
+        assert hidden_seconds[source.queue_name] >= source.function.queue_visibility_seconds
 
 
 def test_the_bucket_expires_what_resources_says(aws: dict[str, str], aws_clients: Clients) -> None:

@@ -9,13 +9,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.settings import ApiSettings, ExecutorSettings, LocalSettings
+from gateway.settings import ApiSettings, BackgroundSettings, ExecutorSettings, LocalSettings
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
 PAGE = Path(__file__).parents[2] / "docs" / "configuration.md"
-READERS: dict[str, type[BaseModel]] = {"functions": ApiSettings, "executor": ExecutorSettings, "local": LocalSettings}
+READERS: dict[str, type[BaseModel]] = {
+    "functions": ApiSettings,
+    "background": BackgroundSettings,
+    "executor": ExecutorSettings,
+    "local": LocalSettings,
+}
 ROW = re.compile(r"\| `([A-Z0-9_]+)` \| (.*?) ?\| (.+?) \| (.+) \|")
 
 
