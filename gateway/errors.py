@@ -24,7 +24,7 @@ GatewayError
 │   ├── ExecutorLostError              EXECUTOR_LOST
 │   ├── OutputStorageError             OUTPUT_ERROR
 │   └── OutputUnusableError            OUTPUT_ERROR
-├── JobNotClaimableError               somebody else has the job, or it has ended: nothing to do
+├── JobNotClaimableError               somebody else has the job, or it has ended, or there is none: nothing to do
 ├── LeaseLostError                     this attempt may write nothing any more
 └── EventNotPublishedError             the bus did not take an event
 """
@@ -233,7 +233,7 @@ class ComfyUIRejectedError(JobFailedError):
 
 
 class ExecutorLostError(JobFailedError):
-    """Every attempt ended with its executor."""
+    """No executor brought the job to its end, and none will."""
 
     code = "EXECUTOR_LOST"
 
@@ -252,7 +252,7 @@ class OutputUnusableError(JobFailedError):
 
 
 class JobNotClaimableError(GatewayError):
-    """The claim failed. `job` is what is stored, or None when there is no such job."""
+    """The job is not free to be taken, nor to be ended from outside. `job`: what is stored; None when there is none."""
 
     def __init__(self, job: Job | None) -> None:
         super().__init__("The job cannot be claimed.")

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from gateway.domain.audit import AuditEntry, Authorship
     from gateway.domain.executor import ExecutorReport
     from gateway.domain.identity import ApiKey
-    from gateway.domain.job import Job, JobEnd, JobStatus, LogLine, Priority
+    from gateway.domain.job import Job, JobEnd, JobFailure, JobStatus, LogLine, Priority
     from gateway.domain.messages import JobEndedEvent, JobMessage
     from gateway.domain.position import Position
     from gateway.domain.result_cache import CachedResult
@@ -54,6 +54,12 @@ class JobStore(Protocol):
         """End a job that no attempt holds; ask the attempt that holds a running one to stop.
 
         Returns the job as it is then. Raises StateConflictError when it has ended.
+        """
+
+    def fail_unheld(self, job_id: str, failure: JobFailure, *, now: datetime, unheld_since: datetime) -> Job:
+        """Fail a job that waits, or whose attempt's lease had run out by `unheld_since`.
+
+        Returns the ended job. Raises JobNotClaimableError with what is stored.
         """
 
 

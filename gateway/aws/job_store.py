@@ -1,11 +1,12 @@
 """Jobs in DynamoDB: one item each, every write conditional.
 
-create    only when the id is free
-claim     only when queued, or running with a lease that has run out     → attempt + 1
-renew     ┐
-give back ├ only while running, and only by the attempt that claimed it
-finish    ┘
-cancel    ends what nobody holds; asks the holder of what runs
+create       only when the id is free
+claim        only when queued, or running with a lease that has run out     → attempt + 1
+renew        ┐
+give back    ├ only while running, and only by the attempt that claimed it
+finish       ┘
+cancel       ends what nobody holds; asks the holder of what runs
+fail unheld  ends what nobody holds: an attempt that comes back to it then has lost its lease
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from mypy_boto3_dynamodb import DynamoDBClient
 
-    from gateway.domain.job import LogLine
+    from gateway.domain.job import JobFailure, LogLine
 
 
 class _ConditionFailedError(Exception):
@@ -157,14 +158,44 @@ class DynamoJobStore:
         except _ConditionFailedError:
             raise StateConflictError("The job has ended already; there is nothing to cancel.") from None
 
-    def _update(self, job_id: str, update: str, condition: str, values: attributes.Fields) -> Job:
+    def fail_unheld(self, job_id: str, failure: JobFailure, *, now: datetime, unheld_since: datetime) -> Job:
+        """Fail a job that waits, or whose attempt's lease had run out by `unheld_since`.
+
+        Returns the ended job. Raises JobNotClaimableError with what is stored.
+        """
+        try:
+            return self._update(
+                job_id,
+                "SET #status = :failed, completedAt = :nowText, #error = :error REMOVE leaseOwner, leaseExpiresAt",
+                "#status = :queued OR (#status = :running AND leaseExpiresAt <= :since)",
+                {
+                    ":failed": JobStatus.FAILED,
+                    ":queued": JobStatus.QUEUED,
+                    ":running": JobStatus.RUNNING,
+                    ":since": instant.to_milliseconds(unheld_since),
+                    ":nowText": instant.to_text(now),
+                    ":error": attributes.to_json(job_item.failure_fields(failure)),
+                },
+                reserved_words=("status", "error"),
+            )
+        except _ConditionFailedError as refused:
+            raise JobNotClaimableError(refused.standing) from None
+
+    def _update(
+        self,
+        job_id: str,
+        update: str,
+        condition: str,
+        values: attributes.Fields,
+        reserved_words: Sequence[str] = ("status",),
+    ) -> Job:
         try:
             answer = self._client.update_item(
                 TableName=self._table_name,
                 Key=job_item.key(job_id),
                 UpdateExpression=update,
                 ConditionExpression=condition,
-                ExpressionAttributeNames={"#status": "status"},
+                ExpressionAttributeNames={f"#{name}": name for name in reserved_words},
                 ExpressionAttributeValues=attributes.write(values),
                 ReturnValues="ALL_NEW",
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",

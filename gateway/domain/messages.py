@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 
-from gateway.domain.job import Job, JobStatus, Priority, ended_event_id
+from gateway.domain.job import Job, JobStatus, Priority, ended_event_id, is_job_id
 
 # An SQS message may have 1 MiB, but is billed per 64 KiB: a prompt larger than this goes through the object store.
 MAX_MESSAGE_PROMPT_BYTES = 128 * 1024
@@ -33,6 +33,19 @@ class JobMessage(_Wire):
         if (self.prompt is None) == (self.prompt_key is None):
             raise ValueError("exactly one of prompt and promptKey is needed")
         return self
+
+
+class _Named(_Wire):
+    job_id: str
+
+
+def job_id_in(body: str) -> str | None:
+    """Read the job's id, and nothing else, of a job message of whatever release; None when there is none."""
+    try:
+        job_id = _Named.model_validate_json(body).job_id
+    except ValidationError:
+        return None
+    return job_id if is_job_id(job_id) else None
 
 
 class JobEndedEvent(_Wire):

@@ -11,6 +11,7 @@ from gateway.aws.job_store import DynamoJobStore
 from gateway.aws.object_store import S3ObjectStore
 from gateway.domain.job import Priority
 from tests.component.api import Gateway
+from tests.component.backstage import Backstage
 from tests.component.workflows import add_workflow
 
 if TYPE_CHECKING:
@@ -47,3 +48,9 @@ def ada(gateway: Gateway) -> Caller:
     """Give a user of a gateway that has the workflow `w`."""
     add_workflow(gateway)
     return gateway.ada
+
+
+@pytest.fixture
+def backstage(aws: dict[str, str], aws_clients: Clients) -> Backstage:
+    """Give the functions that no request calls."""
+    return Backstage(aws, aws_clients)

@@ -1,0 +1,102 @@
+"""The functions that no request calls, on the table, the queues and the bus of one test."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from typing import TYPE_CHECKING, Any, cast
+
+from functions.background import Background
+from gateway.aws.job_queue import SqsJobQueue
+from gateway.aws.resources import EVENT_SOURCE, JOB_ENDED_DETAIL_TYPE
+from gateway.domain import instant
+from gateway.domain.job import Job, Priority
+from gateway.domain.messages import JobEndedEvent, JobMessage
+from gateway.settings import BackgroundSettings
+from tests.component.samples import new_job
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+    from functions.wiring import Handler
+    from gateway.aws.clients import Clients
+
+PROMPT = {"1": {"class_type": "A", "inputs": {"text": "a-fox-that-nobody-may-read"}}}
+NO_CONTEXT = cast("LambdaContext", None)  # these functions look at none
+
+
+class Backstage:
+    """What a test does and sees. Whatever ends is heard from the beginning."""
+
+    def __init__(self, environment: dict[str, str], clients: Clients) -> None:
+        self.environment = environment
+        self.clients = clients
+        self.background = Background(BackgroundSettings.from_environment(environment))
+        self.background._clients = clients  # making them takes longer than most tests
+        self.jobs = self.background.jobs
+        urls = {priority: environment[f"{priority.upper()}_QUEUE_URL"] for priority in Priority}
+        self.queue = SqsJobQueue(clients.sqs, urls)
+        self._heard_url = self._subscribe()
+
+    def record(self, **fields: Any) -> Job:  # noqa: ANN401  the fields of a job
+        """Write the record of a job that was accepted just now, and no message."""
+        return self.jobs.create(new_job(**{"created_at": instant.now(), **fields}))
+
+    def send(self, job: Job) -> None:
+        """Send a job's message."""
+        message = JobMessage(job_id=job.id, priority=job.priority, correlation_id=job.correlation_id, prompt=PROMPT)
+        self.queue.send(message, group=job.owner)
+
+    def job(self, job_id: str) -> Job:
+        """Read a job that must be there."""
+        job = self.jobs.get(job_id)
+        assert job is not None
+        return job
+
+    def heard(self) -> list[JobEndedEvent]:
+        """Take all events that came since the last call. The emulator delivers within the call that publishes."""
+        events = []
+        while messages := self.clients.sqs.receive_message(
+            QueueUrl=self._heard_url, MaxNumberOfMessages=10, WaitTimeSeconds=0
+        ).get("Messages"):
+            for message in messages:
+                self.clients.sqs.delete_message(QueueUrl=self._heard_url, ReceiptHandle=message["ReceiptHandle"])
+                events.append(JobEndedEvent.model_validate(json.loads(message["Body"])["detail"]))
+        return events
+
+    def _subscribe(self) -> str:
+        bus = self.environment["EVENT_BUS_NAME"]
+        url = self.clients.sqs.create_queue(QueueName=f"{bus}-heard")["QueueUrl"]
+        attributes: Any = self.clients.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]
+        pattern = {"source": [EVENT_SOURCE], "detail-type": [JOB_ENDED_DETAIL_TYPE]}
+        self.clients.events.put_rule(Name=f"{bus}-ends", EventBusName=bus, EventPattern=json.dumps(pattern))
+        targets: Any = [{"Id": "heard", "Arn": attributes["QueueArn"]}]
+        self.clients.events.put_targets(Rule=f"{bus}-ends", EventBusName=bus, Targets=targets)
+        return url
+
+
+def body_of(job: Job) -> str:
+    """Write a job's message as it lies in a queue."""
+    message = JobMessage(job_id=job.id, priority=job.priority, correlation_id=job.correlation_id, prompt=PROMPT)
+    return message.model_dump_json(by_alias=True, exclude_none=True)
+
+
+def failed(handler: Handler, *bodies: str) -> list[int]:
+    """Give a handler one batch with these messages; return which of them it wants to have again."""
+    records = [_record(body) for body in bodies]
+    ids = [record["messageId"] for record in records]
+    answer = handler({"Records": records}, NO_CONTEXT)
+    return [ids.index(item["itemIdentifier"]) for item in answer["batchItemFailures"]]
+
+
+def _record(body: str) -> dict[str, Any]:
+    return {
+        "messageId": str(uuid.uuid4()),
+        "receiptHandle": "r",
+        "body": body,
+        "attributes": {"SentTimestamp": "1769860800000", "SenderId": "AIDA"},
+        "messageAttributes": {},
+        "eventSource": "aws:sqs",
+        "eventSourceARN": "arn:aws:sqs:us-east-1:000000000000:jobs-normal-dead",
+        "awsRegion": "us-east-1",
+    }

@@ -1,0 +1,184 @@
+"""What becomes of jobs whose messages were received too often."""
+
+from __future__ import annotations
+
+import json
+import logging
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from functions.dead_letters import make_handler
+from gateway.domain import instant
+from gateway.domain.job import Job, JobStatus, ended_event_id
+from gateway.errors import EventNotPublishedError, LeaseLostError
+from tests.component.api import aws_calls
+from tests.component.backstage import PROMPT, Backstage, body_of, failed
+from tests.component.samples import SUCCESS, at_once
+
+if TYPE_CHECKING:
+    from functions.wiring import Handler
+    from gateway.aws.clients import Clients
+    from gateway.domain.messages import JobEndedEvent
+
+
+@pytest.fixture
+def handler(backstage: Backstage) -> Handler:
+    """Give the function."""
+    return make_handler(backstage.background)
+
+
+def claimed(backstage: Backstage, job: Job, lease: timedelta = timedelta(seconds=30)) -> Job:
+    """Claim a job; a negative lease is one that has run out."""
+    now = instant.now()
+    return backstage.jobs.claim(job.id, executor_id="e-1", now=now, lease_until=now + lease)
+
+
+def test_a_job_that_nobody_takes_ends_as_lost(backstage: Backstage, handler: Handler) -> None:
+    """It fails, the error says what to do, its end is announced once, and its message is not wanted again."""
+    job = backstage.record()
+    assert failed(handler, body_of(job)) == []
+    ended = backstage.job(job.id)
+    assert (ended.status, ended.attempt, ended.outputs) == (JobStatus.FAILED, 0, None)
+    assert ended.completed_at is not None
+    assert ended.error is not None
+    assert ended.error.code == "EXECUTOR_LOST"
+    assert "send it again" in (ended.error.recommendation or "")
+    assert [(event.event_id, event.status) for event in backstage.heard()] == [(ended_event_id(job.id), "failed")]
+
+
+def test_a_job_that_its_executor_left_ends_as_lost(backstage: Backstage, handler: Handler) -> None:
+    """The lease has run out minutes ago: the attempt that comes back to life can write nothing."""
+    attempt = claimed(backstage, backstage.record(), lease=timedelta(minutes=-5))
+    assert failed(handler, body_of(attempt)) == []
+    ended = backstage.job(attempt.id)
+    assert (ended.status, ended.lease_owner, ended.lease_expires_at) == (JobStatus.FAILED, None, None)
+    with pytest.raises(LeaseLostError):
+        backstage.jobs.finish(attempt, SUCCESS)
+    assert backstage.job(attempt.id) == ended
+
+
+def test_a_job_that_was_given_back_ends_as_lost(backstage: Backstage, handler: Handler) -> None:
+    """Between two attempts nobody holds it, however short ago the last one ended."""
+    attempt = claimed(backstage, backstage.record())
+    backstage.jobs.give_back(attempt)
+    assert failed(handler, body_of(attempt)) == []
+    assert backstage.job(attempt.id).status is JobStatus.FAILED
+
+
+def everything_in(record: logging.LogRecord) -> str:
+    """Write all that a log line could show, a traceback included."""
+    return f"{logging.Formatter().format(record)} {vars(record)}"
+
+
+@pytest.mark.parametrize("lease", [timedelta(seconds=30), timedelta(seconds=-30)], ids=["live", "just run out"])
+def test_a_job_that_somebody_holds_is_left(backstage: Backstage, handler: Handler, lease: timedelta) -> None:
+    """Its message comes back, so that the job still has an end when its executor is lost. Clocks may be apart."""
+    attempt = claimed(backstage, backstage.record(), lease)
+    assert failed(handler, body_of(attempt)) == [0]
+    assert backstage.job(attempt.id) == attempt
+    assert backstage.heard() == []
+
+
+def test_an_ended_job_is_announced_again(backstage: Backstage, handler: Handler) -> None:
+    """Whoever ended it may have died before it said so; nothing else happens to it."""
+    ended = backstage.jobs.finish(claimed(backstage, backstage.record()), SUCCESS)
+    assert failed(handler, body_of(ended)) == []
+    assert [(event.event_id, event.status) for event in backstage.heard()] == [(ended_event_id(ended.id), "succeeded")]
+    assert backstage.job(ended.id) == ended
+
+
+def test_a_letter_without_a_job_is_dropped(backstage: Backstage, handler: Handler) -> None:
+    """The record was kept for as long as it is kept."""
+    never = backstage.record()
+    backstage.clients.dynamodb.delete_item(
+        TableName=backstage.environment["TABLE_NAME"], Key={"pk": {"S": f"JOB#{never.id}"}, "sk": {"S": "JOB"}}
+    )
+    assert failed(handler, body_of(never)) == []
+    assert backstage.heard() == []
+
+
+@pytest.mark.parametrize("version", [2, "x", None])
+def test_a_message_of_another_release_ends_its_job(backstage: Backstage, handler: Handler, version: object) -> None:
+    """No executor could read it; the job's id is enough to end the job."""
+    job = backstage.record()
+    assert failed(handler, json.dumps({"version": version, "jobId": job.id, "graph": PROMPT})) == []
+    assert backstage.job(job.id).status is JobStatus.FAILED
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "",
+        "secret garbage",
+        "{}",
+        "[]",
+        "null",
+        '{"jobId": 7, "prompt": "secret"}',
+        '{"jobId": "secret", "version": 1}',
+        '{"jobId": "../3f0c0000-0000-4000-8000-000000000000"}',
+        '{"jobId":' + "[" * 100_000,
+        '{"secret": "\\ud800"}',
+    ],
+    ids=range(10),
+)
+def test_what_nobody_can_read_is_thrown_away(handler: Handler, body: str, caplog: pytest.LogCaptureFixture) -> None:
+    """It does not come back for ever; the log tells which message it was, and nothing of what is in it."""
+    assert failed(handler, body) == []
+    (record,) = caplog.records
+    assert vars(record)["action"] == "dead_letter_unreadable"
+    assert "secret" not in everything_in(record)
+
+
+def test_one_that_fails_does_not_bring_back_the_others(
+    backstage: Backstage, handler: Handler, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A crash after the terminal write brings the message back, and the second time the end is announced."""
+    first, second = backstage.record(), backstage.record()
+    publish = backstage.background.bus.publish
+
+    def publish_but_the_first(event: JobEndedEvent) -> None:
+        if event.job_id == first.id:
+            raise EventNotPublishedError("InternalFailure")
+        publish(event)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(backstage.background.bus, "publish", publish_but_the_first)
+        assert failed(handler, body_of(first), body_of(second)) == [0]
+    assert [event.job_id for event in backstage.heard()] == [second.id]
+    ended = backstage.job(first.id)
+    assert failed(handler, body_of(first)) == []
+    assert [event.event_id for event in backstage.heard()] == [ended_event_id(first.id)]
+    assert backstage.job(first.id) == ended
+    assert caplog.records
+    assert not [record for record in caplog.records if "nobody-may-read" in everything_in(record)]
+
+
+def test_a_race_with_an_executor_has_one_end(backstage: Backstage, handler: Handler) -> None:
+    """Either the executor gets the job and the letter comes back, or the job has ended and cannot be claimed."""
+    for _ in range(20):
+        job = backstage.record()
+
+        def act(number: int, job: Job = job) -> object:
+            return claimed(backstage, job) if number else failed(handler, body_of(job))
+
+        results: list[Any] = []
+        try:
+            results = at_once(2, act)
+        except Exception:  # noqa: BLE001  the claim was refused
+            assert backstage.job(job.id).status is JobStatus.FAILED
+        else:
+            assert results[0] == [0]
+            assert backstage.job(job.id).status is JobStatus.RUNNING
+
+
+def test_a_letter_costs_two_calls(backstage: Backstage, handler: Handler, aws_clients: Clients) -> None:
+    """The terminal write and the event; one that is left costs the refused write alone."""
+    queued, running = backstage.record(), claimed(backstage, backstage.record())
+    with aws_calls(aws_clients) as calls:
+        failed(handler, body_of(queued))
+    assert calls == ["dynamodb.UpdateItem", "eventbridge.PutEvents"]
+    with aws_calls(aws_clients) as calls:
+        failed(handler, body_of(running))
+    assert calls == ["dynamodb.UpdateItem"]
