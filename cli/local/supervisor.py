@@ -1,7 +1,8 @@
 """The whole system on this machine: starts its processes in order, watches them, stops them in order.
 
 embedded AWS ── tables, queues, bucket, bus ── workflows, keys ─┬─ executor ── ComfyUI, or its simulator
-                                                               └─ HTTP front
+                                                               ├─ HTTP front
+                                                               └─ background functions
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ _PREFIX = "local-"  # of every resource's name
 _WATCH_SECONDS = 0.1
 # From Ctrl-C to the end it is five seconds in all.
 _STOP_SECONDS = 4.5
-_WORK_STOP_SECONDS = 3.0  # of the front and the executor; the emulator needs the rest to save its state
+_WORK_STOP_SECONDS = 3.0  # of all but the emulator, which needs the rest to save its state
 _SAME_MOMENT_SECONDS = 0.2  # make and shells pass a signal on to a process that the terminal has signalled too
 _EXECUTOR_GRACE_SECONDS = "1"
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -129,6 +130,8 @@ class Supervisor:
         front = self._start_child("front", ["cli.local.front", str(listener.fileno())], data, own, listener)
         url = _url(listener)
         self._wait_until(lambda: answers(f"{url}/health"), front, START_SECONDS)
+        # Only now: nothing that a person does first needs them, and their start would hold the others' up.
+        self._start_child("background", ["cli.local.background", _PREFIX], data, {})
         running = Running(
             url=url,
             comfyui_url=self._settings.comfyui_url,

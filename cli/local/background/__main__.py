@@ -1,0 +1,47 @@
+"""Runs all functions that no request calls until SIGTERM: `python -m cli.local.background PREFIX`.
+
+One process for all of them. A function's handler never runs twice at once in it; different ones do. They share
+nothing but clients, and the log.
+
+PREFIX: what stands before the names of queues, as it was given to `provision`. The environment is that of the
+functions.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+import threading
+import time
+from functools import cache
+
+from cli.local.background.function import load_function
+from cli.local.background.queue_source import QueueSource
+from cli.local.provision import queue_url
+from gateway.aws.clients import Clients
+from gateway.aws.resources import QUEUE_SOURCES
+
+_FINISH_SECONDS = 2.0
+
+
+def main(prefix: str) -> None:
+    """Start every source, and stop them when asked to."""
+    stopping = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stopping.set())
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Each queue is waited on by one connection all the time.
+    sqs = Clients(max_connections=len(QUEUE_SOURCES) + 2).sqs
+    function_of = cache(load_function)
+    for queue in QUEUE_SOURCES:
+        url = queue_url(sqs, f"{prefix}{queue.queue_name}")
+        QueueSource(sqs, url, function_of(queue.function), queue.batch_size, stopping).start()
+    stopping.wait()
+    deadline = time.monotonic() + _FINISH_SECONDS
+    for resource in {queue.function for queue in QUEUE_SOURCES}:
+        function_of(resource).finish(seconds=deadline - time.monotonic())
+
+
+if __name__ == "__main__":
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.WARNING)
+    main(sys.argv[1])

@@ -1,0 +1,61 @@
+"""A handler of a function that no request calls, run as Lambda runs it."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import threading
+import time
+import uuid
+from typing import TYPE_CHECKING, Any, cast
+
+from cli.local.lambda_runtime import FunctionTimedOutError, LocalContext
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+    from functions.wiring import Handler
+    from gateway.aws.resources import FunctionResource
+
+logger = logging.getLogger(__name__)
+
+
+class LocalFunction:
+    """A function whose sources, in threads of their own, call it one at a time.
+
+    A thread cannot be cut off as Lambda cuts off a process, so one that takes too long has done its work and still
+    counts as failed, which shows here what would go wrong there.
+    """
+
+    def __init__(self, resource: FunctionResource, handler: Handler) -> None:
+        self._resource = resource
+        self._handler = handler
+        self._lock = threading.Lock()
+
+    @property
+    def name(self) -> str:
+        """Name it in a log."""
+        return self._resource.name
+
+    def invoke(self, event: dict[str, Any]) -> Any:  # noqa: ANN401  whatever it answers
+        """Call the handler. Raises what it raises, and FunctionTimedOutError."""
+        limit_seconds = self._resource.timeout_seconds
+        with self._lock:
+            deadline = time.monotonic() + limit_seconds
+            context = LocalContext(function_name=self.name, aws_request_id=str(uuid.uuid4()), deadline=deadline)
+            answer = self._handler(event, cast("LambdaContext", context))
+            if time.monotonic() > deadline:
+                raise FunctionTimedOutError(f"{self.name} took longer than {limit_seconds:g} s.")
+            return answer
+
+    def finish(self, *, seconds: float) -> None:
+        """Let a call that is under way come to its end, for so long, and let none begin after it."""
+        if not self._lock.acquire(timeout=max(seconds, 0)):
+            logger.warning("%s is left in the middle of its work", self.name)
+
+
+def load_function(resource: FunctionResource) -> LocalFunction:
+    """Import a function's module. It wires itself as in Lambda: now."""
+    os.environ["AWS_LAMBDA_FUNCTION_NAME"] = resource.name
+    return LocalFunction(resource, importlib.import_module(f"functions.{resource.name}").handler)

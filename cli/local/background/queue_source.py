@@ -1,0 +1,91 @@
+"""A queue that starts a function, as Lambda's event source mapping for SQS does.
+
+Event and answer: https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
+    from mypy_boto3_sqs.type_defs import MessageTypeDef
+
+    from cli.local.background.function import LocalFunction
+
+_LONG_POLL_SECONDS = 20
+_AFTER_ERROR_SECONDS = 2.0
+
+logger = logging.getLogger(__name__)
+
+
+class QueueSource:
+    """Takes batches from a queue until `stopping` is set; deletes what the function did not report as failed."""
+
+    def __init__(
+        self, client: SQSClient, url: str, function: LocalFunction, batch_size: int, stopping: threading.Event
+    ) -> None:
+        self._client = client
+        self._url = url
+        self._function = function
+        self._batch_size = batch_size
+        self._stopping = stopping
+        answer = client.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
+        self._arn = answer["Attributes"]["QueueArn"]
+
+    def start(self) -> None:
+        """Begin. The thread is a daemon: a long poll must not hold the process back when it stops."""
+        threading.Thread(target=self._run, name=f"queue-{self._function.name}", daemon=True).start()
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                self._take_batch()
+            except (BotoCoreError, ClientError) as error:
+                logger.warning("queue %s: %s", self._arn, type(error).__name__)
+                self._stopping.wait(_AFTER_ERROR_SECONDS)
+
+    def _take_batch(self) -> None:
+        answer = self._client.receive_message(
+            QueueUrl=self._url,
+            MaxNumberOfMessages=self._batch_size,
+            WaitTimeSeconds=_LONG_POLL_SECONDS,
+            MessageSystemAttributeNames=["All"],
+            MessageAttributeNames=["All"],
+        )
+        messages = answer.get("Messages", [])
+        if not messages or self._stopping.is_set():
+            return  # what came too late comes back after its visibility time-out
+        failed = self._failed([self._record(message) for message in messages])
+        for message in messages:
+            if message["MessageId"] not in failed:
+                self._client.delete_message(QueueUrl=self._url, ReceiptHandle=message["ReceiptHandle"])
+
+    def _record(self, message: MessageTypeDef) -> dict[str, Any]:
+        return {
+            "messageId": message["MessageId"],
+            "receiptHandle": message["ReceiptHandle"],
+            "body": message["Body"],
+            "attributes": message.get("Attributes", {}),
+            "messageAttributes": message.get("MessageAttributes", {}),
+            "md5OfBody": message["MD5OfBody"],
+            "eventSource": "aws:sqs",
+            "eventSourceARN": self._arn,
+            "awsRegion": self._client.meta.region_name,
+        }
+
+    def _failed(self, records: list[dict[str, Any]]) -> set[str]:
+        """Let the function deal with them; return the ids of those that have to come back."""
+        sent = {record["messageId"] for record in records}
+        try:
+            answer = self._function.invoke({"Records": records})
+            failed = {item["itemIdentifier"] for item in (answer or {}).get("batchItemFailures") or ()}
+        except Exception:
+            logger.exception("%s failed", self._function.name)
+            return sent
+        # An answer that names anything else counts as a failure of the whole batch.
+        return sent if failed - sent else failed

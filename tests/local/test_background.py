@@ -1,0 +1,183 @@
+"""Behaviour of the sources that start functions in local mode."""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from cli.local.background.function import LocalFunction
+from cli.local.background.queue_source import QueueSource
+from cli.local.background.schedule_source import ScheduleSource
+from gateway.aws.resources import FunctionResource
+from tests.local.command import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from gateway.aws.clients import Clients
+
+RESOURCE = FunctionResource(name="recorder", timeout_seconds=5)
+
+
+@dataclass
+class Recorder:
+    """A handler that keeps what it is called with, and answers as a test says."""
+
+    answer: Callable[[dict[str, Any]], Any] = lambda _event: None
+    events: list[dict[str, Any]] = field(default_factory=list)
+    calls_at_once: int = 0
+    most_at_once: int = 0
+
+    def __call__(self, event: dict[str, Any], _context: object) -> Any:  # noqa: ANN401  what a handler answers
+        """Be called."""
+        self.calls_at_once += 1
+        self.most_at_once = max(self.most_at_once, self.calls_at_once)
+        self.events.append(event)
+        try:
+            return self.answer(event)
+        finally:
+            self.calls_at_once -= 1
+
+    @property
+    def bodies(self) -> list[str]:
+        """The bodies of all messages so far."""
+        return [record["body"] for event in self.events for record in event["Records"]]
+
+
+@pytest.fixture
+def url(aws: dict[str, str], aws_clients: Clients) -> str:
+    """Make a queue that gives back what failed after a second."""
+    name = f"{aws['TABLE_NAME']}-source"
+    return aws_clients.sqs.create_queue(QueueName=name, Attributes={"VisibilityTimeout": "1"})["QueueUrl"]
+
+
+@contextmanager
+def source(clients: Clients, url: str, recorder: Recorder, resource: FunctionResource = RESOURCE) -> Iterator[None]:
+    """Let a queue start a function."""
+    stopping = threading.Event()
+    QueueSource(clients.sqs, url, LocalFunction(resource, recorder), 10, stopping).start()
+    try:
+        yield
+    finally:
+        stopping.set()
+        clients.sqs.send_message(QueueUrl=url, MessageBody="wake up")  # or the long poll would outlive the test
+
+
+def left(clients: Clients, url: str) -> int:
+    """Count a queue's messages, those in somebody's hands included."""
+    names: Any = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+    return sum(map(int, clients.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"].values()))
+
+
+def test_a_message_starts_the_function_and_is_gone(aws_clients: Clients, url: str) -> None:
+    """The event has the shape of Lambda's, and what did not fail is deleted."""
+    recorder = Recorder()
+    with source(aws_clients, url, recorder):
+        sent = aws_clients.sqs.send_message(QueueUrl=url, MessageBody="hello")
+        wait_until(lambda: left(aws_clients, url) == 0, 5)
+    (record,) = recorder.events[0]["Records"]
+    assert (record["messageId"], record["body"], record["eventSource"]) == (sent["MessageId"], "hello", "aws:sqs")
+    assert record["eventSourceARN"].endswith(url.rsplit("/", 1)[1])
+    assert record["attributes"]["ApproximateReceiveCount"] == "1"
+    assert record["attributes"]["SentTimestamp"].isdigit()
+
+
+def test_what_is_reported_as_failed_comes_back_alone(aws_clients: Clients, url: str) -> None:
+    """The others of its batch are deleted."""
+
+    def fail_once(event: dict[str, Any]) -> object:
+        return {
+            "batchItemFailures": [
+                {"itemIdentifier": record["messageId"]}
+                for record in event["Records"]
+                if record["body"] == "b" and record["attributes"]["ApproximateReceiveCount"] == "1"
+            ]
+        }
+
+    recorder = Recorder(fail_once)
+    for body in "abc":
+        aws_clients.sqs.send_message(QueueUrl=url, MessageBody=body)
+    with source(aws_clients, url, recorder):
+        wait_until(lambda: left(aws_clients, url) == 0, 10)
+    assert sorted(recorder.bodies) == ["a", "b", "b", "c"]
+
+
+def boom(_event: dict[str, Any]) -> object:
+    """Fail as a whole."""
+    raise ValueError("boom")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        boom,
+        lambda _event: {"batchItemFailures": [{"itemIdentifier": "of nobody"}]},
+        lambda _event: {"batchItemFailures": [{"itemIdentifier": None}]},
+        lambda _event: {"batchItemFailures": [{"item": "x"}]},
+        lambda _event: "text",
+    ],
+)
+def test_a_batch_that_fails_comes_back(
+    aws_clients: Clients, url: str, answer: Callable[[dict[str, Any]], object]
+) -> None:
+    """A handler that raises, or answers what Lambda would not understand, has done nothing."""
+    recorder = Recorder(lambda event: answer(event) if len(recorder.events) == 1 else None)
+    aws_clients.sqs.send_message(QueueUrl=url, MessageBody="a")
+    with source(aws_clients, url, recorder):
+        wait_until(lambda: left(aws_clients, url) == 0, 10)
+    assert recorder.bodies[:2] == ["a", "a"]
+
+
+def test_a_function_that_takes_too_long_has_failed(aws_clients: Clients, url: str) -> None:
+    """As on AWS, its messages come back."""
+    recorder = Recorder(lambda _event: time.sleep(0.05) if len(recorder.events) == 1 else None)
+    aws_clients.sqs.send_message(QueueUrl=url, MessageBody="a")
+    with source(aws_clients, url, recorder, FunctionResource(name="slow", timeout_seconds=0)):
+        wait_until(lambda: len(recorder.events) > 1, 10)
+
+
+def test_a_function_never_runs_twice_at_once(aws_clients: Clients, url: str) -> None:
+    """Whatever starts it, and however many of them."""
+    recorder = Recorder(lambda _event: time.sleep(0.02))
+    function, stopping = LocalFunction(RESOURCE, recorder), threading.Event()
+    for _ in range(4):
+        ScheduleSource(function, 0.001, stopping).start()
+    with source(aws_clients, url, recorder):
+        wait_until(lambda: len(recorder.events) > 10, 5)
+        stopping.set()
+        function.finish(seconds=5)
+    assert recorder.most_at_once == 1
+
+
+def test_the_clock_starts_a_function_again_and_again() -> None:
+    """The event is that of a schedule, and one run that fails does not end them."""
+    recorder, stopping = Recorder(boom), threading.Event()
+    ScheduleSource(LocalFunction(RESOURCE, recorder), 0.01, stopping).start()
+    wait_until(lambda: len(recorder.events) >= 3, 5)
+    stopping.set()
+    assert {event["detail-type"] for event in recorder.events} == {"Scheduled Event"}
+
+
+def test_stopping_lets_a_function_finish() -> None:
+    """A call that is under way comes to its end, and none begins after it."""
+    working = threading.Event()
+
+    def work(_event: dict[str, Any]) -> None:
+        working.set()
+        time.sleep(0.1)
+        done.append(True)
+
+    done: list[bool] = []
+    function = LocalFunction(RESOURCE, Recorder(work))
+    threading.Thread(target=function.invoke, args=({},), daemon=True).start()
+    working.wait(5)
+    function.finish(seconds=5)
+    assert done == [True]
+    threading.Thread(target=function.invoke, args=({},), daemon=True).start()
+    time.sleep(0.05)
+    assert done == [True]
