@@ -14,11 +14,11 @@ from aws_lambda_powertools.logging import Logger
 from gateway.errors import MethodNotAllowedError, PathNotFoundError, RequestError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-_CORRELATION_HEADER = "X-Correlation-Id"
+CORRELATION_HEADER = "X-Correlation-Id"
 _SANE_CORRELATION_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
@@ -93,14 +93,19 @@ def refuse_other_methods(app: APIGatewayRestResolver, allowed: Mapping[str, tupl
 
 def serve(app: APIGatewayRestResolver, event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Answer one request: take over or make its correlation id, resolve it, put all added headers on the answer."""
-    given = next((v for k, v in (event.get("headers") or {}).items() if k.lower() == _CORRELATION_HEADER.lower()), "")
-    correlation_id = given if _SANE_CORRELATION_ID.fullmatch(given or "") else str(uuid.uuid4())
+    correlation_id = correlation_id_for((event.get("headers") or {}).items())
     logger.set_correlation_id(correlation_id)
-    headers = {_CORRELATION_HEADER: correlation_id}
+    headers = {CORRELATION_HEADER: correlation_id}
     remember(app, correlation_id=correlation_id, answer_headers=headers)
     answer = app.resolve(event, context)
     answer["multiValueHeaders"].update({name: [value] for name, value in headers.items()})
     return answer
+
+
+def correlation_id_for(headers: Iterable[tuple[str, str]]) -> str:
+    """Take over the correlation id that the caller sent when it is a sane one; else make one."""
+    given = next((value for name, value in headers if name.lower() == CORRELATION_HEADER.lower()), "")
+    return given if _SANE_CORRELATION_ID.fullmatch(given or "") else str(uuid.uuid4())
 
 
 def correlation_id_of(app: APIGatewayRestResolver) -> str:
@@ -113,6 +118,19 @@ def json_answer(status: HTTPStatus, body: Mapping[str, object]) -> Response[str]
     return Response(status_code=status, content_type="application/json", body=to_json(body))
 
 
+def error_body(
+    code: str, message: str, details: Mapping[str, Any] | None, *, retryable: bool, correlation_id: str
+) -> dict[str, object]:
+    """Make the body that every error has."""
+    return {
+        "error": code,
+        "message": message,
+        "details": details,
+        "retryable": retryable,
+        "correlationId": correlation_id,
+    }
+
+
 def _error_answer(  # noqa: PLR0913  the fields of the contract's one error shape
     app: APIGatewayRestResolver,
     status: int,
@@ -122,13 +140,7 @@ def _error_answer(  # noqa: PLR0913  the fields of the contract's one error shap
     *,
     retryable: bool = False,
 ) -> Response[str]:
-    body = {
-        "error": code,
-        "message": message,
-        "details": details,
-        "retryable": retryable,
-        "correlationId": correlation_id_of(app),
-    }
+    body = error_body(code, message, details, retryable=retryable, correlation_id=correlation_id_of(app))
     return json_answer(HTTPStatus(status), body)
 
 

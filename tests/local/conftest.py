@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import socket
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import requests
 
+from cli.local.child import Child
 from tests.local.command import Run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
+
+FRONT_WORKERS = 8
 
 
 @pytest.fixture
@@ -28,3 +34,29 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Run]]:
         if run.process.poll() is None:
             run.process.kill()
             run.process.wait()
+
+
+@pytest.fixture(scope="module")
+def front_log(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give the file that the front logs to."""
+    return tmp_path_factory.mktemp("front") / "front.log"
+
+
+@pytest.fixture(scope="module")
+def front(front_log: Path) -> Iterator[str]:
+    """Give the address of a running front whose handlers are those of echo_front.py."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        command = [
+            sys.executable,
+            str(Path(__file__).with_name("echo_front.py")),
+            str(listener.fileno()),
+            str(FRONT_WORKERS),
+        ]
+        environment = {"PYTHONPATH": str(Path(__file__).parents[2])}  # this checkout, whichever is installed
+        child = Child("front", command, environment=environment, log_file=front_log, inherited_fds=[listener.fileno()])
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    try:
+        requests.get(f"{url}/health", timeout=20)  # the socket listens already: this waits for the first worker
+        yield url
+    finally:
+        assert child.stop(seconds=5)

@@ -43,6 +43,22 @@ def jobs(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     return app.resolve(event, context)
 
 
+ANSWERS: dict[str, Any] = {
+    "nonsense": "nonsense",
+    "large": {"statusCode": 200, "body": "x" * MAX_PAYLOAD_BYTES},
+    "big": {"statusCode": 200, "body": "x" * 5_000_000},
+    "split": {"statusCode": 200, "headers": {"X-Key": "a\r\nX-Inner: secret"}},
+    "headers": {
+        "statusCode": 201,
+        "headers": {"X-One": "single", "X-Two": "single"},
+        "multiValueHeaders": {"X-Two": ["a", "b"]},
+        "body": base64.b64encode(b"\x00\xff").decode(),
+        "isBase64Encoded": True,
+    },
+    "none": {"statusCode": 204},
+}
+
+
 def outputs(event: dict[str, Any], context: LambdaContext) -> Any:  # noqa: ANN401  some answers are wrong on purpose
     """Misbehave as the path says."""
     name = event["path"].removeprefix("/outputs/")
@@ -50,23 +66,9 @@ def outputs(event: dict[str, Any], context: LambdaContext) -> Any:  # noqa: ANN4
         time.sleep(20)
     if name == "raises":
         raise RuntimeError("an inner secret")
-    if name == "nonsense":
-        return "nonsense"
-    if name == "large":
-        return {"statusCode": 200, "body": "x" * MAX_PAYLOAD_BYTES}
-    if name == "big":
-        return {"statusCode": 200, "body": "x" * 5_000_000}
-    if name == "headers":
-        return {
-            "statusCode": 201,
-            "headers": {"X-One": "single", "X-Two": "single"},
-            "multiValueHeaders": {"X-Two": ["a", "b"]},
-            "body": base64.b64encode(b"\x00\xff").decode(),
-            "isBase64Encoded": True,
-        }
     if name == "context":
         return {"statusCode": 200, "body": f"{context.function_name} {context.get_remaining_time_in_millis()}"}
-    return {"statusCode": 204}
+    return ANSWERS[name]
 
 
 def health(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
