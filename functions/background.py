@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from aws_lambda_powertools.logging import Logger
 
 from functions.adapters import Adapters
 from functions.entry import wired_once
+from gateway.domain.job import Priority
 from gateway.settings import BackgroundSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from functions.wiring import Handler
+    from gateway.ports import QueueCounts, SweepStore
 
 # The level comes with the settings. Without one here Powertools would read the variable itself, and tell a wrong one.
 logger = Logger(service="background", level="INFO", log_uncaught_exceptions=False)
@@ -23,6 +26,25 @@ class Background(Adapters):
     """What these functions are made of."""
 
     settings: BackgroundSettings
+
+    @cached_property
+    def counts(self) -> QueueCounts:
+        """How many messages there are."""
+        from gateway.aws.queue_counts import SqsQueueCounts  # noqa: PLC0415  see Adapters
+
+        urls = {
+            Priority.HIGH: (self.settings.high_queue_url, self.settings.high_dead_letter_queue_url),
+            Priority.NORMAL: (self.settings.normal_queue_url, self.settings.normal_dead_letter_queue_url),
+            Priority.LOW: (self.settings.low_queue_url, self.settings.low_dead_letter_queue_url),
+        }
+        return SqsQueueCounts(self._clients.sqs, urls)
+
+    @cached_property
+    def sweeps(self) -> SweepStore:
+        """What the sweeper knows."""
+        from gateway.aws.sweep_store import DynamoSweepStore  # noqa: PLC0415  see Adapters
+
+        return DynamoSweepStore(self._clients.dynamodb, self.settings.table_name)
 
 
 def entry_point(make_handler: Callable[[Background], Handler]) -> Handler:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
 
     from gateway.domain.audit import AuditEntry, Authorship
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from gateway.domain.messages import JobEndedEvent, JobMessage
     from gateway.domain.position import Position
     from gateway.domain.result_cache import CachedResult
+    from gateway.domain.sweep import Sweep
     from gateway.domain.workflow import WorkflowHead, WorkflowTemplate
 
 
@@ -90,6 +91,9 @@ class JobList(Protocol):
 
         A filter that few jobs pass can leave a page short, or empty, and yet not be at the end.
         """
+
+    def accepted(self, since: datetime, before: datetime) -> Iterator[Job]:
+        """Read everybody's jobs that were accepted in this time, oldest first, no faster than they are taken."""
 
 
 class WorkflowStore(Protocol):
@@ -193,6 +197,26 @@ class JobQueue(Protocol):
 
     def waiting(self) -> int:
         """Count the messages that wait in all queues; about right, and a little late."""
+
+
+class QueueCounts(Protocol):
+    """How many messages there are."""
+
+    def messages(self, priority: Priority) -> int:
+        """Count the messages of a priority, those in somebody's hands and dead letters included.
+
+        About right, and up to a minute or so late.
+        """
+
+
+class SweepStore(Protocol):
+    """What the sweeper knows from one run to the next."""
+
+    def read(self) -> Sweep:
+        """Read what the last run knew; nothing before the first."""
+
+    def write(self, sweep: Sweep) -> Sweep | None:
+        """Write what this run knows, and return it as written; None when another run has written meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from gateway.ports import JobFilter, JobPage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import datetime
 
     from mypy_boto3_dynamodb import DynamoDBClient
 
@@ -64,6 +65,19 @@ class DynamoJobList:
                     found.append(job)
         return JobPage(found, position)
 
+    def accepted(self, since: datetime, before: datetime) -> Iterator[Job]:
+        """Read everybody's jobs that were accepted in this time, oldest first, no faster than they are taken."""
+        oldest, newest = instant.to_text(since), instant.to_text(before)
+        sorted_lists = [
+            self._query(JOBS_OF_ALL, str(shard), oldest, newest, _BATCH, newest_first=False)
+            for shard in range(LIST_SHARDS)
+        ]
+        entries = heapq.merge(*sorted_lists)
+        while batch := list(itertools.islice(entries, _BATCH)):
+            job_ids = [job_id for _order, job_id, _workflow_id in batch]
+            jobs = self._read(job_ids)
+            yield from (jobs[job_id] for job_id in job_ids if job_id in jobs)
+
     def _entries(self, which: JobFilter, position: Position | None, page_size: int) -> Iterator[_Entry]:
         """Go through the index, newest first, asking for more only when it is wanted."""
         behind = position.to_text() if position else _BEHIND_ALL
@@ -76,11 +90,15 @@ class DynamoJobList:
             if which.owner is not None
             else [(JOBS_OF_ALL, str(shard)) for shard in range(LIST_SHARDS)]
         )
-        sorted_lists = [self._query(index, key, oldest, newest, page_size) for index, key in partitions]
+        sorted_lists = [
+            self._query(index, key, oldest, newest, page_size, newest_first=True) for index, key in partitions
+        ]
         merged = heapq.merge(*sorted_lists, reverse=True)
         return (entry for entry in merged if entry[0] != behind)
 
-    def _query(self, index: IndexResource, key: str, oldest: str, newest: str, page_size: int) -> Iterator[_Entry]:
+    def _query(  # noqa: PLR0913  one query has so many parts
+        self, index: IndexResource, key: str, oldest: str, newest: str, page_size: int, *, newest_first: bool
+    ) -> Iterator[_Entry]:
         start: dict[str, Any] = {}
         while True:
             answer = self._client.query(
@@ -89,7 +107,7 @@ class DynamoJobList:
                 KeyConditionExpression="#partition = :key AND #sort BETWEEN :oldest AND :newest",
                 ExpressionAttributeNames={"#partition": index.partition_key, "#sort": index.sort_key},
                 ExpressionAttributeValues=attributes.write({":key": key, ":oldest": oldest, ":newest": newest}),
-                ScanIndexForward=False,
+                ScanIndexForward=not newest_first,
                 Limit=page_size,
                 **start,
             )

@@ -141,6 +141,10 @@ QUEUE_SOURCES = tuple(
     for queue in JOB_QUEUES.values()
 )
 
+# The rules of gateway.domain.sweep hold for looks that are this far apart.
+SWEEPER = FunctionResource(name="sweeper", timeout_seconds=60)
+SCHEDULES = (ScheduleResource(function=SWEEPER, every_minutes=5),)
+
 OUTPUT_PREFIX = "outputs/"
 PROMPT_PREFIX = "prompts/"
 # A template bears the tag from when its workflow was given another one, or deleted. Jobs that were accepted until that

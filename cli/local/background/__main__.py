@@ -14,13 +14,13 @@ import signal
 import sys
 import threading
 import time
-from functools import cache
 
 from cli.local.background.function import load_function
 from cli.local.background.queue_source import QueueSource
+from cli.local.background.schedule_source import ScheduleSource
 from cli.local.provision import queue_url
 from gateway.aws.clients import Clients
-from gateway.aws.resources import QUEUE_SOURCES
+from gateway.aws.resources import QUEUE_SOURCES, SCHEDULES
 
 _FINISH_SECONDS = 2.0
 
@@ -32,14 +32,17 @@ def main(prefix: str) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # Each queue is waited on by one connection all the time.
     sqs = Clients(max_connections=len(QUEUE_SOURCES) + 2).sqs
-    function_of = cache(load_function)
+    resources = {queue.function for queue in QUEUE_SOURCES} | {schedule.function for schedule in SCHEDULES}
+    functions = {resource: load_function(resource) for resource in resources}
     for queue in QUEUE_SOURCES:
         url = queue_url(sqs, f"{prefix}{queue.queue_name}")
-        QueueSource(sqs, url, function_of(queue.function), queue.batch_size, stopping).start()
+        QueueSource(sqs, url, functions[queue.function], queue.batch_size, stopping).start()
+    for schedule in SCHEDULES:
+        ScheduleSource(functions[schedule.function], schedule.every_minutes * 60, stopping).start()
     stopping.wait()
     deadline = time.monotonic() + _FINISH_SECONDS
-    for resource in {queue.function for queue in QUEUE_SOURCES}:
-        function_of(resource).finish(seconds=deadline - time.monotonic())
+    for function in functions.values():
+        function.finish(seconds=deadline - time.monotonic())
 
 
 if __name__ == "__main__":
