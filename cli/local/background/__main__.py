@@ -10,6 +10,7 @@ functions.
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import sys
 import threading
@@ -48,3 +49,5 @@ def main(prefix: str) -> None:
 if __name__ == "__main__":
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.WARNING)
     main(sys.argv[1])
+    # Nothing is buffered. Python's own way out frees all that was imported, which takes longer than all of the above.
+    os._exit(0)
