@@ -6,12 +6,14 @@ ComfyUIUnreachableError: the caller decides whether to ask again.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 import requests
 
 from executor.failures import rejection
+from gateway.domain.job import Priority
 from gateway.domain.output_file import safe_name
 from gateway.errors import ComfyUIUnreachableError, OutputStorageError, OutputUnusableError
 
@@ -23,6 +25,9 @@ _CONNECT_SECONDS = 3
 _READ_SECONDS = 15
 # Validating a graph can load model lists from slow disks.
 _SUBMIT_SECONDS = 60
+# It runs the lowest number first. To a prompt without one it gives the next of 0, 1, 2 …: those of normal priority
+# take turns with what somebody queues in its own page.
+_FIRST_NUMBERS = {Priority.HIGH: -1_000_000_000, Priority.LOW: 1_000_000_000}
 _NOT_HANDED_OUT = (400, 403)  # a name it takes for a trick, a folder outside its own
 
 
@@ -54,17 +59,20 @@ class ComfyUI:
         self._session = requests.Session()
         # Its neighbour on the same host: no proxy of the environment stands between.
         self._session.trust_env = False
+        self._count = itertools.count()
         adapter = requests.adapters.HTTPAdapter(pool_maxsize=max_connections)
         self._session.mount("http://", adapter)
         self._session.mount("https://", adapter)
 
-    def submit(self, prompt: Mapping[str, Any], *, prompt_id: str, client_id: str) -> None:
-        """Queue a prompt under our own id.
+    def submit(self, prompt: Mapping[str, Any], *, prompt_id: str, client_id: str, priority: Priority) -> None:
+        """Queue a prompt under our own id: before all that wait with a lower priority.
 
         Raises ComfyUIRejectedError when the graph is refused, also when it is refused in part: outputs
         would be missing. A 5xx may have queued it all the same, so it counts only when it did not.
         """
-        body = {"prompt": prompt, "prompt_id": prompt_id, "client_id": client_id}
+        body: dict[str, Any] = {"prompt": prompt, "prompt_id": prompt_id, "client_id": client_id}
+        if priority in _FIRST_NUMBERS:
+            body["number"] = _FIRST_NUMBERS[priority] + next(self._count)
         answer = self._request("POST", "/prompt", json=body, seconds=_SUBMIT_SECONDS)
         if answer.status_code == requests.codes.ok:
             said = _json_object(answer)

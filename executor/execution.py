@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from executor.comfyui import ComfyUI
     from executor.events import EventStream, Watch
+    from gateway.domain.job import Priority
 
 _POLL_SECONDS = 0.5
 _QUEUE_LOOK_SECONDS = 2.0
@@ -81,7 +82,15 @@ class Execution:
         self._events = events
         self._timeout_seconds = timeout_seconds
 
-    def run(self, prompt: Mapping[str, Any], *, prompt_id: str, watch: Watch, must_stop: Callable[[], bool]) -> Result:
+    def run(
+        self,
+        prompt: Mapping[str, Any],
+        *,
+        prompt_id: str,
+        priority: Priority,
+        watch: Watch,
+        must_stop: Callable[[], bool],
+    ) -> Result:
         """Run a prompt to its end, telling the watch.
 
         `must_stop` is asked whenever there is news. Raises ExecutionStoppedError when it said so, and a
@@ -89,7 +98,8 @@ class Execution:
         """
         self._events.watch(prompt_id, watch)
         try:
-            self._comfyui.submit(prompt, prompt_id=prompt_id, client_id=self._events.client_id)
+            client_id = self._events.client_id
+            self._comfyui.submit(prompt, prompt_id=prompt_id, client_id=client_id, priority=priority)
             watch.log.add("In ComfyUI's queue.")
             entry = self._wait(prompt_id, watch, must_stop)
         finally:

@@ -174,6 +174,7 @@ class Runner:
                 result = self._execution.run(
                     prompt,
                     prompt_id=prompt_id(job.id, job.attempt),
+                    priority=job.priority,
                     watch=watch,
                     must_stop=lambda: lease.cancel_requested or lease.lost or self._stopping.is_set(),
                 )

@@ -13,6 +13,7 @@ from executor.events import EventStream
 from executor.execution import Execution
 from executor.intake import Intake
 from executor.outputs import OutputCollector
+from executor.places import Places
 from executor.reporter import Reporter
 from executor.runner import Runner
 from executor.worker import Worker
@@ -71,5 +72,5 @@ def assemble(settings: ExecutorSettings) -> Executor:
         stopping=stopping,
         on_run=reporter.ran,
     )
-    places = settings.max_concurrency + settings.look_ahead
+    places = Places(settings.max_concurrency, settings.look_ahead)
     return Executor(Worker(Intake(queue), runner, reporter, places, stopping), reporter, events)

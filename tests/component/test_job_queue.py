@@ -55,6 +55,17 @@ def test_any_owner_can_be_the_group(queue: SqsJobQueue, owner: str) -> None:
     assert received(queue)
 
 
+def test_each_owner_is_a_group_of_its_own(queue: SqsJobQueue, aws: dict[str, str], aws_clients: Clients) -> None:
+    """By its groups SQS tells a backlog of one owner from jobs of others, which it then delivers first."""
+    for owner in ("ada", "bob", "ada"):
+        queue.send(message(), group=owner)
+    received = aws_clients.sqs.receive_message(
+        QueueUrl=aws["NORMAL_QUEUE_URL"], MaxNumberOfMessages=10, MessageSystemAttributeNames=["MessageGroupId"]
+    )["Messages"]
+    ada, bob, ada_again = (each["Attributes"]["MessageGroupId"] for each in received)
+    assert ada == ada_again != bob
+
+
 def test_a_received_message_is_hidden_until_it_is_given_back(queue: SqsJobQueue) -> None:
     """Nobody else gets it meanwhile; back at once it is counted as received again."""
     queue.send(message(), group="ada")

@@ -131,7 +131,9 @@ class Stage:
         return left
 
     @contextmanager
-    def executor(self, comfyui_url: str, *, grace_seconds: float = 10, **settings: str) -> Iterator[Callable[[], None]]:
+    def executor(
+        self, comfyui_url: str, *, grace_seconds: float = 0.5, **settings: str
+    ) -> Iterator[Callable[[], None]]:
         """Run an executor in threads; gives the function that stops it and waits until it has."""
         environment = {**self.environment, "COMFYUI_URL": comfyui_url, **settings}
         parts = assemble(ExecutorSettings.from_environment(environment))

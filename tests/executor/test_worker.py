@@ -11,7 +11,7 @@ import requests
 from PIL import Image
 
 from gateway.aws.resources import EVENT_SOURCE, JOB_ENDED_DETAIL_TYPE
-from gateway.domain.job import JobStatus, Priority, ended_event_id, prompt_id
+from gateway.domain.job import JobStatus, ended_event_id, prompt_id
 from tests.executor.stage import Stage, picture, sleeping, wait_until
 
 if TYPE_CHECKING:
@@ -81,15 +81,6 @@ def test_a_second_prompt_waits_in_comfyui_while_one_runs(stage: Stage, simulator
         wait_until(lambda: queue_of(simulator) == {"queue_running": 1, "queue_pending": 1}, "one more waiting")
         assert sum(stage.job(job_id).status is JobStatus.QUEUED for job_id in jobs) == 1
         assert {stage.ended(job_id).status for job_id in jobs} == {JobStatus.SUCCEEDED}
-
-
-def test_high_priority_goes_first(stage: Stage, simulator: SimulatorServer) -> None:
-    """Of jobs that wait, those of higher priority start before the others."""
-    order = [Priority.LOW, Priority.NORMAL, Priority.HIGH]
-    jobs = [stage.accept(picture(), priority=priority) for priority in order]
-    with stage.executor(simulator.url, LOOK_AHEAD="0"):
-        started = {stage.ended(job_id).started_at: stage.job(job_id).priority for job_id in jobs}
-    assert [started[at] for at in sorted(started, key=str)] == [Priority.HIGH, Priority.NORMAL, Priority.LOW]
 
 
 def test_progress_is_told_while_a_job_runs(stage: Stage, simulator: SimulatorServer) -> None:
@@ -226,7 +217,7 @@ def test_a_stopped_executor_gives_its_job_back_at_once(stage: Stage, simulator: 
 
 def test_a_stopped_executor_lets_a_short_job_finish(stage: Stage, simulator: SimulatorServer) -> None:
     """What ends within the grace time ends well."""
-    with stage.executor(simulator.url, grace_seconds=20) as stop:
+    with stage.executor(simulator.url, grace_seconds=5) as stop:
         job_id = stage.accept(sleeping(1.0))
         wait_until(lambda: queue_of(simulator)["queue_running"] == 1, "a running prompt")
         stop()
