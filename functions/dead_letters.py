@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 
 # An executor whose clock is behind may still hold what seems to have run out just now.
 _CLOCK_SKEW = timedelta(minutes=1)
-_FAILURE = JobFailure.of(
-    ExecutorLostError(
-        "The job was handed out again and again, and no executor brought it to its end.",
-        "Look whether executors are running and what their logs say of this job, then send it again.",
-    )
+_FAILURE = JobFailure(
+    code=ExecutorLostError.code,
+    message="The job was handed out again and again, and no executor brought it to its end.",
+    retryable=True,
+    recommendation="Look whether executors are running and what their logs say of this job, then send it again.",
 )
 
 

@@ -43,14 +43,17 @@ _MOST_ENDED = 500
 _WALK_SECONDS = 20.0
 _MARGIN = timedelta(hours=1)
 
-_MESSAGE_GONE = JobFailure.of(
-    ExecutorLostError("The job was not in the queue any more, so no executor would have run it.", "Send it again.")
+_MESSAGE_GONE = JobFailure(
+    code=ExecutorLostError.code,
+    message="The job was not in the queue any more, so no executor would have run it.",
+    retryable=True,
+    recommendation="Send it again.",
 )
-_TOO_OLD = JobFailure.of(
-    ExecutorLostError(
-        "No executor brought the job to its end in the time for which jobs are kept waiting.",
-        "Look whether executors are running, then send it again.",
-    )
+_TOO_OLD = JobFailure(
+    code=ExecutorLostError.code,
+    message="No executor brought the job to its end in the time for which jobs are kept waiting.",
+    retryable=True,
+    recommendation="Look whether executors are running, then send it again.",
 )
 
 

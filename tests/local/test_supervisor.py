@@ -19,6 +19,10 @@ import jwt
 import pytest
 import requests
 
+from gateway.aws.clients import Clients
+from gateway.aws.job_store import DynamoJobStore
+from gateway.domain import instant
+from tests.component.samples import new_job
 from tests.local.command import (
     LINUX_ONLY,
     START_SECONDS,
@@ -35,7 +39,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from cli.local.emulator import Emulator
-    from gateway.aws.clients import Clients
 
 
 @LINUX_ONLY
@@ -120,6 +123,24 @@ def test_keys_are_asked_for_and_never_shown(running: Run) -> None:
     logs = [log.read_text() for log in (Path(running.environment["DATA_DIR"]) / "logs").iterdir()]
     assert environments
     assert not any("s3cret" in text for text in [running.text, *environments, *logs])
+
+
+@LINUX_ONLY
+def test_functions_that_no_request_calls_run(running: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A dead letter ends its job there as it does on AWS."""
+    url = running.up()
+    commands = {pid: Path(f"/proc/{pid}/cmdline").read_text() for pid in running.descendants()}
+    (pid,) = [pid for pid, command in commands.items() if "cli.local.background" in command]
+    lines = Path(f"/proc/{pid}/environ").read_text().split("\0")
+    variables = dict(line.split("=", 1) for line in lines if line)
+    for name in (name for name in variables if name.startswith("AWS_")):
+        monkeypatch.setenv(name, variables[name])
+    clients, job = Clients(), new_job(created_at=instant.now())
+    DynamoJobStore(clients.dynamodb, variables["TABLE_NAME"], 30).create(job)
+    dead_letters = variables["NORMAL_DEAD_LETTER_QUEUE_URL"]
+    clients.sqs.send_message(QueueUrl=dead_letters, MessageBody=json.dumps({"jobId": job.id}))
+    ended = requests.get(f"{url}/jobs/{job.id}?wait=25", headers={"X-API-Key": "s3cret-one"}, timeout=30).json()
+    assert (ended["status"], ended["error"]["code"]) == ("failed", "EXECUTOR_LOST")
 
 
 def bearer(subject: str, secret: str) -> dict[str, str]:
