@@ -143,7 +143,14 @@ class Runner:
             logger.warning("result not kept", action="result_not_kept", reason=type(error).__name__)
 
     def _leave(self, received: ReceivedJob, job: Job | None) -> None:
-        """Deal with a message whose job cannot be claimed."""
+        """Deal with a message whose job cannot be claimed.
+
+        A message of a job that somebody holds is not deleted, though it mostly is a second one that came of a repeated
+        request. It can just as well be the holder's own, and the only one:
+
+            A claims ─▶ cannot reach SQS, its message turns visible ─▶ B receives it, and would delete it
+              ─▶ A dies: nothing is left that would bring the job to another executor
+        """
         if job is None or job.status.ended:
             if job is not None:
                 # Whoever ended it may have crashed before saying so. The event's id is the same.

@@ -251,3 +251,51 @@ def test_a_race_to_finish_has_one_end(jobs: DynamoJobStore) -> None:
 
     (winner,) = [ended for ended in at_once(16, try_to_finish) if ended]
     assert jobs.get(job.id) == winner
+
+
+LOST = JobFailure(code="EXECUTOR_LOST", message="lost", retryable=True, recommendation="again")
+
+
+def test_what_nobody_holds_can_be_failed_from_outside(jobs: DynamoJobStore) -> None:
+    """A job that waits, and one whose lease had run out by then; what it got to stays to be read."""
+    queued, running = new_job(), new_job()
+    jobs.create(queued)
+    jobs.create(running)
+    claimed = jobs.renew(claim(jobs, running), lease_until=SOON, progress=40)
+    ends = [jobs.fail_unheld(job.id, LOST, now=LATER, unheld_since=SOON) for job in (queued, claimed)]
+    assert ends == [
+        replace(job, status=JobStatus.FAILED, completed_at=LATER, error=LOST, lease_owner=None, lease_expires_at=None)
+        for job in (queued, claimed)
+    ]
+    assert [jobs.get(job.id) for job in ends] == ends
+
+
+def test_what_somebody_holds_cannot_be_failed_from_outside(jobs: DynamoJobStore) -> None:
+    """Nor what has ended, nor what is not there: nothing changes, and what stands is told."""
+    held, ended, missing = new_job(), new_job(), new_job()
+    jobs.create(held)
+    jobs.create(ended)
+    stored = [claim(jobs, held), jobs.finish(claim(jobs, ended), SUCCESS), None]
+    for job, standing in zip((held, ended, missing), stored, strict=True):
+        with pytest.raises(JobNotClaimableError) as caught:
+            jobs.fail_unheld(job.id, LOST, now=LATER, unheld_since=SOON - timedelta(milliseconds=1))
+        assert caught.value.job == standing
+        assert jobs.get(job.id) == standing
+
+
+def test_a_race_between_executors_and_an_end_from_outside_has_one_winner(jobs: DynamoJobStore) -> None:
+    """Eight claims and eight ends at once: one of them has the job, and it alone."""
+    for _ in range(3):
+        job = new_job()
+        jobs.create(job)
+
+        def act(number: int, job: Job = job) -> Job | None:
+            try:
+                if number % 2:
+                    return claim(jobs, job)
+                return jobs.fail_unheld(job.id, LOST, now=NOW, unheld_since=NOW)
+            except JobNotClaimableError:
+                return None
+
+        (winner,) = [done for done in at_once(16, act) if done]
+        assert jobs.get(job.id) == winner
