@@ -8,8 +8,9 @@ operator's own for outputs can be elsewhere.
 from __future__ import annotations
 
 import os
+import random
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.config import Config
@@ -24,8 +25,10 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
     from pydantic import SecretStr
 
+_TRIES = 3
 # A request has 29 s in all, so no single call may hang: three tries of at most 2 + 5 s.
-_QUICK = Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 3})
+_QUICK = Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": _TRIES})
+_SQS_AGAIN_SECONDS = 0.2
 
 
 class Clients:
@@ -56,7 +59,9 @@ class Clients:
     @cached_property
     def sqs(self) -> SQSClient:
         """SQS. Long polls take up to 20 s, so answers may take longer than elsewhere."""
-        return self._aws.client("sqs", config=self._config.merge(Config(read_timeout=25)))
+        client = self._aws.client("sqs", config=self._config.merge(Config(read_timeout=25)))
+        client.meta.events.register("needs-retry.sqs", _retry_throttled)  # type: ignore[arg-type]  # its answer counts
+        return client
 
     @cached_property
     def s3(self) -> S3Client:
@@ -82,6 +87,17 @@ class Clients:
     def events(self) -> EventBridgeClient:
         """EventBridge."""
         return self._aws.client("events", config=self._config)
+
+
+def _retry_throttled(response: tuple[object, dict[str, Any]] | None, attempts: int, **_: object) -> float | None:
+    """Have boto3 try again after so many seconds when SQS throttles; None when not.
+
+    It knows that error as RequestThrottled, but SQS goes on naming it as it did before it spoke JSON.
+    """
+    code = response[1].get("Error", {}).get("Code", "") if response else ""
+    if code == "AWS.SimpleQueueService.RequestThrottled" and attempts < _TRIES:
+        return random.uniform(1, 2) * _SQS_AGAIN_SECONDS * attempts  # noqa: S311  no secret hangs on it
+    return None
 
 
 def _plain(secret: SecretStr | None) -> str | None:

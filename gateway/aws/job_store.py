@@ -7,10 +7,16 @@ give back    ├ only while running, and only by the attempt that claimed it
 finish       ┘
 cancel       ends what nobody holds; asks the holder of what runs
 fail unheld  ends what nobody holds: an attempt that comes back to it then has lost its lease
+
+A write can be done and its answer lost. boto3 then sends it again, and the second time meets the first's own work:
+
+    claim, running by this claimId ─▶ answer lost ─▶ again: not claimable, but held by this claimId ─▶ the claim stands
+    finish, ended like this        ─▶ answer lost ─▶ again: not running, but ended like this        ─▶ the end stands
 """
 
 from __future__ import annotations
 
+import secrets
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -33,9 +39,11 @@ if TYPE_CHECKING:
 class _ConditionFailedError(Exception):
     """A conditional write met a job in another state, or none."""
 
-    def __init__(self, standing: Job | None) -> None:
+    def __init__(self, standing: attributes.Item, refusal: ClientError) -> None:
         super().__init__()
-        self.standing = standing
+        self.item = standing
+        self.job = job_item.read(standing) if standing else None
+        self.repeated = bool(refusal.response["ResponseMetadata"].get("RetryAttempts"))
 
 
 class DynamoJobStore:
@@ -70,16 +78,19 @@ class DynamoJobStore:
 
     def claim(self, job_id: str, *, executor_id: str, now: datetime, lease_until: datetime) -> Job:
         """Start an attempt. Raises JobNotClaimableError with what is stored."""
+        # The executor's name would not do: a message that came twice can have it claim a job twice at a time.
+        claim_id = {"S": secrets.token_hex(4)}
         try:
             return self._update(
                 job_id,
-                "SET #status = :running, leaseOwner = :owner, leaseExpiresAt = :until, "
+                "SET #status = :running, leaseOwner = :owner, leaseExpiresAt = :until, claimId = :claim, "
                 "startedAt = if_not_exists(startedAt, :nowText) REMOVE progress ADD attempt :one",
                 "#status = :queued OR (#status = :running AND leaseExpiresAt <= :now)",
                 {
                     ":queued": JobStatus.QUEUED,
                     ":running": JobStatus.RUNNING,
                     ":owner": executor_id,
+                    ":claim": claim_id["S"],
                     ":until": instant.to_milliseconds(lease_until),
                     ":now": instant.to_milliseconds(now),
                     ":nowText": instant.to_text(now),
@@ -87,7 +98,9 @@ class DynamoJobStore:
                 },
             )
         except _ConditionFailedError as refused:
-            raise JobNotClaimableError(refused.standing) from None
+            if refused.job is not None and refused.item.get("claimId") == claim_id:
+                return refused.job
+            raise JobNotClaimableError(refused.job) from None
 
     def renew(
         self, job: Job, *, lease_until: datetime, progress: int | None, log: Sequence[LogLine] | None = None
@@ -111,21 +124,26 @@ class DynamoJobStore:
     def finish(self, job: Job, end: JobEnd) -> Job:
         """Write the one terminal state. Raises LeaseLostError."""
         succeeded = end.status is JobStatus.SUCCEEDED
-        return self._write_as_attempt(
-            job,
-            {
-                "status": end.status,
-                "completedAt": instant.to_text(end.completed_at),
-                "executionMs": end.execution_ms,
-                "progress": 100 if succeeded else None,
-                "outputs": None
-                if end.outputs is None
-                else attributes.to_json([job_item.output_fields(o) for o in end.outputs]),
-                "log": attributes.to_json(job_item.log_fields(end.log)) if end.log else None,
-                "error": None if end.error is None else attributes.to_json(job_item.failure_fields(end.error)),
-            },
-            removed=("leaseOwner", "leaseExpiresAt"),
-        )
+        try:
+            return self._update_as_attempt(
+                job,
+                {
+                    "status": end.status,
+                    "completedAt": instant.to_text(end.completed_at),
+                    "executionMs": end.execution_ms,
+                    "progress": 100 if succeeded else None,
+                    "outputs": None
+                    if end.outputs is None
+                    else attributes.to_json([job_item.output_fields(o) for o in end.outputs]),
+                    "log": attributes.to_json(job_item.log_fields(end.log)) if end.log else None,
+                    "error": None if end.error is None else attributes.to_json(job_item.failure_fields(end.error)),
+                },
+                removed=("leaseOwner", "leaseExpiresAt", "claimId"),
+            )
+        except _ConditionFailedError as refused:
+            if refused.job is not None and refused.repeated and _is_end(refused.job, job, end):
+                return refused.job
+            raise LeaseLostError from None
 
     def cancel(self, job_id: str, *, now: datetime) -> Job:
         """End a job that no attempt holds; ask the attempt that holds a running one to stop.
@@ -204,10 +222,16 @@ class DynamoJobStore:
             standing = attributes.failed_condition(error)
             if standing is None:
                 raise
-            raise _ConditionFailedError(job_item.read(standing) if standing else None) from None
+            raise _ConditionFailedError(standing, error) from None
         return job_item.read(answer["Attributes"])
 
-    def _write_as_attempt(self, job: Job, fields: dict[str, str | int | None], removed: tuple[str, ...] = ()) -> Job:
+    def _write_as_attempt(self, job: Job, fields: dict[str, str | int | None]) -> Job:
+        try:
+            return self._update_as_attempt(job, fields)
+        except _ConditionFailedError:
+            raise LeaseLostError from None
+
+    def _update_as_attempt(self, job: Job, fields: dict[str, str | int | None], removed: tuple[str, ...] = ()) -> Job:
         present = {name: value for name, value in fields.items() if value is not None}
         expression = "SET " + ", ".join(f"#{name} = :{name}" for name in present)
         if removed:
@@ -227,9 +251,16 @@ class DynamoJobStore:
                     }
                 ),
                 ReturnValues="ALL_NEW",
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
             )
         except ClientError as error:
-            if attributes.failed_condition(error) is None:
+            standing = attributes.failed_condition(error)
+            if standing is None:
                 raise
-            raise LeaseLostError from None
+            raise _ConditionFailedError(standing, error) from None
         return job_item.read(answer["Attributes"])
+
+
+def _is_end(standing: Job, job: Job, end: JobEnd) -> bool:
+    written = (standing.attempt, standing.status, standing.completed_at)
+    return written == (job.attempt, end.status, end.completed_at)

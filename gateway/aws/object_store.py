@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from boto3.s3.transfer import TransferConfig
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, HTTPClientError, IncompleteReadError
 
 from gateway.aws.resources import BUCKET
 from gateway.ports import StoredObject
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 _MIB = 1024 * 1024
+_READINGS = 3  # of an answer that breaks off
 _MISSING = ("NoSuchKey", "404")
 # A file up to 8 MiB is one request; larger ones, up to 48 GiB, go up in parts, of which few are in memory at a time.
 _TRANSFER = TransferConfig(multipart_threshold=8 * _MIB, multipart_chunksize=5 * _MIB, max_concurrency=2)
@@ -47,6 +49,13 @@ class S3ObjectStore:
 
     def get(self, key: str) -> bytes:
         """Read a whole object. Raises KeyError when there is none."""
+        # boto3 repeats the call, but not the reading of what it answers.
+        for _ in range(_READINGS - 1):
+            with suppress(HTTPClientError, IncompleteReadError):
+                return self._read(key)
+        return self._read(key)
+
+    def _read(self, key: str) -> bytes:
         try:
             return self._client.get_object(Bucket=self._bucket_name, Key=key)["Body"].read()
         except ClientError as error:
