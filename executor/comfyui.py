@@ -15,7 +15,7 @@ import requests
 from executor.failures import rejection
 from gateway.domain.job import Priority
 from gateway.domain.output_file import safe_name
-from gateway.errors import ComfyUIUnreachableError, OutputStorageError, OutputUnusableError
+from gateway.errors import ComfyUIUnreachableError, OutputGoneError, OutputUnusableError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -106,6 +106,10 @@ class ComfyUI:
         self._request("POST", "/queue", json={"delete": [prompt_id]})
         self._request("POST", "/interrupt", json={"prompt_id": prompt_id})
 
+    def forget(self, prompt_id: str) -> None:
+        """Take a prompt out of the history; nothing happens when it is not there."""
+        self._request("POST", "/history", json={"delete": [prompt_id]})
+
     def version(self) -> str | None:
         """Ask for ComfyUI's version; the cheapest question that shows whether it answers."""
         system = self._json("GET", "/system_stats").get("system")
@@ -121,7 +125,7 @@ class ComfyUI:
     def open_file(self, file: ComfyFile) -> BinaryIO:
         """Open a file for reading as a stream; the caller closes it.
 
-        Raises OutputStorageError when it is gone, OutputUnusableError when ComfyUI does not hand it out.
+        Raises OutputGoneError when ComfyUI has it no more, OutputUnusableError when it does not hand it out.
         """
         shown = safe_name(file.filename)
         if not (file.filename + file.subfolder).isprintable():
@@ -133,7 +137,7 @@ class ComfyUI:
             answer.close()
             if answer.status_code in _NOT_HANDED_OUT:
                 raise OutputUnusableError(f"ComfyUI does not hand out the output {shown} ({answer.status_code}).")
-            raise OutputStorageError(f"ComfyUI no longer has the output {shown} ({answer.status_code}).")
+            raise OutputGoneError(f"ComfyUI no longer has the output {shown} ({answer.status_code}).")
         answer.raw.decode_content = True
         return cast("BinaryIO", answer.raw)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 import uuid
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 _CONNECT_SECONDS = 5
 # ComfyUI may say nothing for hours while a node works; a ping that stays unanswered shows a dead socket.
 _SILENCE_SECONDS = 20
+_PINGS_PER_STALL = 3
 _RECONNECT_SECONDS = 1.0
 _HINTS = ("execution_success", "execution_error", "execution_interrupted")
 
@@ -33,7 +35,8 @@ _HINTS = ("execution_success", "execution_error", "execution_interrupted")
 class Watch:
     """What is heard of one prompt while it runs.
 
-    `news` is set whenever it is worth looking: at the history, or at whether to stop.
+    `news` is set whenever it is worth looking: at the history, or at whether to stop. `heard_at`, on the monotonic
+    clock, is when the last event of the prompt came; None when none can come any more, or none has yet.
     """
 
     def __init__(self, prompt: Mapping[str, Any], log: JobLog) -> None:
@@ -42,12 +45,16 @@ class Watch:
         self.log = log
         self.news = threading.Event()
         self.started = False
+        self.heard_at: float | None = None
 
 
 class EventStream:
-    """Keeps one socket open and tells the watches what it hears."""
+    """Keeps one socket open and tells the watches what it hears.
 
-    def __init__(self, comfyui_url: str) -> None:
+    Says itself that it works, by pings, so often that `stall_seconds` of silence cannot be a dead socket's.
+    """
+
+    def __init__(self, comfyui_url: str, stall_seconds: float) -> None:
         parts = urlsplit(comfyui_url)
         scheme = "wss" if parts.scheme == "https" else "ws"
         self._url = urlunsplit((scheme, parts.netloc, parts.path.rstrip("/") + "/ws", "", ""))
@@ -56,6 +63,8 @@ class EventStream:
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._connected = threading.Event()
+        self._ping_seconds = min(_SILENCE_SECONDS, stall_seconds / _PINGS_PER_STALL)
+        self._alive_at = 0.0
 
     @property
     def client_id(self) -> str:
@@ -84,6 +93,15 @@ class EventStream:
         with self._lock:
             self._watches.pop(prompt_id, None)
 
+    def silent_seconds(self, watch: Watch) -> float:
+        """Tell for how long the socket has worked and yet said nothing of a prompt that it had spoken of.
+
+        0 when silence means nothing: a prompt's events come to the socket that it was submitted under and no other,
+        and while another client does not read its socket, they come to nobody (not even the first of a prompt).
+        """
+        heard_at = watch.heard_at
+        return 0.0 if heard_at is None else self._alive_at - heard_at
+
     def _listen_until_stopped(self) -> None:
         while not self._stopping.is_set():
             try:
@@ -92,6 +110,9 @@ class EventStream:
                 logger.debug("event socket lost", action="socket_lost", reason=type(error).__name__)
             self._connected.clear()
             self._client_id = uuid.uuid4().hex
+            with self._lock:
+                for watch in self._watches.values():
+                    watch.heard_at = None
             self._stopping.wait(_RECONNECT_SECONDS)
 
     def _listen(self) -> None:
@@ -99,7 +120,7 @@ class EventStream:
             f"{self._url}?clientId={self._client_id}", timeout=_CONNECT_SECONDS, http_no_proxy=["*"]
         )
         try:
-            connection.settimeout(_SILENCE_SECONDS)
+            connection.settimeout(self._ping_seconds)
             self._connected.set()
             pinged = False
             while not self._stopping.is_set():
@@ -113,6 +134,7 @@ class EventStream:
                     pinged = True
                     continue
                 pinged = False
+                self._alive_at = time.monotonic()
                 if opcode == websocket.ABNF.OPCODE_TEXT:
                     self._heard(data)
                 elif opcode == websocket.ABNF.OPCODE_CLOSE:
@@ -127,6 +149,7 @@ class EventStream:
             with self._lock:
                 watch = self._watches.get(details.get("prompt_id"))
             if watch is not None:
+                watch.heard_at = time.monotonic()
                 _tell(watch, kind, details)
         except (ValueError, KeyError, TypeError, AttributeError):
             # Custom nodes send what they like through this socket.

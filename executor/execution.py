@@ -1,8 +1,13 @@
 """One prompt on ComfyUI, from submission to its record in the history.
 
-submit ─▶ wait: news from the socket, or half a second ─▶ history? ─▶ the result
-             ▲                                              │ none
-             └── canceled? time up? lost? ◀─────────────────┘
+left by an earlier attempt? ──yes──┐
+ │ no                              ▼
+ └─▶ submit ─▶ wait: news from the socket, or half a second ─▶ history? ─▶ the result
+                  ▲                                              │ none
+                  └── canceled? time up? silent? lost? ◀─────────┘
+
+A prompt is stuck when ComfyUI was told to stop it and goes on: its node heeds no interrupt, or its worker thread is
+dead, which HTTP does not show. Until it is gone nothing else runs there.
 """
 
 from __future__ import annotations
@@ -15,7 +20,7 @@ from executor.failures import execution_failure, interrupted_elsewhere
 from gateway.errors import ComfyUITimeoutError, ComfyUIUnreachableError, GatewayError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from executor.comfyui import ComfyUI
     from executor.events import EventStream, Watch
@@ -27,13 +32,13 @@ _QUEUE_LOOK_SECONDS = 2.0
 _HISTORY_LAG_POLL_SECONDS = 0.01
 _HISTORY_LAG_SECONDS = 1.0
 _REMOVE_AGAIN_SECONDS = 0.5
-_REMOVE_GIVE_UP_SECONDS = 30.0
+_REMOVE_GIVE_UP_SECONDS = 5.0
 # ComfyUI is given this long to come back while a prompt is on it, before the attempt ends.
 _UNREACHABLE_SECONDS = 10.0
 
 
 class ExecutionStoppedError(GatewayError):
-    """The execution was stopped because its caller said so; the prompt is no longer on ComfyUI."""
+    """The execution was stopped because its caller said so; the prompt is off ComfyUI, or stuck there."""
 
 
 class PromptLostError(ComfyUIUnreachableError):
@@ -47,6 +52,7 @@ class PromptLostError(ComfyUIUnreachableError):
 class Result:
     """What a successful execution left: ComfyUI's outputs by node, and how long it took."""
 
+    prompt_id: str
     outputs: Mapping[str, Any]
     execution_ms: int | None
 
@@ -75,36 +81,80 @@ class _Times:
 
 
 class Execution:
-    """Runs prompts on one ComfyUI. `timeout_seconds` counts from an execution's start."""
+    """Runs prompts on one ComfyUI.
 
-    def __init__(self, comfyui: ComfyUI, events: EventStream, timeout_seconds: float) -> None:
+    `timeout_seconds` counts from an execution's start, `stall_seconds` from the last that was heard of it.
+    """
+
+    def __init__(self, comfyui: ComfyUI, events: EventStream, timeout_seconds: float, stall_seconds: float) -> None:
         self._comfyui = comfyui
         self._events = events
         self._timeout_seconds = timeout_seconds
+        self._stall_seconds = stall_seconds
+        self._stuck: dict[str, float] = {}  # prompts, and from when on there is no hope that they go by themselves
 
     def run(
         self,
         prompt: Mapping[str, Any],
         *,
-        prompt_id: str,
+        prompt_ids: Sequence[str],
         priority: Priority,
         watch: Watch,
         must_stop: Callable[[], bool],
     ) -> Result:
         """Run a prompt to its end, telling the watch.
 
-        `must_stop` is asked whenever there is news. Raises ExecutionStoppedError when it said so, and a
-        JobFailedError for everything that ComfyUI did not do.
+        `prompt_ids`: this attempt's, then those that earlier attempts may have left. `must_stop` is asked whenever
+        there is news. Raises ExecutionStoppedError when it said so, and a JobFailedError for everything that
+        ComfyUI did not do.
         """
+        prompt_id = self._left_by_earlier(prompt_ids[1:])
+        if prompt_id is not None:
+            watch.log.add("Found in ComfyUI, where an earlier attempt left it.")
+            watch.news.set()
+            return _result(prompt_id, self._wait(prompt_id, watch, must_stop), prompt)
+        prompt_id = prompt_ids[0]
         self._events.watch(prompt_id, watch)
         try:
             client_id = self._events.client_id
             self._comfyui.submit(prompt, prompt_id=prompt_id, client_id=client_id, priority=priority)
             watch.log.add("In ComfyUI's queue.")
-            entry = self._wait(prompt_id, watch, must_stop)
+            return _result(prompt_id, self._wait(prompt_id, watch, must_stop), prompt)
         finally:
             self._events.unwatch(prompt_id)
-        return _result(entry, prompt)
+
+    def discard(self, prompt_ids: Sequence[str]) -> None:
+        """Take prompts off ComfyUI that nobody needs any more. Raises ComfyUIUnreachableError."""
+        queue = self._comfyui.queue()
+        for prompt_id in prompt_ids:
+            if prompt_id in queue:
+                self._comfyui.remove(prompt_id)
+
+    def forget(self, result: Result) -> None:
+        """Let ComfyUI forget a result that is of no use, so that no later attempt takes it for its own."""
+        self._comfyui.forget(result.prompt_id)
+
+    def is_stuck(self) -> bool:
+        """Tell whether ComfyUI still has a prompt that it was told to stop. Raises ComfyUIUnreachableError."""
+        if self._stuck:
+            queue = self._comfyui.queue()
+            for prompt_id in tuple(self._stuck):
+                if prompt_id not in queue:
+                    del self._stuck[prompt_id]
+        return bool(self._stuck)
+
+    def _left_by_earlier(self, prompt_ids: Sequence[str]) -> str | None:
+        """Find a prompt of an earlier attempt that waits, runs or ran well: its executor died, ComfyUI did not.
+
+        The queue is read first: from there prompts go into the history, so that none is missed in between.
+        """
+        if not prompt_ids:
+            return None
+        queue = self._comfyui.queue()
+        for prompt_id in prompt_ids:
+            if prompt_id in queue or _succeeded(self._comfyui.history(prompt_id)):
+                return prompt_id
+        return None
 
     def _wait(self, prompt_id: str, watch: Watch, must_stop: Callable[[], bool]) -> dict[str, Any]:
         times = _Times()
@@ -117,8 +167,12 @@ class Execution:
             entry = self._ask(prompt_id, watch, times)
             if entry is not None:
                 return entry
-            if watch.started and times.running_seconds > self._timeout_seconds:
+            if not watch.started:
+                self._leave_if_hopeless(prompt_id)
+            elif times.running_seconds > self._timeout_seconds:
                 self._time_out(prompt_id)
+            elif self._events.silent_seconds(watch) > self._stall_seconds:
+                self._break_silence(prompt_id)
 
     def _ask(self, prompt_id: str, watch: Watch, times: _Times) -> dict[str, Any] | None:
         """Ask for the prompt's record and, now and then, whether ComfyUI still has it at all."""
@@ -152,10 +206,29 @@ class Execution:
                 "Lower steps, size or batch_size, or raise COMFYUI_TIMEOUT_MS on the executor.",
             ) from None
 
+    def _break_silence(self, prompt_id: str) -> None:
+        """Stop a prompt of which nothing is heard: a node that hangs ends with that, a dead worker thread does not."""
+        try:
+            self._remove(prompt_id)
+        except ExecutionStoppedError:
+            if prompt_id not in self._stuck:
+                raise ComfyUITimeoutError(
+                    f"The execution did nothing for {self._stall_seconds:g} s.",
+                    "If a node of it works for so long without a sign, raise COMFYUI_STALL_MS on the executor.",
+                ) from None
+            self._stuck[prompt_id] = time.monotonic()
+            raise _hung() from None
+
+    def _leave_if_hopeless(self, prompt_id: str) -> None:
+        """Take a waiting prompt back when what runs before it will never end."""
+        if any(time.monotonic() > hopeless_at for hopeless_at in tuple(self._stuck.values())):
+            self._comfyui.remove(prompt_id)
+            raise _hung()
+
     def _remove(self, prompt_id: str) -> None:
         """Take the prompt off ComfyUI, as often as it takes. Returns when it ended by itself meanwhile.
 
-        Raises ExecutionStoppedError once it is gone.
+        Raises ExecutionStoppedError once it is gone, and when it is stuck.
         """
         deadline = time.monotonic() + _REMOVE_GIVE_UP_SECONDS
         while time.monotonic() < deadline:
@@ -164,21 +237,30 @@ class Execution:
             if entry is not None and not _was_interrupted(entry):
                 return
             if entry is not None or prompt_id not in self._comfyui.queue():
-                break
+                raise ExecutionStoppedError("The execution was stopped.")
             time.sleep(_REMOVE_AGAIN_SECONDS)
-        raise ExecutionStoppedError("The execution was stopped.")
+        self._stuck[prompt_id] = time.monotonic() + self._stall_seconds
+        raise ExecutionStoppedError("The execution does not stop; ComfyUI is left alone until it has.")
 
 
-def _result(entry: Mapping[str, Any], prompt: Mapping[str, Any]) -> Result:
+def _hung() -> ComfyUIUnreachableError:
+    return ComfyUIUnreachableError("ComfyUI hangs: it answers, but no longer works. It has to be restarted.")
+
+
+def _result(prompt_id: str, entry: Mapping[str, Any], prompt: Mapping[str, Any]) -> Result:
     messages = dict(entry.get("status", {}).get("messages", ()))
-    if entry.get("status", {}).get("status_str") == "success":
+    if _succeeded(entry):
         started = messages.get("execution_start", {}).get("timestamp")
         ended = messages.get("execution_success", {}).get("timestamp")
         took = ended - started if isinstance(started, int) and isinstance(ended, int) else None
-        return Result(outputs=entry.get("outputs", {}), execution_ms=took)
+        return Result(prompt_id=prompt_id, outputs=entry.get("outputs", {}), execution_ms=took)
     if "execution_error" in messages:
         raise execution_failure(messages["execution_error"], prompt)
     raise interrupted_elsewhere()
+
+
+def _succeeded(entry: Mapping[str, Any] | None) -> bool:
+    return entry is not None and entry.get("status", {}).get("status_str") == "success"
 
 
 def _was_interrupted(entry: Mapping[str, Any]) -> bool:

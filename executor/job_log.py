@@ -5,11 +5,11 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from gateway.domain import instant
 from gateway.domain.job import LogLevel, LogLine
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+    from datetime import datetime
 
 # The record is written at every renewal of the lease, and each write pays for all of it.
 MAX_LINES = 100
@@ -17,10 +17,14 @@ _MAX_MESSAGE_CHARACTERS = 200
 
 
 class JobLog:
-    """The lines of all attempts so far; safe to use from several threads. Nothing that a job was given is in them."""
+    """The lines of all attempts so far; safe to use from several threads. Nothing that a job was given is in them.
 
-    def __init__(self, earlier: Sequence[LogLine]) -> None:
+    `now` is the same for all executors, so that the lines of several are in order.
+    """
+
+    def __init__(self, earlier: Sequence[LogLine], now: Callable[[], datetime]) -> None:
         self._lines = list(earlier)
+        self._now = now
         self._lock = threading.Lock()
 
     @property
@@ -31,7 +35,7 @@ class JobLog:
 
     def add(self, message: str, *, level: LogLevel = LogLevel.INFO, node: str | None = None) -> None:
         """Add a line; when there are too many, the oldest but the first go."""
-        line = LogLine(at=instant.now(), level=level, message=message[:_MAX_MESSAGE_CHARACTERS], node=node)
+        line = LogLine(at=self._now(), level=level, message=message[:_MAX_MESSAGE_CHARACTERS], node=node)
         with self._lock:
             self._lines.append(line)
             if len(self._lines) > MAX_LINES:

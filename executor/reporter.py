@@ -1,4 +1,7 @@
-"""Says every few seconds how this executor and its ComfyUI are, and lets the worker know."""
+"""Says every few seconds how this executor and its ComfyUI are, and lets the worker know.
+
+A job that is taken while ComfyUI or AWS is away goes back, and comes back a few times only: so none is taken then.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +11,15 @@ from typing import TYPE_CHECKING
 
 from executor.log import logger
 from gateway.__about__ import VERSION
-from gateway.domain import instant
 from gateway.domain.executor import REPORT_SECONDS, ExecutorReport
 from gateway.errors import ComfyUIUnreachableError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
     from executor.comfyui import ComfyUI
+    from executor.execution import Execution
     from gateway.ports import ExecutorStore, JobQueue
 
 _LOOK_SECONDS = 2.0
@@ -24,16 +30,33 @@ _LATEST_WEIGHT = 0.2  # of the newest run in the mean
 class Reporter:
     """Looks at ComfyUI every two seconds and reports every ten, and whenever its state changes."""
 
-    def __init__(self, executor_id: str, comfyui: ComfyUI, executors: ExecutorStore, queue: JobQueue) -> None:
+    def __init__(  # noqa: PLR0913  all but the first are named
+        self,
+        executor_id: str,
+        *,
+        comfyui: ComfyUI,
+        execution: Execution,
+        executors: ExecutorStore,
+        queue: JobQueue,
+        now: Callable[[], datetime],
+    ) -> None:
         self._executor_id = executor_id
         self._comfyui = comfyui
+        self._execution = execution
         self._executors = executors
         self._queue = queue
+        self._now = now
         self._mean_run_ms: float | None = None
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._report_until_stopped, name="reporter", daemon=True)
         self.jobs = 0
-        self.comfyui_well = False
+        self._comfyui_well = False
+        self._reported = False
+
+    @property
+    def ready(self) -> bool:
+        """Whether a job can be done now: ComfyUI works, and the tables and queues could be reached just now."""
+        return self._comfyui_well and self._reported
 
     def start(self) -> None:
         """Report in the background."""
@@ -54,27 +77,27 @@ class Reporter:
         was_well = None
         while not self._stopping.is_set():
             version, checkpoints = self._look()
-            if looks_left <= 0 or self.comfyui_well != was_well:
-                if self.comfyui_well != was_well:
-                    logger.info("ComfyUI seen", action="comfyui_seen", reachable=self.comfyui_well, version=version)
-                self._report(version, checkpoints)
+            if looks_left <= 0 or self._comfyui_well != was_well or not self._reported:
+                if self._comfyui_well != was_well:
+                    logger.info("ComfyUI seen", action="comfyui_seen", well=self._comfyui_well, version=version)
+                self._reported = self._report(version, checkpoints)
                 looks_left = int(REPORT_SECONDS / _LOOK_SECONDS)
-            was_well = self.comfyui_well
+            was_well = self._comfyui_well
             looks_left -= 1
             self._stopping.wait(_LOOK_SECONDS)
 
     def _look(self) -> tuple[str | None, tuple[str, ...]]:
         try:
             version, checkpoints = self._comfyui.version(), self._comfyui.checkpoints()
+            self._comfyui_well = not self._execution.is_stuck()
         except ComfyUIUnreachableError:
-            self.comfyui_well = False
+            self._comfyui_well = False
             return None, ()
-        self.comfyui_well = True
         return version, checkpoints
 
-    def _report(self, version: str | None, checkpoints: tuple[str, ...]) -> None:
-        now = instant.now()
+    def _report(self, version: str | None, checkpoints: tuple[str, ...]) -> bool:
         try:
+            now = self._now()
             report = ExecutorReport(
                 id=self._executor_id,
                 version=VERSION,
@@ -83,10 +106,12 @@ class Reporter:
                 waiting=self._queue.waiting(),
                 mean_run_ms=None if self._mean_run_ms is None else round(self._mean_run_ms),
                 comfyui_url=self._comfyui.url,
-                comfyui_reachable=self.comfyui_well,
+                comfyui_reachable=self._comfyui_well,
                 comfyui_version=version,
                 checkpoints=checkpoints,
             )
             self._executors.report(report, expires_at=now + _KEPT)
         except Exception as error:  # noqa: BLE001  the next report may get through
             logger.warning("report not written", action="report_not_written", reason=type(error).__name__)
+            return False
+        return True

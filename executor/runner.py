@@ -10,15 +10,17 @@ from __future__ import annotations
 
 import json
 import random
+import time
+from contextlib import suppress
 from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from executor.events import Watch
 from executor.execution import ExecutionStoppedError
 from executor.job_log import JobLog
-from executor.lease import LEASE, Lease
+from executor.lease import Lease
 from executor.log import log_context, logger
-from gateway.domain import instant
 from gateway.domain.job import JobEnd, JobFailure, JobStatus, LogLevel, prompt_id
 from gateway.domain.messages import JobEndedEvent
 from gateway.domain.result_cache import CachedResult
@@ -28,21 +30,23 @@ from gateway.errors import (
     JobFailedError,
     JobNotClaimableError,
     LeaseLostError,
+    OutputGoneError,
 )
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Mapping
-    from datetime import timedelta
+    from datetime import datetime
 
     from executor.comfyui import ComfyUI
-    from executor.execution import Execution
+    from executor.execution import Execution, Result
     from executor.outputs import OutputCollector
-    from gateway.domain.job import Job
+    from gateway.domain.job import Job, Output
     from gateway.ports import EventBus, JobQueue, JobStore, ObjectStore, ReceivedJob, ResultCache
 
 _BACKOFF_SECONDS = 2
 _LONGEST_BACKOFF_SECONDS = 60
+_FINISH_AGAIN_SECONDS = 1.0
 
 
 class Runner:
@@ -60,10 +64,12 @@ class Runner:
         execution: Execution,
         outputs: OutputCollector,
         max_attempts: int,
+        lease_seconds: int,
         results: ResultCache,
         result_ttl: timedelta,
         stopping: threading.Event,
         on_run: Callable[[int], None],
+        now: Callable[[], datetime],
     ) -> None:
         self._executor_id = executor_id
         self._jobs = jobs
@@ -74,10 +80,12 @@ class Runner:
         self._execution = execution
         self._outputs = outputs
         self._max_attempts = max_attempts
+        self._lease_seconds = lease_seconds
         self._results = results
         self._result_ttl = result_ttl
         self._stopping = stopping
         self._on_run = on_run  # told how many milliseconds each run took
+        self._now = now  # AWS's present
         self._watches: set[Watch] = set()
 
     def stop_running(self) -> None:
@@ -104,21 +112,28 @@ class Runner:
         if not self._comfyui_answers():
             self._hide(received, _BACKOFF_SECONDS)
             return
-        now = instant.now()
+        now = self._now()
+        lease_until = now + timedelta(seconds=self._lease_seconds)
         try:
             job = self._jobs.claim(
-                received.message.job_id, executor_id=self._executor_id, now=now, lease_until=now + LEASE
+                received.message.job_id, executor_id=self._executor_id, now=now, lease_until=lease_until
             )
         except JobNotClaimableError as refused:
             self._leave(received, refused.job)
             return
         logger.info("job claimed", action="job_claimed", attempt=job.attempt, workflow_id=job.workflow_id)
-        log = JobLog(job.log)
+        log = JobLog(job.log, self._now)
         log.add(f"Taken by executor {self._executor_id}, attempt {job.attempt}.")
-        end = self._attempt(job, received, log, on_gpu_free)
-        if end is None:
-            return
-        ended = self._jobs.finish(job, replace(end, log=log.lines))
+        try:
+            end = self._attempt(job, received, log, on_gpu_free)
+            if end is None:
+                return
+            ended = self._finish(job, replace(end, log=log.lines))
+        except Exception:
+            # The next attempt need not wait until the lease runs out; when even this fails, it has to.
+            with suppress(Exception):
+                self._jobs.give_back(job, log.lines)
+            raise
         logger.info(
             "job ended",
             action="job_ended",
@@ -132,13 +147,27 @@ class Runner:
         if ended.execution_ms is not None:
             self._on_run(ended.execution_ms)
 
+    def _finish(self, job: Job, end: JobEnd) -> Job:
+        """Write the end, again and again while the lease stands: all the work is done by now."""
+        deadline = time.monotonic() + self._lease_seconds
+        while True:
+            try:
+                return self._jobs.finish(job, end)
+            except LeaseLostError:
+                raise
+            except Exception as error:
+                if time.monotonic() > deadline:
+                    raise
+                logger.warning("end not written", action="end_not_written", reason=type(error).__name__)
+                time.sleep(_FINISH_AGAIN_SECONDS)
+
     def _keep_result(self, job: Job) -> None:
         """Keep the result for equal jobs. Without it they run as well, so nothing waits for it to work."""
         if job.cache_key is None or job.outputs is None:
             return
         try:
             result = CachedResult(job_id=job.id, outputs=job.outputs)
-            self._results.put(job.cache_key, result, expires_at=instant.now() + self._result_ttl)
+            self._results.put(job.cache_key, result, expires_at=self._now() + self._result_ttl)
         except Exception as error:  # noqa: BLE001  see above
             logger.warning("result not kept", action="result_not_kept", reason=type(error).__name__)
 
@@ -155,17 +184,25 @@ class Runner:
             if job is not None:
                 # Whoever ended it may have crashed before saying so. The event's id is the same.
                 self._bus.publish(JobEndedEvent.of(job))
+                self._discard_prompts(job)
             self._queue.delete(received)
         else:
             # Somebody holds it. Look again when the lease would have run out.
-            self._hide(received, int(LEASE.total_seconds()))
+            self._hide(received, self._lease_seconds)
+
+    def _discard_prompts(self, job: Job) -> None:
+        """Take off ComfyUI what an executor that died left there of an ended job, canceled meanwhile perhaps."""
+        try:
+            self._execution.discard(_prompt_ids(job))
+        except ComfyUIUnreachableError as error:
+            logger.warning("prompts not discarded", action="prompts_not_discarded", reason=error.message)
 
     def _attempt(self, job: Job, received: ReceivedJob, log: JobLog, on_gpu_free: Callable[[], None]) -> JobEnd | None:
         """Execute and store. Returns the job's end, or None when the job was given back."""
         if job.cancel_requested:
-            return JobEnd(status=JobStatus.CANCELED, completed_at=instant.now())
+            return JobEnd(status=JobStatus.CANCELED, completed_at=self._now())
         if job.attempt > self._max_attempts:
-            return _failed(ExecutorLostError(f"Gave up after {self._max_attempts} attempts that broke off."))
+            return self._failed(ExecutorLostError(f"Gave up after {self._max_attempts} attempts that broke off."))
         try:
             return self._execute(job, received, log, on_gpu_free)
         except JobFailedError as failure:
@@ -176,17 +213,25 @@ class Runner:
         watch = Watch(prompt, log)
         self._watches.add(watch)
         try:
-            lease = Lease(job=job, received=received, jobs=self._jobs, queue=self._queue, watch=watch)
+            lease = Lease(
+                job=job,
+                received=received,
+                jobs=self._jobs,
+                queue=self._queue,
+                watch=watch,
+                seconds=self._lease_seconds,
+                now=self._now,
+            )
             with lease:
                 result = self._execution.run(
                     prompt,
-                    prompt_id=prompt_id(job.id, job.attempt),
+                    prompt_ids=_prompt_ids(job),
                     priority=job.priority,
                     watch=watch,
                     must_stop=lambda: lease.cancel_requested or lease.lost or self._stopping.is_set(),
                 )
                 on_gpu_free()
-                outputs = self._outputs.store(job, result.outputs)
+                outputs = self._store(job, result)
         except ExecutionStoppedError:
             # Only now: a renewal that is still under way would take the lease back after it was given.
             return self._stopped(job, received, lease, log)
@@ -195,28 +240,38 @@ class Runner:
         log.add(f"Stored {len(outputs)} output{'s' if len(outputs) > 1 else ''}.")
         return JobEnd(
             status=JobStatus.SUCCEEDED,
-            completed_at=instant.now(),
+            completed_at=self._now(),
             execution_ms=result.execution_ms,
             outputs=outputs,
         )
+
+    def _store(self, job: Job, result: Result) -> tuple[Output, ...]:
+        try:
+            return self._outputs.store(job, result.outputs)
+        except OutputGoneError:
+            self._execution.forget(result)
+            raise
 
     def _stopped(self, job: Job, received: ReceivedJob, lease: Lease, log: JobLog) -> JobEnd | None:
         if lease.lost:
             raise LeaseLostError
         if lease.cancel_requested:
-            return JobEnd(status=JobStatus.CANCELED, completed_at=instant.now())
+            return JobEnd(status=JobStatus.CANCELED, completed_at=self._now())
         log.add("Given back: this executor stops.")
         self._give_back(job, received, 0, log)
         return None
 
     def _retry_or_fail(self, job: Job, received: ReceivedJob, failure: JobFailedError, log: JobLog) -> JobEnd | None:
         if not failure.retryable or job.attempt >= self._max_attempts:
-            return _failed(failure)
+            return self._failed(failure)
         logger.warning("attempt failed", action="attempt_failed", error=failure.code, reason=failure.message)
         seconds = _backoff(job.attempt)
         log.add(f"{failure.code}: {failure.message} Trying again in {seconds} s.", level=LogLevel.WARNING)
         self._give_back(job, received, seconds, log)
         return None
+
+    def _failed(self, failure: JobFailedError) -> JobEnd:
+        return JobEnd(status=JobStatus.FAILED, completed_at=self._now(), error=JobFailure.of(failure))
 
     def _give_back(self, job: Job, received: ReceivedJob, seconds: int, log: JobLog) -> None:
         self._jobs.give_back(job, log.lines)
@@ -249,6 +304,11 @@ class Runner:
             logger.warning("message not given back", action="message_not_hidden", reason=type(error).__name__)
 
 
+def _prompt_ids(job: Job) -> list[str]:
+    """List the ids that ComfyUI can know the job by, the latest attempt's first."""
+    return [prompt_id(job.id, attempt) for attempt in range(job.attempt, 0, -1)]
+
+
 def _with_own_prefix(prompt: Mapping[str, Any], job: Job) -> dict[str, Any]:
     """Give the attempt's files a folder of their own: ComfyUI hands the same files to equal prompts."""
     return {
@@ -268,10 +328,6 @@ def _with_own_prefix(prompt: Mapping[str, Any], job: Job) -> dict[str, Any]:
 def _printable(prefix: str) -> str:
     """Leave out what no file's name should have: ComfyUI could save such a file, but not hand it out."""
     return "".join(character for character in prefix if character.isprintable())
-
-
-def _failed(failure: JobFailedError) -> JobEnd:
-    return JobEnd(status=JobStatus.FAILED, completed_at=instant.now(), error=JobFailure.of(failure))
 
 
 def _backoff(tries: int) -> int:

@@ -18,6 +18,7 @@ from executor.reporter import Reporter
 from executor.runner import Runner
 from executor.worker import Worker
 from gateway.aws.clients import Clients
+from gateway.aws.clock import AwsClock
 from gateway.aws.event_bus import EventBridgeBus
 from gateway.aws.executor_store import DynamoExecutorStore
 from gateway.aws.job_queue import SqsJobQueue
@@ -44,7 +45,12 @@ def assemble(settings: ExecutorSettings) -> Executor:
     clients = Clients(settings, max_connections=_CONNECTIONS)
     executor_id = settings.executor_id or f"{socket.gethostname()}-{os.getpid()}"
     comfyui = ComfyUI(settings.comfyui_url)
-    events = EventStream(settings.comfyui_url)
+    clock = AwsClock()
+    clock.follow(clients.dynamodb)
+    clock.follow(clients.sqs)
+    stall_seconds = settings.comfyui_stall_ms / 1000
+    events = EventStream(settings.comfyui_url, stall_seconds)
+    execution = Execution(comfyui, events, settings.comfyui_timeout_ms / 1000, stall_seconds)
     objects = S3ObjectStore(clients.s3, settings.bucket_name)
     outputs = S3ObjectStore(clients.output_s3, settings.s3_bucket) if settings.s3_bucket else objects
     queue = SqsJobQueue(
@@ -54,9 +60,17 @@ def assemble(settings: ExecutorSettings) -> Executor:
             Priority.NORMAL: settings.normal_queue_url,
             Priority.LOW: settings.low_queue_url,
         },
+        hide_seconds=settings.lease_seconds,
     )
     stopping = threading.Event()
-    reporter = Reporter(executor_id, comfyui, DynamoExecutorStore(clients.dynamodb, settings.table_name), queue)
+    reporter = Reporter(
+        executor_id,
+        comfyui=comfyui,
+        execution=execution,
+        executors=DynamoExecutorStore(clients.dynamodb, settings.table_name),
+        queue=queue,
+        now=clock.now,
+    )
     runner = Runner(
         executor_id=executor_id,
         jobs=DynamoJobStore(clients.dynamodb, settings.table_name, settings.retention_days),
@@ -64,13 +78,15 @@ def assemble(settings: ExecutorSettings) -> Executor:
         objects=objects,
         bus=EventBridgeBus(clients.events, settings.event_bus_name),
         comfyui=comfyui,
-        execution=Execution(comfyui, events, settings.comfyui_timeout_ms / 1000),
+        execution=execution,
         outputs=OutputCollector(comfyui, outputs),
         max_attempts=settings.max_attempts,
+        lease_seconds=settings.lease_seconds,
         results=DynamoResultCache(clients.dynamodb, settings.table_name),
         result_ttl=timedelta(seconds=settings.cache_ttl_seconds),
         stopping=stopping,
         on_run=reporter.ran,
+        now=clock.now,
     )
     places = Places(settings.max_concurrency, settings.look_ahead)
     return Executor(Worker(Intake(queue), runner, reporter, places, stopping), reporter, events)

@@ -1,4 +1,4 @@
-"""The worker's loop: take a message when ComfyUI is well and has a place for its job, and run each job in a thread.
+"""The worker's loop: take a message when all is well and ComfyUI has a place for its job; run each job in a thread.
 
 A place is free again as soon as ComfyUI is done with a job, while its outputs are still on their way: under backlog the
 GPU waits for nobody.
@@ -45,9 +45,9 @@ class Worker:
     def run(self, grace_seconds: float) -> None:
         """Work until `stop`; then let running jobs finish for so long, and give the rest back."""
         while not self._stop_requested.is_set():
-            well = self._reporter.comfyui_well
+            ready = self._reporter.ready
             received = self._intake.next(
-                self._places.open_to() if well else (), idle=well and self._places.idle, seconds=_LOOK_SECONDS
+                self._places.open_to() if ready else (), idle=ready and self._places.idle, seconds=_LOOK_SECONDS
             )
             if received is not None:
                 self._start(received)

@@ -23,6 +23,7 @@ GatewayError
 │   ├── ComfyUIRejectedError           COMFYUI_REJECTED
 │   ├── ExecutorLostError              EXECUTOR_LOST
 │   ├── OutputStorageError             OUTPUT_ERROR
+│   │   └── OutputGoneError            OUTPUT_ERROR
 │   └── OutputUnusableError            OUTPUT_ERROR
 ├── JobNotClaimableError               somebody else has the job, or it has ended, or there is none: nothing to do
 ├── LeaseLostError                     this attempt may write nothing any more
@@ -243,6 +244,10 @@ class OutputStorageError(JobFailedError):
 
     code = "OUTPUT_ERROR"
     retryable = True
+
+
+class OutputGoneError(OutputStorageError):
+    """ComfyUI reported a file that it has no more: only another execution can bring it back."""
 
 
 class OutputUnusableError(JobFailedError):

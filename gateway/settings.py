@@ -192,6 +192,8 @@ class ExecutorSettings(_AwsSettings):
 
     comfyui_url: HttpUrl = "http://127.0.0.1:8188"
     comfyui_timeout_ms: int = Field(default=600_000, ge=1000)  # of one execution, counted from its start
+    comfyui_stall_ms: int = Field(default=300_000, ge=1000)  # of running without a word; then ComfyUI counts as hung
+    lease_seconds: int = Field(default=30, ge=2, le=3600)  # then others take a job whose executor died
     executor_id: str | None = None  # host name and process id when not set
     max_concurrency: int = Field(default=1, ge=1, le=16)  # prompts that ComfyUI is meant to run at the same time
     look_ahead: int = Field(default=1, ge=0, le=8)  # prompts kept waiting in ComfyUI's own queue beside them

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
+from gateway.aws.resources import VISIBILITY_SECONDS
 from gateway.domain.messages import JobMessage
 from gateway.ports import ReceivedJob
 
@@ -19,11 +20,12 @@ if TYPE_CHECKING:
 
 
 class SqsJobQueue:
-    """The JobQueue port."""
+    """The JobQueue port. `hide_seconds`: how long a message is kept from others once it is received."""
 
-    def __init__(self, client: SQSClient, urls: Mapping[Priority, str]) -> None:
+    def __init__(self, client: SQSClient, urls: Mapping[Priority, str], hide_seconds: int = VISIBILITY_SECONDS) -> None:
         self._client = client
         self._urls = urls
+        self._hide_seconds = hide_seconds
 
     def send(self, message: JobMessage, *, group: str) -> None:
         """Enqueue. On a standard queue the group is what SQS's fair queues go by."""
@@ -43,6 +45,7 @@ class SqsJobQueue:
             QueueUrl=self._urls[priority],
             MaxNumberOfMessages=1,
             WaitTimeSeconds=wait_seconds,
+            VisibilityTimeout=self._hide_seconds,
             MessageSystemAttributeNames=["ApproximateReceiveCount"],
         )
         for received in answer.get("Messages", []):

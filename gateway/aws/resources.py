@@ -121,11 +121,13 @@ TABLE = TableResource(
 
 DEAD_LETTERS = FunctionResource(name="dead_letters", timeout_seconds=30)
 
+# For receivers that do not say how long they need; executors say, by their LEASE_SECONDS.
+VISIBILITY_SECONDS = 30
+
 JOB_QUEUES = {
     priority: QueueResource(
         name=f"jobs-{priority}",
-        # How long a crashed executor's job waits for the next one; living executors renew it long before.
-        visibility_seconds=30,
+        visibility_seconds=VISIBILITY_SECONDS,
         retention_seconds=14 * _DAY_SECONDS,
         # The most that SQS takes. What bounds how often a job runs is the attempt number on its record, and being
         # received says little: every look at a job that somebody else holds is one, and so is every try while

@@ -7,7 +7,11 @@ from datetime import UTC, datetime
 
 def now() -> datetime:
     """Return the present, to the millisecond: what is stored and what is compared are then the same."""
-    instant = datetime.now(UTC)
+    return whole_milliseconds(datetime.now(UTC))
+
+
+def whole_milliseconds(instant: datetime) -> datetime:
+    """Cut off what is finer than a millisecond."""
     return instant.replace(microsecond=instant.microsecond // 1000 * 1000)
 
 

@@ -7,11 +7,14 @@ import time
 import uuid
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import pytest
 
 from executor.wiring import assemble
+from gateway.aws.job_queue import SqsJobQueue
+from gateway.aws.job_store import DynamoJobStore
+from gateway.aws.object_store import S3ObjectStore
 from gateway.domain import instant
 from gateway.domain.job import Job, Priority
 from gateway.domain.messages import JobMessage
@@ -21,9 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from gateway.aws.clients import Clients
-    from gateway.aws.job_queue import SqsJobQueue
-    from gateway.aws.job_store import DynamoJobStore
-    from gateway.aws.object_store import S3ObjectStore
 
 WAIT_SECONDS = 30
 
@@ -73,6 +73,18 @@ class Stage:
     jobs: DynamoJobStore
     queue: SqsJobQueue
     objects: S3ObjectStore
+
+    @classmethod
+    def on(cls, environment: dict[str, str], clients: Clients) -> Self:
+        """Make a stage of the tables and queues that the environment names."""
+        urls = {priority: environment[f"{priority.upper()}_QUEUE_URL"] for priority in Priority}
+        return cls(
+            environment=environment,
+            clients=clients,
+            jobs=DynamoJobStore(clients.dynamodb, environment["TABLE_NAME"], 30),
+            queue=SqsJobQueue(clients.sqs, urls),
+            objects=S3ObjectStore(clients.s3, environment["BUCKET_NAME"]),
+        )
 
     def accept(
         self, prompt: Mapping[str, Any], *, priority: Priority = Priority.NORMAL, owner: str = "somebody"

@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from executor.job_log import MAX_LINES, JobLog
+from gateway.domain import instant
 from tests.executor.stage import Stage, picture, sleeping, wait_until
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def test_the_log_keeps_what_earlier_attempts_did(stage: Stage, simulator: Simula
 
 def test_the_log_is_bounded() -> None:
     """However much happens, the first line and the latest are kept, each cut to a length."""
-    log = JobLog(())
+    log = JobLog((), instant.now)
     for number in range(3 * MAX_LINES):
         log.add(f"{number} " + "x" * 1000)
     assert len(log.lines) == MAX_LINES
