@@ -1,0 +1,89 @@
+"""One ComfyUI, one AWS, a gate before each, and executors between them."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import requests
+
+from gateway.domain.job import JobStatus
+from tests.executor.stage import Stage, wait_until
+from tests.faults.executor_process import ExecutorProcess, executor_process
+from tests.faults.witness import Witness
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    from cli.comfyui_simulator.server import SimulatorServer
+    from gateway.domain.job import Job
+    from tests.faults.gate import Gate
+
+# As short as can be: it is how long each test waits for a job whose executor was killed.
+LEASE_SECONDS = 2
+
+
+class Scene:
+    """What a test does, breaks and sees."""
+
+    def __init__(
+        self, stage: Stage, simulator: SimulatorServer, aws_gate: Gate, comfyui_gate: Gate, folder: Path
+    ) -> None:
+        self.stage = stage
+        self.simulator = simulator
+        self.aws_gate = aws_gate
+        self.comfyui_gate = comfyui_gate
+        self._folder = folder
+        self._processes = 0
+        self._witness = Witness(stage, LEASE_SECONDS)
+
+    @contextmanager
+    def executor(self, comfyui_url: str | None = None, **settings: str) -> Iterator[ExecutorProcess]:
+        """Run an executor as a process, with both gates in its way, or straight to another ComfyUI."""
+        self._processes += 1
+        environment = {name: self._through_gate(value) for name, value in self.stage.environment.items()}
+        environment |= {
+            "COMFYUI_URL": comfyui_url or self.comfyui_gate.url,
+            "LEASE_SECONDS": str(LEASE_SECONDS),
+            "EXECUTOR_ID": f"process-{self._processes}",
+            **settings,
+        }
+        with executor_process(environment, self._folder / f"executor-{self._processes}.log") as process:
+            yield process
+
+    def survivor(
+        self, comfyui_url: str | None = None, executor_id: str = "survivor", **settings: str
+    ) -> AbstractContextManager[Callable[[], None]]:
+        """Run an executor in this process that nothing comes in the way of, until the end of the block."""
+        return self.stage.executor(
+            comfyui_url or self.simulator.url,
+            grace_seconds=10,
+            LEASE_SECONDS=str(LEASE_SECONDS),
+            EXECUTOR_ID=executor_id,
+            **settings,
+        )
+
+    def running(self, job_id: str) -> None:
+        """Wait until a job's prompt runs on ComfyUI."""
+        wait_until(lambda: self.stage.job(job_id).status is JobStatus.RUNNING, "a claim")
+        wait_until(lambda: self._queue()["queue_running"], "a running prompt")
+
+    def well_ended(self, *job_ids: str, comfyuis: tuple[SimulatorServer, ...] = ()) -> list[Job]:
+        """Wait for the ends of jobs, and hold everything that happened against the invariants."""
+        for job_id in job_ids:
+            self.stage.ended(job_id)
+        self._witness.check(*job_ids, comfyuis=[self.simulator, *comfyuis])
+        return [self.stage.job(job_id) for job_id in job_ids]
+
+    def prompts_run(self) -> int:
+        """Count the prompts that ComfyUI has run to their end."""
+        return len(requests.get(f"{self.simulator.url}/history", timeout=5).json())
+
+    def _queue(self) -> dict[str, list[object]]:
+        state: dict[str, list[object]] = requests.get(f"{self.simulator.url}/queue", timeout=5).json()
+        return state
+
+    def _through_gate(self, value: str) -> str:
+        return value.replace(self.stage.environment["AWS_ENDPOINT_URL"], self.aws_gate.url)

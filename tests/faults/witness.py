@@ -1,0 +1,132 @@
+"""Sees everything that becomes of jobs, and says at the end whether the invariants were kept.
+
+- An accepted job ends exactly once and never changes after that; its one event id is announced.
+- Its outputs are those of one attempt, and lie in the store as the record says.
+- An attempt begins only where none holds a lease; leases are written in AWS's time.
+- Nothing is left: no message in a queue, none in a dead-letter queue, no prompt in a ComfyUI.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import requests
+
+from gateway.aws.resources import EVENT_SOURCE, JOB_ENDED_DETAIL_TYPE, JOB_QUEUES
+from gateway.domain.job import Job, JobStatus, ended_event_id
+from tests.executor.stage import Stage, wait_until
+
+if TYPE_CHECKING:
+    from cli.comfyui_simulator.server import SimulatorServer
+
+# A lease of an executor whose clock is wrong is off by this much at most, and the stream tells whole seconds only.
+_CLOCK_SECONDS = 2.5
+_ENDED = {status for status in JobStatus if status.ended}
+
+
+class Witness:
+    """Watches the table and the bus of a stage from now on. `lease_seconds`: of all its executors."""
+
+    def __init__(self, stage: Stage, lease_seconds: int) -> None:
+        self._stage = stage
+        self._lease_seconds = lease_seconds
+        table, bus = stage.environment["TABLE_NAME"], stage.environment["EVENT_BUS_NAME"]
+        description = stage.clients.dynamodb.update_table(
+            TableName=table, StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"}
+        )
+        self._stream_arn = description["TableDescription"]["LatestStreamArn"]
+        self._streams: Any = boto3.client("dynamodbstreams")
+        sqs, events = stage.clients.sqs, stage.clients.events
+        self._heard_url = sqs.create_queue(QueueName=f"{bus}-heard")["QueueUrl"]
+        arn = sqs.get_queue_attributes(QueueUrl=self._heard_url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+        pattern = {"source": [EVENT_SOURCE], "detail-type": [JOB_ENDED_DETAIL_TYPE]}
+        events.put_rule(Name=f"{bus}-heard", EventBusName=bus, EventPattern=json.dumps(pattern))
+        events.put_targets(Rule=f"{bus}-heard", EventBusName=bus, Targets=[{"Id": "heard", "Arn": arn}])
+
+    def check(self, *job_ids: str, comfyuis: list[SimulatorServer]) -> None:
+        """Wait until nothing is left, then hold all that was seen of the jobs against the invariants."""
+        wait_until(lambda: self._stage.messages_left() == 0, "empty queues")
+        assert self._dead_letters() == 0
+        for comfyui in comfyuis:
+            wait_until(lambda url=comfyui.url: _is_idle(url), "an idle ComfyUI")  # type: ignore[misc]  # binds now
+        histories, events = self._histories(), self._events()
+        for job_id in job_ids:
+            job = self._stage.job(job_id)
+            self._check_history(histories[job_id])
+            assert {event["eventId"] for event in events[job_id]} == {ended_event_id(job_id)}
+            assert {event["status"] for event in events[job_id]} == {job.status}
+            self._check_outputs(job)
+
+    def _check_history(self, versions: list[tuple[float, dict[str, Any]]]) -> None:
+        statuses = [JobStatus(image["status"]["S"]) for _, image in versions]
+        assert statuses == sorted(statuses, key=[JobStatus.QUEUED, JobStatus.RUNNING, *_ENDED].index)
+        assert [status for status in statuses if status.ended] == statuses[-1:]
+        for (_, before), (at, after) in itertools.pairwise(versions):
+            step = _attempt(after) - _attempt(before)
+            assert step in (0, 1)
+            if step == 1:
+                claimed_at = _lease_end(after) - self._lease_seconds
+                assert abs(claimed_at - at) < _CLOCK_SECONDS, "the lease is not in AWS's time"
+                assert _lease_end(before) <= claimed_at, "a live lease was taken over"
+
+    def _check_outputs(self, job: Job) -> None:
+        outputs = job.outputs or ()
+        assert bool(outputs) == (job.status is JobStatus.SUCCEEDED)
+        for output in outputs:
+            assert output.key == f"outputs/{job.id}/{job.attempt}/{output.filename}"
+            content = self._stage.objects.get(output.key)
+            assert (len(content), hashlib.sha256(content).hexdigest()) == (output.size, output.sha256)
+        assert len({output.filename for output in outputs}) == len(outputs)
+
+    def _histories(self) -> dict[str, list[tuple[float, dict[str, Any]]]]:
+        """Read every version that each job's record ever had, with the second it was written in."""
+        histories: dict[str, list[tuple[float, dict[str, Any]]]] = defaultdict(list)
+        for shard in self._streams.describe_stream(StreamArn=self._stream_arn)["StreamDescription"]["Shards"]:
+            iterator = self._streams.get_shard_iterator(
+                StreamArn=self._stream_arn, ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON"
+            )["ShardIterator"]
+            while iterator and (page := self._streams.get_records(ShardIterator=iterator))["Records"]:
+                for record in (record["dynamodb"] for record in page["Records"]):
+                    if "jobId" in record["NewImage"]:
+                        written_at = record["ApproximateCreationDateTime"].timestamp()
+                        histories[record["NewImage"]["jobId"]["S"]].append((written_at, record["NewImage"]))
+                iterator = page.get("NextShardIterator")
+        return histories
+
+    def _events(self) -> dict[str, list[dict[str, Any]]]:
+        events: dict[str, list[dict[str, Any]]] = defaultdict(list)
+        sqs = self._stage.clients.sqs
+        while messages := sqs.receive_message(QueueUrl=self._heard_url, MaxNumberOfMessages=10).get("Messages"):
+            for message in messages:
+                detail = json.loads(message["Body"])["detail"]
+                events[detail["jobId"]].append(detail)
+        return events
+
+    def _dead_letters(self) -> int:
+        left = 0
+        for priority, queue in JOB_QUEUES.items():
+            url = self._stage.environment[f"{priority.upper()}_QUEUE_URL"].replace(queue.name, queue.dead_letter_name)
+            attributes = self._stage.clients.sqs.get_queue_attributes(
+                QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"]
+            )["Attributes"]
+            left += int(attributes["ApproximateNumberOfMessages"])
+        return left
+
+
+def _attempt(image: dict[str, Any]) -> int:
+    return int(image["attempt"]["N"])
+
+
+def _lease_end(image: dict[str, Any]) -> float:
+    """Read when the lease ends, in seconds since 1970; 0 without one."""
+    return int(image.get("leaseExpiresAt", {"N": "0"})["N"]) / 1000
+
+
+def _is_idle(comfyui_url: str) -> bool:
+    state: dict[str, list[object]] = requests.get(f"{comfyui_url}/queue", timeout=5).json()
+    return state == {"queue_running": [], "queue_pending": []}
