@@ -109,7 +109,7 @@ class Runner:
                 on_gpu_free()
 
     def _run(self, received: ReceivedJob, on_gpu_free: Callable[[], None]) -> None:
-        if not self._comfyui_answers():
+        if not self._comfyui_works():
             self._hide(received, _BACKOFF_SECONDS)
             return
         now = self._now()
@@ -289,13 +289,13 @@ class Runner:
         prompt: dict[str, Any] = json.loads(stored)
         return prompt
 
-    def _comfyui_answers(self) -> bool:
+    def _comfyui_works(self) -> bool:
         try:
             self._comfyui.version()
+            return not self._execution.is_stuck()
         except ComfyUIUnreachableError as error:
             logger.warning("ComfyUI does not answer", action="comfyui_unreachable", reason=error.message)
             return False
-        return True
 
     def _hide(self, received: ReceivedJob, seconds: int) -> None:
         try:

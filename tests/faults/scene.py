@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 
 import requests
 
-from gateway.domain.job import JobStatus
-from tests.executor.stage import Stage, wait_until
 from tests.faults.executor_process import ExecutorProcess, executor_process
 from tests.faults.witness import Witness
 
@@ -19,6 +17,7 @@ if TYPE_CHECKING:
 
     from cli.comfyui_simulator.server import SimulatorServer
     from gateway.domain.job import Job
+    from tests.executor.stage import Stage
     from tests.faults.gate import Gate
 
 # As short as can be: it is how long each test waits for a job whose executor was killed.
@@ -65,10 +64,19 @@ class Scene:
             **settings,
         )
 
-    def running(self, job_id: str) -> None:
-        """Wait until a job's prompt runs on ComfyUI."""
-        wait_until(lambda: self.stage.job(job_id).status is JobStatus.RUNNING, "a claim")
-        wait_until(lambda: self._queue()["queue_running"], "a running prompt")
+    def queued_in_comfyui(self) -> int:
+        """Count the prompts that run and wait in ComfyUI."""
+        return sum(map(len, self._queue().values()))
+
+    def waiting_in_comfyui(self) -> str:
+        """Name the one prompt that waits there."""
+        ((_, prompt_id, *_),) = self._queue()["queue_pending"]
+        return prompt_id
+
+    def given_back(self, job_id: str) -> bool:
+        """Tell whether a job is between two attempts."""
+        stands_until = self.stage.job(job_id).lease_expires_at
+        return stands_until is not None and stands_until.timestamp() == 0
 
     def well_ended(self, *job_ids: str, comfyuis: tuple[SimulatorServer, ...] = ()) -> list[Job]:
         """Wait for the ends of jobs, and hold everything that happened against the invariants."""
@@ -81,8 +89,8 @@ class Scene:
         """Count the prompts that ComfyUI has run to their end."""
         return len(requests.get(f"{self.simulator.url}/history", timeout=5).json())
 
-    def _queue(self) -> dict[str, list[object]]:
-        state: dict[str, list[object]] = requests.get(f"{self.simulator.url}/queue", timeout=5).json()
+    def _queue(self) -> dict[str, list[tuple[int, str]]]:
+        state: dict[str, list[tuple[int, str]]] = requests.get(f"{self.simulator.url}/queue", timeout=5).json()
         return state
 
     def _through_gate(self, value: str) -> str:

@@ -1,0 +1,89 @@
+"""ComfyUI's socket says nothing, or nonsense, or is gone, while HTTP works: it is for progress and nothing else."""
+
+from __future__ import annotations
+
+import socket
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+import requests
+
+from gateway.domain.job import JobStatus
+from tests.executor.stage import picture, sleeping, wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.faults.scene import Scene
+
+# Shorter than the jobs: a socket that says nothing must not pass for a ComfyUI that does nothing.
+STALL = {"COMFYUI_STALL_MS": "1500"}
+JOB_SECONDS = 4.0
+
+
+@pytest.mark.parametrize("fault", ["silent_sockets", "garbage_frames"])
+def test_a_socket_that_is_of_no_use(scene: Scene, fault: str) -> None:
+    """The job ends well at its first attempt, however long the socket says nothing, or nonsense."""
+    setattr(scene.simulator.faults, fault, True)
+    with scene.survivor(**STALL):
+        (job,) = scene.well_ended(scene.stage.accept(sleeping(JOB_SECONDS)))
+    assert (job.status, job.attempt) == (JobStatus.SUCCEEDED, 1)
+
+
+def test_a_socket_that_falls_silent(scene: Scene) -> None:
+    """The same when it has spoken of the job before."""
+    with scene.survivor(**STALL):
+        job_id = scene.stage.accept(sleeping(JOB_SECONDS))
+        wait_until(lambda: scene.stage.job(job_id).progress, "progress")
+        scene.simulator.faults.silent_sockets = True
+        (job,) = scene.well_ended(job_id)
+    assert (job.status, job.attempt) == (JobStatus.SUCCEEDED, 1)
+
+
+def test_a_socket_that_is_closed(scene: Scene) -> None:
+    """The job that runs goes on without progress, for no event is sent twice; the next one's is heard again."""
+    with scene.survivor(**STALL):
+        first = scene.stage.accept(sleeping(JOB_SECONDS))
+        wait_until(lambda: scene.stage.job(first).progress, "progress")
+        scene.simulator.close_sockets()
+        (job,) = scene.well_ended(first)
+        second = scene.stage.accept(sleeping(JOB_SECONDS))
+        wait_until(lambda: 0 < (scene.stage.job(second).progress or 0) < 100, "progress on a new socket")
+        scene.well_ended(second)
+    assert (job.status, job.attempt) == (JobStatus.SUCCEEDED, 1)
+
+
+def test_no_socket_at_all(scene: Scene) -> None:
+    """A proxy before ComfyUI that lets no WebSocket pass costs progress and a little time, but no job."""
+    with scene.survivor(scene.comfyui_gate.url):
+        (job,) = scene.well_ended(scene.stage.accept(picture()))
+    assert (job.status, job.attempt) == (JobStatus.SUCCEEDED, 1)
+
+
+def test_another_client_that_does_not_read(scene: Scene) -> None:
+    """While one client stalls the events of all, jobs go on by HTTP."""
+    with deaf_client(scene.simulator.url), scene.survivor(**STALL):
+        (job,) = scene.well_ended(scene.stage.accept(sleeping(JOB_SECONDS)))
+    assert (job.status, job.attempt) == (JobStatus.SUCCEEDED, 1)
+
+
+@contextmanager
+def deaf_client(comfyui_url: str) -> Iterator[None]:
+    """Have ComfyUI send so much to a client that does not read it, that it can send nothing to anybody."""
+    host, port = comfyui_url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port))) as deaf:
+        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
+        upgrade = f"GET /ws?clientId=deaf HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+        deaf.sendall(f"{upgrade}{key}".encode())
+        assert deaf.recv(100)
+        noisy = picture()
+        noisy["3"] = {"class_type": "LabText", "inputs": {"image": ["1", 0], "text": "x" * 20_000_000}}
+        noisy["2"] = {"class_type": "PreviewImage", "inputs": {"images": ["3", 0]}}
+        body = {"prompt": noisy, "client_id": "deaf"}
+        prompt_id = requests.post(f"{comfyui_url}/prompt", json=body, timeout=30).json()["prompt_id"]
+        while not requests.get(f"{comfyui_url}/history/{prompt_id}", timeout=10).json():
+            time.sleep(0.05)
+        yield
