@@ -10,8 +10,8 @@ fail unheld  ends what nobody holds: an attempt that comes back to it then has l
 
 A write can be done and its answer lost. boto3 then sends it again, and the second time meets the first's own work:
 
-    claim, running by this claimId ─▶ answer lost ─▶ again: not claimable, but held by this claimId ─▶ the claim stands
-    finish, ended like this        ─▶ answer lost ─▶ again: not running, but ended like this        ─▶ the end stands
+    claim     held by this claimId ─▶ answer lost ─▶ again: held, but by this claimId   ─▶ the claim stands
+    an end    ended at this instant ─▶ answer lost ─▶ again: ended, but at this instant ─▶ the end stands
 """
 
 from __future__ import annotations
@@ -43,7 +43,13 @@ class _ConditionFailedError(Exception):
         super().__init__()
         self.item = standing
         self.job = job_item.read(standing) if standing else None
-        self.repeated = bool(refusal.response["ResponseMetadata"].get("RetryAttempts"))
+        self._repeated = bool(refusal.response["ResponseMetadata"].get("RetryAttempts"))
+
+    def own_end(self, status: JobStatus, ended_at: datetime) -> Job | None:
+        """Return the job when an earlier try of this very write has ended it."""
+        if self._repeated and self.job and (self.job.status, self.job.completed_at) == (status, ended_at):
+            return self.job
+        return None
 
 
 class DynamoJobStore:
@@ -141,9 +147,10 @@ class DynamoJobStore:
                 removed=("leaseOwner", "leaseExpiresAt", "claimId"),
             )
         except _ConditionFailedError as refused:
-            if refused.job is not None and refused.repeated and _is_end(refused.job, job, end):
-                return refused.job
-            raise LeaseLostError from None
+            ended = refused.own_end(end.status, end.completed_at)
+            if ended is None or ended.attempt != job.attempt:
+                raise LeaseLostError from None
+            return ended
 
     def cancel(self, job_id: str, *, now: datetime) -> Job:
         """End a job that no attempt holds; ask the attempt that holds a running one to stop.
@@ -153,7 +160,7 @@ class DynamoJobStore:
         try:
             return self._update(
                 job_id,
-                "SET #status = :canceled, completedAt = :nowText REMOVE leaseOwner, leaseExpiresAt",
+                "SET #status = :canceled, completedAt = :nowText REMOVE leaseOwner, leaseExpiresAt, claimId",
                 "#status = :queued OR (#status = :running AND leaseExpiresAt <= :now)",
                 {
                     ":canceled": JobStatus.CANCELED,
@@ -163,8 +170,10 @@ class DynamoJobStore:
                     ":nowText": instant.to_text(now),
                 },
             )
-        except _ConditionFailedError:
-            pass
+        except _ConditionFailedError as refused:
+            ended = refused.own_end(JobStatus.CANCELED, now)
+            if ended is not None:
+                return ended
         try:
             # An attempt that was given back in between meets the request at its next claim.
             return self._update(
@@ -184,7 +193,7 @@ class DynamoJobStore:
         try:
             return self._update(
                 job_id,
-                "SET #status = :failed, completedAt = :nowText, #error = :error REMOVE leaseOwner, leaseExpiresAt",
+                "SET #status = :failed, completedAt = :nowText, #error = :error REMOVE leaseOwner, leaseExpiresAt, claimId",
                 "#status = :queued OR (#status = :running AND leaseExpiresAt <= :since)",
                 {
                     ":failed": JobStatus.FAILED,
@@ -197,7 +206,10 @@ class DynamoJobStore:
                 reserved_words=("status", "error"),
             )
         except _ConditionFailedError as refused:
-            raise JobNotClaimableError(refused.standing) from None
+            ended = refused.own_end(JobStatus.FAILED, now)
+            if ended is None:
+                raise JobNotClaimableError(refused.job) from None
+            return ended
 
     def _update(
         self,
@@ -259,8 +271,3 @@ class DynamoJobStore:
                 raise
             raise _ConditionFailedError(standing, error) from None
         return job_item.read(answer["Attributes"])
-
-
-def _is_end(standing: Job, job: Job, end: JobEnd) -> bool:
-    written = (standing.attempt, standing.status, standing.completed_at)
-    return written == (job.attempt, end.status, end.completed_at)

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import requests
 
-from gateway.aws.resources import EVENT_SOURCE, JOB_ENDED_DETAIL_TYPE, JOB_QUEUES
-from gateway.domain.job import Job, JobStatus, ended_event_id
+from gateway.aws.resources import EVENT_SOURCE, JOB_ENDED_DETAIL_TYPE
+from gateway.domain.job import Job, JobStatus, Priority, ended_event_id
 from tests.executor.stage import Stage, wait_until
 
 if TYPE_CHECKING:
@@ -109,10 +109,10 @@ class Witness:
 
     def _dead_letters(self) -> int:
         left = 0
-        for priority, queue in JOB_QUEUES.items():
-            url = self._stage.environment[f"{priority.upper()}_QUEUE_URL"].replace(queue.name, queue.dead_letter_name)
+        for priority in Priority:
             attributes = self._stage.clients.sqs.get_queue_attributes(
-                QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"]
+                QueueUrl=self._stage.environment[f"{priority.upper()}_DEAD_LETTER_QUEUE_URL"],
+                AttributeNames=["ApproximateNumberOfMessages"],
             )["Attributes"]
             left += int(attributes["ApproximateNumberOfMessages"])
         return left
