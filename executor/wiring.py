@@ -47,7 +47,7 @@ def assemble(settings: ExecutorSettings) -> Executor:
     comfyui = ComfyUI(settings.comfyui_url)
     clock = AwsClock()
     clock.follow(clients.dynamodb)
-    clock.follow(clients.sqs)
+    clock.follow(clients.polling_sqs)
     stall_seconds = settings.comfyui_stall_ms / 1000
     events = EventStream(settings.comfyui_url, stall_seconds)
     execution = Execution(comfyui, events, settings.comfyui_timeout_ms / 1000, stall_seconds)
@@ -60,6 +60,7 @@ def assemble(settings: ExecutorSettings) -> Executor:
             Priority.NORMAL: settings.normal_queue_url,
             Priority.LOW: settings.low_queue_url,
         },
+        polling_client=clients.polling_sqs,
         hide_seconds=settings.lease_seconds,
     )
     stopping = threading.Event()

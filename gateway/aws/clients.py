@@ -58,8 +58,16 @@ class Clients:
 
     @cached_property
     def sqs(self) -> SQSClient:
-        """SQS. Long polls take up to 20 s, so answers may take longer than elsewhere."""
-        client = self._aws.client("sqs", config=self._config.merge(Config(read_timeout=25)))
+        """SQS, for everything but long polls."""
+        return self._sqs(self._config)
+
+    @cached_property
+    def polling_sqs(self) -> SQSClient:
+        """SQS, for long polls: they take up to 20 s, which no other call may."""
+        return self._sqs(self._config.merge(Config(read_timeout=25)))
+
+    def _sqs(self, config: Config) -> SQSClient:
+        client = self._aws.client("sqs", config=config)
         client.meta.events.register("needs-retry.sqs", _retry_throttled)  # type: ignore[arg-type]  # its answer counts
         return client
 

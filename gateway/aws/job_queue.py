@@ -20,10 +20,20 @@ if TYPE_CHECKING:
 
 
 class SqsJobQueue:
-    """The JobQueue port. `hide_seconds`: how long a message is kept from others once it is received."""
+    """The JobQueue port.
 
-    def __init__(self, client: SQSClient, urls: Mapping[Priority, str], hide_seconds: int = VISIBILITY_SECONDS) -> None:
+    `polling_client` is what messages are received with, `hide_seconds` how long they are kept from others then.
+    """
+
+    def __init__(
+        self,
+        client: SQSClient,
+        urls: Mapping[Priority, str],
+        polling_client: SQSClient | None = None,
+        hide_seconds: int = VISIBILITY_SECONDS,
+    ) -> None:
         self._client = client
+        self._polling_client = polling_client or client
         self._urls = urls
         self._hide_seconds = hide_seconds
 
@@ -41,7 +51,7 @@ class SqsJobQueue:
 
         A body that is no job message is left alone: it comes back until the dead-letter queue has it.
         """
-        answer = self._client.receive_message(
+        answer = self._polling_client.receive_message(
             QueueUrl=self._urls[priority],
             MaxNumberOfMessages=1,
             WaitTimeSeconds=wait_seconds,

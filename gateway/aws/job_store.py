@@ -193,7 +193,8 @@ class DynamoJobStore:
         try:
             return self._update(
                 job_id,
-                "SET #status = :failed, completedAt = :nowText, #error = :error REMOVE leaseOwner, leaseExpiresAt, claimId",
+                "SET #status = :failed, completedAt = :nowText, #error = :error "
+                "REMOVE leaseOwner, leaseExpiresAt, claimId",
                 "#status = :queued OR (#status = :running AND leaseExpiresAt <= :since)",
                 {
                     ":failed": JobStatus.FAILED,

@@ -23,6 +23,8 @@ from gateway.settings import ExecutorSettings
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from mypy_boto3_sqs.literals import QueueAttributeNameType
+
     from gateway.aws.clients import Clients
 
 WAIT_SECONDS = 30
@@ -90,6 +92,12 @@ class Stage:
         self, prompt: Mapping[str, Any], *, priority: Priority = Priority.NORMAL, owner: str = "somebody"
     ) -> str:
         """Accept a job as the API does; return its id."""
+        job_id = self.create(priority=priority, owner=owner)
+        self.send(job_id, prompt, priority)
+        return job_id
+
+    def create(self, *, priority: Priority = Priority.NORMAL, owner: str = "somebody") -> str:
+        """Write a job's record, without a message; return its id."""
         job = Job(
             id=str(uuid.uuid4()),
             owner=owner,
@@ -102,7 +110,6 @@ class Stage:
             created_at=instant.now(),
         )
         self.jobs.create(job)
-        self.send(job.id, prompt, priority)
         return job.id
 
     def send(self, job_id: str, prompt: Mapping[str, Any], priority: Priority = Priority.NORMAL) -> None:
@@ -132,12 +139,17 @@ class Stage:
 
     def messages_left(self) -> int:
         """Count the messages in all job queues, those in somebody's hands included."""
+        return self._messages("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")
+
+    def messages_visible(self) -> int:
+        """Count the messages in all job queues that are there for anybody to take."""
+        return self._messages("ApproximateNumberOfMessages")
+
+    def _messages(self, *counts: QueueAttributeNameType) -> int:
         left = 0
         for priority in Priority:
-            url = self.environment[f"{priority.upper()}_QUEUE_URL"]
             attributes = self.clients.sqs.get_queue_attributes(
-                QueueUrl=url,
-                AttributeNames=["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"],
+                QueueUrl=self.environment[f"{priority.upper()}_QUEUE_URL"], AttributeNames=counts
             )["Attributes"]
             left += sum(int(count) for count in attributes.values())
         return left

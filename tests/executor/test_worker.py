@@ -49,7 +49,7 @@ def test_the_end_of_a_job_is_announced(stage: Stage, simulator: SimulatorServer)
     events.put_targets(Rule=f"{bus}-all", EventBusName=bus, Targets=[{"Id": "heard", "Arn": arn}])
     with stage.executor(simulator.url):
         job_id = stage.accept(picture())
-        messages = sqs.receive_message(QueueUrl=url, WaitTimeSeconds=20)["Messages"]
+        messages = stage.clients.polling_sqs.receive_message(QueueUrl=url, WaitTimeSeconds=20)["Messages"]
     detail = json.loads(messages[0]["Body"])["detail"]
     assert detail["eventId"] == ended_event_id(job_id)
     assert (detail["jobId"], detail["status"]) == (job_id, "succeeded")

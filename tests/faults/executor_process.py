@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
+import time
 from contextlib import contextmanager
+from importlib.metadata import distribution
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,19 +17,20 @@ import pytest
 from cli.local.child import Child
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
 ROOT = Path(__file__).parents[2]
 STOP_SECONDS = 20
+_FORKING_SECONDS = 10
 
 
 class ExecutorProcess:
-    """`python -m executor`, running."""
+    """`python -m executor`, running. `wrapper`: a command that runs the one that follows it."""
 
-    def __init__(self, environment: Mapping[str, str], log_file: Path) -> None:
+    def __init__(self, environment: Mapping[str, str], log_file: Path, wrapper: Sequence[str]) -> None:
         self._child = Child(
             "executor",
-            [sys.executable, "-m", "executor"],
+            [*wrapper, sys.executable, "-m", "executor"],
             environment={"PATH": os.defpath, "PYTHONPATH": str(ROOT), **environment},
             log_file=log_file,
         )
@@ -53,10 +57,27 @@ class ExecutorProcess:
         os.kill(self._child.pid, signal.SIGCONT)
 
 
+def wrong_clock(skew_seconds: str) -> list[str]:
+    """Make the wrapper that shows its process another time of day; intervals stay what they are."""
+    library = distribution("libfaketime").locate_file("libfaketime/vendor/libfaketime/src/libfaketime.so.1")
+    wrapper = ["env", f"FAKETIME={skew_seconds}", "FAKETIME_DONT_FAKE_MONOTONIC=1", f"LD_PRELOAD={library}"]
+    told = subprocess.run([*wrapper, "date", "+%s"], capture_output=True, text=True, check=True).stdout  # noqa: S603  our own
+    if abs(float(told) - time.time() - float(skew_seconds)) > _FORKING_SECONDS:
+        pytest.skip("libfaketime was not built for this kind of machine")
+    return wrapper
+
+
+def full_disk() -> list[str]:
+    """Make the wrapper that lets its process write to no file."""
+    return ["sh", "-c", 'ulimit -f 0; exec "$@"', "sh"]
+
+
 @contextmanager
-def executor_process(environment: Mapping[str, str], log_file: Path) -> Iterator[ExecutorProcess]:
-    """Run an executor; it is gone after the block. When the test fails, so does its log's file name."""
-    process = ExecutorProcess(environment, log_file)
+def executor_process(
+    environment: Mapping[str, str], log_file: Path, wrapper: Sequence[str] = ()
+) -> Iterator[ExecutorProcess]:
+    """Run an executor; it is gone after the block. When the test fails, its log is shown."""
+    process = ExecutorProcess(environment, log_file, wrapper)
     try:
         yield process
     except (AssertionError, pytest.fail.Exception):

@@ -7,6 +7,7 @@ and the executor sees real connections, held, cut and reset.
 from __future__ import annotations
 
 import http.client
+import io
 import json
 import socket
 import struct
@@ -38,6 +39,10 @@ class Request:
     headers: Mapping[str, str]
     body: bytes
 
+    def header(self, name: str) -> str:
+        """Read a header; empty when there is none."""
+        return next((value for given, value in self.headers.items() if given.lower() == name.lower()), "")
+
 
 @dataclass(frozen=True)
 class Response:
@@ -50,8 +55,7 @@ class Response:
 
 def aws_step(request: Request) -> str:
     """Name the step of a job that a request to AWS is; or its operation, when it is none."""
-    target = {name.lower(): value for name, value in request.headers.items()}.get("x-amz-target", "")
-    operation = target.rpartition(".")[2]
+    operation = request.header("X-Amz-Target").rpartition(".")[2]
     if operation == "UpdateItem":
         update = json.loads(request.body)["UpdateExpression"]
         return "claim" if "leaseOwner = " in update else "finish" if "#completedAt = " in update else "renew"
@@ -109,15 +113,13 @@ class Passage:
         for end in (handler.rfile, handler.wfile, handler.connection):
             with suppress(OSError):
                 end.close()
+        handler.wfile = io.BytesIO()  # http.server flushes it at the end
 
     def wait_until_given_up(self) -> None:
         """Say nothing until the client closes the connection."""
         with suppress(OSError):
             self._handler.connection.recv(1)
         self.drop()
-
-
-Fault = "Callable[[Passage], None]"
 
 
 class Hold:
@@ -203,6 +205,11 @@ class Gate:
         """Do something else with the next requests of a step."""
         with self._lock:
             self._rules.append(_Rule(step, fault, times))
+
+    def mend(self) -> None:
+        """Let everything pass again."""
+        with self._lock:
+            self._rules.clear()
 
     def left_to_fail(self) -> Counter[str]:
         """Count the requests that are still to come to harm."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import requests
 
@@ -11,7 +11,7 @@ from tests.faults.executor_process import ExecutorProcess, executor_process
 from tests.faults.witness import Witness
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -36,20 +36,23 @@ class Scene:
         self.comfyui_gate = comfyui_gate
         self._folder = folder
         self._processes = 0
-        self._witness = Witness(stage, LEASE_SECONDS)
+        self.lease_seconds = LEASE_SECONDS
+        self._witness = Witness(stage)
 
     @contextmanager
-    def executor(self, comfyui_url: str | None = None, **settings: str) -> Iterator[ExecutorProcess]:
+    def executor(
+        self, comfyui_url: str | None = None, wrapper: Sequence[str] = (), **settings: str
+    ) -> Iterator[ExecutorProcess]:
         """Run an executor as a process, with both gates in its way, or straight to another ComfyUI."""
         self._processes += 1
         environment = {name: self._through_gate(value) for name, value in self.stage.environment.items()}
         environment |= {
             "COMFYUI_URL": comfyui_url or self.comfyui_gate.url,
-            "LEASE_SECONDS": str(LEASE_SECONDS),
+            "LEASE_SECONDS": str(self.lease_seconds),
             "EXECUTOR_ID": f"process-{self._processes}",
             **settings,
         }
-        with executor_process(environment, self._folder / f"executor-{self._processes}.log") as process:
+        with executor_process(environment, self._folder / f"executor-{self._processes}.log", wrapper) as process:
             yield process
 
     def survivor(
@@ -59,7 +62,7 @@ class Scene:
         return self.stage.executor(
             comfyui_url or self.simulator.url,
             grace_seconds=10,
-            LEASE_SECONDS=str(LEASE_SECONDS),
+            LEASE_SECONDS=str(self.lease_seconds),
             EXECUTOR_ID=executor_id,
             **settings,
         )
@@ -82,12 +85,26 @@ class Scene:
         """Wait for the ends of jobs, and hold everything that happened against the invariants."""
         for job_id in job_ids:
             self.stage.ended(job_id)
-        self._witness.check(*job_ids, comfyuis=[self.simulator, *comfyuis])
+        self._witness.check(*job_ids, lease_seconds=self.lease_seconds, comfyuis=[self.simulator, *comfyuis])
         return [self.stage.job(job_id) for job_id in job_ids]
 
-    def prompts_run(self) -> int:
+    def prompts_run(self, simulator: SimulatorServer | None = None) -> int:
         """Count the prompts that ComfyUI has run to their end."""
-        return len(requests.get(f"{self.simulator.url}/history", timeout=5).json())
+        return len(self.history(simulator))
+
+    def history(self, simulator: SimulatorServer | None = None) -> dict[str, Any]:
+        """Read what ComfyUI keeps of the prompts that it ran."""
+        url = (simulator or self.simulator).url
+        entries: dict[str, Any] = requests.get(f"{url}/history", timeout=5).json()
+        return entries
+
+    def executors_at_work(self) -> int:
+        """Count the executors that have reported."""
+        return self.stage.clients.dynamodb.query(
+            TableName=self.stage.environment["TABLE_NAME"],
+            KeyConditionExpression="pk = :pk",
+            ExpressionAttributeValues={":pk": {"S": "EXECUTOR"}},
+        )["Count"]
 
     def _queue(self) -> dict[str, list[tuple[int, str]]]:
         state: dict[str, list[tuple[int, str]]] = requests.get(f"{self.simulator.url}/queue", timeout=5).json()

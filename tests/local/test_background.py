@@ -60,7 +60,7 @@ def url(aws: dict[str, str], aws_clients: Clients) -> str:
 def source(clients: Clients, url: str, recorder: Recorder, resource: FunctionResource = RESOURCE) -> Iterator[None]:
     """Let a queue start a function."""
     stopping = threading.Event()
-    QueueSource(clients.sqs, url, LocalFunction(resource, recorder), 10, stopping).start()
+    QueueSource(clients.polling_sqs, url, LocalFunction(resource, recorder), 10, stopping).start()
     try:
         yield
     finally:

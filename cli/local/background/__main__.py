@@ -32,7 +32,7 @@ def main(prefix: str) -> None:
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # Each queue is waited on by one connection all the time.
-    sqs = Clients(max_connections=len(QUEUE_SOURCES) + 2).sqs
+    sqs = Clients(max_connections=len(QUEUE_SOURCES) + 2).polling_sqs
     resources = {queue.function for queue in QUEUE_SOURCES} | {schedule.function for schedule in SCHEDULES}
     functions = {resource: load_function(resource) for resource in resources}
     for queue in QUEUE_SOURCES:
