@@ -197,7 +197,7 @@ AUDIT_LIST: answers.AuditList = {
 }
 
 ERRORS: tuple[RequestError, ...] = (
-    RequestInvalidError([Problem("inputs.steps", "150 is greater than the maximum of 100")]),
+    RequestInvalidError([Problem("inputs.steps", "The value is greater than the maximum of 100")]),
     CredentialsRejectedError("Invalid API key"),
     RoleForbiddenError("Admin role required to create workflows."),
     PathNotFoundError("There is nothing at this path."),

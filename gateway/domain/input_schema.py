@@ -63,8 +63,13 @@ def normalise(schema: Mapping[str, Any]) -> tuple[dict[str, Any], list[Problem]]
 
 
 def compile_schema(schema: Mapping[str, Any]) -> jsonschema_rs.Draft202012Validator:
-    """Compile a normalised schema. Raises jsonschema_rs.ValidationError, ReferencingError or ValueError."""
-    return jsonschema_rs.Draft202012Validator(dict(schema), offline=True, pattern_options=_PATTERN_OPTIONS)
+    """Compile a normalised schema. Raises jsonschema_rs.ValidationError, ReferencingError or ValueError.
+
+    What the validator says of a value never repeats it: a prompt has no place in an error.
+    """
+    return jsonschema_rs.Draft202012Validator(
+        dict(schema), offline=True, pattern_options=_PATTERN_OPTIONS, mask="The value"
+    )
 
 
 def _expand(short: Mapping[str, Any]) -> tuple[dict[str, Any], list[Problem]]:

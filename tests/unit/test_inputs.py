@@ -85,6 +85,35 @@ def test_all_problems_are_listed_at_once() -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {"type": "integer"},
+        {"enum": ["a", "b"]},
+        {"const": "a"},
+        {"maxLength": 3},
+        {"minLength": 50},
+        {"pattern": "^x"},
+        {"not": {"type": "string"}},
+        {"anyOf": [{"type": "integer"}, {"const": "a"}]},
+        {"oneOf": [{"type": "string"}, {"minLength": 1}]},
+        {"$ref": "#/$defs/number"},
+    ],
+    ids=str,
+)
+def test_no_problem_repeats_a_value(rule: dict[str, Any]) -> None:
+    """Whatever rule it breaks, what was sent is the caller's alone: messages end up in places that keep them."""
+    schema = {
+        "properties": {"prompt": rule},
+        "$defs": {"number": {"type": "number"}},
+        "not": {"required": ["prompt"]},
+    }
+    template = WorkflowTemplate.register({"1": {"class_type": "A", "inputs": {}}}, schema, None)
+    found = problems(template, {"prompt": "a secret fox"})
+    assert [path for path, _ in found] == ["inputs.prompt", "inputs"]
+    assert "fox" not in str(found)
+
+
 def test_a_required_input_that_is_unfit_is_not_called_missing() -> None:
     """Each wrong input has the one problem that it has."""
     assert len(problems(workflow(required=("prompt",)), {"prompt": {"text": "a fox"}})) == 1
