@@ -71,7 +71,8 @@ _InputSchema = Annotated[
     dict[str, Any],
     Field(
         description="What inputs there are: a JSON Schema of an object (2020-12), or the short form "
-        '`{"type": "object", "fields": {"steps": {"type": "integer", "default": 30, "min": 1, "max": 100}}}`.'
+        '`{"type": "object", "fields": {"steps": {"type": "integer", "default": 30, "min": 1, "max": 100}}}`. '
+        "A `pattern` has no look-around and no back-references, and takes texts of up to 4000 characters."
     ),
 ]
 _DefaultParams = Annotated[

@@ -1,7 +1,7 @@
 """Input schemas: both written forms become one JSON Schema 2020-12, checked and bounded before it is kept.
 
 A schema comes from outside, so it may not cost: its size and depth are bounded, it may refer only to
-itself and not in circles, and its patterns run on an engine that is linear in the text's length.
+itself and not in circles, and its patterns are bounded as gateway.domain.patterns says.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from urllib.parse import unquote
 
 import jsonschema_rs
 
+from gateway.domain import patterns
 from gateway.errors import Problem
 
 if TYPE_CHECKING:
@@ -20,17 +21,12 @@ if TYPE_CHECKING:
 MAX_SCHEMA_BYTES = 128 * 1024
 MAX_SCHEMA_DEPTH = 16
 MAX_PROPERTIES = 200
-MAX_PATTERN_CHARACTERS = 500  # of each
-MAX_PATTERN_ESCAPES = 100  # backslashes in all of them: translating \s and its like takes time by their square
-# Of each, compiled. The engine takes time by this times the text's length: at most about two seconds for the longest.
-MAX_PATTERN_BYTES = 128 * 1024
-MAX_EXPANDED = 4_000  # objects and lists, when everything that is referred to stands where it is referred to
-PATTERN_WEIGHT = 100  # of those: what a pattern counts for, so that there can be 40
+# Objects and lists, when everything that is referred to stands where it is referred to. A pattern counts by its weight.
+MAX_EXPANDED = 4_000
 
 _PAIR_BYTES = 5  # of a key and a value: quotes, colon, comma, and a digit
 _TOO_MANY_BYTES = f"The schema has more than {MAX_SCHEMA_BYTES} bytes."
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
-_PATTERN_OPTIONS = jsonschema_rs.RegexOptions(size_limit=MAX_PATTERN_BYTES)
 _COPIED_FIELD_KEYS = (
     "type", "default", "enum", "description", "title", "pattern", "minLength", "maxLength", "multipleOf",
     "minimum", "maximum", "examples",
@@ -54,8 +50,7 @@ def normalise(schema: Mapping[str, Any]) -> tuple[dict[str, Any], list[Problem]]
     problems = problems or _shape_problems(full)
     if not problems:
         try:
-            _check_patterns(full)
-            _check_references(full)
+            _check_cost(full)
             compile_schema(full)
         except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError) as error:
             problems = [Problem("inputSchema", _first_line(error))]
@@ -68,7 +63,7 @@ def compile_schema(schema: Mapping[str, Any]) -> jsonschema_rs.Draft202012Valida
     What the validator says of a value never repeats it: a prompt has no place in an error.
     """
     return jsonschema_rs.Draft202012Validator(
-        dict(schema), offline=True, pattern_options=_PATTERN_OPTIONS, mask="The value"
+        patterns.bounded(dict(schema)), offline=True, pattern_options=patterns.ENGINE, mask="The value"
     )
 
 
@@ -143,38 +138,13 @@ def _too_large(schema: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _check_patterns(schema: Mapping[str, Any]) -> None:
-    """Raise ValueError for patterns that would take long to compile.
-
-    What merely looks like a pattern, in a default or an enum, counts as well: that is simpler, and harms nobody.
-    """
-    patterns: set[str] = set()
-    pending: list[object] = [schema]
-    while pending:
-        value = pending.pop()
-        if isinstance(value, list):
-            pending += value
-        elif isinstance(value, dict):
-            pending += value.values()
-            patterns.update(_patterns_of(value))
-    if any(len(pattern) > MAX_PATTERN_CHARACTERS for pattern in patterns):
-        raise ValueError(f"A pattern can have {MAX_PATTERN_CHARACTERS} characters at most.")
-    if sum(pattern.count("\\") for pattern in patterns) > MAX_PATTERN_ESCAPES:
-        raise ValueError(f"The patterns have more than {MAX_PATTERN_ESCAPES} backslashes.")
-
-
-def _patterns_of(schema: Mapping[str, Any]) -> list[str]:
-    """List the patterns that stand in a schema itself, not those in its parts."""
-    pattern, named = schema.get("pattern"), schema.get("patternProperties")
-    return [*([pattern] if isinstance(pattern, str) else []), *(named if isinstance(named, dict) else [])]
-
-
-def _check_references(schema: Mapping[str, Any]) -> None:
-    """Raise ValueError for references out of the schema, in circles, or to more than a validator can go through.
+def _check_cost(schema: Mapping[str, Any]) -> None:
+    """Raise ValueError for patterns and references that are not allowed, or that a validator would be long at.
 
     Twenty definitions that each refer twice to the next one are a million by the time they are followed.
     """
     sizes: dict[str, int] = {}
+    weights = patterns.weigh_all(schema, MAX_EXPANDED)
 
     def size(value: object, trail: tuple[str, ...]) -> int:
         if isinstance(value, list):
@@ -183,8 +153,9 @@ def _check_references(schema: Mapping[str, Any]) -> None:
             return 0
         if isinstance(value.get("$dynamicRef"), str) or (value is not schema and isinstance(value.get("$id"), str)):
             raise ValueError("$dynamicRef, and $id but at the top, are not supported.")
-        total = 1 + PATTERN_WEIGHT * len(_patterns_of(value)) + sum(size(item, trail) for item in value.values())
-        reference = value.get("$ref")
+        total = 1 + sum(size(item, trail) for item in value.values())
+        pattern, reference = value.get("pattern"), value.get("$ref")
+        total += weights[pattern] if isinstance(pattern, str) else 0
         return total + (target_size(reference, trail) if isinstance(reference, str) else 0)
 
     def target_size(reference: str, trail: tuple[str, ...]) -> int:
@@ -196,8 +167,8 @@ def _check_references(schema: Mapping[str, Any]) -> None:
 
     if size(schema, ()) > MAX_EXPANDED:
         raise ValueError(
-            f"With its references followed, the schema has more than {MAX_EXPANDED} objects and lists; "
-            f"a pattern counts for {PATTERN_WEIGHT}."
+            f"With its references followed, the schema has more than {MAX_EXPANDED} objects and lists; a pattern "
+            "counts for 50 to 3,200, by its size."
         )
 
 
@@ -215,7 +186,4 @@ def _target(schema: Mapping[str, Any], reference: str) -> object:
 
 
 def _first_line(error: Exception) -> str:
-    line = str(getattr(error, "message", error)).strip().splitlines()[0]
-    if not line.endswith('is not a "regex"'):
-        return line[:300]
-    return f"{line[:200]} … No look-around, no back-references, no long repetitions: maxLength is what bounds a length."
+    return str(getattr(error, "message", error)).strip().splitlines()[0][:300]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import pytest
@@ -146,16 +145,6 @@ def test_references_cannot_multiply() -> None:
 def test_patterns_that_need_more_than_linear_time_are_refused(pattern: str) -> None:
     """Look-around and back-references are not for the linear engine; nor are patterns without measure."""
     assert list(problems({"properties": {"a": {"type": "string", "pattern": pattern}}})) == ["inputSchema"]
-
-
-@pytest.mark.parametrize("pattern", ["^(a+)+$", "^(a|aa)+$", "^(([a-z])+.)+[A-Z]([a-z])+$", "(x+x+)+y", "^(.*?,){11}P"])
-def test_catastrophic_patterns_stay_fast(pattern: str) -> None:
-    """Patterns that hang a backtracking engine take no time on a hundred thousand characters."""
-    validator = input_schema.compile_schema(accepted({"properties": {"a": {"type": "string", "pattern": pattern}}}))
-    started = time.process_time()
-    for text in ("a" * 100_000 + "!", "x" * 100_000, "a," * 50_000):
-        validator.is_valid({"a": text})
-    assert time.process_time() - started < 0.05
 
 
 def nested(levels: int) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -9,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.domain import input_schema, template
+from gateway.domain import template
 from gateway.domain.inputs import Limits
+from gateway.domain.patterns import MAX_PATTERN_ESCAPES, MAX_TEXT_CHARACTERS
 from gateway.domain.workflow import ID_PATTERN, WorkflowTemplate
 from gateway.errors import RequestInvalidError
 
@@ -84,6 +86,9 @@ REFUSED_SCHEMAS: dict[str, dict[str, Any]] = {
         "properties": {"a": {"allOf": [{"$ref": "#/$defs/x"}] * 100}},
     },
     "many patterns for names": {"patternProperties": {f"^a{i}": {} for i in range(1000)}},
+    "a pattern for all names": {"properties": {"a": {}}, "propertyNames": {"pattern": "a"}},
+    "a pattern for all inputs": {"properties": {"a": {}}, "allOf": [{"additionalProperties": {"pattern": "a"}}]},
+    "a pattern for all other inputs": {"properties": {"a": {}}, "unevaluatedProperties": {"pattern": "a"}},
     "60,000 properties": {"properties": {f"a{i}": {} for i in range(60_000)}},
     "a huge enum": {"properties": {"a": {"enum": list(range(100_000))}}},
     "an enum of objects": {"properties": {"a": {"enum": [{"a": i} for i in range(9_000)]}}},
@@ -99,9 +104,11 @@ TAKEN_SCHEMAS: dict[str, dict[str, Any]] = {
         "$defs": {"x": {}},
         "properties": {"a": {"allOf": [{"$ref": "#/$defs/x"}] * 1900}},
     },
-    "as many patterns as may be": patterns(*[f"[^x]{{100}}{i}" for i in range(39)]),
-    "as many escapes as may be": patterns("\\d" * input_schema.MAX_PATTERN_ESCAPES),
-    "lengths and classes": patterns("^[\\w .,-]{1,100}$", "^\\p{L}+$", "^#[0-9a-fA-F]{6}$", "^.{1,100}$"),
+    "as many patterns as may be": patterns(*[f"^#[0-9a-fA-F]{{6}}{i}$" for i in range(70)]),
+    "as large a pattern as may be": patterns("^([ab]{1,580}a)*$"),
+    "as many escapes as may be": patterns("\\d" * MAX_PATTERN_ESCAPES),
+    "lengths and classes": patterns("^[\\w .,-]{1,100}$", "^#[0-9a-fA-F]{6}$", "^[^/]+\\.safetensors$", "^.{1,10}$"),
+    "letters of all languages": patterns("^\\p{L}+$"),
 }
 
 
@@ -147,6 +154,61 @@ def test_a_pattern_that_is_refused_says_why() -> None:
     """The message names what is not supported, and what to use in its place."""
     with pytest.raises(RequestInvalidError, match="maxLength"):
         WorkflowTemplate.register(PLAIN, patterns("^[^<>]{1,9000}$"), None)
+
+
+def use(schema: dict[str, Any], inputs: dict[str, str]) -> tuple[float, str]:
+    """Check inputs as a submission does; the seconds that it takes, the quickest of three times, and what is wrong."""
+    registered = WorkflowTemplate.register(PLAIN, schema, None)
+    seconds, refused = [], ""
+    for _ in range(3):
+        started = time.thread_time()
+        try:
+            registered.values(inputs, {}, LIMITS)
+        except RequestInvalidError as error:
+            refused = error.message
+        seconds.append(time.thread_time() - started)
+    return min(seconds), refused
+
+
+SLOW_PATTERNS: dict[str, list[str]] = {
+    "for engines that go back": ["^(a+)+$", "^(a|aa)+$", "^(([a-z])+.)+[A-Z]([a-z])+$", "(x+x+)+y", "^(.*?,){11}P"],
+    "one, as large as may be": ["^([ab]{1,580}a)*$"],
+    "one of many states": ["^(a|b)*a(a|b){400}$"],
+    "four, together as large": [f"^([ab]{{1,{140 + i}}}a)*c$" for i in range(4)],
+    "many": [f"^([ab]{{1,30}}a)*{i}$" for i in range(19)],
+    "one of all letters": ["^([^x]{1,30}a[^y]{1,25})*$"],
+    "one of word boundaries": ["(\\b[ab]{1,200})*!"],
+}
+
+
+@pytest.mark.parametrize("name", SLOW_PATTERNS)
+@pytest.mark.parametrize("letters", ["ab", "aé漢b", "a", "a,"])
+def test_no_pattern_keeps_a_submission_waiting(name: str, letters: str) -> None:
+    """What patterns may cost at most, held against the longest texts that they may see, takes 50 ms."""
+    text = "".join(random.Random(1).choices(letters, k=MAX_TEXT_CHARACTERS))  # noqa: S311  no secret
+    texts = SLOW_PATTERNS[name]
+    seconds, _ = use(patterns(*texts), {f"a{i}": text for i in range(len(texts))})
+    assert seconds < 0.05
+
+
+def test_a_text_that_is_too_long_for_its_pattern_is_refused_at_once() -> None:
+    """Wherever the pattern stands, and with words that say so; a text without pattern may be longer."""
+    hard = {"pattern": "^([ab]{1,140}a)*$"}
+    for schema in (
+        {"properties": {"a": hard}},
+        {"properties": {"a": {"anyOf": [{"type": "null"}, hard]}}},
+        {"properties": {"a": {"allOf": [True], **hard}}},
+        {"properties": {"a": {"if": {"maxLength": 1}, "else": hard}}},
+        {"$defs": {"x": hard}, "properties": {"a": {"$ref": "#/$defs/x"}}},
+        {"properties": {"a": {}}, "allOf": [{"properties": {"a": hard}}]},
+        {"properties": {"a": {}, "b": {}}, "dependentSchemas": {"a": {"properties": {"a": hard}}}},
+    ):
+        assert use(schema, {"a": "a" * MAX_TEXT_CHARACTERS})[1] == ""
+        seconds, refused = use(schema, {"a": "ab" * 50_000})
+        assert refused
+        assert seconds < 0.02
+    assert "longer than 4000 characters" in use({"properties": {"a": hard}}, {"a": "a" * (MAX_TEXT_CHARACTERS + 1)})[1]
+    assert use({"properties": {"a": hard, "b": {"type": "string"}}}, {"a": "aa", "b": "a" * 100_000})[1] == ""
 
 
 @pytest.mark.parametrize("text", ["ａ", "а", "a\u200b", "\u202ea", "a\u0301", "ı", "a\x00", "a\u2028", "①", "a/../b"])  # noqa: RUF001  these are the tricks

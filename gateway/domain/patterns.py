@@ -1,0 +1,90 @@
+"""The regular expressions in an input schema: what they may cost, and how that is kept.
+
+They run on an engine without backtracking (Rust's regex), which takes time by a pattern's compiled size times the
+text's length, whatever the two are. So both are bounded: all patterns together by `weigh_all`, each text by `bounded`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import jsonschema_rs
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+MAX_PATTERN_CHARACTERS = 500  # of each
+MAX_PATTERN_ESCAPES = 100  # backslashes in all of them: translating \s and its like takes time by their square
+MAX_TEXT_CHARACTERS = 4_000  # of a text that is held against a pattern
+
+# Compiled size, and what a pattern within it weighs: see input_schema.MAX_EXPANDED. So there can be one of the largest,
+# which takes some 20 ms for the longest text, or 80 of the smallest; \S or [^<>]* are of the second size.
+_WEIGHT_OF_BYTES = {1024: 50, 4 * 1024: 200, 16 * 1024: 800, 64 * 1024: 3_200}
+ENGINE = jsonschema_rs.RegexOptions(size_limit=max(_WEIGHT_OF_BYTES))
+
+# Through these a pattern could be held against every input, or every name of one, at once.
+_KEYWORDS_FOR_ANY_NAME = ("patternProperties", "propertyNames", "additionalProperties", "unevaluatedProperties")
+
+
+def weigh_all(schema: Mapping[str, Any], most: int) -> dict[str, int]:
+    """Weigh every pattern in a schema. Raises ValueError when together they weigh more than `most`.
+
+    And for patterns that the engine does not take, would take long to compile, or that are held against more than one
+    value. What merely looks like a pattern, in an enum for instance, counts as well: that is simpler, and harms nobody.
+    """
+    patterns = _patterns_in(schema)
+    if any(len(pattern) > MAX_PATTERN_CHARACTERS for pattern in patterns):
+        raise ValueError(f"A pattern can have {MAX_PATTERN_CHARACTERS} characters at most.")
+    if sum(pattern.count("\\") for pattern in patterns) > MAX_PATTERN_ESCAPES:
+        raise ValueError(f"The patterns have more than {MAX_PATTERN_ESCAPES} backslashes.")
+    weights: dict[str, int] = {}
+    for pattern in patterns:
+        weights[pattern] = _weight(pattern)
+        if sum(weights.values()) > most:
+            raise ValueError(f"There are too many patterns, or too large ones, at {pattern[:200]}.")
+    return weights
+
+
+def _patterns_in(schema: Mapping[str, Any]) -> set[str]:
+    patterns: set[str] = set()
+    pending: list[object] = [schema]
+    while pending:
+        value = pending.pop()
+        if isinstance(value, list):
+            pending += value
+        elif isinstance(value, dict):
+            pending += value.values()
+            if isinstance(value.get("pattern"), str):
+                patterns.add(value["pattern"])
+            for_any_name = [name for name in _KEYWORDS_FOR_ANY_NAME if isinstance(value.get(name), dict)]
+            if for_any_name:
+                raise ValueError(f"{for_any_name[0]} can be true or false only: properties is what names the inputs.")
+    return patterns
+
+
+def _weight(pattern: str) -> int:
+    for size_limit, weight in _WEIGHT_OF_BYTES.items():
+        options = jsonschema_rs.RegexOptions(size_limit=size_limit)
+        try:
+            jsonschema_rs.Draft202012Validator({"pattern": pattern}, pattern_options=options)
+        except jsonschema_rs.ValidationError:
+            continue
+        return weight
+    raise ValueError(
+        f"The pattern {pattern[:100]} is wrong, or too much for an engine that is always quick: no look-around, no "
+        "back-references, no long repetitions (maxLength is what bounds a length)."
+    )
+
+
+def bounded(schema: Any) -> Any:  # noqa: ANN401  JSON
+    """Copy a schema, or a part of one, such that each pattern sees texts up to the bound only, and refuses others."""
+    if isinstance(schema, list):
+        return [bounded(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    copy = {key: bounded(value) for key, value in schema.items()}
+    if isinstance(copy.get("pattern"), str) and isinstance(copy.get("allOf", []), list):
+        short_enough = {"maxLength": MAX_TEXT_CHARACTERS}
+        rule = {"if": short_enough, "then": {"pattern": copy.pop("pattern")}, "else": short_enough}
+        copy["allOf"] = [*copy.get("allOf", []), rule]
+    return copy
