@@ -54,9 +54,9 @@ def _problems(error: ValidationError) -> list[Problem]:
     return [Problem(".".join(str(step) for step in detail["loc"]), _said(detail)) for detail in details]
 
 
+# Where pydantic's own words are for programmers in Python.
+_WORDS = {"extra_forbidden": "Unknown field.", "missing": "Required.", "dict_type": "Must be a JSON object."}
+
+
 def _said(detail: ErrorDetails) -> str:
-    if detail["type"] == "extra_forbidden":
-        return "Unknown field."
-    if detail["type"] == "missing":
-        return "Required."
-    return detail["msg"].removeprefix("Value error, ")
+    return _WORDS.get(detail["type"], detail["msg"].removeprefix("Value error, "))

@@ -41,7 +41,8 @@ _DESCRIPTION = """Run ComfyUI workflows as jobs: post one, poll it or wait for i
 its own jobs only: another owner's job is a 404. An admin sees all, and may change workflows.
 
 **Errors** have one shape, whatever the path. `error` is for programs, `message` for people. A path that does not \
-exist is 404 `NOT_FOUND`; a method that a path does not have is 405 `METHOD_NOT_ALLOWED`, with `Allow`.
+exist is 404 `NOT_FOUND`; a method that a path does not have is 405 `METHOD_NOT_ALLOWED`, with `Allow`. What is no \
+valid HTTP is 400 `VALIDATION_ERROR`; a query, headers or a body that are too large are 413 `PAYLOAD_TOO_LARGE`.
 
 **Correlation ids.** Every answer has `X-Correlation-Id`: yours, when you sent a sane one. The logs bear it.
 
@@ -96,7 +97,10 @@ _CORRELATION_PARAMETER = {
     "schema": {"type": "string"},
     "description": "A name of your own for this request, up to 128 letters, digits and `._:-`; others are replaced.",
 }
-# What API Gateway itself answers when a function breaks or takes too long has the same shape.
+_SERVER_ERROR_DESCRIPTION = (
+    "Something went wrong on our side: 500 when the request failed, 502 when nothing answered it, 504 when the answer "
+    "took too long. All are INTERNAL_ERROR. Sent again with the same Idempotency-Key, a job is accepted once at most."
+)
 _SERVER_ERROR = {
     "error": "INTERNAL_ERROR",
     "message": "Something went wrong on our side. Try again; if it stays, report the correlation id.",
@@ -227,7 +231,7 @@ def _shared_responses() -> dict[str, Any]:
         errors[0] for operation in OPERATIONS for errors in _errors_by_status(operation).values() if len(errors) == 1
     }
     shared = {error.__name__: _error_response(error) for error in sorted(alone, key=lambda error: error.status)}
-    return {**shared, "ServerError": _response("Something went wrong on our side, or took too long.", _SERVER_ERROR)}
+    return {**shared, "ServerError": _response(_SERVER_ERROR_DESCRIPTION, _SERVER_ERROR)}
 
 
 def _error_response(*errors: type[RequestError]) -> dict[str, Any]:

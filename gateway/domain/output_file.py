@@ -24,8 +24,9 @@ for _type, _extension in (
     _TYPES.add_type(_type, _extension)
 
 # What the save nodes that come with ComfyUI 0.3.75 write and report as outputs (nodes.py and comfy_extras: images,
-# video, audio, hunyuan3d). Nodes from elsewhere may write others, which are kept and served just the same.
-SAVED_FORMATS = ("png", "webp", "svg", "webm", "mp4", "flac", "mp3", "opus", "glb", "latent")
+# video, audio, hunyuan3d), and jpg, the one that nodes from elsewhere write most. These may write others as well, which
+# are kept and served just the same.
+SAVED_FORMATS = ("png", "jpg", "webp", "svg", "webm", "mp4", "flac", "mp3", "opus", "glb", "latent")
 
 _MAX_FILENAME_CHARACTERS = 200
 _SHOWN = ("image/", "video/", "audio/")

@@ -159,9 +159,9 @@ def _could_become_link(value: object) -> bool:
 
 
 def token_names(graph: Mapping[str, Any]) -> set[str]:
-    """Collect the names of all tokens under the nodes' inputs."""
+    """Collect the names of all tokens under the nodes' inputs. The graph may have problems."""
     names: set[str] = set()
-    pending: list[Any] = [node.get("inputs", {}) for node in graph.values()]
+    pending: list[Any] = [node.get("inputs", {}) for node in graph.values() if isinstance(node, dict)]
     while pending:
         value = pending.pop()
         if isinstance(value, str):

@@ -63,7 +63,8 @@ class WorkflowTemplate:
         problems += _params_problems(params)
         graph_problems = template.graph_problems(graph)
         problems += graph_problems
-        if not graph_problems:
+        # A graph that is refused as a whole may be too large to look into; a schema that is, names no inputs.
+        if full_schema and not any(problem.path == "workflowJson" for problem in graph_problems):
             properties = full_schema.get("properties", {})
             known = {*(properties if isinstance(properties, dict) else ()), *params}
             problems += [

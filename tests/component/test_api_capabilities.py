@@ -25,7 +25,7 @@ def test_capabilities_are_told(aws: dict[str, str], aws_clients: Clients) -> Non
         "workflows": [{"id": "a", "name": "W", "description": ""}, {"id": "b", "name": "W", "description": ""}],
         "maxSize": 1024,
         "maxBatch": 2,
-        "formats": ["png", "webp", "svg", "webm", "mp4", "flac", "mp3", "opus", "glb", "latent"],
+        "formats": ["png", "jpg", "webp", "svg", "webm", "mp4", "flac", "mp3", "opus", "glb", "latent"],
         "storageProvider": "s3",
     }
 

@@ -36,11 +36,20 @@ def test_every_token_must_be_known() -> None:
 
 def test_all_problems_of_a_registration_are_listed() -> None:
     """Schema, parameters and graph are all checked, whatever is wrong with the others."""
-    assert paths({"1": {"class_type": "A", "inputs": {"a": ["2", 0]}}}, {"type": "array"}, {"x": [1]}) == [
+    graph = {"1": {"class_type": "A", "inputs": {"a": ["2", 0], "b": "{{unknown}}"}}, "3": "no node"}
+    assert paths(graph, {"type": "array"}, {"x": [1]}) == [
         "inputSchema.type",
         "defaultParams.x",
         "workflowJson.1.inputs.a",
+        "workflowJson.3",
+        "workflowJson",
     ]
+
+
+def test_what_cannot_be_read_as_a_whole_says_only_that() -> None:
+    """Tokens of a graph that is no graph, or inputs of a schema that is none, are not asked after."""
+    assert paths({"nodes": [], "links": [], "x": "{{unknown}}"}, None, None) == ["workflowJson"]
+    assert paths(GRAPH, {"properties": {"a": {"maximum": float("inf")}}}, None) == ["inputSchema"]
 
 
 def test_there_is_a_bound_on_parameters() -> None:
