@@ -90,8 +90,10 @@ class DynamoJobList:
             if which.owner is not None
             else [(JOBS_OF_ALL, str(shard)) for shard in range(LIST_SHARDS)]
         )
+        # The position itself is read once more, and is no part of the page.
+        read_at_once = page_size + 1 if position else page_size
         sorted_lists = [
-            self._query(index, key, oldest, newest, page_size, newest_first=True) for index, key in partitions
+            self._query(index, key, oldest, newest, read_at_once, newest_first=True) for index, key in partitions
         ]
         merged = heapq.merge(*sorted_lists, reverse=True)
         return (entry for entry in merged if entry[0] != behind)

@@ -131,6 +131,18 @@ def test_a_page_costs_one_query_and_a_batch_a_hundred(gateway: Gateway, ada: Cal
     assert 1 <= calls.count("dynamodb.BatchGetItem") <= batches
 
 
+def test_a_page_costs_the_same_wherever_it_is(gateway: Gateway, ada: Caller) -> None:
+    """One that begins behind a cursor reads the index once, as the first does."""
+    for _ in range(7):
+        post(ada)
+    cursor = ""
+    for _ in range(3):
+        with aws_calls(gateway.clients) as calls:
+            page = ada.get(f"/jobs?limit=2{cursor}").json
+        assert (calls.count("dynamodb.Query"), calls.count("dynamodb.BatchGetItem")) == (1, 1)
+        cursor = f"&cursor={quote(page['nextCursor'])}"
+
+
 def test_a_page_of_large_jobs_is_cut(gateway: Gateway, ada: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
     """Jobs with many outputs make a shorter page with a cursor, not an answer too large to send."""
     monkeypatch.setattr("functions.jobs._MAX_LIST_BYTES", 10_000)
