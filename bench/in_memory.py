@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
+
+from api import USER, USER_KEY
 
 from functions.rate_limit import RateLimiter
 from functions.wiring import Wiring
 from gateway.domain import instant
 from gateway.domain.identity import ApiKey, Role, hash_key
-from gateway.domain.workflow import WorkflowHead, WorkflowTemplate
+from gateway.domain.workflow import WorkflowHead
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from gateway.domain.executor import ExecutorReport
     from gateway.domain.job import Job
     from gateway.domain.messages import JobMessage
-
-KEY = "key-of-ada"
+    from gateway.domain.workflow import WorkflowTemplate
+    from gateway.ports import ExecutorStore, JobQueue, JobStore, KeyStore, ObjectStore, ResultCache, WorkflowStore
+    from gateway.settings import ApiSettings
 
 
 class Jobs:
@@ -38,25 +40,17 @@ class Jobs:
 
 
 class Workflows:
-    """Workflows by id."""
+    """These workflows, by id."""
 
-    def __init__(self) -> None:
-        self._heads: dict[str, WorkflowHead] = {}
-        self._templates: dict[str, WorkflowTemplate] = {}
-
-    def add(self, workflow_id: str, template: WorkflowTemplate) -> None:
-        """Keep a workflow."""
+    def __init__(self, templates: Mapping[str, WorkflowTemplate]) -> None:
         now = instant.now()
-        self._templates[workflow_id] = template
-        self._heads[workflow_id] = WorkflowHead(
-            id=workflow_id,
-            name=workflow_id,
-            description="",
-            version=1,
-            created_at=now,
-            updated_at=now,
-            template_key=workflow_id,
-        )
+        self._templates = templates
+        self._heads = {
+            name: WorkflowHead(
+                id=name, name=name, description="", version=1, created_at=now, updated_at=now, template_key=name
+            )
+            for name in templates
+        }
 
     def head(self, workflow_id: str) -> WorkflowHead | None:
         """Read a head, or None."""
@@ -69,6 +63,22 @@ class Workflows:
     def template(self, template_key: str) -> WorkflowTemplate:
         """Read a template."""
         return self._templates[template_key]
+
+
+class Results:
+    """None is kept; the head that is read along with one is a workflow's."""
+
+    def __init__(self, workflows: Workflows) -> None:
+        self._workflows = workflows
+
+    def find_with_head(self, key: str, workflow_id: str, *, now: datetime) -> tuple[WorkflowHead | None, None]:
+        """Read a head, and no result."""
+        del key, now
+        return self._workflows.head(workflow_id), None
+
+    def find(self, key: str, *, now: datetime) -> None:
+        """Read no result."""
+        del key, now
 
 
 class Queue:
@@ -107,17 +117,26 @@ class Keys:
 
     def get(self, sha256: str) -> ApiKey | None:
         """Read its record."""
-        if sha256 != hash_key(KEY):
+        if sha256 != hash_key(USER_KEY):
             return None
-        return ApiKey(sha256=sha256, name="ada", owner="ada", role=Role.USER, created_at=instant.now())
+        return ApiKey(sha256=sha256, name=USER, owner=USER, role=Role.USER, created_at=instant.now())
 
 
 class InMemoryWiring(Wiring):
-    """A deployment without AWS."""
+    """A deployment without AWS. Its ports have what the measured routes ask for, and no more."""
 
-    jobs = cached_property(lambda _: Jobs())
-    workflows = cached_property(lambda _: Workflows())
-    queue = cached_property(lambda _: Queue())
-    executors = cached_property(lambda _: Executors())
-    _keys = cached_property(lambda _: Keys())
-    limiter = cached_property(lambda _: RateLimiter(Rates(), limit=100, window_ms=60_000))
+    def __init__(self, settings: ApiSettings, templates: Mapping[str, WorkflowTemplate]) -> None:
+        super().__init__(settings)
+        workflows = Workflows(templates)
+        self.workflows = cast("WorkflowStore", workflows)
+        self.results = cast("ResultCache", Results(workflows)) if settings.cache_enabled else None
+        self.jobs = cast("JobStore", Jobs())
+        self.queue = cast("JobQueue", Queue())
+        self.executors = cast("ExecutorStore", Executors())
+        self.objects = self.outputs = cast("ObjectStore", None)
+        self._keys = cast("KeyStore", Keys())
+
+    @property
+    def limiter(self) -> RateLimiter:
+        """Counts requests."""
+        return RateLimiter(Rates(), limit=100, window_ms=60_000)

@@ -1,0 +1,152 @@
+"""The handlers as Lambda calls them, and what they ask of AWS meanwhile."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import time
+import uuid
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http import HTTPStatus
+from importlib import import_module, resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO, cast
+
+from cli.local.api_event import HttpRequest, to_event
+from cli.local.emulator import Emulator
+from cli.local.lambda_runtime import LocalContext
+from cli.local.provision import provision
+from functions import http
+from functions.routing import function_for
+from functions.wiring import Wiring
+from gateway.aws.clients import Clients
+from gateway.aws.key_store import DynamoKeyStore
+from gateway.domain import instant
+from gateway.domain.audit import Authorship
+from gateway.domain.identity import ApiKey, Role, hash_key
+from gateway.domain.workflow import WorkflowTemplate
+from gateway.settings import ApiSettings
+
+if TYPE_CHECKING:
+    import logging
+    from collections.abc import Callable, Iterator
+
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+USER_KEY, ADMIN_KEY = "key-of-ada", "key-of-root"
+USER = "ada"
+WORKFLOW = "sdxl_realism_v1"
+
+
+@dataclass(slots=True)
+class Call:
+    """One call to AWS: bytes of the bodies, without headers."""
+
+    operation: str  # `dynamodb.Query`
+    sent: int
+    received: int = 0
+
+
+class Api:
+    """Answers requests with the handlers of one wiring."""
+
+    def __init__(self, wiring: Wiring) -> None:
+        self._handlers = {
+            name: import_module(f"functions.{name}").make_handler(wiring) for name in ("jobs", "workflows")
+        }
+
+    def request(
+        self, method: str, path: str, *, query: str = "", body: object = None, key: str = USER_KEY
+    ) -> Callable[[], dict[str, Any]]:
+        """Prepare a request; calling the result has it answered."""
+        request = HttpRequest(
+            method=method,
+            path=path,
+            query=query,
+            headers=[("X-API-Key", key), ("Content-Type", "application/json"), ("Accept", "*/*")],
+            body=b"" if body is None else json.dumps(body).encode(),
+            source_ip="192.0.2.1",
+            scheme="https",
+            port=443,
+        )
+        text = json.dumps(to_event(request, request_id=str(uuid.uuid4()), received_at=instant.now()))
+        name = function_for(path)
+        context = cast("LambdaContext", LocalContext(name, "r", time.monotonic() + 3600))
+
+        def send() -> dict[str, Any]:
+            answer: dict[str, Any] = self._handlers[name](json.loads(text), context)  # Lambda's runtime parses it, too
+            if answer["statusCode"] >= HTTPStatus.BAD_REQUEST:
+                raise RuntimeError(answer["body"])
+            return answer
+
+        return send
+
+
+def bundled_workflows() -> dict[str, WorkflowTemplate]:
+    """Read the bundled workflows."""
+    folder = resources.files("workflows")
+    names = [file.name.removesuffix(".schema.json") for file in folder.iterdir() if file.name.endswith(".schema.json")]
+    return {
+        name: WorkflowTemplate.register(
+            json.loads((folder / f"{name}.json").read_text()),
+            json.loads((folder / f"{name}.schema.json").read_text()),
+            None,
+        )
+        for name in names
+    }
+
+
+@contextmanager
+def emulated() -> Iterator[tuple[Wiring, Clients]]:
+    """Run the embedded AWS, with the bundled workflows, a user and an admin in it; nobody is rate-limited."""
+    before = dict(os.environ)
+    with tempfile.TemporaryDirectory() as folder, Emulator(state_dir=None, work_dir=Path(folder)) as emulator:
+        os.environ.update(emulator.environment)
+        clients = Clients()
+        provisioned = provision(clients, prefix="bench-", retention_days=30)
+        settings = ApiSettings.from_environment({**provisioned, "RATE_LIMIT_MAX": "1000000"})
+        wiring = Wiring(settings)
+        keys = DynamoKeyStore(clients.dynamodb, settings.table_name)
+        admin = ApiKey(sha256=hash_key(ADMIN_KEY), name="root", owner="root", role=Role.ADMIN, created_at=instant.now())
+        keys.put(admin)
+        keys.put(ApiKey(sha256=hash_key(USER_KEY), name=USER, owner=USER, role=Role.USER, created_at=instant.now()))
+        for name, template in bundled_workflows().items():
+            wiring.workflows.create(name, name, "", template, Authorship(actor=admin.principal, correlation_id="bench"))
+        try:
+            yield wiring, wiring._clients  # noqa: SLF001  what is measured are these very clients
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
+
+
+@contextmanager
+def counting(clients: Clients) -> Iterator[list[Call]]:
+    """List the calls that these clients make meanwhile."""
+    calls: list[Call] = []
+
+    def sent(event_name: str, request: Any, **_: object) -> None:  # noqa: ANN401  botocore's
+        body = request.body or b""
+        size = len(body if isinstance(body, bytes) else body.encode())
+        calls.append(Call(event_name.removeprefix("before-send."), size))
+
+    def received(http_response: Any, **_: object) -> None:  # noqa: ANN401  botocore's
+        calls[-1].received = int(http_response.headers.get("Content-Length", 0))
+
+    events = [client.meta.events for client in (clients.dynamodb, clients.sqs, clients.s3)]
+    for each in events:
+        each.register("before-send", sent)
+        each.register("after-call", received)
+    try:
+        yield calls
+    finally:
+        for each in events:
+            each.unregister("before-send", sent)
+            each.unregister("after-call", received)
+
+
+def silence_the_log() -> None:
+    """Send log lines nowhere; they are made all the same."""
+    handler = cast("logging.StreamHandler[TextIO]", http.logger.registered_handler)
+    handler.setStream(Path(os.devnull).open("w"))  # noqa: SIM115  for as long as the process
