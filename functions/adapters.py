@@ -9,15 +9,15 @@ from gateway.aws.clients import Clients
 
 if TYPE_CHECKING:
     from gateway.ports import EventBus, JobList, JobStore, ObjectStore
-    from gateway.settings import ApiSettings, BackgroundSettings
+    from gateway.settings import FunctionSettings
 
 
 class Adapters:
     """The AWS modules are imported where they are needed: cold starts pay for each."""
 
-    settings: ApiSettings | BackgroundSettings
+    settings: FunctionSettings
 
-    def __init__(self, settings: ApiSettings | BackgroundSettings) -> None:
+    def __init__(self, settings: FunctionSettings) -> None:
         self.settings = settings
         self._clients = Clients(settings)
 

@@ -13,6 +13,7 @@ from pydantic import Field
 from typing_extensions import TypedDict  # typing's own cannot be read by pydantic before Python 3.12
 
 from gateway.domain.audit import AuditAction
+from gateway.domain.delivery import DeliveryStatus
 from gateway.domain.identity import Role
 from gateway.domain.job import JobStatus, LogLevel, Priority
 
@@ -103,8 +104,18 @@ class Timing(TypedDict):
     executionTimeMs: Annotated[int | None, Field(ge=0, description="What ComfyUI needed, waiting excluded.")]
 
 
+class WebhookState(TypedDict):
+    """Where the webhook of a job's end stands."""
+
+    status: DeliveryStatus
+    attempts: Annotated[int, Field(ge=0, description="How often it was sent.")]
+    lastStatusCode: Annotated[
+        int | None, Field(description="What the receiver last answered with; null when it has not, or not whole.")
+    ]
+
+
 class Job(TypedDict):
-    """A job as its owner sees it. Once it has ended, it never changes."""
+    """A job as its owner sees it. Once it has ended, nothing of it changes but `webhook`."""
 
     jobId: JobId
     status: JobStatus
@@ -117,7 +128,7 @@ class Job(TypedDict):
     attempts: Annotated[int, Field(ge=0, description="How often it was started.")]
     seed: NotRequired[Annotated[int, Field(description="As run: send it to get the same again.")]]
     timing: Timing
-    webhook: Annotated[None, Field(description="Not used yet.")]
+    webhook: Annotated[WebhookState | None, Field(description="Null without a `callbackUrl`.")]
     metadata: Annotated[Mapping[str, Any], Field(description="As it came with the job.")]
 
 
@@ -151,6 +162,70 @@ class CancelAnswer(TypedDict):
     jobId: JobId
     status: JobStatus
     message: Annotated[str, Field(description="For a person.")]
+
+
+class DeliveryAttempt(TypedDict):
+    """One try to send a webhook."""
+
+    attempt: Annotated[int, Field(ge=1, description="Its number.")]
+    timestamp: Instant
+    durationMs: Annotated[int | None, Field(ge=0, description="How long it took; null when it broke off.")]
+    statusCode: Annotated[int | None, Field(description="What the receiver answered with; null when it did not.")]
+    error: Annotated[str | None, Field(description="Why it was not delivered, for a person; null when it was.")]
+    nextAttemptAt: Annotated[Instant | None, Field(description="When it is tried again; null when it is not.")]
+
+
+class DeliveryList(TypedDict):
+    """What became of a job's webhook."""
+
+    jobId: JobId
+    deliveries: Annotated[Sequence[DeliveryAttempt], Field(description="The newest 40, oldest first.")]
+
+
+class DeliveryRequested(TypedDict):
+    """A webhook that will be sent again."""
+
+    jobId: JobId
+    webhookId: Annotated[str, Field(description="`webhook-id`, as it was before.")]
+    message: Annotated[str, Field(description="For a person.")]
+
+
+class WebhookTestResult(TypedDict):
+    """What became of a sample."""
+
+    delivered: Annotated[bool, Field(description="Whether it was answered with a 2xx in time.")]
+    statusCode: Annotated[int | None, Field(description="What the receiver answered with; null when it did not.")]
+    durationMs: Annotated[int, Field(ge=0, description="How long it took.")]
+    error: Annotated[str | None, Field(description="Why it was not delivered, for a person; null when it was.")]
+    webhookId: Annotated[str, Field(description="`webhook-id` of the sample.")]
+
+
+class CutOutputs(TypedDict):
+    """Says that outputs are left out of a webhook."""
+
+    total: Annotated[int, Field(ge=1, description="How many outputs the job has.")]
+    url: Annotated[str, Field(description="Path in this API that lists them all.")]
+
+
+class WebhookOutcome(TypedDict):
+    """What a job made."""
+
+    outputs: Annotated[Sequence[Output], Field(description="Its files; the first of them, when `cut` is there.")]
+    cut: NotRequired[CutOutputs]
+
+
+class WebhookBody(TypedDict):
+    """A webhook: the end of a job."""
+
+    event: Annotated[str, Field(description="`job.` and the status; `webhook.test` for a sample.")]
+    jobId: JobId
+    status: JobStatus
+    workflowId: Annotated[str, Field(description="Which workflow it ran.")]
+    result: Annotated[WebhookOutcome | None, Field(description="Null unless it has succeeded.")]
+    error: JobError | None
+    timing: Timing
+    metadata: Annotated[Mapping[str, Any], Field(description="As it came with the job.")]
+    timestamp: Annotated[Instant, Field(description="When the job ended.")]
 
 
 class OutputList(TypedDict):

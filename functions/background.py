@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from aws_lambda_powertools.logging import Logger
 
-from functions.adapters import Adapters
 from functions.entry import wired_once
+from functions.webhook_adapters import WebhookAdapters
 from gateway.domain.job import Priority
 from gateway.settings import BackgroundSettings
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 logger = Logger(service="background", level="INFO", log_uncaught_exceptions=False)
 
 
-class Background(Adapters):
+class Background(WebhookAdapters):
     """What these functions are made of."""
 
     settings: BackgroundSettings

@@ -42,7 +42,7 @@ class JobView:
                 "completedAt": _text(job.completed_at),
                 "executionTimeMs": job.execution_ms,
             },
-            "webhook": None,
+            "webhook": _webhook(job),
             "metadata": job.metadata,
         }
         if job.seed is not None:
@@ -84,6 +84,13 @@ def _last_line(job: Job, at: datetime) -> LogLine:
         return LogLine(at=at, level=LogLevel.INFO, message="Succeeded with the files of an earlier job (cache).")
     took = "" if job.execution_ms is None else f" ComfyUI needed {job.execution_ms / 1000:.1f} s."
     return LogLine(at=at, level=LogLevel.INFO, message=f"{job.status.capitalize()}.{took}")
+
+
+def _webhook(job: Job) -> answers.WebhookState | None:
+    if job.callback_url is None:
+        return None
+    delivery = job.delivery
+    return {"status": delivery.status, "attempts": delivery.count, "lastStatusCode": delivery.last_status_code}
 
 
 def _error(job: Job) -> answers.JobError | None:

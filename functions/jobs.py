@@ -6,7 +6,7 @@ import time
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from functions import body, http, jobs_query, paging
+from functions import body, deliveries, http, jobs_query, paging
 from functions.auth import caller_of
 from functions.eta import Estimator
 from functions.job_view import JobView
@@ -39,7 +39,7 @@ def make_handler(wiring: Wiring) -> Handler:
     """Put the function together."""
     app = http.make_app(wiring.middlewares)
     app.use([wiring.authenticator.signed_in_only])
-    submitter = Submitter(wiring.preparation, wiring.jobs, wiring.queue, wiring.objects)
+    submitter = Submitter(wiring.callbacks, wiring.preparation, wiring.jobs, wiring.queue, wiring.objects)
     estimator = Estimator(wiring.executors)
     view = JobView(wiring.outputs, wiring.settings.download_url_seconds)
 
@@ -102,6 +102,7 @@ def make_handler(wiring: Wiring) -> Handler:
         answer: answers.CancelAnswer = {"jobId": job.id, "status": job.status, "message": "Cancellation requested"}
         return http.json_answer(HTTPStatus.OK, answer)
 
+    deliveries.add_routes(app, wiring)
     http.refuse_other_methods(
         app,
         {
@@ -109,6 +110,7 @@ def make_handler(wiring: Wiring) -> Handler:
             "/jobs/<job_id>": ("GET",),
             "/jobs/<job_id>/logs": ("GET",),
             "/jobs/<job_id>/cancel": ("POST",),
+            "/jobs/<job_id>/deliveries": ("GET", "POST"),
         },
     )
 
@@ -142,6 +144,7 @@ def _submission(app: APIGatewayRestResolver, request: JobRequest) -> Submission:
         metadata=metadata,
         idempotency_key=_idempotency_key(app.current_event.headers.get("Idempotency-Key"), metadata),
         correlation_id=http.correlation_id_of(app),
+        callback_url=request.callback_url,
     )
 
 

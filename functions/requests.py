@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Any
 
 from pydantic import Field, field_validator
 
 from functions.body import RequestBody
+from gateway.domain.callback_url import MAX_URL_CHARACTERS
 from gateway.domain.job import Priority
 from gateway.domain.workflow import ID_PATTERN
 
@@ -14,7 +16,7 @@ MAX_WAIT_SECONDS = 25
 MAX_IDEMPOTENCY_KEY_CHARACTERS = 255
 _MAX_METADATA_ENTRIES = 50
 _WORKFLOW_ID = f"^{ID_PATTERN.pattern}$"
-_MAX_METADATA_CHARACTERS = 8 * 1024
+_MAX_METADATA_BYTES = 8 * 1024
 
 
 class JobRequest(RequestBody):
@@ -40,22 +42,29 @@ class JobRequest(RequestBody):
     ] = None
     callback_url: Annotated[
         str | None,
-        Field(description="Not used yet; poll `pollUrl`.", json_schema_extra={"const": None}),
+        Field(
+            max_length=MAX_URL_CHARACTERS,
+            description="Where its end is told, by a signed POST: an https URL of a host on the public internet, which "
+            "the operator allows.",
+        ),
     ] = None
-
-    @field_validator("callback_url")
-    @classmethod
-    def _no_webhooks_yet(cls, value: str | None) -> str | None:
-        if value is not None:
-            raise ValueError("Webhooks are not delivered by this version; leave callbackUrl out and poll pollUrl.")
-        return value
 
     @field_validator("metadata")
     @classmethod
     def _bounded(cls, value: dict[str, Any] | None) -> dict[str, Any] | None:
-        if value is not None and len(str(value)) > _MAX_METADATA_CHARACTERS:
-            raise ValueError(f"Larger than {_MAX_METADATA_CHARACTERS} characters.")
+        # In bytes, as they travel: webhooks bring them back.
+        if value is not None and len(json.dumps(value, ensure_ascii=False).encode()) > _MAX_METADATA_BYTES:
+            raise ValueError(f"Larger than {_MAX_METADATA_BYTES} bytes.")
         return value
+
+
+class WebhookTestRequest(RequestBody):
+    """A receiver to try."""
+
+    url: Annotated[
+        str,
+        Field(max_length=MAX_URL_CHARACTERS, description="Where to send it; by the same rules as a `callbackUrl`."),
+    ]
 
 
 _Name = Annotated[str, Field(min_length=1, max_length=200, description="What lists show.")]

@@ -9,6 +9,7 @@ FUNCTION_OF_SEGMENT = {
     "capabilities": "workflows",
     "audit": "audit",
     "outputs": "outputs",
+    "webhooks": "webhook_check",
     "openapi.json": "docs",
     "docs": "docs",
 }

@@ -23,7 +23,9 @@ from gateway.errors import IdempotencyMismatchError, RequestInvalidError, Workfl
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from functions.callback import CallbackCheck
     from functions.preparation import EncodedPrompt, Preparation, Prepared
+    from gateway.domain.result_cache import CachedResult
     from gateway.ports import JobQueue, JobStore, ObjectStore
 
 
@@ -39,18 +41,27 @@ class Submission:
     metadata: Mapping[str, Any]
     idempotency_key: str | None
     correlation_id: str
+    callback_url: str | None
 
     @property
     def request_hash(self) -> str:
         """Tell whether two requests ask for the same, whatever order their keys came in."""
-        asked = [self.workflow_id, self.inputs, self.params, self.priority, self.metadata]
+        asked = [self.workflow_id, self.inputs, self.params, self.priority, self.metadata, self.callback_url]
         return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
 
 
 class Submitter:
     """Accepts jobs."""
 
-    def __init__(self, preparation: Preparation, jobs: JobStore, queue: JobQueue, objects: ObjectStore) -> None:
+    def __init__(
+        self,
+        callbacks: CallbackCheck,
+        preparation: Preparation,
+        jobs: JobStore,
+        queue: JobQueue,
+        objects: ObjectStore,
+    ) -> None:
+        self._callbacks = callbacks
         self._preparation = preparation
         self._jobs = jobs
         self._queue = queue
@@ -77,7 +88,7 @@ class Submitter:
         return job if job is not None and job.request_hash == submission.request_hash else None
 
     def _accept(self, submission: Submission) -> Job:
-        prepared, result = self._preparation.prepare(submission)
+        prepared, result = self._prepared(submission)
         job = _new_job(submission, prepared)
         if result is not None:
             job = replace(
@@ -99,6 +110,17 @@ class Submitter:
         elif not job.cache_hit:
             self._enqueue(job, prepared.prompt)
         return stored
+
+    def _prepared(self, submission: Submission) -> tuple[Prepared, CachedResult | None]:
+        """Prepare the job. Raises RequestInvalidError with what is wrong with the inputs and with the callback URL."""
+        problems = self._callbacks.problems(submission.callback_url)
+        try:
+            prepared = self._preparation.prepare(submission)
+        except RequestInvalidError as error:
+            raise RequestInvalidError([*error.problems, *problems]) from None
+        if problems:
+            raise RequestInvalidError(problems)
+        return prepared
 
     def _send_again(self, job: Job) -> None:
         """Send the message of a job that still waits: it may never have been sent, and a second one is harmless.
@@ -139,5 +161,6 @@ def _new_job(submission: Submission, prepared: Prepared) -> Job:
         request_hash=submission.request_hash if key else None,
         correlation_id=submission.correlation_id,
         cache_key=prepared.cache_key,
+        callback_url=submission.callback_url,
         created_at=instant.now(),
     )

@@ -6,13 +6,14 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from functions import http
-from functions.adapters import Adapters
 from functions.admission import Admission
 from functions.auth import Authenticator
+from functions.callback import CallbackCheck
 from functions.cors import Cors
 from functions.entry import wired_once
 from functions.jwt_auth import JwtVerifier
 from functions.rate_limit import RateLimiter
+from functions.webhook_adapters import WebhookAdapters
 from gateway.domain.inputs import Limits
 from gateway.domain.job import Priority
 from gateway.settings import ApiSettings
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     Handler = Callable[[dict[str, Any], LambdaContext], dict[str, Any]]
 
 
-class Wiring(Adapters):
+class Wiring(WebhookAdapters):
     """What the handlers are made of. The AWS modules are imported where they are needed: cold starts pay for each."""
 
     settings: ApiSettings
@@ -84,6 +85,11 @@ class Wiring(Adapters):
             Priority.LOW: self.settings.low_queue_url,
         }
         return SqsJobQueue(self._clients.sqs, urls)
+
+    @cached_property
+    def callbacks(self) -> CallbackCheck:
+        """What judges callback URLs when a job comes."""
+        return CallbackCheck(self.callback_policy, self.resolver, signed=self.settings.webhook_secret is not None)
 
     @cached_property
     def authenticator(self) -> Authenticator:

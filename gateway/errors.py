@@ -27,6 +27,9 @@ GatewayError
 │   └── OutputUnusableError            OUTPUT_ERROR
 ├── JobNotClaimableError               somebody else has the job, or it has ended, or there is none: nothing to do
 ├── LeaseLostError                     this attempt may write nothing any more
+├── CallbackRefusedError               webhooks may not go there; answered as a RequestInvalidError, or a failed attempt
+├── NameUnresolvedError                a host's addresses are not to be had now
+├── DeliveryNotDueError                there is nothing to deliver, or another attempt is under way
 └── EventNotPublishedError             the bus did not take an event
 """
 
@@ -269,6 +272,25 @@ class LeaseLostError(GatewayError):
 
     def __init__(self) -> None:
         super().__init__("The lease on the job is lost.")
+
+
+class CallbackRefusedError(GatewayError):
+    """Webhooks may not go to this URL. The message tells its owner why, and nothing of the network."""
+
+
+class NameUnresolvedError(GatewayError):
+    """A host's addresses are not to be had now; it may well have some."""
+
+    def __init__(self) -> None:
+        super().__init__("The name of its host could not be resolved.")
+
+
+class DeliveryNotDueError(GatewayError):
+    """No attempt may begin. `job` is what is stored, if anything: delivered already, not ended, or being attempted."""
+
+    def __init__(self, job: Job | None) -> None:
+        super().__init__("No attempt to deliver is due.")
+        self.job = job
 
 
 class EventNotPublishedError(GatewayError):

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from gateway.domain.audit import AuditEntry, Authorship
+    from gateway.domain.delivery import Delivery
     from gateway.domain.executor import ExecutorReport
     from gateway.domain.identity import ApiKey
     from gateway.domain.job import Job, JobEnd, JobFailure, JobStatus, LogLine, Priority
@@ -217,6 +218,32 @@ class SweepStore(Protocol):
 
     def write(self, sweep: Sweep) -> Sweep | None:
         """Write what this run knows, and return it as written; None when another run has written meanwhile."""
+
+
+class DeliveryStore(Protocol):
+    """Deliveries of jobs' ends. Every write is conditional."""
+
+    def begin(self, job_id: str, *, now: datetime) -> Job:
+        """Begin an attempt; return the job as it was before, with the delivery as the last attempt left it.
+
+        Raises DeliveryNotDueError.
+        """
+
+    def record(self, job_id: str, delivery: Delivery) -> None:
+        """Write how the attempt ended that began last. Raises LeaseLostError when another has begun since."""
+
+    def reopen(self, job_id: str) -> None:
+        """Make a delivery pending, whatever it was. Raises StateConflictError when there is none to make."""
+
+
+class WebhookQueue(Protocol):
+    """Deliveries that are due, at-least-once."""
+
+    def send(self, event: JobEndedEvent) -> None:
+        """Enqueue a delivery once more."""
+
+    def hide(self, receipt: str, seconds: int) -> None:
+        """Keep a received message from being received again for so many seconds from now."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ Names in the environment are the field names in capitals.
 from __future__ import annotations
 
 import re
+from base64 import b64decode
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import (
@@ -92,6 +93,37 @@ def _long_enough(secret: SecretStr) -> SecretStr:
 
 JwtSecret = Annotated[SecretStr, AfterValidator(_long_enough)]
 
+_MIN_SIGNING_KEY_BYTES = 24
+
+
+def _signing_secret(secret: SecretStr) -> SecretStr:
+    # https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md wants 24 to 64 bytes.
+    text = secret.get_secret_value()
+    key = text.encode()
+    if text.startswith("whsec_"):
+        try:
+            key = b64decode(text.removeprefix("whsec_"), validate=True)
+        except ValueError:
+            raise ValueError("must be base64 after whsec_") from None
+    if len(key) < _MIN_SIGNING_KEY_BYTES:
+        raise ValueError(f"must have at least {_MIN_SIGNING_KEY_BYTES} bytes, and be random")
+    return secret
+
+
+WebhookSecret = Annotated[SecretStr, AfterValidator(_signing_secret)]
+
+_DOMAIN = re.compile(rf"\*|(\*\.)?{_LABEL}(\.{_LABEL})*|[0-9a-f]*:[0-9a-f:.]+")
+
+
+def _domains(text: str) -> tuple[str, ...]:
+    domains = tuple(part.strip().lower() for part in text.split(",") if part.strip())
+    if not domains or not all(_DOMAIN.fullmatch(domain) for domain in domains):
+        raise ValueError("must be *, or names like hooks.example.com and *.example.com with commas between")
+    return domains
+
+
+Domains = Annotated[tuple[str, ...], BeforeValidator(_domains)]
+
 
 class _Settings(BaseModel):
     model_config = ConfigDict(frozen=True)
@@ -164,8 +196,28 @@ class _AwsSettings(OutputBucketSettings):
     retention_days: int = Field(default=30, ge=1, le=3650)
 
 
-class ApiSettings(_AwsSettings):
-    """Of the Lambda handlers."""
+class FunctionSettings(_AwsSettings):
+    """Of all Lambda functions. Without a secret to sign webhooks with, callbacks are refused."""
+
+    webhook_queue_url: str
+    webhook_secret: WebhookSecret | None = None
+    webhook_secret_previous: WebhookSecret | None = None  # signs as well, while receivers change over
+    webhook_secret_per_owner: bool = False  # each owner has one of its own, made from it
+    webhook_allowed_domains: Domains = Field(default="*", validate_default=True)
+    webhook_allow_http: bool = False
+    webhook_allow_loopback: bool = False  # receivers on this machine; local mode only
+    download_url_seconds: int = Field(default=3600, ge=60, le=7 * 24 * 3600)
+
+    @field_validator("webhook_secret_previous")
+    @classmethod
+    def _has_successor(cls, previous: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        if previous is not None and info.data.get("webhook_secret") is None:
+            raise ValueError("is set, but WEBHOOK_SECRET is not")
+        return previous
+
+
+class ApiSettings(FunctionSettings):
+    """Of the Lambda functions that answer requests."""
 
     open_access: bool = False  # every caller is an admin; local mode without keys and JWT secret only
     jwt_secret: JwtSecret | None = None  # what JWTs are signed with; none are taken without it
@@ -176,10 +228,9 @@ class ApiSettings(_AwsSettings):
     max_batch_size: int = Field(default=8, ge=1)
     cache_enabled: bool = True  # whether equal jobs are answered with the files of the first
     cache_scope: Literal["owner", "global"] = "owner"  # whose first
-    download_url_seconds: int = Field(default=3600, ge=60, le=7 * 24 * 3600)
 
 
-class BackgroundSettings(_AwsSettings):
+class BackgroundSettings(FunctionSettings):
     """Of the Lambda functions that queues and the clock start."""
 
     high_dead_letter_queue_url: str
@@ -211,3 +262,5 @@ class LocalSettings(OutputBucketSettings):
     comfyui_url: HttpUrl = "http://127.0.0.1:8188"
     api_keys: str = ""  # key1:admin,key2:user
     jwt_secret: JwtSecret | None = None  # for the front
+    webhook_secret: WebhookSecret | None = None  # for what signs webhooks
+    webhook_secret_previous: WebhookSecret | None = None  # likewise

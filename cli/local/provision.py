@@ -7,18 +7,19 @@ import json
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from gateway.aws.resources import BUCKET, EVENT_BUS_NAME, JOB_QUEUES, TABLE
+from gateway.aws.resources import BUCKET, EVENT_BUS_NAME, JOB_QUEUES, TABLE, WEBHOOK_RULE
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_dynamodb.type_defs import AttributeDefinitionTypeDef, GlobalSecondaryIndexTypeDef
     from mypy_boto3_events import EventBridgeClient
+    from mypy_boto3_events.type_defs import TargetTypeDef
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import LifecycleRuleFilterTypeDef
     from mypy_boto3_sqs import SQSClient
 
     from gateway.aws.clients import Clients
-    from gateway.aws.resources import BucketResource, IndexResource, QueueResource, TableResource
+    from gateway.aws.resources import BucketResource, IndexResource, QueueResource, RuleResource, TableResource
 
 # The variables that `provision` returns.
 PROVISIONED = (
@@ -27,6 +28,7 @@ PROVISIONED = (
     "EVENT_BUS_NAME",
     *(f"{priority.upper()}_QUEUE_URL" for priority in JOB_QUEUES),
     *(f"{priority.upper()}_DEAD_LETTER_QUEUE_URL" for priority in JOB_QUEUES),
+    "WEBHOOK_QUEUE_URL",
 )
 
 
@@ -49,6 +51,7 @@ def provision(clients: Clients, *, prefix: str, retention_days: int) -> dict[str
         "BUCKET_NAME": f"{prefix}{BUCKET.name}",
         "EVENT_BUS_NAME": f"{prefix}{EVENT_BUS_NAME}",
         **queue_urls,
+        "WEBHOOK_QUEUE_URL": _create_rule(clients, WEBHOOK_RULE, prefix),
     }
 
 
@@ -134,6 +137,17 @@ def _create_queue(client: SQSClient, queue: QueueResource, prefix: str) -> tuple
         },
     )
     return url, dead_letter_url
+
+
+def _create_rule(clients: Clients, rule: RuleResource, prefix: str) -> str:
+    """Return the URL of the rule's queue."""
+    url, _ = _create_queue(clients.sqs, rule.queue, prefix)
+    queue = clients.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
+    name, bus_name = f"{prefix}{rule.name}", f"{prefix}{EVENT_BUS_NAME}"
+    clients.events.put_rule(Name=name, EventBusName=bus_name, EventPattern=json.dumps(rule.pattern))
+    target: TargetTypeDef = {"Id": "queue", "Arn": queue["Attributes"]["QueueArn"], "InputPath": rule.input_path}
+    clients.events.put_targets(Rule=name, EventBusName=bus_name, Targets=[target])
+    return url
 
 
 def queue_url(client: SQSClient, name: str) -> str:

@@ -15,6 +15,7 @@ from functions.openapi.gateway_operations import GATEWAY_OPERATIONS
 from functions.openapi.job_operations import JOB_OPERATIONS
 from functions.openapi.operation import Access, Tag
 from functions.openapi.output_operations import OUTPUT_OPERATIONS
+from functions.openapi.webhook_operations import WEBHOOK_OPERATIONS, WEBHOOKS
 from functions.openapi.workflow_operations import WORKFLOW_OPERATIONS
 from gateway.__about__ import VERSION
 from gateway.errors import (
@@ -32,7 +33,13 @@ if TYPE_CHECKING:
     from functions.openapi.operation import Answer, Operation, Parameter
     from gateway.errors import RequestError
 
-OPERATIONS: tuple[Operation, ...] = (*JOB_OPERATIONS, *OUTPUT_OPERATIONS, *WORKFLOW_OPERATIONS, *GATEWAY_OPERATIONS)
+OPERATIONS: tuple[Operation, ...] = (
+    *JOB_OPERATIONS,
+    *WEBHOOK_OPERATIONS,
+    *OUTPUT_OPERATIONS,
+    *WORKFLOW_OPERATIONS,
+    *GATEWAY_OPERATIONS,
+)
 
 _SCHEMAS = "#/components/schemas/"
 _DESCRIPTION = """Run ComfyUI workflows as jobs: post one, poll it or wait for it, download its files.
@@ -127,6 +134,7 @@ def document(server: str) -> dict[str, Any]:
         "security": _SIGNED_IN,
         "tags": [{"name": tag.value[0], "description": tag.value[1]} for tag in Tag],
         "paths": dict(paths),
+        "webhooks": WEBHOOKS,
         "components": {
             "schemas": _schemas(),
             "responses": _shared_responses(),
@@ -271,10 +279,13 @@ class _UntitledSchema(GenerateJsonSchema):
         return False
 
 
+_ALWAYS = (answers.Error, answers.WebhookBody)  # no operation answers with them alone
+
+
 def _schemas() -> dict[str, Any]:
     requests = {operation.request.model for operation in OPERATIONS if operation.request}
     bodies = {answer.body for operation in OPERATIONS for answer in operation.answers.values() if answer.body}
-    adapters: list[TypeAdapter[Any]] = [TypeAdapter(each) for each in (*requests, *bodies, answers.Error)]
+    adapters: list[TypeAdapter[Any]] = [TypeAdapter(each) for each in (*requests, *bodies, *_ALWAYS)]
     _, made = TypeAdapter.json_schemas(
         [(number, "validation", adapter) for number, adapter in enumerate(adapters)],
         ref_template=_SCHEMAS + "{model}",

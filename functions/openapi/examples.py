@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 from functions import paging
 from gateway.__about__ import VERSION
 from gateway.domain.audit import AuditAction
+from gateway.domain.delivery import DeliveryStatus
 from gateway.domain.identity import Role
-from gateway.domain.job import JobStatus, LogLevel, Priority
+from gateway.domain.job import JobStatus, LogLevel, Priority, ended_event_id
 from gateway.domain.output_file import SAVED_FORMATS
 from gateway.domain.position import Position
 from gateway.errors import (
@@ -36,6 +37,7 @@ BUNDLED_WORKFLOW_ID = "sdxl_realism_v1"
 WORKFLOW_ID = "one_colour"
 JOB_ID = "3f0c5f8e-6a57-4b0e-9d5c-0c6a1f7d2b11"
 FILENAME = "gateway_00001_.png"
+CALLBACK_URL = "https://app.example.com/hooks/comfyui"
 CORRELATION_ID = "7d1f0f0e-42a5-4f1c-8b59-5f2f5d9a6f10"
 _ACCEPTED_AT, _STARTED_AT = "2026-01-31T12:00:00.123Z", "2026-01-31T12:00:00.310Z"
 _ENDED_AT, _EXPIRES_AT = "2026-01-31T12:00:08.550Z", "2026-01-31T13:00:09.000Z"
@@ -47,7 +49,9 @@ JOB_REQUEST = {
     "inputs": {"prompt": "a lighthouse at dawn", "steps": 20},
     "priority": "normal",
     "metadata": {"shelf": "lighthouses"},
+    "callbackUrl": CALLBACK_URL,
 }
+WEBHOOK_TEST_REQUEST = {"url": CALLBACK_URL}
 WORKFLOW_REQUEST: dict[str, Any] = {
     "id": WORKFLOW_ID,
     "name": "One colour",
@@ -101,7 +105,7 @@ JOB_SUCCEEDED: answers.Job = {
         "completedAt": _ENDED_AT,
         "executionTimeMs": 8012,
     },
-    "webhook": None,
+    "webhook": {"status": DeliveryStatus.DELIVERED, "attempts": 1, "lastStatusCode": 204},
     "metadata": {"shelf": "lighthouses"},
 }
 JOB_FAILED: answers.Job = {
@@ -128,6 +132,50 @@ CANCELED: answers.CancelAnswer = {
     "jobId": JOB_ID,
     "status": JobStatus.CANCELED,
     "message": "Cancellation requested",
+}
+DELIVERIES: answers.DeliveryList = {
+    "jobId": JOB_ID,
+    "deliveries": [
+        {
+            "attempt": 1,
+            "timestamp": _ENDED_AT,
+            "durationMs": 10_003,
+            "statusCode": None,
+            "error": "There was no complete answer within 10 s.",
+            "nextAttemptAt": "2026-01-31T12:00:28.553Z",
+        },
+        {
+            "attempt": 2,
+            "timestamp": "2026-01-31T12:00:28.601Z",
+            "durationMs": 84,
+            "statusCode": 204,
+            "error": None,
+            "nextAttemptAt": None,
+        },
+    ],
+}
+DELIVERY_REQUESTED: answers.DeliveryRequested = {
+    "jobId": JOB_ID,
+    "webhookId": ended_event_id(JOB_ID),
+    "message": "Delivery requested",
+}
+WEBHOOK_TEST_RESULT: answers.WebhookTestResult = {
+    "delivered": True,
+    "statusCode": 204,
+    "durationMs": 84,
+    "error": None,
+    "webhookId": "8d7e3f86-5f3c-4c0c-8f8c-0a3a0c0b9c43",
+}
+WEBHOOK_BODY: answers.WebhookBody = {
+    "event": "job.succeeded",
+    "jobId": JOB_ID,
+    "status": JobStatus.SUCCEEDED,
+    "workflowId": BUNDLED_WORKFLOW_ID,
+    "result": {"outputs": [OUTPUT]},
+    "error": None,
+    "timing": JOB_SUCCEEDED["timing"],
+    "metadata": JOB_SUCCEEDED["metadata"],
+    "timestamp": _ENDED_AT,
 }
 OUTPUT_LIST: answers.OutputList = {"jobId": JOB_ID, "files": [OUTPUT]}
 OUTPUT_CONTENT: answers.OutputContent = {

@@ -31,6 +31,7 @@ class Tag(Enum):
 
     JOBS = ("Jobs", "Run workflows, and see what becomes of them. A user sees its own jobs only, an admin all.")
     OUTPUTS = ("Outputs", "The files that jobs produced.")
+    WEBHOOKS = ("Webhooks", "Ends of jobs, told to the `callbackUrl` that came with them.")
     WORKFLOWS = ("Workflows", "What can be run: templates of ComfyUI graphs with checked inputs.")
     GATEWAY = ("Gateway", "The gateway itself: how it is, what it can do, what was done to it.")
 

@@ -6,7 +6,7 @@ import json
 import zlib
 from typing import TYPE_CHECKING, Any
 
-from gateway.aws import attributes
+from gateway.aws import attributes, delivery_item
 from gateway.aws.resources import LIST_SHARDS
 from gateway.domain import instant
 from gateway.domain.job import Job, JobFailure, JobStatus, LogLevel, LogLine, Output, Priority
@@ -49,6 +49,7 @@ def fields_of(job: Job, *, expires_at: datetime) -> dict[str, str | int | bool |
         "outputs": None if job.outputs is None else attributes.to_json([output_fields(o) for o in job.outputs]),
         "progress": job.progress,
         "cacheHit": job.cache_hit or None,
+        "callbackUrl": job.callback_url,
         "expiresAt": instant.to_milliseconds(expires_at) // 1000,
     }
 
@@ -103,6 +104,8 @@ def read(item: attributes.Item) -> Job:
         outputs=None if outputs is None else tuple(read_output(output) for output in outputs),
         error=None if error is None else JobFailure(**error),
         log=tuple(_read_line(*line) for line in log),
+        callback_url=fields.get("callbackUrl"),
+        delivery=delivery_item.read(fields),
     )
 
 

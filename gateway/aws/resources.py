@@ -6,8 +6,13 @@ Local mode creates them in the embedded AWS from here, and so does the deploymen
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
+from gateway.domain.delivery import FUNCTION_SECONDS, MAX_TRIES
 from gateway.domain.job import Priority
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +58,9 @@ class FunctionResource:
 
     name: str  # of its module in functions/
     timeout_seconds: int
+    # How many batches of its queues it deals with at once, at most. Its handler can then be called by several threads
+    # at a time, as local mode does. None: in AWS as many as there are, in local mode one.
+    max_concurrency: int | None = None
 
     @property
     def queue_visibility_seconds(self) -> int:
@@ -78,6 +86,16 @@ class ScheduleResource:
 
     function: FunctionResource
     every_minutes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleResource:
+    """A rule on the event bus that puts a part of each event that it matches into a queue."""
+
+    name: str
+    pattern: Mapping[str, Any]
+    input_path: str  # of the part
+    queue: QueueResource
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +138,8 @@ TABLE = TableResource(
 )
 
 DEAD_LETTERS = FunctionResource(name="dead_letters", timeout_seconds=30)
+# Enough for many receivers that hang at a time. Without a bound, they could use up all that an AWS account has.
+WEBHOOKS = FunctionResource(name="webhooks", timeout_seconds=FUNCTION_SECONDS, max_concurrency=200)
 
 # For receivers that do not say how long they need; executors say, by their LEASE_SECONDS.
 VISIBILITY_SECONDS = 30
@@ -138,9 +158,21 @@ JOB_QUEUES = {
     for priority in Priority
 }
 
-QUEUE_SOURCES = tuple(
-    QueueSourceResource(queue_name=queue.dead_letter_name, function=DEAD_LETTERS, batch_size=10)
-    for queue in JOB_QUEUES.values()
+WEBHOOK_QUEUE = QueueResource(
+    name="webhooks",
+    visibility_seconds=WEBHOOKS.queue_visibility_seconds,
+    retention_seconds=14 * _DAY_SECONDS,
+    max_receives=MAX_TRIES,
+    dead_letter_visibility_seconds=30,  # no function reads it: an operator's command does
+)
+
+QUEUE_SOURCES = (
+    *(
+        QueueSourceResource(queue_name=queue.dead_letter_name, function=DEAD_LETTERS, batch_size=10)
+        for queue in JOB_QUEUES.values()
+    ),
+    # One at a time, so that a receiver that hangs holds up no other's webhook.
+    QueueSourceResource(queue_name=WEBHOOK_QUEUE.name, function=WEBHOOKS, batch_size=1),
 )
 
 # The rules of gateway.domain.sweep hold for looks that are this far apart.
@@ -159,3 +191,11 @@ BUCKET = BucketResource(
 EVENT_BUS_NAME = "events"
 EVENT_SOURCE = "comfyui-gateway"
 JOB_ENDED_DETAIL_TYPE = "Job ended"
+
+WEBHOOK_RULE = RuleResource(
+    name="webhooks",
+    # Jobs without a callback cost neither a message nor a call of the function.
+    pattern={"source": [EVENT_SOURCE], "detail-type": [JOB_ENDED_DETAIL_TYPE], "detail": {"callback": [True]}},
+    input_path="$.detail",  # a webhook that is sent again is the same message, put there without the bus
+    queue=WEBHOOK_QUEUE,
+)

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Self
 
+from gateway.domain.delivery import NOT_ATTEMPTED, Delivery
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
@@ -125,6 +127,8 @@ class Job:
     outputs: tuple[Output, ...] | None = None
     error: JobFailure | None = None
     log: tuple[LogLine, ...] = ()  # of what executors did with it
+    callback_url: str | None = None  # where its end is told; may hold a token, so it is never logged
+    delivery: Delivery = NOT_ATTEMPTED  # of that; the one part of an ended job that still changes
 
     def output(self, filename: str) -> Output | None:
         """Find an output by its name; None when the job has no such output, whatever the name contains."""

@@ -59,6 +59,7 @@ class JobEndedEvent(_Wire):
     status: JobStatus
     correlation_id: str
     completed_at: datetime
+    callback: bool = False  # whether there is a webhook to deliver: the rule for webhooks takes no other events
 
     @classmethod
     def of(cls, job: Job) -> Self:
@@ -73,4 +74,5 @@ class JobEndedEvent(_Wire):
             status=job.status,
             correlation_id=job.correlation_id,
             completed_at=job.completed_at,
+            callback=job.callback_url is not None,
         )

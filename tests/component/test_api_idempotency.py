@@ -31,13 +31,14 @@ SUBMISSION = Submission(
     metadata={},
     idempotency_key="order-1",
     correlation_id="c",
+    callback_url=None,
 )
 
 
 def submitter(gateway: Gateway, jobs: JobStore | None = None) -> Submitter:
     """Make what the handler accepts jobs with."""
     wiring = gateway.wiring
-    return Submitter(wiring.preparation, jobs or wiring.jobs, wiring.queue, wiring.objects)
+    return Submitter(wiring.callbacks, wiring.preparation, jobs or wiring.jobs, wiring.queue, wiring.objects)
 
 
 def test_the_same_request_again_is_the_same_job(gateway: Gateway, ada: Caller) -> None:
@@ -77,6 +78,7 @@ def test_a_job_that_has_started_gets_no_second_message(gateway: Gateway, ada: Ca
         {"params": {}},
         {"priority": "high"},
         {"metadata": {"a": 1}},
+        {"callbackUrl": "https://203.0.112.7/hook"},
         {"workflowId": "w2"},
     ],
     ids=str,

@@ -57,10 +57,12 @@ def url(aws: dict[str, str], aws_clients: Clients) -> str:
 
 
 @contextmanager
-def source(clients: Clients, url: str, recorder: Recorder, resource: FunctionResource = RESOURCE) -> Iterator[None]:
+def source(
+    clients: Clients, url: str, recorder: Recorder, resource: FunctionResource = RESOURCE, batch_size: int = 10
+) -> Iterator[None]:
     """Let a queue start a function."""
     stopping = threading.Event()
-    QueueSource(clients.polling_sqs, url, LocalFunction(resource, recorder), 10, stopping).start()
+    QueueSource(clients.polling_sqs, url, LocalFunction(resource, recorder), batch_size, stopping).start()
     try:
         yield
     finally:
@@ -139,6 +141,18 @@ def test_a_function_that_takes_too_long_has_failed(aws_clients: Clients, url: st
     aws_clients.sqs.send_message(QueueUrl=url, MessageBody="a")
     with source(aws_clients, url, recorder, FunctionResource(name="slow", timeout_seconds=0)):
         wait_until(lambda: len(recorder.events) > 1, 10)
+
+
+def test_a_function_can_run_several_times_at_once(aws_clients: Clients, url: str) -> None:
+    """One that says so is given so many batches at a time: one that hangs holds up no other."""
+    together = threading.Barrier(3)
+    recorder = Recorder(lambda _event: together.wait(10))
+    resource = FunctionResource(name="parallel", timeout_seconds=5, max_concurrency=3)
+    with source(aws_clients, url, recorder, resource, batch_size=1):
+        for _ in range(3):
+            aws_clients.sqs.send_message(QueueUrl=url, MessageBody="a")
+        wait_until(lambda: left(aws_clients, url) == 0, 10)
+    assert len(recorder.bodies) == 3
 
 
 def test_a_function_never_runs_twice_at_once(aws_clients: Clients, url: str) -> None:

@@ -14,6 +14,7 @@ COMPLETE = {
     "HIGH_QUEUE_URL": "http://q/high",
     "NORMAL_QUEUE_URL": "http://q/normal",
     "LOW_QUEUE_URL": "http://q/low",
+    "WEBHOOK_QUEUE_URL": "http://q/webhooks",
 }
 
 

@@ -1,7 +1,7 @@
 """Runs all functions that no request calls until SIGTERM: `python -m cli.local.background PREFIX`.
 
-One process for all of them. A function's handler never runs twice at once in it; different ones do. They share
-nothing but clients, and the log.
+One process for all of them. A function's handler runs twice at once only if it says that it can; different ones do.
+They share nothing but clients, and the log.
 
 PREFIX: what stands before the names of queues, as it was given to `provision`. The environment is that of the
 functions.
@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 
-from cli.local.background.function import load_function
+from cli.local.background.function import MAX_SLOTS, load_function
 from cli.local.background.queue_source import QueueSource
 from cli.local.background.schedule_source import ScheduleSource
 from cli.local.provision import queue_url
@@ -31,8 +31,8 @@ def main(prefix: str) -> None:
     stopping = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # Each queue is waited on by one connection all the time.
-    sqs = Clients(max_connections=len(QUEUE_SOURCES) + 2).polling_sqs
+    # Each queue is waited on by one connection all the time; the others are for what is done with its messages.
+    sqs = Clients(max_connections=len(QUEUE_SOURCES) + MAX_SLOTS).polling_sqs
     resources = {queue.function for queue in QUEUE_SOURCES} | {schedule.function for schedule in SCHEDULES}
     functions = {resource: load_function(resource) for resource in resources}
     for queue in QUEUE_SOURCES:

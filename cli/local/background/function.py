@@ -20,9 +20,11 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+MAX_SLOTS = 8  # of one function: enough for one machine
+
 
 class LocalFunction:
-    """A function whose sources, in threads of their own, call it one at a time.
+    """A function whose sources, in threads of their own, call it one at a time, if it does not take more.
 
     A thread cannot be cut off as Lambda cuts off a process, so one that takes too long has done its work and still
     counts as failed, which shows here what would go wrong there.
@@ -31,7 +33,12 @@ class LocalFunction:
     def __init__(self, resource: FunctionResource, handler: Handler) -> None:
         self._resource = resource
         self._handler = handler
-        self._lock = threading.Lock()
+        self._slots = threading.BoundedSemaphore(self.slots)
+
+    @property
+    def slots(self) -> int:
+        """How many calls it takes at once."""
+        return min(self._resource.max_concurrency or 1, MAX_SLOTS)
 
     @property
     def name(self) -> str:
@@ -41,7 +48,7 @@ class LocalFunction:
     def invoke(self, event: dict[str, Any]) -> Any:  # noqa: ANN401  whatever it answers
         """Call the handler. Raises what it raises, and FunctionTimedOutError."""
         limit_seconds = self._resource.timeout_seconds
-        with self._lock:
+        with self._slots:
             deadline = time.monotonic() + limit_seconds
             context = LocalContext(function_name=self.name, aws_request_id=str(uuid.uuid4()), deadline=deadline)
             answer = self._handler(event, cast("LambdaContext", context))
@@ -50,9 +57,12 @@ class LocalFunction:
             return answer
 
     def finish(self, *, seconds: float) -> None:
-        """Let a call that is under way come to its end, for so long, and let none begin after it."""
-        if not self._lock.acquire(timeout=max(seconds, 0)):
-            logger.warning("%s is left in the middle of its work", self.name)
+        """Let calls that are under way come to their end, for so long, and let none begin after them."""
+        deadline = time.monotonic() + seconds
+        for _ in range(self.slots):
+            if not self._slots.acquire(timeout=max(deadline - time.monotonic(), 0)):
+                logger.warning("%s is left in the middle of its work", self.name)
+                break
 
 
 def load_function(resource: FunctionResource) -> LocalFunction:

@@ -24,7 +24,10 @@ logger = logging.getLogger(__name__)
 
 
 class QueueSource:
-    """Takes batches from a queue until `stopping` is set; deletes what the function did not report as failed."""
+    """Takes batches from a queue until `stopping` is set; deletes what the function did not report as failed.
+
+    It looks for the next batch only when the function has a place free for it.
+    """
 
     def __init__(
         self, client: SQSClient, url: str, function: LocalFunction, batch_size: int, stopping: threading.Event
@@ -34,6 +37,7 @@ class QueueSource:
         self._function = function
         self._batch_size = batch_size
         self._stopping = stopping
+        self._free = threading.BoundedSemaphore(function.slots)
         answer = client.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
         self._arn = answer["Attributes"]["QueueArn"]
 
@@ -43,13 +47,19 @@ class QueueSource:
 
     def _run(self) -> None:
         while not self._stopping.is_set():
+            self._free.acquire()
+            messages: list[MessageTypeDef] = []
             try:
-                self._take_batch()
+                messages = self._received()
             except (BotoCoreError, ClientError) as error:
                 logger.warning("queue %s: %s", self._arn, type(error).__name__)
                 self._stopping.wait(_AFTER_ERROR_SECONDS)
+            if messages and not self._stopping.is_set():  # what comes too late comes back
+                threading.Thread(target=self._deal_with, args=[messages], daemon=True).start()
+            else:
+                self._free.release()
 
-    def _take_batch(self) -> None:
+    def _received(self) -> list[MessageTypeDef]:
         answer = self._client.receive_message(
             QueueUrl=self._url,
             MaxNumberOfMessages=self._batch_size,
@@ -57,13 +67,18 @@ class QueueSource:
             MessageSystemAttributeNames=["All"],
             MessageAttributeNames=["All"],
         )
-        messages = answer.get("Messages", [])
-        if not messages or self._stopping.is_set():
-            return  # what came too late comes back after its visibility time-out
-        failed = self._failed([self._record(message) for message in messages])
-        for message in messages:
-            if message["MessageId"] not in failed:
-                self._client.delete_message(QueueUrl=self._url, ReceiptHandle=message["ReceiptHandle"])
+        return answer.get("Messages", [])
+
+    def _deal_with(self, messages: list[MessageTypeDef]) -> None:
+        try:
+            failed = self._failed([self._record(message) for message in messages])
+            for message in messages:
+                if message["MessageId"] not in failed:
+                    self._client.delete_message(QueueUrl=self._url, ReceiptHandle=message["ReceiptHandle"])
+        except (BotoCoreError, ClientError) as error:
+            logger.warning("queue %s: %s", self._arn, type(error).__name__)
+        finally:
+            self._free.release()
 
     def _record(self, message: MessageTypeDef) -> dict[str, Any]:
         return {

@@ -1,0 +1,119 @@
+"""One try to deliver the webhook of a job's end.
+
+    begin ─▶ POST ─▶ record
+
+A crash before the POST loses nothing, and one after it only the knowledge of it: the message comes again and the
+webhook is sent again, with the same id. `begin` holds the delivery, so that no two attempts are under way at a time.
+"""
+
+from __future__ import annotations
+
+import random
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from functions import webhook_body
+from functions.background import logger  # shared by threads: each line names what it is about
+from gateway.domain import instant
+from gateway.domain.delivery import HELD_FOR, DeliveryAttempt, DeliveryStatus, Reply, pause_seconds
+from gateway.errors import CallbackRefusedError, DeliveryNotDueError, LeaseLostError
+
+if TYPE_CHECKING:
+    from functions.job_view import JobView
+    from functions.webhook_sender import Sender
+    from functions.webhook_signature import Signer
+    from gateway.domain.delivery import Delivery
+    from gateway.domain.job import Job
+    from gateway.domain.messages import JobEndedEvent
+    from gateway.ports import DeliveryStore
+
+_HELD_SECONDS = int(HELD_FOR.total_seconds())
+
+
+class Deliverer:
+    """Delivers. `signer` is None when there is no secret to sign with."""
+
+    def __init__(self, deliveries: DeliveryStore, view: JobView, signer: Signer | None, sender: Sender) -> None:
+        self._deliveries = deliveries
+        self._view = view
+        self._signer = signer
+        self._sender = sender
+
+    def deliver(self, event: JobEndedEvent, tries: int) -> int | None:
+        """Try once; return the seconds after which to try again, or None when there is nothing left to do.
+
+        `tries`: of this message, this one included. The last one is to come back at once: its queue has a
+        dead-letter queue, which takes what comes once too often.
+        """
+        began_at = instant.now()
+        try:
+            job = self._deliveries.begin(event.job_id, now=began_at)
+        except DeliveryNotDueError as refused:
+            return _not_due(event, refused.job)
+        delivery = job.delivery.begun(began_at)
+        reply = self._post(job, event.event_id)
+        pause = None if reply.error is None else pause_seconds(reply, tries, random.random())  # noqa: S311  no secret
+        ended = _ended(delivery, reply, pause)
+        try:
+            self._deliveries.record(job.id, ended)
+        except LeaseLostError:
+            logger.warning(
+                "delivery lost to another attempt",
+                action="delivery_lost",
+                job_id=event.job_id,
+                correlation_id=event.correlation_id,
+            )
+            return _HELD_SECONDS
+        logger.info(
+            "webhook attempted",
+            action="webhook_attempted",
+            job_id=event.job_id,
+            correlation_id=event.correlation_id,
+            status=ended.status,
+            attempt=ended.count,
+            status_code=reply.status_code,
+            duration_ms=reply.duration_ms,
+            error=reply.error,
+            again_in_seconds=pause,
+        )
+        if reply.error is None or reply.gone:
+            return None
+        return pause or 0
+
+    def _post(self, job: Job, webhook_id: str) -> Reply:
+        if self._signer is None:
+            return Reply(duration_ms=0, error="The gateway has no secret to sign webhooks with.")
+        body = webhook_body.write(self._view, job)
+        headers = self._signer.headers(job.owner, webhook_id, instant.to_milliseconds(instant.now()) // 1000, body)
+        try:
+            return self._sender.post(str(job.callback_url), body, headers)
+        except CallbackRefusedError as refused:
+            return Reply(duration_ms=0, error=refused.message)
+
+
+def _not_due(event: JobEndedEvent, job: Job | None) -> int | None:
+    if job is None or job.callback_url is None or job.delivery.status is DeliveryStatus.DELIVERED:
+        logger.info(
+            "nothing to deliver", action="delivery_not_due", job_id=event.job_id, correlation_id=event.correlation_id
+        )
+        return None
+    logger.info(
+        "another attempt is under way", action="delivery_held", job_id=event.job_id, correlation_id=event.correlation_id
+    )
+    return _HELD_SECONDS
+
+
+def _ended(delivery: Delivery, reply: Reply, pause: int | None) -> Delivery:
+    if reply.error is None:
+        status = DeliveryStatus.DELIVERED
+    else:
+        status = DeliveryStatus.FAILED if pause is None else DeliveryStatus.RETRYING
+    attempt = DeliveryAttempt(
+        number=delivery.count,
+        began_at=delivery.held_since or instant.now(),
+        duration_ms=reply.duration_ms,
+        status_code=reply.status_code,
+        error=reply.error,
+        next_at=None if pause is None else instant.now() + timedelta(seconds=pause),
+    )
+    return delivery.ended(attempt, status)

@@ -1,0 +1,64 @@
+"""What functions of every kind need for webhooks."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from functions.adapters import Adapters
+from functions.name_lookup import SystemResolver
+from gateway.domain.callback_url import CallbackPolicy
+
+if TYPE_CHECKING:
+    from functions.name_lookup import Resolver
+    from functions.webhook_sender import Sender
+    from functions.webhook_signature import Signer
+    from gateway.ports import DeliveryStore, WebhookQueue
+
+
+class WebhookAdapters(Adapters):
+    """Each made once and only when a function uses it, as the others are."""
+
+    @cached_property
+    def callback_policy(self) -> CallbackPolicy:
+        """Where webhooks may go."""
+        return CallbackPolicy(
+            allowed_domains=self.settings.webhook_allowed_domains,
+            allow_http=self.settings.webhook_allow_http,
+            allow_loopback=self.settings.webhook_allow_loopback,
+        )
+
+    @cached_property
+    def resolver(self) -> Resolver:
+        """What finds the addresses of receivers."""
+        return SystemResolver()
+
+    @cached_property
+    def signer(self) -> Signer | None:
+        """What signs webhooks; None when there is no secret."""
+        from functions.webhook_signature import Signer  # noqa: PLC0415  see functions.adapters
+
+        given = (self.settings.webhook_secret, self.settings.webhook_secret_previous)
+        secrets = [secret.get_secret_value() for secret in given if secret]
+        return Signer(secrets, per_owner=self.settings.webhook_secret_per_owner) if secrets else None
+
+    @cached_property
+    def sender(self) -> Sender:
+        """What sends webhooks."""
+        from functions.webhook_sender import Sender  # noqa: PLC0415  see functions.adapters
+
+        return Sender(self.callback_policy, self.resolver)
+
+    @cached_property
+    def deliveries(self) -> DeliveryStore:
+        """Deliveries of webhooks."""
+        from gateway.aws.delivery_store import DynamoDeliveryStore  # noqa: PLC0415  see functions.adapters
+
+        return DynamoDeliveryStore(self._clients.dynamodb, self.settings.table_name)
+
+    @cached_property
+    def webhook_queue(self) -> WebhookQueue:
+        """Webhooks to deliver."""
+        from gateway.aws.webhook_queue import SqsWebhookQueue  # noqa: PLC0415  see functions.adapters
+
+        return SqsWebhookQueue(self._clients.sqs, self.settings.webhook_queue_url)

@@ -1,0 +1,89 @@
+"""`POST /webhooks/test`: sends a signed sample at once, so that integrators can check their receiver."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import timedelta
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from functions import body, http
+from functions.auth import caller_of
+from functions.callback import NOT_SET_UP
+from functions.requests import WebhookTestRequest
+from functions.wiring import Wiring, entry_point
+from gateway.domain import instant
+from gateway.domain.job import JobStatus
+from gateway.errors import CallbackRefusedError, Problem, RequestInvalidError
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.event_handler import Response
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+    from functions import answers
+    from functions.wiring import Handler
+
+_NO_JOB_ID = str(uuid.UUID(int=0))
+
+
+def make_handler(wiring: Wiring) -> Handler:
+    """Put the function together."""
+    app = http.make_app(wiring.middlewares)
+    app.use([wiring.authenticator.signed_in_only])
+
+    @app.post("/webhooks/test")
+    def send_sample() -> Response[str]:
+        url = body.read(app.current_event, WebhookTestRequest).url
+        if wiring.signer is None:
+            raise RequestInvalidError([Problem("url", NOT_SET_UP)])
+        webhook_id = str(uuid.uuid4())
+        content = http.to_json(_sample()).encode()
+        sent_at = instant.to_milliseconds(instant.now()) // 1000
+        headers = wiring.signer.headers(caller_of(app).owner, webhook_id, sent_at, content)
+        try:
+            reply = wiring.sender.post(url, content, headers)
+        except CallbackRefusedError as refused:
+            raise RequestInvalidError([Problem("url", refused.message)]) from None
+        http.logger.info(
+            "sample sent", action="webhook_sample_sent", status_code=reply.status_code, duration_ms=reply.duration_ms
+        )
+        answer: answers.WebhookTestResult = {
+            "delivered": reply.error is None,
+            "statusCode": reply.status_code,
+            "durationMs": reply.duration_ms,
+            "error": reply.error,
+            "webhookId": webhook_id,
+        }
+        return http.json_answer(HTTPStatus.OK, answer)
+
+    http.refuse_other_methods(app, {"/webhooks/test": ("POST",)})
+
+    def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+        return http.serve(app, event, context)
+
+    return handler
+
+
+def _sample() -> answers.WebhookBody:
+    """Make what the end of a job looks like; the event's name and the job's id tell that there is none."""
+    now = instant.now()
+    ended_at = instant.to_text(now)
+    return {
+        "event": "webhook.test",
+        "jobId": _NO_JOB_ID,
+        "status": JobStatus.SUCCEEDED,
+        "workflowId": "sample",
+        "result": {"outputs": []},
+        "error": None,
+        "timing": {
+            "createdAt": instant.to_text(now - timedelta(seconds=2)),
+            "startedAt": instant.to_text(now - timedelta(seconds=1)),
+            "completedAt": ended_at,
+            "executionTimeMs": 900,
+        },
+        "metadata": {},
+        "timestamp": ended_at,
+    }
+
+
+handler = entry_point(make_handler)

@@ -1,0 +1,28 @@
+"""The queue of webhooks to deliver. The rule on the event bus fills it with events of ended jobs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
+
+    from gateway.domain.messages import JobEndedEvent
+
+
+class SqsWebhookQueue:
+    """The WebhookQueue port."""
+
+    def __init__(self, client: SQSClient, url: str) -> None:
+        self._client = client
+        self._url = url
+
+    def send(self, event: JobEndedEvent) -> None:
+        """Enqueue once more what the rule enqueued before."""
+        # In ASCII: there are characters that SQS refuses, and an owner's name may have any.
+        body = event.model_dump_json(by_alias=True, ensure_ascii=True)
+        self._client.send_message(QueueUrl=self._url, MessageBody=body)
+
+    def hide(self, receipt: str, seconds: int) -> None:
+        """Keep a received message from being received again for so many seconds from now."""
+        self._client.change_message_visibility(QueueUrl=self._url, ReceiptHandle=receipt, VisibilityTimeout=seconds)

@@ -1,0 +1,150 @@
+"""Where webhooks may go: only to hosts that the operator allows, and of these only to public addresses.
+
+A URL is taken apart here and nowhere else, by a grammar that is stricter than any client's: what one program takes
+for the host and another for a user name does not get through. The addresses of a host are judged twice, when a job is
+accepted and at each delivery, which then connects to the very address that was judged.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from typing import TYPE_CHECKING
+
+from gateway.errors import CallbackRefusedError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+MAX_URL_CHARACTERS = 2048
+# RFC 3986, without user information and fragment. Hosts in other scripts have an ASCII form (xn--…), which is taken.
+_URL = re.compile(
+    r"(?P<scheme>https?)://(?P<host>[a-z0-9._-]+|\[[0-9a-f:.]+\])(:(?P<port>[0-9]{1,5}))?"
+    r"(?P<path>/[a-z0-9._~!$&'()*+,;=:@%/-]*)?(?P<query>\?[a-z0-9._~!$&'()*+,;=:@%/?-]*)?",
+    re.IGNORECASE,
+)
+_LABEL = r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?"
+_NAME = re.compile(rf"{_LABEL}(\.{_LABEL})*")
+_MAX_NAME_CHARACTERS = 253
+# A name whose last label is a number is an IPv4 address to many programs, in decimal, octal or hex and of one to four
+# parts (https://url.spec.whatwg.org/#ends-in-a-number-checker). Only the one usual way of writing it is taken.
+_LOOKS_LIKE_IPV4 = re.compile(r"(.*\.)?([0-9]+|0x[0-9a-f]*)")
+_DEFAULT_PORTS = {"https": 443, "http": 80}
+_MAX_PORT = 65535
+
+# Beside what `is_global` knows, which differs between versions of Python.
+_NOT_PUBLIC_IPV4 = (
+    IPv4Network("0.0.0.0/8"),
+    IPv4Network("100.64.0.0/10"),  # carriers' own, and some clouds'
+    IPv4Network("192.0.0.0/24"),
+    IPv4Network("192.88.99.0/24"),  # relays to 6to4
+    IPv4Network("224.0.0.0/4"),  # multicast
+    IPv4Network("240.0.0.0/4"),  # reserved, broadcast
+)
+# Global unicast is 2000::/3 (RFC 4291, 2.4). Outside of it lie loopback, private (fc00::/7), link-local, IPv4-mapped
+# and translated (NAT64) addresses; a public IPv4 address does not need to hide in one of these.
+_UNICAST_IPV6 = IPv6Network("2000::/3")
+_NOT_PUBLIC_IPV6 = (
+    IPv6Network("2001::/23"),  # protocol assignments, Teredo among them, which carries an IPv4 address
+    IPv6Network("2001:db8::/32"),  # documentation
+    IPv6Network("2002::/16"),  # 6to4, which carries an IPv4 address
+    IPv6Network("3ffe::/16"),  # given back
+    IPv6Network("3fff::/20"),  # documentation
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallbackTarget:
+    """A callback URL, taken apart."""
+
+    scheme: str
+    host: str  # in lower case, without brackets and trailing dot
+    port: int
+    path: str  # query included
+    address: str | None  # the host, when it is one
+
+    @property
+    def host_header(self) -> str:
+        """Write the host as requests name it. https://www.rfc-editor.org/rfc/rfc9110#field.host."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == _DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallbackPolicy:
+    """What the operator allows. Names in `allowed_domains`: `*`, exact ones, and `*.example.com` for all below it."""
+
+    allowed_domains: Sequence[str]
+    allow_http: bool = False
+    allow_loopback: bool = False  # this machine too, for local mode
+
+    def target(self, url: str) -> CallbackTarget:
+        """Take a URL apart. Raises CallbackRefusedError unless it is one that webhooks may go to.
+
+        Any port will do: with TLS there is nothing that another protocol's server could take for its own.
+        """
+        if len(url) > MAX_URL_CHARACTERS:
+            raise CallbackRefusedError(f"Must not be longer than {MAX_URL_CHARACTERS} characters.")
+        parts = _URL.fullmatch(url)
+        if parts is None:
+            raise CallbackRefusedError(
+                "Must be a URL like https://example.com/hook, in ASCII, without user, password and fragment."
+            )
+        scheme = parts["scheme"].lower()
+        if scheme == "http" and not self.allow_http:
+            raise CallbackRefusedError("Must be an https URL.")
+        port = int(parts["port"] or _DEFAULT_PORTS[scheme])
+        if not 0 < port <= _MAX_PORT:
+            raise CallbackRefusedError(f"The port must be from 1 to {_MAX_PORT}.")
+        host, address = _host(parts["host"].lower())
+        if not self._allows(host):
+            raise CallbackRefusedError("This host is not among those that the operator allows.")
+        path = (parts["path"] or "/") + (parts["query"] or "")
+        return CallbackTarget(scheme=scheme, host=host, port=port, path=path, address=address)
+
+    def _allows(self, host: str) -> bool:
+        return any(
+            host.endswith(allowed[1:]) if allowed.startswith("*.") else allowed in ("*", host)
+            for allowed in self.allowed_domains
+        )
+
+    def judge(self, addresses: Sequence[str]) -> None:
+        """Raise CallbackRefusedError unless all of a host's addresses may be connected to.
+
+        A name without addresses is refused in the same words, so that nobody learns which inner names there are.
+        """
+        if not addresses or not all(self._may_connect(ip_address(address)) for address in addresses):
+            raise CallbackRefusedError("Its host must have public addresses, and no others.")
+
+    def _may_connect(self, address: IPv4Address | IPv6Address) -> bool:
+        return is_public(address) or (self.allow_loopback and address.is_loopback)
+
+
+def is_public(address: IPv4Address | IPv6Address) -> bool:
+    """Tell whether an address is one host's on the public internet, and hides no other one in it."""
+    if isinstance(address, IPv4Address):
+        return address.is_global and not any(address in network for network in _NOT_PUBLIC_IPV4)
+    if address.scope_id is not None or address not in _UNICAST_IPV6:
+        return False
+    return address.is_global and not any(address in network for network in _NOT_PUBLIC_IPV6)
+
+
+def _host(text: str) -> tuple[str, str | None]:
+    """Read a host in lower case: return it as it is looked up and compared, and once more when it is an address."""
+    if text.startswith("["):
+        try:
+            address = str(IPv6Address(text[1:-1]))
+        except ValueError:
+            raise CallbackRefusedError("Its host is no IPv6 address.") from None
+        return address, address
+    name = text.removesuffix(".")
+    if _LOOKS_LIKE_IPV4.fullmatch(name):
+        try:
+            address = str(IPv4Address(name))
+        except ValueError:
+            raise CallbackRefusedError("An IPv4 address must be written as four decimal numbers.") from None
+        return address, address
+    if not _NAME.fullmatch(name) or len(name) > _MAX_NAME_CHARACTERS:
+        raise CallbackRefusedError("Its host is no name that there can be.")
+    return name, None

@@ -1,0 +1,126 @@
+"""A delivery: the webhook that tells of a job's end, and its attempts.
+
+    pending ──attempt──▶ delivered
+                 │
+                 └─▶ retrying ──attempt──▶ delivered | retrying | failed
+
+Sending it again by hand makes it pending, whatever it was. At most one attempt is under way at a time: it holds the
+delivery until it is recorded, or until it is certain that the function that made it has ended.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+# How long an attempt may take in all: name, connection, TLS, request and answer.
+ATTEMPT_SECONDS = 10
+# The function has the rest for the record. An attempt that was not recorded by then never will be.
+FUNCTION_SECONDS = 20
+HELD_FOR = timedelta(seconds=30)
+
+# Between tries: three of them within about a minute, all of them within about a day.
+_MINUTE, _HOUR = 60, 3600
+PAUSES_SECONDS = (10, 30, 90, 5 * _MINUTE, 15 * _MINUTE, 45 * _MINUTE, 2 * _HOUR, *(5 * [4 * _HOUR]))
+MAX_TRIES = len(PAUSES_SECONDS) + 1
+# SQS hides a message for 12 hours at most, counted from when it was received.
+MAX_ASKED_SECONDS = 12 * _HOUR - FUNCTION_SECONDS
+
+# An attempt takes about a hundred bytes of the job's item.
+MAX_KEPT_ATTEMPTS = 40
+_GONE = 410  # "likely to be permanent": https://www.rfc-editor.org/rfc/rfc9110#status.410
+_MAY_ASK_FOR_TIME = (429, 503)
+
+
+class DeliveryStatus(StrEnum):
+    """Where a delivery stands."""
+
+    PENDING = "pending"
+    RETRYING = "retrying"
+    DELIVERED = "delivered"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryAttempt:
+    """One POST, or what kept it from being made."""
+
+    number: int  # from 1, over all tries and resends
+    began_at: datetime
+    duration_ms: int | None = None  # None when it broke off
+    status_code: int | None = None  # None when there was no answer
+    error: str | None = None  # for the job's owner; None when it was delivered
+    next_at: datetime | None = None  # of the next one; None when none will follow by itself
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """The delivery of one job's end."""
+
+    status: DeliveryStatus = DeliveryStatus.PENDING
+    count: int = 0  # attempts begun; the number of the latest is the fencing number of its record
+    held_since: datetime | None = None  # when the attempt began that is under way, or that broke off
+    attempts: tuple[DeliveryAttempt, ...] = ()  # the newest of those that have ended, in order
+
+    @property
+    def last_status_code(self) -> int | None:
+        """What the last attempt was answered with; None when it was not."""
+        return self.attempts[-1].status_code if self.attempts else None
+
+    def begun(self, now: datetime) -> Delivery:
+        """Begin an attempt. One that broke off before is logged: nobody knows whether it arrived."""
+        attempts = self.attempts
+        if self.held_since is not None:
+            broken = DeliveryAttempt(
+                number=self.count,
+                began_at=self.held_since,
+                error="The attempt broke off; whether it arrived is not known.",
+            )
+            attempts = (*attempts, broken)
+        return replace(self, count=self.count + 1, held_since=now, attempts=attempts)
+
+    def ended(self, attempt: DeliveryAttempt, status: DeliveryStatus) -> Delivery:
+        """End the attempt that is under way."""
+        attempts = (*self.attempts, attempt)[-MAX_KEPT_ATTEMPTS:]
+        return replace(self, status=status, held_since=None, attempts=attempts)
+
+
+NOT_ATTEMPTED = Delivery()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """What came of a POST. `error` is for a person, and None exactly when it was delivered."""
+
+    duration_ms: int
+    status_code: int | None = None  # None when there was no answer
+    error: str | None = None
+    asked_seconds: int | None = None  # Retry-After
+
+    @property
+    def gone(self) -> bool:
+        """Tell whether the receiver wants no more of it."""
+        return self.status_code == _GONE
+
+
+def backoff_seconds(tries: int, spread: float) -> int:
+    """Say how long to wait after so many tries of a message.
+
+    `spread`: a random number from 0 to 1, so that what failed together is not all tried together.
+    """
+    return round(PAUSES_SECONDS[min(tries, len(PAUSES_SECONDS)) - 1] * (0.9 + 0.3 * spread))
+
+
+def pause_seconds(reply: Reply, tries: int, spread: float) -> int | None:
+    """Say how long to wait after a failed try; None when there is no other. Parameters as of `backoff_seconds`."""
+    if reply.gone or tries >= MAX_TRIES:
+        return None
+    pause = backoff_seconds(tries, spread)
+    if reply.asked_seconds is not None and reply.status_code in _MAY_ASK_FOR_TIME:
+        pause = max(pause, min(reply.asked_seconds, MAX_ASKED_SECONDS))
+    return pause

@@ -1,0 +1,313 @@
+"""Behaviour of one POST: whatever the receiver does, it ends in time and says what happened."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import threading
+import time
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from typing import TYPE_CHECKING
+
+import pytest
+import trustme
+
+from functions.name_lookup import SystemResolver
+from functions.webhook_sender import Sender
+from gateway.domain.callback_url import CallbackPolicy
+from gateway.errors import CallbackRefusedError, NameUnresolvedError
+from tests.webhooks.receiver import Receiver, answers, drips, hangs, sends, waits
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gateway.domain.delivery import Reply
+    from tests.webhooks.receiver import Behaviour
+
+LOCAL = CallbackPolicy(allowed_domains=["*"], allow_http=True, allow_loopback=True)
+OK_START = b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n"
+
+
+class Names:
+    """A resolver whose answers are test data; `answers`: for each question in turn, the last for all that follow."""
+
+    def __init__(self, *answers: Sequence[str] | None) -> None:
+        self._answers = list(answers)
+        self.asked: list[str] = []
+
+    def addresses(self, name: str, *, seconds: float) -> Sequence[str]:  # noqa: ARG002  it answers at once
+        """Answer the next question."""
+        self.asked.append(name)
+        answer = self._answers[min(len(self.asked), len(self._answers)) - 1]
+        if answer is None:
+            raise NameUnresolvedError
+        return answer
+
+
+def post(receiver: Receiver, *, seconds: float = 10.0) -> Reply:
+    """Send a small body to a receiver on this machine."""
+    return Sender(LOCAL, SystemResolver(), seconds=seconds).post(receiver.url, b"{}", {"webhook-id": "w"})
+
+
+def replied(behaviour: Behaviour, *, seconds: float = 10.0) -> Reply:
+    """Send to a receiver that behaves so."""
+    with Receiver(behaviour) as receiver:
+        return post(receiver, seconds=seconds)
+
+
+def test_a_request_is_plain_http() -> None:
+    """The receiver gets the path with its query, the headers and the body, and is told that nothing follows."""
+    with Receiver(answers(204)) as receiver:
+        reply = post(receiver)
+    assert (reply.status_code, reply.error) == (204, None)
+    (request,) = receiver.received
+    assert (request.line, request.body) == ("POST /hook?token=t0ken HTTP/1.1", b"{}")
+    assert request.headers["host"] == f"127.0.0.1:{receiver.port}"
+    assert request.headers["content-type"] == "application/json"
+    assert request.headers["webhook-id"] == "w"
+    assert request.headers["connection"] == "close"
+
+
+@pytest.mark.parametrize("status", [200, 201, 202, 204, 299])
+def test_any_2xx_is_delivered(status: int) -> None:
+    """Whatever is in the answer."""
+    assert replied(answers(status, body=b"" if status == 204 else b"thanks")).error is None
+
+
+@pytest.mark.parametrize("status", [103, 300, 304, 400, 404, 410, 429, 500, 503, 599])
+def test_anything_else_is_not(status: int) -> None:
+    """The reply says what it was answered with."""
+    reply = replied(answers(status))
+    assert reply.status_code == status
+    assert reply.error is not None
+    assert reply.error.startswith(f"It answered {status}")
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_redirects_are_not_followed(status: int) -> None:
+    """Neither to an inner address nor to the receiver itself: they are failures."""
+    with Receiver(answers(204)) as inner, Receiver(answers(status, f"Location: {inner.url}")) as receiver:
+        reply = post(receiver)
+    assert (reply.status_code, reply.error) == (status, f"It answered {status}; redirects are not followed.")
+    assert (inner.connections, receiver.connections) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    "behaviour",
+    [
+        hangs(),
+        hangs(b"HTTP/1.1 200"),
+        hangs(b"HTTP/1.1 200 OK\r\n"),
+        hangs(OK_START + b"x"),
+        drips(b"HTTP/1.1 200 OK\r\n", b"X: y\r\n"),
+        drips(b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+        drips(b"HTTP/1.1 200 OK\r\nX: ", b"y"),
+        drips(OK_START, b"x"),
+        drips(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n"),
+    ],
+    ids=["nothing", "half a line", "a line", "half a body", "headers", "continues", "a header", "body", "chunks"],
+)
+def test_there_is_one_time_limit_for_all(behaviour: Behaviour) -> None:
+    """However small the pieces are in which an answer comes, it must be whole in time."""
+    began = time.monotonic()
+    reply = replied(behaviour, seconds=0.5)
+    assert time.monotonic() - began < 3
+    assert reply.status_code is None
+    # A server that sends a hundred headers is refused before.
+    assert reply.error in (
+        "There was no complete answer within 0.5 s.",
+        "It broke off its answer, or its answer is no HTTP.",
+    )
+    assert reply.duration_ms < 1500
+
+
+def test_a_receiver_that_never_shakes_hands() -> None:
+    """The time limit holds for setting up TLS too."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"https://127.0.0.1:{listener.getsockname()[1]}/"
+        reply = Sender(LOCAL, SystemResolver(), seconds=0.5).post(url, b"{}", {})
+    assert reply.error == "There was no complete answer within 0.5 s."
+
+
+def test_a_slow_200_is_delivered() -> None:
+    """An answer that comes in time is good, however late."""
+    reply = replied(waits(0.3, answers(200, body=b"done")))
+    assert (reply.status_code, reply.error) == (200, None)
+    assert reply.duration_ms >= 300
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"HTTP/1.1 200",
+        b"HTTP/1.1 200 OK\r\nX: y\r\n",
+        OK_START + b"x",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab",
+        b"hello",
+    ],
+    ids=["nothing", "half a line", "half a head", "half a body", "half a chunk", "no HTTP"],
+)
+def test_an_answer_that_breaks_off_is_none(content: bytes) -> None:
+    """A connection that is dropped in the middle tells nothing of what the receiver did."""
+    reply = replied(sends(content))
+    assert (reply.status_code, reply.error) == (None, "It broke off its answer, or its answer is no HTTP.")
+
+
+def test_an_answer_is_read_up_to_a_bound() -> None:
+    """An endless body costs no memory, and no time when it is quick; the status counts."""
+    reply = replied(drips(b"HTTP/1.1 200 OK\r\n\r\n", b"x" * 100_000))
+    assert (reply.status_code, reply.error) == (200, None)
+    reply = replied(hangs(b"HTTP/1.1 200 OK\r\nContent-Length: 10000000\r\n\r\n" + b"x" * 70_000))
+    assert (reply.status_code, reply.error) == (200, None)
+
+
+def test_nobody_listens() -> None:
+    """A refused connection is said to be one."""
+    with Receiver(answers(204)) as receiver:
+        pass
+    assert post(receiver).error == "It refused the connection."
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("120", 120),
+        ("0", 0),
+        ("99999999999999999999", 999_999_999),
+        (format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True), 3600),
+        ("Wed, 21 Oct 2015 07:28:00 GMT", 0),
+        ("soon", None),
+        ("-5", None),
+        ("٣", None),
+        ("", None),
+    ],
+)
+def test_retry_after_is_understood(value: str, seconds: int | None) -> None:
+    """As seconds and as a date; anything else is as if it were not there."""
+    asked = replied(answers(503, f"Retry-After: {value}")).asked_seconds
+    assert (asked is None) == (seconds is None)
+    assert asked is None or seconds is None or abs(asked - seconds) <= 60
+
+
+@pytest.fixture(scope="session")
+def authority() -> trustme.CA:
+    """Make an authority that issues certificates."""
+    return trustme.CA()
+
+
+def trust(authority: trustme.CA) -> ssl.SSLContext:
+    """Believe this authority, and no other."""
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    return context
+
+
+def certified(authority: trustme.CA, name: str, *, expires_at: datetime | None = None) -> ssl.SSLContext:
+    """Make a server's side of TLS with a certificate for a name."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert(name, not_after=expires_at).configure_cert(context)
+    return context
+
+
+def test_tls_goes_by_the_name(authority: trustme.CA) -> None:
+    """The address is the one that was looked up, and the certificate is the name's."""
+    names = Names(["127.0.0.1"])
+    with Receiver(answers(204), tls=certified(authority, "hooks.example.com")) as receiver:
+        url = f"https://Hooks.Example.com.:{receiver.port}/hook"
+        reply = Sender(LOCAL, names, tls=trust(authority)).post(url, b"{}", {})
+    assert (reply.status_code, reply.error) == (204, None)
+    assert receiver.received[0].headers["host"] == f"hooks.example.com:{receiver.port}"
+    assert names.asked == ["hooks.example.com"]
+
+
+def test_bad_certificates_are_refused(authority: trustme.CA) -> None:
+    """Another name's, another authority's and an expired one: nothing is sent to any of them."""
+    expired = datetime.now(UTC) - timedelta(days=1)
+    for tls, reason in (
+        (certified(authority, "other.example.com"), "Hostname mismatch"),
+        (certified(trustme.CA(), "hooks.example.com"), "unable to get local issuer certificate"),
+        (certified(authority, "hooks.example.com", expires_at=expired), "certificate has expired"),
+    ):
+        with Receiver(answers(204), tls=tls) as receiver:
+            sender = Sender(LOCAL, Names(["127.0.0.1"]), tls=trust(authority))
+            reply = sender.post(f"https://hooks.example.com:{receiver.port}/", b"{}", {})
+        assert reply.error is not None
+        assert reply.error.startswith(f"Its TLS certificate is not valid: {reason}")
+        assert receiver.received == []
+
+
+def test_a_server_without_tls() -> None:
+    """Plain HTTP behind an https URL is said to be no TLS."""
+
+    def answer_in_plain() -> None:
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(1)
+            connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = threading.Thread(target=answer_in_plain)
+        server.start()
+        reply = Sender(LOCAL, SystemResolver()).post(f"https://127.0.0.1:{listener.getsockname()[1]}/", b"{}", {})
+        server.join()
+    assert reply.error == "TLS could not be set up with it."
+
+
+@pytest.mark.parametrize(
+    "addresses",
+    [["127.0.0.1"], ["10.1.2.3"], ["8.8.8.8", "169.254.169.254"], ["::ffff:8.8.8.8"], ["fd00::1"], []],
+    ids=str,
+)
+def test_nothing_is_connected_to_that_is_not_public(addresses: list[str]) -> None:
+    """One bad address among good ones is enough."""
+    with Receiver(answers(204)) as receiver:
+        sender = Sender(CallbackPolicy(allowed_domains=["*"]), Names(addresses))
+        with pytest.raises(CallbackRefusedError):
+            sender.post(f"https://hooks.example.com:{receiver.port}/", b"{}", {})
+    assert receiver.connections == 0
+
+
+def test_a_name_is_looked_up_once() -> None:
+    """A resolver that gives a good address to judge and a bad one to connect to is never asked again."""
+    public_then_loopback = Names(["203.0.112.1"], ["127.0.0.1"])
+    with Receiver(answers(204)) as receiver:
+        sender = Sender(CallbackPolicy(allowed_domains=["*"], allow_http=True), public_then_loopback, seconds=0.3)
+        reply = sender.post(f"http://hooks.example.com:{receiver.port}/", b"{}", {})
+    assert reply.error is not None
+    assert len(public_then_loopback.asked) == 1
+    assert receiver.connections == 0
+
+
+def test_the_next_address_is_tried() -> None:
+    """A host one of whose addresses does not answer is reached by another one."""
+    with Receiver(answers(204)) as receiver:
+        sender = Sender(LOCAL, Names(["127.0.0.2", "127.0.0.3", "127.0.0.1"]))
+        assert sender.post(f"http://hooks.example.com:{receiver.port}/", b"{}", {}).error is None
+
+
+def test_a_name_that_is_not_known_now() -> None:
+    """It is a failed attempt, which another one may follow."""
+    reply = Sender(LOCAL, Names(None)).post("https://hooks.example.com/", b"{}", {})
+    assert reply.error == "The name of its host could not be resolved."
+
+
+def test_proxies_of_the_environment_are_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proxy would connect to an address that nobody has judged."""
+    with Receiver(answers(204)) as proxy, Receiver(answers(204)) as receiver:
+        for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+            monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.port}")
+        monkeypatch.setenv("no_proxy", "")
+        assert post(receiver).error is None
+    assert (proxy.connections, receiver.connections) == (0, 1)
+
+
+def test_nothing_is_left_behind() -> None:
+    """However a POST ends, its connection is closed and no thread goes on."""
+    before = threading.active_count()
+    with ExitStack() as stack:
+        for behaviour in (answers(204), hangs(), sends(b"x"), sends(OK_START)):
+            post(stack.enter_context(Receiver(behaviour)), seconds=0.2)
+    assert threading.active_count() == before
