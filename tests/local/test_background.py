@@ -146,7 +146,11 @@ def test_a_function_that_takes_too_long_has_failed(aws_clients: Clients, url: st
 def test_a_function_can_run_several_times_at_once(aws_clients: Clients, url: str) -> None:
     """One that says so is given so many batches at a time: one that hangs holds up no other."""
     together = threading.Barrier(3)
-    recorder = Recorder(lambda _event: together.wait(10))
+
+    def meet(_event: dict[str, Any]) -> None:
+        together.wait(10)
+
+    recorder = Recorder(meet)
     resource = FunctionResource(name="parallel", timeout_seconds=5, max_concurrency=3)
     with source(aws_clients, url, recorder, resource, batch_size=1):
         for _ in range(3):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from cli.local.emulator import Emulator
 from cli.local.provision import provision
 from gateway.aws.clients import Clients
-from gateway.aws.resources import BUCKET, JOB_QUEUES, QUEUE_SOURCES, TABLE
+from gateway.aws.resources import BUCKET, JOB_QUEUES, QUEUE_SOURCES, TABLE, WEBHOOK_QUEUE
 from gateway.settings import ApiSettings, BackgroundSettings, ExecutorSettings
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ def test_the_queues_are_those_in_resources(aws: dict[str, str], aws_clients: Cli
 def test_a_queue_hides_what_its_function_works_on() -> None:
     """A queue that starts a function hides messages for as long as Lambda asks, so that no batch is taken twice."""
     hidden_seconds = {queue.dead_letter_name: queue.dead_letter_visibility_seconds for queue in JOB_QUEUES.values()}
+    hidden_seconds[WEBHOOK_QUEUE.name] = WEBHOOK_QUEUE.visibility_seconds
     for source in QUEUE_SOURCES:
         assert hidden_seconds[source.queue_name] >= source.function.queue_visibility_seconds
 
