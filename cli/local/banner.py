@@ -28,6 +28,7 @@ class Running:
     logs: Path
     api_keys: bool  # taken
     tokens: bool  # JWTs are taken
+    webhook_secret: Path | None  # the file of the one that was made; None when one is set
 
 
 def show(running: Running, console: Console) -> None:
@@ -51,6 +52,8 @@ def _lines(running: Running) -> list[Text]:
         _field("Data", str(running.data_dir or "not kept (--ephemeral)")),
         _field("Logs", str(running.logs)),
     ]
+    signed_with = f"the secret in {running.webhook_secret}" if running.webhook_secret else "WEBHOOK_SECRET"
+    lines.append(_field("Webhooks", f"signed with {signed_with}"))
     credentials = ""
     if running.api_keys:
         credentials = ' -H "X-API-Key: $API_KEY"'

@@ -51,6 +51,11 @@ class DataDir:
         """What the simulated ComfyUI keeps."""
         return self.path / "simulator"
 
+    @property
+    def webhook_secret(self) -> Path:
+        """The secret that signs webhooks, when none is set."""
+        return self.path / "webhook-secret"
+
     def release(self) -> None:
         """Let others have it."""
         os.close(self.lock_fd)

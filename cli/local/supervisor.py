@@ -29,6 +29,8 @@ from cli.local.output_bucket import VARIABLES as OUTPUT_BUCKET_VARIABLES
 from cli.local.output_bucket import check_output_bucket, output_bucket_variables
 from cli.local.provision import PROVISIONED, provision
 from cli.local.seed import parse_keys, seed_keys, seed_workflows
+from cli.local.webhook_variables import SECRET_VARIABLES as WEBHOOK_SECRET_VARIABLES
+from cli.local.webhook_variables import receiver_variables, secret_variables
 from gateway.aws.audit_log import DynamoAuditLog
 from gateway.aws.clients import Clients
 from gateway.aws.object_store import S3ObjectStore
@@ -67,11 +69,13 @@ class Supervisor:
         self._output_bucket = output_bucket_variables(settings)
         self._open_access = not self._keys and settings.jwt_secret is None
         self._environment["OPEN_ACCESS"] = str(self._open_access).lower()
+        open_to_others = settings.host not in _LOOPBACK
+        self._environment |= receiver_variables(environment, open_to_others=open_to_others)
         self._retention_days = _check_host_settings(self._environment)
         self._children: list[Child] = []  # in the order of their start: the embedded AWS is the first
         self._signalled_at: float | None = None
         self._console = Console(highlight=False, markup=False, emoji=False)
-        if settings.host not in _LOOPBACK and self._open_access:
+        if open_to_others and self._open_access:
             raise SettingsInvalidError(
                 f"HOST: {settings.host} is open to other machines, which takes API_KEYS=some-key:admin or JWT_SECRET; "
                 "without either only 127.0.0.1 is served"
@@ -125,13 +129,14 @@ class Supervisor:
                 **self._output_bucket,
             },
         )
+        functions = {**self._output_bucket, **secret_variables(self._settings, data.webhook_secret)}
         secret = self._settings.jwt_secret
-        own = {**self._output_bucket, **({"JWT_SECRET": secret.get_secret_value()} if secret else {})}
+        own = {**functions, **({"JWT_SECRET": secret.get_secret_value()} if secret else {})}
         front = self._start_child("front", ["cli.local.front", str(listener.fileno())], data, own, listener)
         url = _url(listener)
         self._wait_until(lambda: answers(f"{url}/health"), front, START_SECONDS)
         # Only now: nothing that a person does first needs them, and their start would hold the others' up.
-        self._start_child("background", ["cli.local.background", _PREFIX], data, {})
+        self._start_child("background", ["cli.local.background", _PREFIX], data, functions)
         running = Running(
             url=url,
             comfyui_url=self._settings.comfyui_url,
@@ -140,6 +145,7 @@ class Supervisor:
             logs=data.logs,
             api_keys=bool(self._keys),
             tokens=self._settings.jwt_secret is not None,
+            webhook_secret=None if self._settings.webhook_secret else data.webhook_secret,
         )
         with _terminal_may_be_gone():
             show(running, self._console)
@@ -254,7 +260,7 @@ def _terminal_may_be_gone() -> Iterator[None]:
 
 def _base_environment(environment: Mapping[str, str]) -> dict[str, str]:
     # The person's own AWS set-up plays no part; secrets are given only to the processes that need them.
-    left_out = ("API_KEYS", "JWT_SECRET", *OUTPUT_BUCKET_VARIABLES)
+    left_out = ("API_KEYS", "JWT_SECRET", *WEBHOOK_SECRET_VARIABLES, *OUTPUT_BUCKET_VARIABLES)
     kept = {name: value for name, value in environment.items() if not name.startswith("AWS_") and name not in left_out}
     direct = ",".join(filter(None, [kept.get("NO_PROXY") or kept.get("no_proxy"), *_LOOPBACK]))
     return {**kept, "NO_PROXY": direct, "no_proxy": direct, "PYTHONUNBUFFERED": "1"}

@@ -28,6 +28,9 @@ JOB = "0b7f4f52-6d0f-4f0e-a6a8-3c8c1b7cf001"
 GUARDED = [
     ("POST", "/jobs"),
     ("GET", f"/jobs/{JOB}"),
+    ("GET", f"/jobs/{JOB}/deliveries"),
+    ("POST", f"/jobs/{JOB}/deliveries"),
+    ("POST", "/webhooks/test"),
     ("GET", f"/outputs/{JOB}"),
     ("GET", f"/outputs/{JOB}/a.png"),
     ("GET", "/workflows"),

@@ -22,6 +22,8 @@ PATHS = {
     "/jobs": "GET, POST",
     f"/jobs/{JOB}": "GET",
     f"/jobs/{JOB}/cancel": "POST",
+    f"/jobs/{JOB}/deliveries": "GET, POST",
+    "/webhooks/test": "POST",
     "/workflows": "GET, POST",
     "/workflows/w": "GET, PUT, DELETE",
     "/capabilities": "GET",

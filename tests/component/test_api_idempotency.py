@@ -78,7 +78,6 @@ def test_a_job_that_has_started_gets_no_second_message(gateway: Gateway, ada: Ca
         {"params": {}},
         {"priority": "high"},
         {"metadata": {"a": 1}},
-        {"callbackUrl": "https://203.0.112.7/hook"},
         {"workflowId": "w2"},
     ],
     ids=str,

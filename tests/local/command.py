@@ -26,6 +26,8 @@ OWN = (
     "JWT_SECRET",
     "S3_BUCKET",
     "S3_ENDPOINT",
+    "WEBHOOK_SECRET",
+    "WEBHOOK_SECRET_PREVIOUS",
 )  # variables of the person who runs the tests that would change them
 START_SECONDS = 15
 STOP_SECONDS = 5

@@ -17,33 +17,16 @@ import trustme
 from functions.name_lookup import SystemResolver
 from functions.webhook_sender import Sender
 from gateway.domain.callback_url import CallbackPolicy
-from gateway.errors import CallbackRefusedError, NameUnresolvedError
+from gateway.errors import CallbackRefusedError
+from tests.webhooks.names import Names
 from tests.webhooks.receiver import Receiver, answers, drips, hangs, sends, waits
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from gateway.domain.delivery import Reply
     from tests.webhooks.receiver import Behaviour
 
 LOCAL = CallbackPolicy(allowed_domains=["*"], allow_http=True, allow_loopback=True)
 OK_START = b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n"
-
-
-class Names:
-    """A resolver whose answers are test data; `answers`: for each question in turn, the last for all that follow."""
-
-    def __init__(self, *answers: Sequence[str] | None) -> None:
-        self._answers = list(answers)
-        self.asked: list[str] = []
-
-    def addresses(self, name: str, *, seconds: float) -> Sequence[str]:  # noqa: ARG002  it answers at once
-        """Answer the next question."""
-        self.asked.append(name)
-        answer = self._answers[min(len(self.asked), len(self._answers)) - 1]
-        if answer is None:
-            raise NameUnresolvedError
-        return answer
 
 
 def post(receiver: Receiver, *, seconds: float = 10.0) -> Reply:

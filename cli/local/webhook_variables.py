@@ -1,0 +1,53 @@
+"""How local mode sets webhooks up: signed with a secret of its own if none is set, and to receivers on this machine."""
+
+from __future__ import annotations
+
+import base64
+import os
+import secrets
+from typing import TYPE_CHECKING
+
+from gateway.errors import SettingsInvalidError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from gateway.settings import LocalSettings
+
+SECRET_VARIABLES = ("WEBHOOK_SECRET", "WEBHOOK_SECRET_PREVIOUS")
+_RECEIVERS_HERE = ("WEBHOOK_ALLOW_HTTP", "WEBHOOK_ALLOW_LOOPBACK")
+
+
+def receiver_variables(environment: Mapping[str, str], *, open_to_others: bool) -> dict[str, str]:
+    """Allow receivers on this machine, if nothing else is said.
+
+    Not when other machines reach the gateway: its callers could send requests to whatever else runs here, the
+    embedded AWS and ComfyUI among it.
+    """
+    default = str(not open_to_others).lower()
+    return {name: environment.get(name) or default for name in _RECEIVERS_HERE}
+
+
+def secret_variables(settings: LocalSettings, file: Path) -> dict[str, str]:
+    """Return the secrets by which the functions sign. Without one that is set, it is made once and kept in a file."""
+    if settings.webhook_secret is None:
+        return {"WEBHOOK_SECRET": _kept_secret(file)}
+    given = {"WEBHOOK_SECRET": settings.webhook_secret, "WEBHOOK_SECRET_PREVIOUS": settings.webhook_secret_previous}
+    return {name: secret.get_secret_value() for name, secret in given.items() if secret}
+
+
+def _kept_secret(file: Path) -> str:
+    try:
+        return file.read_text(encoding="ascii").strip()
+    except FileNotFoundError:
+        pass
+    except (OSError, UnicodeError):
+        raise SettingsInvalidError(f"DATA_DIR: cannot read {file}") from None
+    secret = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode("ascii")
+    try:
+        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as stream:
+            stream.write(secret + "\n")
+    except OSError as error:
+        raise SettingsInvalidError(f"DATA_DIR: cannot write {file}: {error.strerror}") from None
+    return secret

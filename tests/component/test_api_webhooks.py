@@ -1,0 +1,289 @@
+"""Callbacks as callers see them: which are taken, what became of a webhook, sending it again, trying a receiver."""
+
+from __future__ import annotations
+
+import json
+import time
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from standardwebhooks import Webhook
+
+from functions.webhook_sender import Sender
+from functions.webhook_signature import owner_secret
+from gateway.domain import instant
+from gateway.domain.job import ended_event_id
+from gateway.domain.result_cache import CachedResult
+from tests.component.api import Gateway, aws_calls
+from tests.component.workflows import add_workflow, post, received, run
+from tests.webhooks.courier import SECRET, SETTINGS, Courier
+from tests.webhooks.names import Names
+from tests.webhooks.receiver import Receiver, answers, hangs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from gateway.aws.clients import Clients
+    from tests.component.api import Answer, Caller
+
+URL = "https://hooks.example.com/comfyui?token=t0ken"
+
+
+@pytest.fixture
+def deployed(aws: dict[str, str], aws_clients: Clients) -> Callable[..., Caller]:
+    """Make users of gateways as they are deployed, which know names by test data."""
+
+    def make(*names: Sequence[str] | None, **settings: str) -> Caller:
+        gateway = Gateway(aws, aws_clients, **{"WEBHOOK_SECRET": SECRET, **settings})
+        gateway.wiring.resolver = Names(*names or [["8.8.8.8"]])
+        add_workflow(gateway)
+        return gateway.ada
+
+    return make
+
+
+@pytest.fixture
+def local(aws: dict[str, str], aws_clients: Clients) -> Gateway:
+    """Give a gateway that sends to this machine."""
+    gateway = Gateway(aws, aws_clients, **SETTINGS)
+    add_workflow(gateway)
+    gateway.wiring.sender = Sender(gateway.wiring.callback_policy, gateway.wiring.resolver, seconds=0.5)
+    return gateway
+
+
+def refused(answer: Answer, path: str) -> str:
+    """Check that it is refused for this field alone; return why."""
+    assert (answer.status, answer.json["error"]) == (400, "VALIDATION_ERROR")
+    (problem,) = answer.json["details"]["errors"]
+    assert problem["path"] == path
+    return str(problem["message"])
+
+
+def test_a_callback_is_taken_and_shown_as_pending(deployed: Callable[..., Caller]) -> None:
+    """The URL itself is not: it may hold a token."""
+    ada = deployed()
+    job_id = post(ada, callbackUrl=URL).json["jobId"]
+    answer = ada.get(f"/jobs/{job_id}")
+    assert answer.json["webhook"] == {"status": "pending", "attempts": 0, "lastStatusCode": None}
+    assert b"t0ken" not in answer.body
+    assert ada.get(f"/jobs/{job_id}/deliveries").json == {"jobId": job_id, "deliveries": []}
+    assert ada.get("/jobs").json["jobs"][0]["webhook"]["status"] == "pending"
+    assert ada.get(f"/jobs/{post(ada).json['jobId']}").json["webhook"] is None
+
+
+def test_a_callback_costs_no_call(deployed: Callable[..., Caller]) -> None:
+    """Submitting takes four calls, a status two."""
+    ada = deployed()
+    post(ada)
+    with aws_calls(ada.gateway.clients) as calls:
+        job_id = post(ada, callbackUrl=URL).json["jobId"]
+    assert len(calls) == 4
+    with aws_calls(ada.gateway.clients) as calls:
+        ada.get(f"/jobs/{job_id}")
+    assert len(calls) == 2
+
+
+@pytest.mark.parametrize(
+    "addresses",
+    [
+        ["127.0.0.1"], ["::1"], ["169.254.169.254"], ["fd00::1"], ["10.1.2.3"], ["100.64.1.1"], ["0.0.0.0"],  # noqa: S104  nothing binds to it
+        ["::ffff:10.0.0.1"], ["64:ff9b::a00:1"], ["8.8.8.8", "10.0.0.1"], [],
+    ],
+    ids=str,
+)  # fmt: skip
+def test_names_that_lead_inside_are_refused(deployed: Callable[..., Caller], addresses: list[str]) -> None:
+    """One such address is enough; a name without any is refused in the same words."""
+    ada = deployed(addresses)
+    assert refused(post(ada, callbackUrl=URL), "callbackUrl") == "Its host must have public addresses, and no others."
+    assert ada.gateway.stored("JOB#") == []
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://hooks.example.com/", "https://127.0.0.1/", "https://2130706433/", "https://a@b.example/", "x", ""],
+)
+def test_urls_that_are_not_taken(deployed: Callable[..., Caller], url: str) -> None:
+    """They are told why, and nothing is accepted."""
+    ada = deployed()
+    assert refused(post(ada, callbackUrl=url), "callbackUrl")
+    assert ada.gateway.stored("JOB#") == []
+
+
+def test_what_is_wrong_is_told_together(deployed: Callable[..., Caller]) -> None:
+    """Inputs and callback in one answer."""
+    answer = post(deployed(), inputs={"steps": 0}, callbackUrl="http://x/")
+    paths = [error["path"] for error in answer.json["details"]["errors"]]
+    assert sorted(paths) == ["callbackUrl", "inputs.prompt", "inputs.steps"]
+
+
+def test_the_operator_names_the_hosts(deployed: Callable[..., Caller]) -> None:
+    """Others are refused before they are looked up."""
+    ada = deployed(WEBHOOK_ALLOWED_DOMAINS="hooks.example.com,*.partner.example")
+    assert post(ada, callbackUrl=URL).status == 202
+    assert post(ada, callbackUrl="https://a.partner.example/").status == 202
+    refused(post(ada, callbackUrl="https://partner.example/"), "callbackUrl")
+
+
+def test_a_resolver_that_is_down_refuses_nothing(deployed: Callable[..., Caller]) -> None:
+    """The host is judged again at delivery, where it counts."""
+    assert post(deployed(None), callbackUrl=URL).status == 202
+
+
+def test_a_slow_resolver_holds_nothing_up(deployed: Callable[..., Caller], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A job is accepted without an answer after a second."""
+
+    def slow(name: str) -> list[str]:  # noqa: ARG001  whatever it is asked
+        time.sleep(3)
+        return []
+
+    ada = deployed()
+    del ada.gateway.wiring.resolver  # back to the system's
+    monkeypatch.setattr("functions.name_lookup._look_up", slow)
+    began = time.monotonic()
+    assert post(ada, callbackUrl=URL).status == 202
+    assert time.monotonic() - began < 2.5
+
+
+def test_without_a_secret_no_callback_is_taken(deployed: Callable[..., Caller]) -> None:
+    """The caller learns now that nothing would come, and what is missing."""
+    ada = deployed(WEBHOOK_SECRET="")
+    assert "WEBHOOK_SECRET" in refused(post(ada, callbackUrl=URL), "callbackUrl")
+    assert "WEBHOOK_SECRET" in refused(ada.post("/webhooks/test", {"url": URL}), "url")
+
+
+def test_a_repeated_request_is_not_judged_anew(deployed: Callable[..., Caller]) -> None:
+    """The same key and body are answered with the first job, though the host has moved inside since."""
+    ada = deployed(["8.8.8.8"], ["10.0.0.1"])
+    key = {"metadata": {"requestId": "r-1"}}
+    first = post(ada, callbackUrl=URL, **key)
+    assert post(ada, callbackUrl=URL, **key).json == first.json
+    assert post(ada, **key).status == 422
+
+
+def test_a_webhooks_way_is_told(local: Gateway, aws: dict[str, str], aws_clients: Clients) -> None:
+    """The job's short state, and every attempt with time, answer and error; sent again, it has the same id."""
+    courier = Courier(aws, aws_clients)
+    with Receiver(answers(500), answers(204)) as receiver:
+        job_id = post(local.ada, callbackUrl=receiver.url).json["jobId"]
+        received(local)
+        courier.announce(run(local, job_id, {"a.png": b"x"}))
+        (record,) = courier.messages()
+        courier.deal_with(record)
+        state = local.ada.get(f"/jobs/{job_id}").json["webhook"]
+        assert state == {"status": "retrying", "attempts": 1, "lastStatusCode": 500}
+        courier.deal_with(record)
+        state = local.ada.get(f"/jobs/{job_id}").json["webhook"]
+        assert state == {"status": "delivered", "attempts": 2, "lastStatusCode": 204}
+        first, second = local.ada.get(f"/jobs/{job_id}/deliveries").json["deliveries"]
+        assert (first["attempt"], first["statusCode"], first["error"]) == (1, 500, "It answered 500.")
+        assert first["nextAttemptAt"] > first["timestamp"]
+        assert (second["attempt"], second["statusCode"], second["error"]) == (2, 204, None)
+        assert second["nextAttemptAt"] is None
+        again = local.ada.post(f"/jobs/{job_id}/deliveries")
+        assert (again.status, again.json["webhookId"]) == (202, ended_event_id(job_id))
+        assert local.ada.get(f"/jobs/{job_id}").json["webhook"]["status"] == "pending"
+        assert courier.pump() == [True]
+    assert receiver.ids == [ended_event_id(job_id)] * 3
+    assert local.ada.get(f"/jobs/{job_id}").json["webhook"] == {**state, "attempts": 3}
+    assert b"t0ken" not in local.ada.get(f"/jobs/{job_id}/deliveries").body
+
+
+def test_a_job_from_the_cache_is_told_too(local: Gateway, aws: dict[str, str], aws_clients: Clients) -> None:
+    """It has ended by being accepted."""
+    courier = Courier(aws, aws_clients)
+    with Receiver(answers(204)) as receiver:
+        inputs = {"prompt": "a fox", "seed": 7}
+        first = post(local.ada, inputs=inputs).json["jobId"]
+        job = run(local, first, {"a.png": b"x"})
+        keep(local, job.cache_key, first, job.outputs)
+        hit = post(local.ada, inputs=inputs, callbackUrl=receiver.url).json
+        assert hit["status"] == "cache_hit"
+        assert courier.pump() == [True]
+    assert receiver.ids == [ended_event_id(hit["jobId"])]
+
+
+def keep(gateway: Gateway, cache_key: str | None, job_id: str, outputs: Any) -> None:  # noqa: ANN401  a job's
+    """Keep a result for equal jobs, as an executor does."""
+    assert gateway.wiring.results is not None
+    result = CachedResult(job_id=job_id, outputs=outputs)
+    gateway.wiring.results.put(str(cache_key), result, expires_at=instant.now() + timedelta(hours=1))
+
+
+def test_only_ended_jobs_with_a_callback_are_sent_again(local: Gateway) -> None:
+    """Others have nothing to send, and say so."""
+    plain = post(local.ada).json["jobId"]
+    waiting = post(local.ada, callbackUrl="http://127.0.0.1:9/").json["jobId"]
+    for job_id in (plain, waiting):
+        answer = local.ada.post(f"/jobs/{job_id}/deliveries")
+        assert (answer.status, answer.json["error"]) == (409, "CONFLICT")
+    local.ada.post(f"/jobs/{plain}/cancel")
+    assert local.ada.post(f"/jobs/{plain}/deliveries").status == 409
+
+
+def test_others_see_no_deliveries(local: Gateway) -> None:
+    """Another owner's job does not exist; an admin sees all."""
+    job_id = post(local.ada, callbackUrl="http://127.0.0.1:9/").json["jobId"]
+    local.ada.post(f"/jobs/{job_id}/cancel")
+    for path in (f"/jobs/{job_id}/deliveries", "/jobs/no-id/deliveries"):
+        for answer in (local.bob.get(path), local.bob.post(path)):
+            assert (answer.status, answer.json["error"]) == (404, "JOB_NOT_FOUND")
+        assert local.nobody.get(path).status == local.nobody.post(path).status == 401
+    assert local.admin.get(f"/jobs/{job_id}/deliveries").status == 200
+    assert local.admin.post(f"/jobs/{job_id}/deliveries").status == 202
+
+
+def test_a_receiver_can_be_tried(local: Gateway) -> None:
+    """A signed sample comes at once, and the answer says what became of it."""
+    with Receiver(answers(201), answers(500), hangs()) as receiver:
+        results = [local.ada.post("/webhooks/test", {"url": receiver.url}) for _ in range(3)]
+    assert [answer.status for answer in results] == [200, 200, 200]
+    good, bad, slow = (answer.json for answer in results)
+    assert (good["delivered"], good["statusCode"], good["error"]) == (True, 201, None)
+    assert (bad["delivered"], bad["statusCode"], bad["error"]) == (False, 500, "It answered 500.")
+    assert (slow["delivered"], slow["statusCode"]) == (False, None)
+    request = receiver.received[0]
+    assert request.headers["webhook-id"] == good["webhookId"]
+    told = Webhook(SECRET).verify(request.body, request.headers)
+    assert told["event"] == "webhook.test"
+    assert len(set(receiver.ids)) == 3
+
+
+def test_a_sample_has_the_fields_of_the_real_thing(local: Gateway, aws: dict[str, str], aws_clients: Clients) -> None:
+    """A receiver that takes the one takes the other."""
+    courier = Courier(aws, aws_clients)
+    with Receiver(answers(200)) as receiver:
+        local.ada.post("/webhooks/test", {"url": receiver.url})
+        courier.announce(courier.end(receiver.url))
+        courier.pump()
+    sample, real = (json.loads(request.body) for request in receiver.received)
+    assert sample.keys() == real.keys()
+    assert sample["timing"].keys() == real["timing"].keys()
+    assert receiver.received[0].headers.keys() == receiver.received[1].headers.keys()
+
+
+def test_owners_can_have_secrets_of_their_own(aws: dict[str, str], aws_clients: Clients) -> None:
+    """Each is told of its own jobs by its own secret, and tries its receiver with it."""
+    settings = {**SETTINGS, "WEBHOOK_SECRET_PER_OWNER": "true"}
+    gateway, courier = Gateway(aws, aws_clients, **settings), Courier(aws, aws_clients, **settings)
+    with Receiver(answers(200)) as receiver:
+        gateway.ada.post("/webhooks/test", {"url": receiver.url})
+        courier.announce(courier.end(receiver.url, owner="ada"))
+        courier.pump()
+        gateway.bob.post("/webhooks/test", {"url": receiver.url})
+    *to_ada, to_bob = receiver.received
+    for request in to_ada:
+        Webhook(owner_secret(SECRET, "ada")).verify(request.body, request.headers)
+    Webhook(owner_secret(SECRET, "bob")).verify(to_bob.body, to_bob.headers)
+
+
+def test_trying_is_for_callers_and_their_limits(local: Gateway, aws: dict[str, str], aws_clients: Clients) -> None:
+    """Whoever is signed in may, by the same rules as a job's callback, and each try counts."""
+    assert local.nobody.post("/webhooks/test", {"url": URL}).status == 401
+    assert local.ada.get("/webhooks/test").status == 405
+    refused(local.ada.post("/webhooks/test", {"url": "https://10.0.0.1/"}), "url")
+    refused(local.ada.post("/webhooks/test", {"url": "x" * 3000}), "url")
+    refused(local.ada.post("/webhooks/test", {}), "url")
+    limited = Gateway(aws, aws_clients, **SETTINGS, RATE_LIMIT_MAX="1").bob
+    assert limited.post("/webhooks/test", {"url": "https://10.0.0.1/"}).status == 400
+    assert limited.post("/webhooks/test", {"url": "https://10.0.0.1/"}).status == 429

@@ -1,0 +1,66 @@
+"""Local mode delivers webhooks, through the same bus, queue and function as AWS."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import requests
+from standardwebhooks import Webhook
+
+from tests.local.command import assert_refused, wait_until
+from tests.webhooks.receiver import Receiver, answers, hangs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.local.command import Run
+
+SECRET = "a secret of at least 24 bytes"
+
+
+def accepted(url: str, callback_url: str) -> str:
+    """Post a job with a callback; return its id."""
+    body = {"workflowId": "icon_512", "inputs": {"prompt": "a key", "steps": 2}, "callbackUrl": callback_url}
+    answer = requests.post(f"{url}/jobs", json=body, timeout=10)
+    assert answer.status_code in (200, 202), answer.text
+    return str(answer.json()["jobId"])
+
+
+def test_a_job_ends_at_its_receiver(start: Callable[..., Run], tmp_path: Path) -> None:
+    """With the secret that local mode made: the file works, and a receiver that hangs holds it up for nobody."""
+    url = start().up()
+    with Receiver(hangs()) as dead, Receiver(answers(204)) as receiver:
+        accepted(url, dead.url)
+        wait_until(lambda: dead.received != [], 20)
+        job_id = accepted(url, receiver.url)
+        wait_until(lambda: receiver.received != [], 5)
+        (request,) = receiver.received
+        secret = (tmp_path / "data" / "webhook-secret").read_text().strip()
+        told = Webhook(secret).verify(request.body, request.headers)
+        assert (told["event"], told["jobId"]) == ("job.succeeded", job_id)
+        assert requests.get(told["result"]["outputs"][0]["downloadUrl"], timeout=10).content.startswith(b"\x89PNG")
+
+        def state() -> object:
+            return requests.get(f"{url}/jobs/{job_id}", timeout=10).json()["webhook"]
+
+        wait_until(lambda: state() == {"status": "delivered", "attempts": 1, "lastStatusCode": 204}, 5)
+        requests.post(f"{url}/jobs/{job_id}/deliveries", timeout=10).raise_for_status()
+        wait_until(lambda: len(receiver.received) == 2, 5)
+        assert len(set(receiver.ids)) == 1
+
+
+def test_open_to_other_machines(start: Callable[..., Run], tmp_path: Path) -> None:
+    """Their callers reach no receiver here: they could talk to whatever else runs. No secret is made beside one set."""
+    run = start(HOST="0.0.0.0", API_KEYS="some-key:user", WEBHOOK_SECRET=SECRET)  # noqa: S104  the point of the test
+    url, key = run.up(), {"X-API-Key": "some-key"}
+    with Receiver(answers(204)) as receiver:
+        answer = requests.post(f"{url}/webhooks/test", json={"url": receiver.url}, headers=key, timeout=20)
+    assert (answer.status_code, receiver.connections) == (400, 0)
+    assert not (tmp_path / "data" / "webhook-secret").exists()
+    assert "signed with WEBHOOK_SECRET" in run.text
+
+
+def test_a_wrong_secret_stops_the_start(start: Callable[..., Run]) -> None:
+    """One line names it."""
+    assert_refused(start(WEBHOOK_SECRET="x" * 23), "WEBHOOK_SECRET")
