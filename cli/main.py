@@ -8,9 +8,10 @@ from typing import Annotated
 
 import typer
 
+from cli import dead_letters
 from gateway.__about__ import VERSION
 from gateway.errors import GatewayError
-from gateway.settings import LocalSettings
+from gateway.settings import LocalSettings, WebhookSecretSettings
 
 app = typer.Typer(
     help="A REST API with a durable queue in front of ComfyUI.",
@@ -18,6 +19,9 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+app.add_typer(dead_letters.app, name="dead-letters")
 
 
 def _show_version(wanted: bool) -> None:  # noqa: FBT001  Typer hands it over like this
@@ -72,6 +76,21 @@ def worker() -> None:
     from executor.__main__ import main  # noqa: PLC0415  the other commands need not wait for it
 
     sys.exit(main())
+
+
+@app.command()
+def webhook_secret(
+    owner: Annotated[str, typer.Argument(help="Whose: the owner of a key, or the subject of a JWT.")],
+) -> None:
+    """Print an owner's own webhook secret, for WEBHOOK_SECRET_PER_OWNER; it is made from WEBHOOK_SECRET."""
+    from functions.webhook_signature import owner_secret  # noqa: PLC0415  the other commands need not wait for it
+
+    try:
+        secret = WebhookSecretSettings.from_environment(os.environ).webhook_secret
+    except GatewayError as error:
+        typer.echo(f"comfyui-gateway: {error.message}", err=True)
+        raise typer.Exit(1) from None
+    typer.echo(owner_secret(secret.get_secret_value(), owner))
 
 
 if __name__ == "__main__":

@@ -196,6 +196,12 @@ class _AwsSettings(OutputBucketSettings):
     retention_days: int = Field(default=30, ge=1, le=3650)
 
 
+class WebhookSecretSettings(_Settings):
+    """Of the command that makes owners' secrets."""
+
+    webhook_secret: WebhookSecret
+
+
 class FunctionSettings(_AwsSettings):
     """Of all Lambda functions. Without a secret to sign webhooks with, callbacks are refused."""
 

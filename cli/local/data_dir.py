@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shlex
 from typing import TYPE_CHECKING, Self
 
 from gateway.errors import SettingsInvalidError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 
@@ -55,6 +57,11 @@ class DataDir:
     def webhook_secret(self) -> Path:
         """The secret that signs webhooks, when none is set."""
         return self.path / "webhook-secret"
+
+    def write_environment(self, variables: Mapping[str, str]) -> None:
+        """Write down how to reach what runs here, for a shell to read: the operator's commands go by it."""
+        lines = [f"export {name}={shlex.quote(value)}\n" for name, value in variables.items()]
+        (self.path / "environment").write_text("".join(lines), encoding="utf-8")
 
     def release(self) -> None:
         """Let others have it."""

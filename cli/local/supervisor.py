@@ -117,7 +117,7 @@ class Supervisor:
         comfyui_answers = answers(f"{self._settings.comfyui_url}/system_stats")
         self._wait_until(emulator.answers, emulator.child, START_SECONDS)
         self._environment |= emulator.environment
-        self._fill(emulator)
+        self._fill(emulator, data)
         comfyui_url = self._settings.comfyui_url if comfyui_answers else self._start_simulator(data)
         self._start_child(
             "executor",
@@ -150,11 +150,12 @@ class Supervisor:
         with _terminal_may_be_gone():
             show(running, self._console)
 
-    def _fill(self, emulator: Emulator) -> None:
+    def _fill(self, emulator: Emulator, data: DataDir) -> None:
         os.environ.update(emulator.environment)
         clients = Clients()
         names = provision(clients, prefix=_PREFIX, retention_days=self._retention_days)
         self._environment |= names
+        data.write_environment({**emulator.environment, **names})
         objects = S3ObjectStore(clients.s3, names["BUCKET_NAME"])
         audit = DynamoAuditLog(clients.dynamodb, names["TABLE_NAME"], self._retention_days)
         seed_workflows(DynamoWorkflowStore(clients.dynamodb, names["TABLE_NAME"], objects, audit))

@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, ValidationError, field_serializer, model_validator
 from pydantic.alias_generators import to_camel
 
+from gateway.domain import instant
 from gateway.domain.job import Job, JobStatus, Priority, ended_event_id, is_job_id
 
 # An SQS message may have 1 MiB, but is billed per 64 KiB: a prompt larger than this goes through the object store.
@@ -60,6 +61,10 @@ class JobEndedEvent(_Wire):
     correlation_id: str
     completed_at: datetime
     callback: bool = False  # whether there is a webhook to deliver: the rule for webhooks takes no other events
+
+    @field_serializer("completed_at")
+    def _as_everywhere(self, value: datetime) -> str:
+        return instant.to_text(value)
 
     @classmethod
     def of(cls, job: Job) -> Self:

@@ -160,7 +160,7 @@ def test_nobody_listens() -> None:
         ("120", 120),
         ("0", 0),
         ("99999999999999999999", 999_999_999),
-        (format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True), 3600),
+        ("in an hour", 3600),
         ("Wed, 21 Oct 2015 07:28:00 GMT", 0),
         ("soon", None),
         ("-5", None),
@@ -170,6 +170,8 @@ def test_nobody_listens() -> None:
 )
 def test_retry_after_is_understood(value: str, seconds: int | None) -> None:
     """As seconds and as a date; anything else is as if it were not there."""
+    if value == "in an hour":
+        value = format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True)
     asked = replied(answers(503, f"Retry-After: {value}")).asked_seconds
     assert (asked is None) == (seconds is None)
     assert asked is None or seconds is None or abs(asked - seconds) <= 60

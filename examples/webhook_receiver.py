@@ -1,0 +1,80 @@
+"""A receiver of ComfyUI Gateway's webhooks, to copy: Python 3.11 or newer, nothing to install.
+
+    WEBHOOK_SECRET=… python webhook_receiver.py        listens on port 8000 (PORT)
+
+Behind a proxy that does TLS. What it does with a job's end is `handle`; the rest can stay as it is.
+"""
+
+import base64
+import hashlib
+import hmac
+import json
+import os
+import time
+from email.message import Message
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+MAX_BODY_BYTES = 100_000  # webhooks have 20,000 at most
+MAX_AGE_SECONDS = 5 * 60
+KEPT_IDS = 100_000  # an id can come back for as long as it is retried: keep them in your database instead
+
+secret = os.environ["WEBHOOK_SECRET"]
+key = base64.b64decode(secret[len("whsec_") :]) if secret.startswith("whsec_") else secret.encode()
+seen_ids: dict[str, None] = {}
+
+
+def handle(event: dict) -> None:
+    """Do what is to be done, quickly: the answer is waited for no longer than 10 seconds."""
+    print(event["event"], event["jobId"], flush=True)
+    for output in (event["result"] or {}).get("outputs", []):
+        print("  ", output["filename"], output["downloadUrl"], flush=True)
+
+
+def is_signed(headers: Message, body: bytes) -> bool:
+    """Check the signature over id, time and the body as it came, and that it is not an old one."""
+    webhook_id, sent_at = headers.get("webhook-id", ""), headers.get("webhook-timestamp", "")
+    if not sent_at.isdigit() or abs(time.time() - int(sent_at)) > MAX_AGE_SECONDS:
+        return False
+    digest = hmac.new(key, f"{webhook_id}.{sent_at}.".encode() + body, hashlib.sha256).digest()
+    expected = b"v1," + base64.b64encode(digest)
+    # While the secret is replaced there are two, with a space between.
+    return any(
+        hmac.compare_digest(signature.encode(), expected)
+        for signature in headers.get("webhook-signature", "").split(" ")
+    )
+
+
+class Receiver(BaseHTTPRequestHandler):
+    """Answers 204 for what is taken, and for what was taken before."""
+
+    timeout = 15  # seconds, of one connection
+
+    def do_POST(self) -> None:
+        """Take a webhook."""
+        length = self.headers.get("Content-Length", "")
+        if not length.isdigit() or int(length) > MAX_BODY_BYTES:
+            self.answer(413)
+            return
+        body = self.rfile.read(int(length))
+        if not is_signed(self.headers, body):
+            self.answer(401)
+            return
+        webhook_id = self.headers["webhook-id"]
+        if webhook_id not in seen_ids:
+            handle(json.loads(body))  # should it fail, the id is not remembered and the webhook comes again
+            seen_ids[webhook_id] = None
+            if len(seen_ids) > KEPT_IDS:
+                del seen_ids[next(iter(seen_ids))]
+        self.answer(204)
+
+    def answer(self, status: int) -> None:
+        """Send an answer without a body."""
+        self.send_response(status)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+
+if __name__ == "__main__":
+    server = ThreadingHTTPServer(("", int(os.environ.get("PORT", "8000"))), Receiver)
+    print("listening on port", server.server_port, flush=True)
+    server.serve_forever()

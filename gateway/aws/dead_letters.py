@@ -1,0 +1,83 @@
+"""What a queue gave up on: looked at, and put back."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mypy_boto3_sqs import SQSClient
+    from mypy_boto3_sqs.type_defs import MessageTypeDef, SendMessageRequestTypeDef
+
+_BATCH = 10  # SQS hands out no more at once
+_LOOK_SECONDS = 60  # how long the messages that are looked at are hidden, should their release fail
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A message that its queue gave up on."""
+
+    body: str
+    sent_at: datetime  # to the queue that gave it up
+
+
+class SqsDeadLetters:
+    """The dead-letter queue of a queue."""
+
+    def __init__(self, client: SQSClient, queue_url: str) -> None:
+        self._client = client
+        self._queue_url = queue_url
+        answer = client.get_queue_attributes(QueueUrl=queue_url, AttributeNames=["RedrivePolicy"])
+        arn = str(json.loads(answer["Attributes"]["RedrivePolicy"])["deadLetterTargetArn"])
+        self._url = client.get_queue_url(QueueName=arn.rpartition(":")[2])["QueueUrl"]
+
+    def look(self, limit: int) -> Sequence[DeadLetter]:
+        """Read so many at most, and leave them where they are."""
+        found: dict[str, MessageTypeDef] = {}
+        while len(found) < limit and (batch := self._receive(limit - len(found))):
+            found |= {message["MessageId"]: message for message in batch}
+        for message in found.values():
+            self._client.change_message_visibility(
+                QueueUrl=self._url, ReceiptHandle=message["ReceiptHandle"], VisibilityTimeout=0
+            )
+        return [_letter(message) for message in found.values()]
+
+    def redrive(self) -> int:
+        """Put all back into the queue that gave them up, as if they were new; return how many.
+
+        A crash in between leaves one in both: the queue's readers expect messages more than once.
+        """
+        count = 0
+        while batch := self._receive(_BATCH):
+            for message in batch:
+                self._send(message)
+                self._client.delete_message(QueueUrl=self._url, ReceiptHandle=message["ReceiptHandle"])
+                count += 1
+        return count
+
+    def _send(self, message: MessageTypeDef) -> None:
+        group = message["Attributes"].get("MessageGroupId")  # job messages have one
+        options: SendMessageRequestTypeDef = {"QueueUrl": self._queue_url, "MessageBody": message["Body"]}
+        if group is not None:
+            options["MessageGroupId"] = group
+        self._client.send_message(**options)
+
+    def _receive(self, limit: int) -> Sequence[MessageTypeDef]:
+        # A second's wait asks all of SQS's servers; without it, messages can be missed.
+        answer = self._client.receive_message(
+            QueueUrl=self._url,
+            MaxNumberOfMessages=min(limit, _BATCH),
+            WaitTimeSeconds=1,
+            VisibilityTimeout=_LOOK_SECONDS,
+            MessageSystemAttributeNames=["SentTimestamp", "MessageGroupId"],
+        )
+        return answer.get("Messages", [])
+
+
+def _letter(message: MessageTypeDef) -> DeadLetter:
+    sent_at_ms = int(message["Attributes"]["SentTimestamp"])
+    return DeadLetter(message["Body"], datetime.fromtimestamp(sent_at_ms / 1000, UTC))

@@ -1,0 +1,103 @@
+"""`comfyui-gateway dead-letters` and `webhook-secret`, as an operator runs them."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+from typer.testing import CliRunner
+
+from cli.main import app
+from functions.webhook_signature import owner_secret
+from gateway.domain.job import Priority
+from gateway.domain.messages import JobEndedEvent, JobMessage
+from tests.webhooks.courier import SECRET, Courier
+
+if TYPE_CHECKING:
+    from typer.testing import Result
+
+    from gateway.aws.clients import Clients
+
+
+@pytest.fixture
+def courier(aws: dict[str, str], aws_clients: Clients, monkeypatch: pytest.MonkeyPatch) -> Courier:
+    """Give the way of webhooks, to the command too."""
+    for name, value in aws.items():
+        monkeypatch.setenv(name, value)
+    return Courier(aws, aws_clients)
+
+
+def run(*arguments: str) -> Result:
+    """Run the command."""
+    return CliRunner().invoke(app, arguments)
+
+
+def dead(courier: Courier, count: int) -> list[str]:
+    """Make webhooks that were given up; return their jobs' ids."""
+    ids = []
+    for _ in range(count):
+        job = courier.end("http://127.0.0.1:9/")
+        body = JobEndedEvent.of(job).model_dump_json(by_alias=True)
+        courier.clients.sqs.send_message(QueueUrl=f"{courier.url}-dead", MessageBody=body)
+        ids.append(job.id)
+    return ids
+
+
+def test_dead_letters_are_listed_and_stay(courier: Courier) -> None:
+    """Each by its job, more of them than SQS hands out at once, and again the next time."""
+    ids = dead(courier, 12)
+    for _ in range(2):
+        result = run("dead-letters", "list", "webhooks")
+        assert result.exit_code == 0
+        assert sorted(line.split()[1] for line in result.stdout.splitlines()) == sorted(ids)
+        assert "12 dead letters of webhooks" in result.stderr
+    assert len(run("dead-letters", "list", "webhooks", "--limit", "5").stdout.splitlines()) == 5
+
+
+def test_dead_letters_are_put_back(courier: Courier) -> None:
+    """All of them, as new messages, and none is left."""
+    ids = dead(courier, 11)
+    assert "11 messages put back into webhooks" in run("dead-letters", "redrive", "webhooks").stderr
+    assert run("dead-letters", "list", "webhooks").stdout == ""
+    records = [record for _ in range(2) for record in courier.messages()]
+    assert sorted(json.loads(record["body"])["jobId"] for record in records) == sorted(ids)
+    assert {record["attributes"]["ApproximateReceiveCount"] for record in records} == {"1"}
+
+
+def test_a_jobs_prompt_is_not_shown(courier: Courier, aws: dict[str, str]) -> None:
+    """A job's message is put back with its group; what it is to make is nobody's business here."""
+    job = courier.end(None)
+    prompt = {"1": {"class_type": "A", "inputs": {"text": "a-fox-that-nobody-may-read"}}}
+    message = JobMessage(job_id=job.id, priority=Priority.HIGH, correlation_id="c", prompt=prompt)
+    courier.clients.sqs.send_message(
+        QueueUrl=aws["HIGH_DEAD_LETTER_QUEUE_URL"],
+        MessageBody=message.model_dump_json(by_alias=True),
+        MessageGroupId="owner",
+    )
+    shown = run("dead-letters", "list", "high")
+    assert job.id in shown.stdout
+    assert "nobody-may-read" not in shown.output
+    run("dead-letters", "redrive", "high")
+    (again,) = courier.clients.sqs.receive_message(
+        QueueUrl=aws["HIGH_QUEUE_URL"], MessageSystemAttributeNames=["MessageGroupId"]
+    )["Messages"]
+    assert again["Attributes"]["MessageGroupId"] == "owner"
+
+
+def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In one line, as everywhere."""
+    monkeypatch.delenv("WEBHOOK_QUEUE_URL", raising=False)
+    monkeypatch.delenv("WEBHOOK_SECRET", raising=False)
+    for arguments, line in (
+        (("dead-letters", "list", "webhooks"), "comfyui-gateway: WEBHOOK_QUEUE_URL: is not set\n"),
+        (("webhook-secret", "ada"), "comfyui-gateway: WEBHOOK_SECRET: is not set\n"),
+    ):
+        result = run(*arguments)
+        assert (result.exit_code, result.stdout, result.stderr) == (1, "", line)
+
+
+def test_an_owners_secret_is_printed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is the one that the owner's webhooks are signed with."""
+    monkeypatch.setenv("WEBHOOK_SECRET", SECRET)
+    assert run("webhook-secret", "ada").stdout == owner_secret(SECRET, "ada") + "\n"

@@ -1,0 +1,117 @@
+"""The receivers to copy take real deliveries, and nothing else."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import requests
+
+from functions.webhook_signature import Signer
+from gateway.domain.delivery import DeliveryStatus
+from tests.webhooks.courier import SECRET, SETTINGS, Courier
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gateway.aws.clients import Clients
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+PLAIN = "a secret of at least 24 bytes"
+
+
+NODE = Path(sys.executable).with_name("node")  # it comes with the development dependencies
+COMMANDS: dict[str, list[str | Path]] = {
+    "Python": [sys.executable, EXAMPLES / "webhook_receiver.py"],
+    "JavaScript": [NODE, EXAMPLES / "webhook_receiver.mjs"],
+}
+
+
+class Example:
+    """A receiver that runs."""
+
+    def __init__(self, process: subprocess.Popen[str], port: int) -> None:
+        self._process = process
+        self.url = f"http://127.0.0.1:{port}/hook"
+
+    def post(self, body: bytes, headers: dict[str, str]) -> int:
+        """Send something; return the status of the answer."""
+        return requests.post(self.url, data=body, headers=headers, timeout=10).status_code
+
+    def events(self) -> list[str]:
+        """End it, and return what it took."""
+        self._process.terminate()
+        printed, _ = self._process.communicate(timeout=10)
+        return [line for line in printed.splitlines() if line.startswith("job.")]
+
+
+@contextmanager
+def running(language: str, secret: str) -> Iterator[Example]:
+    """Run a receiver on a free port."""
+    process = subprocess.Popen(  # noqa: S603  our own files
+        COMMANDS[language],
+        env={"PATH": os.environ.get("PATH", os.defpath), "WEBHOOK_SECRET": secret, "PORT": "0"},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout
+        found = re.fullmatch(r"listening on port (\d+)\n", process.stdout.readline())
+        assert found
+        yield Example(process, int(found[1]))
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize("language", COMMANDS)
+def test_real_deliveries_are_taken_once(language: str, aws: dict[str, str], aws_clients: Clients) -> None:
+    """By either kind of secret, while secrets change, and each end once, however often it is sent."""
+    for secrets in ({"WEBHOOK_SECRET": SECRET}, {"WEBHOOK_SECRET": SECRET, "WEBHOOK_SECRET_PREVIOUS": PLAIN}):
+        courier = Courier(aws, aws_clients, **{**SETTINGS, **secrets})
+        with running(language, [*secrets.values()][-1]) as example:
+            jobs = [courier.end(example.url, metadata={"order": "ключ 🦊"}) for _ in range(2)]
+            for job in jobs:
+                courier.announce(job)
+                courier.pump()
+                courier.background.deliveries.reopen(job.id)
+                courier.announce(job)
+                courier.pump()
+            assert [courier.delivery(job).status for job in jobs] == [DeliveryStatus.DELIVERED] * 2
+            assert [courier.delivery(job).count for job in jobs] == [2] * 2
+            assert example.events() == [f"job.succeeded {job.id}" for job in jobs]
+
+
+@pytest.mark.parametrize("language", COMMANDS)
+def test_anything_else_is_refused(language: str) -> None:
+    """Unsigned, signed by another, changed, old and oversized requests."""
+    body = b'{"event": "job.canceled", "jobId": "x", "result": null}'
+    now = int(time.time())
+
+    def signed(secret: str, sent_at: int) -> dict[str, str]:
+        return Signer([secret], per_owner=False).headers("ada", "w-1", sent_at, body)
+
+    with running(language, SECRET) as example:
+        good = signed(SECRET, now)
+        for wrong_body, headers in (
+            (body, {}),
+            (body, signed(PLAIN, now)),
+            (body + b" ", good),
+            (body, {**good, "webhook-id": "w-2"}),
+            (body, {**good, "webhook-timestamp": "soon"}),
+            (body, {**good, "webhook-signature": "v1,"}),
+            (body, {**good, "webhook-signature": good["webhook-signature"][3:]}),
+            (body, signed(SECRET, now - 3600)),
+            (body, signed(SECRET, now + 3600)),
+        ):
+            assert example.post(wrong_body, headers) == 401
+        assert example.post(b"x" * 200_000, good) == 413
+        assert example.post(body, good) == 204
+        assert example.events() == ["job.canceled x"]
