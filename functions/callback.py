@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from functions.name_lookup import Resolver
+    from functions.webhook_adapters import WebhookAdapters
     from gateway.domain.callback_url import CallbackPolicy, CallbackTarget
 
 # Usually a look-up takes milliseconds. One that takes longer keeps no job from being accepted: the host is looked up
@@ -21,12 +22,10 @@ NOT_SET_UP = "Webhooks are not set up here: the operator has to set WEBHOOK_SECR
 
 
 class CallbackCheck:
-    """Checks callback URLs. `signed`: whether there is a secret to sign webhooks with."""
+    """Checks callback URLs. What it takes for that is made when the first one comes: most jobs have none."""
 
-    def __init__(self, policy: CallbackPolicy, resolver: Resolver, *, signed: bool) -> None:
-        self._policy = policy
-        self._resolver = resolver
-        self._signed = signed
+    def __init__(self, adapters: WebhookAdapters) -> None:
+        self._adapters = adapters
 
     def problems(self, url: str | None) -> list[Problem]:
         """Say what is wrong with a job's callback URL."""
@@ -38,11 +37,12 @@ class CallbackCheck:
         return []
 
     def _check(self, url: str) -> None:
-        if not self._signed:
+        if self._adapters.signer is None:
             raise CallbackRefusedError(NOT_SET_UP)
-        target = self._policy.target(url)
+        policy = self._adapters.callback_policy
+        target = policy.target(url)
         with suppress(NameUnresolvedError):
-            judged_addresses(target, self._policy, self._resolver, seconds=_LOOK_UP_SECONDS)
+            judged_addresses(target, policy, self._adapters.resolver, seconds=_LOOK_UP_SECONDS)
 
 
 def judged_addresses(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from functions import body, deliveries, http, jobs_query, paging
 from functions.auth import caller_of
+from functions.callback import CallbackCheck
 from functions.eta import Estimator
 from functions.job_view import JobView
 from functions.requests import MAX_IDEMPOTENCY_KEY_CHARACTERS, MAX_WAIT_SECONDS, JobRequest
@@ -39,7 +40,7 @@ def make_handler(wiring: Wiring) -> Handler:
     """Put the function together."""
     app = http.make_app(wiring.middlewares)
     app.use([wiring.authenticator.signed_in_only])
-    submitter = Submitter(wiring.callbacks, wiring.preparation, wiring.jobs, wiring.queue, wiring.objects)
+    submitter = Submitter(CallbackCheck(wiring), wiring.preparation, wiring.jobs, wiring.queue, wiring.objects)
     estimator = Estimator(wiring.executors)
     view = JobView(wiring.outputs, wiring.settings.download_url_seconds)
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import Field, field_validator
 
 from functions.body import RequestBody
-from gateway.domain.callback_url import MAX_URL_CHARACTERS
+from gateway.domain.delivery import MAX_CALLBACK_URL_CHARACTERS
 from gateway.domain.job import Priority
 from gateway.domain.workflow import ID_PATTERN
 
@@ -43,7 +43,7 @@ class JobRequest(RequestBody):
     callback_url: Annotated[
         str | None,
         Field(
-            max_length=MAX_URL_CHARACTERS,
+            max_length=MAX_CALLBACK_URL_CHARACTERS,
             description="Where its end is told, by a signed POST: an https URL of a host on the public internet, which "
             "the operator allows.",
         ),
@@ -63,7 +63,10 @@ class WebhookTestRequest(RequestBody):
 
     url: Annotated[
         str,
-        Field(max_length=MAX_URL_CHARACTERS, description="Where to send it; by the same rules as a `callbackUrl`."),
+        Field(
+            max_length=MAX_CALLBACK_URL_CHARACTERS,
+            description="Where to send it; by the same rules as a `callbackUrl`.",
+        ),
     ]
 
 

@@ -6,13 +6,12 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from functions.adapters import Adapters
-from functions.name_lookup import SystemResolver
-from gateway.domain.callback_url import CallbackPolicy
 
 if TYPE_CHECKING:
     from functions.name_lookup import Resolver
     from functions.webhook_sender import Sender
     from functions.webhook_signature import Signer
+    from gateway.domain.callback_url import CallbackPolicy
     from gateway.ports import DeliveryStore, WebhookQueue
 
 
@@ -22,6 +21,8 @@ class WebhookAdapters(Adapters):
     @cached_property
     def callback_policy(self) -> CallbackPolicy:
         """Where webhooks may go."""
+        from gateway.domain.callback_url import CallbackPolicy  # noqa: PLC0415  see functions.adapters
+
         return CallbackPolicy(
             allowed_domains=self.settings.webhook_allowed_domains,
             allow_http=self.settings.webhook_allow_http,
@@ -31,6 +32,8 @@ class WebhookAdapters(Adapters):
     @cached_property
     def resolver(self) -> Resolver:
         """What finds the addresses of receivers."""
+        from functions.name_lookup import SystemResolver  # noqa: PLC0415  see functions.adapters
+
         return SystemResolver()
 
     @cached_property

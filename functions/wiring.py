@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from functions import http
 from functions.admission import Admission
 from functions.auth import Authenticator
-from functions.callback import CallbackCheck
 from functions.cors import Cors
 from functions.entry import wired_once
 from functions.jwt_auth import JwtVerifier
@@ -85,11 +84,6 @@ class Wiring(WebhookAdapters):
             Priority.LOW: self.settings.low_queue_url,
         }
         return SqsJobQueue(self._clients.sqs, urls)
-
-    @cached_property
-    def callbacks(self) -> CallbackCheck:
-        """What judges callback URLs when a job comes."""
-        return CallbackCheck(self.callback_policy, self.resolver, signed=self.settings.webhook_secret is not None)
 
     @cached_property
     def authenticator(self) -> Authenticator:

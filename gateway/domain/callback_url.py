@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import TYPE_CHECKING
 
+from gateway.domain.delivery import MAX_CALLBACK_URL_CHARACTERS
 from gateway.errors import CallbackRefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-MAX_URL_CHARACTERS = 2048
 # RFC 3986, without user information and fragment. Hosts in other scripts have an ASCII form (xn--…), which is taken.
 _URL = re.compile(
     r"(?P<scheme>https?)://(?P<host>[a-z0-9._-]+|\[[0-9a-f:.]+\])(:(?P<port>[0-9]{1,5}))?"
@@ -84,8 +84,8 @@ class CallbackPolicy:
 
         Any port will do: with TLS there is nothing that another protocol's server could take for its own.
         """
-        if len(url) > MAX_URL_CHARACTERS:
-            raise CallbackRefusedError(f"Must not be longer than {MAX_URL_CHARACTERS} characters.")
+        if len(url) > MAX_CALLBACK_URL_CHARACTERS:
+            raise CallbackRefusedError(f"Must not be longer than {MAX_CALLBACK_URL_CHARACTERS} characters.")
         parts = _URL.fullmatch(url)
         if parts is None:
             raise CallbackRefusedError(

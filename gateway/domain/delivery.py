@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from datetime import datetime
 
+MAX_CALLBACK_URL_CHARACTERS = 2048
+
 # How long an attempt may take in all: name, connection, TLS, request and answer.
 ATTEMPT_SECONDS = 10
 # The function has the rest for the record. An attempt that was not recorded by then never will be.

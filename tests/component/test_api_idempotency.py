@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from botocore.exceptions import ClientError
 
+from functions.callback import CallbackCheck
 from functions.submission import Submission, Submitter
 from gateway.domain.job import JobStatus, Priority
 from tests.component.api import aws_calls
@@ -38,7 +39,7 @@ SUBMISSION = Submission(
 def submitter(gateway: Gateway, jobs: JobStore | None = None) -> Submitter:
     """Make what the handler accepts jobs with."""
     wiring = gateway.wiring
-    return Submitter(wiring.callbacks, wiring.preparation, jobs or wiring.jobs, wiring.queue, wiring.objects)
+    return Submitter(CallbackCheck(wiring), wiring.preparation, jobs or wiring.jobs, wiring.queue, wiring.objects)
 
 
 def test_the_same_request_again_is_the_same_job(gateway: Gateway, ada: Caller) -> None:

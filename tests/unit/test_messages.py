@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import re
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -70,3 +73,13 @@ def test_an_event_survives_the_bus(status: JobStatus) -> None:
         completed_at=datetime(2026, 1, 31, 12, 0, 0, 5000, UTC),
     )
     assert JobEndedEvent.model_validate_json(event.model_dump_json(by_alias=True)) == event
+
+
+def test_the_page_on_events_shows_one() -> None:
+    """Its example has every field, each written as it travels."""
+    page = (Path(__file__).parents[2] / "docs" / "events.md").read_text(encoding="utf-8")
+    example = re.search(r"```json\n(.*?)```", page, flags=re.DOTALL)
+    assert example
+    fields = json.loads(example[1])
+    assert json.loads(JobEndedEvent.model_validate(fields).model_dump_json(by_alias=True)) == fields
+    assert all(f"`{name}`" in page for name in fields)

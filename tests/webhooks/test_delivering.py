@@ -13,8 +13,9 @@ from gateway.domain import instant
 from gateway.domain.delivery import HELD_FOR, MAX_TRIES, DeliveryStatus
 from gateway.domain.job import JobEnd, JobFailure, JobStatus, Output, ended_event_id
 from gateway.domain.messages import JobEndedEvent
-from gateway.errors import GatewayError
+from gateway.errors import DeliveryNotDueError, GatewayError
 from tests.component.api import aws_calls
+from tests.component.samples import at_once
 from tests.webhooks.courier import OUTPUT, SECRET, Courier
 from tests.webhooks.receiver import Receiver, answers, hangs, sends
 
@@ -382,3 +383,18 @@ def test_the_message_is_the_events_detail(courier: Courier) -> None:
     assert by_rule == by_hand == JobEndedEvent.of(job)
     assert by_rule.callback
     assert OUTPUT.key not in str(by_rule)
+
+
+def test_of_many_at_once_one_begins(courier: Courier) -> None:
+    """However many duplicates are received at the same moment, one attempt is made."""
+    job = courier.end("http://127.0.0.1:9/")
+
+    def begun(_number: int) -> bool:
+        try:
+            courier.background.deliveries.begin(job.id, now=instant.now())
+        except DeliveryNotDueError:
+            return False
+        return True
+
+    assert at_once(8, begun).count(True) == 1
+    assert courier.delivery(job).count == 1
