@@ -105,6 +105,33 @@ def test_malformed_origins_are_refused(text: str) -> None:
     assert caught.value.message.startswith("CORS_ORIGINS: must be * alone, or origins like ")
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("WEBHOOK_SECRET", WRONG, "must have at least 24 bytes"),
+        ("WEBHOOK_SECRET", f"whsec_{WRONG}", "must be base64 after whsec_"),
+        ("WEBHOOK_SECRET", "whsec_czNjcmV0", "must have at least 24 bytes"),
+        ("WEBHOOK_SECRET_PREVIOUS", WRONG * 5, "is set, but WEBHOOK_SECRET is not"),
+        ("WEBHOOK_ALLOWED_DOMAINS", f"https://{WRONG}.example", "must be *, or names like "),
+        ("WEBHOOK_ALLOWED_DOMAINS", f"*{WRONG}.example", "must be *, or names like "),
+        ("WEBHOOK_ALLOWED_DOMAINS", ",", "must be *, or names like "),
+    ],
+)
+def test_wrong_webhook_settings_are_refused(name: str, value: str, reason: str) -> None:
+    """What could be guessed, or would never match, stops the start, without being shown."""
+    with pytest.raises(SettingsInvalidError) as caught:
+        ApiSettings.from_environment({**COMPLETE, name: value})
+    assert caught.value.message.startswith(f"{name}: {reason}")
+    assert WRONG not in caught.value.message
+
+
+def test_allowed_domains_stand_between_commas() -> None:
+    """In lower case, and all of them if nothing is said."""
+    given = {**COMPLETE, "WEBHOOK_ALLOWED_DOMAINS": " Hooks.Example.com , *.partner.example"}
+    assert ApiSettings.from_environment(given).webhook_allowed_domains == ("hooks.example.com", "*.partner.example")
+    assert ApiSettings.from_environment(COMPLETE).webhook_allowed_domains == ("*",)
+
+
 @pytest.mark.parametrize("level", ["info", "Warn", "WARNING", "debug"])
 def test_levels_have_no_case(level: str) -> None:
     """They are written as other loggers write them, too."""
