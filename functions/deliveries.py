@@ -15,7 +15,7 @@ from gateway.errors import StateConflictError
 if TYPE_CHECKING:
     from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 
-    from functions import answers
+    from functions import webhook_answers
     from functions.wiring import Wiring
     from gateway.domain.delivery import DeliveryAttempt
 
@@ -26,7 +26,7 @@ def add_routes(app: APIGatewayRestResolver, wiring: Wiring) -> None:
     @app.get("/jobs/<job_id>/deliveries")
     def list_deliveries(job_id: str) -> Response[str]:
         job = visible_job(app, wiring.jobs, job_id)
-        answer: answers.DeliveryList = {
+        answer: webhook_answers.DeliveryList = {
             "jobId": job.id,
             "deliveries": [_view(attempt) for attempt in job.delivery.attempts],
         }
@@ -43,7 +43,7 @@ def add_routes(app: APIGatewayRestResolver, wiring: Wiring) -> None:
         wiring.deliveries.reopen(job.id)
         wiring.webhook_queue.send(JobEndedEvent.of(job))
         http.logger.info("delivery requested", action="delivery_requested", job_id=job.id)
-        answer: answers.DeliveryRequested = {
+        answer: webhook_answers.DeliveryRequested = {
             "jobId": job.id,
             "webhookId": ended_event_id(job.id),
             "message": "Delivery requested",
@@ -51,7 +51,7 @@ def add_routes(app: APIGatewayRestResolver, wiring: Wiring) -> None:
         return http.json_answer(HTTPStatus.ACCEPTED, answer)
 
 
-def _view(attempt: DeliveryAttempt) -> answers.DeliveryAttempt:
+def _view(attempt: DeliveryAttempt) -> webhook_answers.DeliveryAttempt:
     return {
         "attempt": attempt.number,
         "timestamp": instant.to_text(attempt.began_at),

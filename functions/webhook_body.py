@@ -10,7 +10,7 @@ from gateway.domain import instant
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from functions import answers
+    from functions import answers, webhook_answers
     from functions.job_view import JobView
     from gateway.domain.job import Job
 
@@ -21,7 +21,7 @@ MAX_BODY_BYTES = 20_000
 def write(view: JobView, job: Job) -> bytes:
     """Tell an ended job's end, with URLs that are made now. Outputs that would make it too long are left out."""
     viewed = view.job(job)
-    body: answers.WebhookBody = {
+    body: webhook_answers.WebhookBody = {
         "event": f"job.{job.status}",
         "jobId": viewed["jobId"],
         "status": viewed["status"],
@@ -33,7 +33,7 @@ def write(view: JobView, job: Job) -> bytes:
         "timestamp": instant.to_text(job.completed_at or instant.now()),
     }
     if viewed["outputs"] is not None and len(_encoded(body)) > MAX_BODY_BYTES:
-        result: answers.WebhookOutcome = {
+        result: webhook_answers.WebhookOutcome = {
             "outputs": [],
             "cut": {"total": len(viewed["outputs"]), "url": f"/outputs/{job.id}"},
         }
@@ -50,5 +50,5 @@ def _that_fit(outputs: Sequence[answers.Output], room_bytes: int) -> Sequence[an
     return outputs
 
 
-def _encoded(value: answers.WebhookBody | answers.Output) -> bytes:
+def _encoded(value: webhook_answers.WebhookBody | answers.Output) -> bytes:
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.event_handler import Response
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-    from functions import answers
+    from functions import webhook_answers
     from functions.wiring import Handler
 
 _NO_JOB_ID = str(uuid.UUID(int=0))
@@ -47,7 +47,7 @@ def make_handler(wiring: Wiring) -> Handler:
         http.logger.info(
             "sample sent", action="webhook_sample_sent", status_code=reply.status_code, duration_ms=reply.duration_ms
         )
-        answer: answers.WebhookTestResult = {
+        answer: webhook_answers.WebhookTestResult = {
             "delivered": reply.error is None,
             "statusCode": reply.status_code,
             "durationMs": reply.duration_ms,
@@ -64,7 +64,7 @@ def make_handler(wiring: Wiring) -> Handler:
     return handler
 
 
-def _sample() -> answers.WebhookBody:
+def _sample() -> webhook_answers.WebhookBody:
     """Make what the end of a job looks like; the event's name and the job's id tell that there is none."""
     now = instant.now()
     ended_at = instant.to_text(now)

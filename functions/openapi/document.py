@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
 
-from functions import answers
+from functions import answers, webhook_answers
 from functions.openapi import examples
 from functions.openapi.gateway_operations import GATEWAY_OPERATIONS
 from functions.openapi.job_operations import JOB_OPERATIONS
@@ -279,7 +279,7 @@ class _UntitledSchema(GenerateJsonSchema):
         return False
 
 
-_ALWAYS = (answers.Error, answers.WebhookBody)  # no operation answers with them alone
+_ALWAYS = (answers.Error, webhook_answers.WebhookBody)  # no operation answers with them alone
 
 
 def _schemas() -> dict[str, Any]:

@@ -30,7 +30,7 @@ from gateway.errors import (
 )
 
 if TYPE_CHECKING:
-    from functions import answers
+    from functions import answers, webhook_answers
     from gateway.errors import RequestError
 
 BUNDLED_WORKFLOW_ID = "sdxl_realism_v1"
@@ -133,7 +133,7 @@ CANCELED: answers.CancelAnswer = {
     "status": JobStatus.CANCELED,
     "message": "Cancellation requested",
 }
-DELIVERIES: answers.DeliveryList = {
+DELIVERIES: webhook_answers.DeliveryList = {
     "jobId": JOB_ID,
     "deliveries": [
         {
@@ -154,19 +154,19 @@ DELIVERIES: answers.DeliveryList = {
         },
     ],
 }
-DELIVERY_REQUESTED: answers.DeliveryRequested = {
+DELIVERY_REQUESTED: webhook_answers.DeliveryRequested = {
     "jobId": JOB_ID,
     "webhookId": ended_event_id(JOB_ID),
     "message": "Delivery requested",
 }
-WEBHOOK_TEST_RESULT: answers.WebhookTestResult = {
+WEBHOOK_TEST_RESULT: webhook_answers.WebhookTestResult = {
     "delivered": True,
     "statusCode": 204,
     "durationMs": 84,
     "error": None,
     "webhookId": "8d7e3f86-5f3c-4c0c-8f8c-0a3a0c0b9c43",
 }
-WEBHOOK_BODY: answers.WebhookBody = {
+WEBHOOK_BODY: webhook_answers.WebhookBody = {
     "event": "job.succeeded",
     "jobId": JOB_ID,
     "status": JobStatus.SUCCEEDED,

