@@ -35,7 +35,7 @@ JOB = {
 }
 NOWHERE = {
     "TABLE_NAME": "t", "BUCKET_NAME": "b", "EVENT_BUS_NAME": "e", "HIGH_QUEUE_URL": "http://h",
-    "NORMAL_QUEUE_URL": "http://n", "LOW_QUEUE_URL": "http://l",
+    "NORMAL_QUEUE_URL": "http://n", "LOW_QUEUE_URL": "http://l", "WEBHOOK_QUEUE_URL": "http://w",
 }  # fmt: skip
 
 

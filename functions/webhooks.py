@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from functions.background import Background, entry_point, logger
 from functions.batch import each_message
-from functions.delivery import Deliverer
+from functions.deliverer import Deliverer
 from functions.job_view import JobView
 from gateway.domain.delivery import HELD_FOR, backoff_seconds
 from gateway.domain.messages import JobEndedEvent

@@ -49,6 +49,21 @@ class DeliveryStatus(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """What came of a POST. `error` is for a person, and None exactly when it was delivered."""
+
+    duration_ms: int
+    status_code: int | None = None  # None when there was no answer
+    error: str | None = None
+    asked_seconds: int | None = None  # Retry-After
+
+    @property
+    def gone(self) -> bool:
+        """Tell whether the receiver wants no more of it."""
+        return self.status_code == _GONE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DeliveryAttempt:
     """One POST, or what kept it from being made."""
 
@@ -86,28 +101,26 @@ class Delivery:
             attempts = (*attempts, broken)
         return replace(self, count=self.count + 1, held_since=now, attempts=attempts)
 
-    def ended(self, attempt: DeliveryAttempt, status: DeliveryStatus) -> Delivery:
-        """End the attempt that is under way."""
-        attempts = (*self.attempts, attempt)[-MAX_KEPT_ATTEMPTS:]
-        return replace(self, status=status, held_since=None, attempts=attempts)
+    def ended(self, reply: Reply, began_at: datetime, now: datetime, pause: int | None) -> Delivery:
+        """End the attempt that is under way. `pause`: seconds until the next; None when none will follow by itself."""
+        attempt = DeliveryAttempt(
+            number=self.count,
+            began_at=began_at,
+            duration_ms=reply.duration_ms,
+            status_code=reply.status_code,
+            error=reply.error,
+            next_at=None if pause is None else now + timedelta(seconds=pause),
+        )
+        status = DeliveryStatus.FAILED if pause is None else DeliveryStatus.RETRYING
+        return replace(
+            self,
+            status=DeliveryStatus.DELIVERED if reply.error is None else status,
+            held_since=None,
+            attempts=(*self.attempts, attempt)[-MAX_KEPT_ATTEMPTS:],
+        )
 
 
 NOT_ATTEMPTED = Delivery()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reply:
-    """What came of a POST. `error` is for a person, and None exactly when it was delivered."""
-
-    duration_ms: int
-    status_code: int | None = None  # None when there was no answer
-    error: str | None = None
-    asked_seconds: int | None = None  # Retry-After
-
-    @property
-    def gone(self) -> bool:
-        """Tell whether the receiver wants no more of it."""
-        return self.status_code == _GONE
 
 
 def backoff_seconds(tries: int, spread: float) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import requests
@@ -27,6 +29,14 @@ def accepted(url: str, callback_url: str) -> str:
     return str(answer.json()["jobId"])
 
 
+def operators_command(data: Path, command: str) -> str:
+    """Run a command with the variables that local mode wrote down; return what it says beside its output."""
+    script = f'. "$1/environment" && exec "$2" -m cli.main {command}'
+    return subprocess.run(  # noqa: S603  our own script
+        ["/bin/sh", "-c", script, "sh", data, sys.executable], capture_output=True, text=True, check=True, timeout=30
+    ).stderr
+
+
 def test_a_job_ends_at_its_receiver(start: Callable[..., Run], tmp_path: Path) -> None:
     """With the secret that local mode made: the file works, and a receiver that hangs holds it up for nobody."""
     url = start().up()
@@ -48,6 +58,7 @@ def test_a_job_ends_at_its_receiver(start: Callable[..., Run], tmp_path: Path) -
         requests.post(f"{url}/jobs/{job_id}/deliveries", timeout=10).raise_for_status()
         wait_until(lambda: len(receiver.received) == 2, 5)
         assert len(set(receiver.ids)) == 1
+    assert "0 dead letters of webhooks" in operators_command(tmp_path / "data", "dead-letters list webhooks")
 
 
 def test_open_to_other_machines(start: Callable[..., Run], tmp_path: Path) -> None:

@@ -14,8 +14,6 @@ from gateway.domain.delivery import (
     MAX_KEPT_ATTEMPTS,
     MAX_TRIES,
     Delivery,
-    DeliveryAttempt,
-    DeliveryStatus,
     Reply,
     pause_seconds,
 )
@@ -98,7 +96,6 @@ def test_the_newest_attempts_are_kept() -> None:
     delivery = Delivery()
     for _ in range(MAX_KEPT_ATTEMPTS + 10):
         delivery = delivery.begun(NOW)
-        attempt = DeliveryAttempt(number=delivery.count, began_at=NOW, duration_ms=1, status_code=500, error="x")
-        delivery = delivery.ended(attempt, DeliveryStatus.RETRYING)
+        delivery = delivery.ended(Reply(duration_ms=1, status_code=500, error="x"), NOW, NOW, 10)
     assert [attempt.number for attempt in delivery.attempts] == list(range(11, MAX_KEPT_ATTEMPTS + 11))
     assert delivery.last_status_code == 500

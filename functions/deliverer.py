@@ -9,20 +9,18 @@ webhook is sent again, with the same id. `begin` holds the delivery, so that no 
 from __future__ import annotations
 
 import random
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from functions import webhook_body
 from functions.background import logger  # shared by threads: each line names what it is about
 from gateway.domain import instant
-from gateway.domain.delivery import HELD_FOR, DeliveryAttempt, DeliveryStatus, Reply, pause_seconds
+from gateway.domain.delivery import HELD_FOR, DeliveryStatus, Reply, pause_seconds
 from gateway.errors import CallbackRefusedError, DeliveryNotDueError, LeaseLostError
 
 if TYPE_CHECKING:
     from functions.job_view import JobView
     from functions.webhook_sender import Sender
     from functions.webhook_signature import Signer
-    from gateway.domain.delivery import Delivery
     from gateway.domain.job import Job
     from gateway.domain.messages import JobEndedEvent
     from gateway.ports import DeliveryStore
@@ -53,7 +51,7 @@ class Deliverer:
         delivery = job.delivery.begun(began_at)
         reply = self._post(job, event.event_id)
         pause = None if reply.error is None else pause_seconds(reply, tries, random.random())  # noqa: S311  no secret
-        ended = _ended(delivery, reply, pause)
+        ended = delivery.ended(reply, began_at, instant.now(), pause)
         try:
             self._deliveries.record(job.id, ended)
         except LeaseLostError:
@@ -97,23 +95,8 @@ def _not_due(event: JobEndedEvent, job: Job | None) -> int | None:
             "nothing to deliver", action="delivery_not_due", job_id=event.job_id, correlation_id=event.correlation_id
         )
         return None
+    # Or the answer to our own `begin` was lost, and boto3 repeated it: that costs half a minute, and no second POST.
     logger.info(
         "another attempt is under way", action="delivery_held", job_id=event.job_id, correlation_id=event.correlation_id
     )
     return _HELD_SECONDS
-
-
-def _ended(delivery: Delivery, reply: Reply, pause: int | None) -> Delivery:
-    if reply.error is None:
-        status = DeliveryStatus.DELIVERED
-    else:
-        status = DeliveryStatus.FAILED if pause is None else DeliveryStatus.RETRYING
-    attempt = DeliveryAttempt(
-        number=delivery.count,
-        began_at=delivery.held_since or instant.now(),
-        duration_ms=reply.duration_ms,
-        status_code=reply.status_code,
-        error=reply.error,
-        next_at=None if pause is None else instant.now() + timedelta(seconds=pause),
-    )
-    return delivery.ended(attempt, status)
