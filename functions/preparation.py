@@ -14,13 +14,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gateway.domain import instant
-from gateway.domain.inputs import Values
 from gateway.domain.result_cache import cache_key
 from gateway.errors import Problem, RequestInvalidError, WorkflowNotFoundError
 
 if TYPE_CHECKING:
     from functions.submission import Submission
-    from gateway.domain.inputs import Limits
+    from gateway.domain.inputs import Limits, Values
     from gateway.domain.job import Job
     from gateway.domain.result_cache import CachedResult
     from gateway.domain.workflow import WorkflowHead, WorkflowTemplate
@@ -84,12 +83,12 @@ class Preparation:
             return prepared, None
         return prepared, self._usable(self._results.find(prepared.cache_key, now=instant.now()))
 
-    def prompt_of(self, job: Job) -> EncodedPrompt:
-        """Make the prompt of a job that was accepted before, by the template that it was accepted with."""
-        return _rendered(
-            self._workflows.template(job.template_key),
-            Values(inputs=dict(job.inputs), params=dict(job.params), seed=job.seed),
-        )
+    def prompt_again(self, submission: Submission, job: Job) -> EncodedPrompt:
+        """Make the prompt of a job that this very request was accepted as before, with its template and its seed."""
+        template = self._workflows.template(job.template_key)
+        # What was accepted stays so, whatever became of the limits.
+        values = template.values(submission.inputs, submission.params, limits=None, drawn_seed=job.seed)
+        return _rendered(template, values)
 
     def _with_known_head(
         self, known: WorkflowHead, submission: Submission, results: ResultCache

@@ -79,7 +79,7 @@ class Submitter:
             first = self._first(submission)
             if first is None:
                 raise
-            self._send_again(first)
+            self._send_again(first, submission)
             return first
 
     def _first(self, submission: Submission) -> Job | None:
@@ -106,7 +106,7 @@ class Submitter:
                 raise IdempotencyMismatchError(
                     "This idempotency key was used before, with another request. Use a new key for a new request."
                 )
-            self._send_again(stored)
+            self._send_again(stored, submission)
         elif not job.cache_hit:
             self._enqueue(job, prepared.prompt)
         return stored
@@ -122,13 +122,13 @@ class Submitter:
             raise RequestInvalidError(problems)
         return prepared
 
-    def _send_again(self, job: Job) -> None:
+    def _send_again(self, job: Job, submission: Submission) -> None:
         """Send the message of a job that still waits: it may never have been sent, and a second one is harmless.
 
-        The prompt is the first request's, seed and template version included.
+        The submission is the one that the job was made of, by its hash: its prompt is made of it once more.
         """
         if job.status is JobStatus.QUEUED:
-            self._enqueue(job, self._preparation.prompt_of(job))
+            self._enqueue(job, self._preparation.prompt_again(submission, job))
 
     def _enqueue(self, job: Job, prompt: EncodedPrompt) -> None:
         key = None
@@ -158,7 +158,7 @@ def _new_job(submission: Submission, prepared: Prepared) -> Job:
         params=prepared.values.params,
         seed=prepared.values.seed,
         metadata=submission.metadata,
-        request_hash=submission.request_hash if key else None,
+        request_hash=submission.request_hash,
         correlation_id=submission.correlation_id,
         cache_key=prepared.cache_key,
         callback_url=submission.callback_url,

@@ -62,10 +62,12 @@ def resolve(  # noqa: PLR0913  one call site, each argument a different thing
     schema: Mapping[str, Any],
     validator: jsonschema_rs.Draft202012Validator,
     default_params: Mapping[str, Any],
-    limits: Limits,
+    limits: Limits | None,
+    drawn_seed: int | None = None,
 ) -> Values:
     """Fill defaults in, draw the seed, and check everything. Raises RequestInvalidError with all problems.
 
+    For a request that was accepted before: no `limits`, which may have changed since, and the `drawn_seed` of then.
     A name that stands in the schema may be sent as an input or as a parameter, and the input wins; `defaultParams`
     gives a default to an input whose schema has none.
     """
@@ -80,7 +82,7 @@ def resolve(  # noqa: PLR0913  one call site, each argument a different thing
     }
     by_params = {name: params.get(name, value) for name, value in default_params.items() if name not in properties}
     unfit = _bound_problems("inputs", by_schema) + _bound_problems("params", by_params)
-    seed = _draw_seed(by_schema if "seed" in properties else by_params, properties.get("seed"))
+    seed = _settle_seed(by_schema if "seed" in properties else by_params, properties.get("seed"), drawn_seed)
     problems += unfit
     problems += [
         Problem(f"params.{name}", f"Must be {_type_name(default)}.")
@@ -92,7 +94,7 @@ def resolve(  # noqa: PLR0913  one call site, each argument a different thing
     by_rule = [_schema_problem(error) for error in validator.iter_errors(fit)]
     # What was left out because it is unfit is not missing.
     problems += [problem for problem in by_rule if problem.path not in unfit_paths]
-    problems += limits.problems({**by_params, **by_schema})
+    problems += limits.problems({**by_params, **by_schema}) if limits else []
     problems = problems or _size_problems({**by_params, **by_schema})
     if problems:
         raise RequestInvalidError(problems)
@@ -147,12 +149,14 @@ def _schema_problem(error: jsonschema_rs.ValidationError) -> Problem:
     return Problem(".".join(("inputs", *steps)), str(error.message)[:_MAX_MESSAGE_CHARACTERS])
 
 
-def _draw_seed(values: dict[str, Any], field: object) -> int | None:
-    """Replace a seed of -1 by a random one within the schema's bounds, and return the seed as run."""
+def _settle_seed(values: dict[str, Any], field: object, drawn: int | None) -> int | None:
+    """Replace a seed of -1 by the one drawn before, or a random one within the schema's bounds; return it as run."""
     seed = values.get("seed")
     if isinstance(seed, bool) or not isinstance(seed, int | float):
         return None
-    if seed == RANDOM_SEED:
+    if seed == RANDOM_SEED and drawn is not None:
+        seed = values["seed"] = drawn
+    elif seed == RANDOM_SEED:
         bounds = field if isinstance(field, dict) else {}
         lowest = max(0, math.ceil(bounds.get("minimum", 0)))
         highest = min(MAX_SEED, math.floor(bounds.get("maximum", MAX_SEED)))

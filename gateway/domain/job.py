@@ -111,7 +111,7 @@ class Job:
     params: Mapping[str, Any] = field(default_factory=dict)  # as run, likewise
     seed: int | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)  # the caller's own, handed back as it came
-    request_hash: str | None = None  # of the accepted body; present when an idempotency key came with it
+    request_hash: str | None = None  # SHA-256 of what was asked for, in hex: the same request has the same
     correlation_id: str
     cache_key: str | None = None  # under which its result is kept for others to use; none when it is not to be
     cache_hit: bool = False  # its outputs are another job's

@@ -75,8 +75,15 @@ class WorkflowTemplate:
             raise RequestInvalidError(problems)
         return cls(graph=graph, input_schema=full_schema, default_params=params)
 
-    def values(self, given: Mapping[str, Any], params: Mapping[str, Any], limits: inputs.Limits) -> inputs.Values:
-        """Check and complete what a caller sent. Raises RequestInvalidError with all problems."""
+    def values(
+        self,
+        given: Mapping[str, Any],
+        params: Mapping[str, Any],
+        limits: inputs.Limits | None,
+        *,
+        drawn_seed: int | None = None,
+    ) -> inputs.Values:
+        """Check and complete what a caller sent. Raises RequestInvalidError with all problems. See inputs.resolve."""
         return inputs.resolve(
             inputs=given,
             params=params,
@@ -84,6 +91,7 @@ class WorkflowTemplate:
             validator=self._validator,
             default_params=self.default_params,
             limits=limits,
+            drawn_seed=drawn_seed,
         )
 
     def render(self, values: inputs.Values) -> dict[str, Any]:

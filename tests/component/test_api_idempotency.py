@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 from functions.callback import CallbackCheck
 from functions.submission import Submission, Submitter
 from gateway.domain.job import JobStatus, Priority
-from tests.component.api import aws_calls
+from tests.component.api import Gateway, aws_calls
 from tests.component.samples import at_once
 from tests.component.workflows import add_workflow, post, received, run
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from gateway.domain.job import Job
     from gateway.domain.messages import JobMessage
     from gateway.ports import JobStore
-    from tests.component.api import Caller, Gateway
+    from tests.component.api import Caller
 
 KEY = {"Idempotency-Key": "order-1"}
 BODY: dict[str, Any] = {"workflowId": "w", "inputs": {"prompt": "a fox", "seed": -1}, "params": {"checkpoint": "x"}}
@@ -204,3 +204,17 @@ def test_a_retry_finds_its_job_whatever_became_of_the_workflow(gateway: Gateway,
     again = ada.post("/jobs", BODY, KEY)
     assert (again.status, again.json["jobId"]) == (202, job_id)
     assert ada.post("/jobs", BODY, {"Idempotency-Key": "another"}).status == 404
+
+
+def test_a_retry_sends_what_was_accepted(gateway: Gateway, ada: Caller, aws: dict[str, str]) -> None:
+    """Neither a new version of the workflow nor a lower limit changes what the first request has become."""
+    ada.post("/jobs", BODY, {**KEY, "X-Correlation-Id": "c"})
+    change = {"workflowJson": {"1": {"class_type": "Other", "inputs": {"text": "{{prompt}}"}}}}
+    assert gateway.admin.put("/workflows/w", change).status == 200
+    stricter = Gateway(aws, gateway.clients, MAX_IMAGE_SIZE="64")
+    assert stricter.ada.post("/jobs", BODY, KEY).status == 202
+    assert stricter.ada.post("/jobs", BODY).status == 400
+    first, again = received(gateway).message, received(gateway).message
+    assert again == first
+    assert first.prompt is not None
+    assert first.prompt["5"]["inputs"]["text"] == "a fox"
