@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gateway.domain import instant
+from gateway.domain.messages import MAX_PRIVATE_PROMPT_BYTES
 from gateway.domain.result_cache import cache_key
 from gateway.errors import Problem, RequestInvalidError, WorkflowNotFoundError
 
@@ -45,12 +46,16 @@ class Prepared:
     values: Values
     prompt: EncodedPrompt
     cache_key: str | None  # None when results are not kept
+    private: bool  # whether the record may hold what the caller sent
 
 
 class Preparation:
-    """Prepares jobs. `results`: None when results are not kept; `shared`: every owner's can be anybody's."""
+    """Prepares jobs. `results`: None when results are not kept; `shared`: every owner's can be anybody's.
 
-    def __init__(
+    `private`: whether new jobs are to be private.
+    """
+
+    def __init__(  # noqa: PLR0913  ports and settings, each a different thing
         self,
         workflows: WorkflowStore,
         outputs: ObjectStore,
@@ -58,12 +63,14 @@ class Preparation:
         results: ResultCache | None,
         *,
         shared: bool,
+        private: bool,
     ) -> None:
         self._workflows = workflows
         self._outputs = outputs
         self._limits = limits
         self._results = results
         self._shared = shared
+        self._private = private
         self._known_heads: dict[str, WorkflowHead] = {}
 
     def prepare(self, submission: Submission) -> tuple[Prepared, CachedResult | None]:
@@ -88,7 +95,7 @@ class Preparation:
         template = self._workflows.template(job.template_key)
         # What was accepted stays so, whatever became of the limits.
         values = template.values(submission.inputs, submission.params, limits=None, drawn_seed=job.seed)
-        return _rendered(template, values)
+        return _rendered(template, values, private=job.private)
 
     def _with_known_head(
         self, known: WorkflowHead, submission: Submission, results: ResultCache
@@ -107,8 +114,9 @@ class Preparation:
         return Prepared(
             head=head,
             values=values,
-            prompt=_rendered(template, values),
-            cache_key=None if self._results is None else cache_key(head, values, owner=owner),
+            prompt=_rendered(template, values, private=self._private),
+            cache_key=None if self._results is None else cache_key(head, values, owner=owner, private=self._private),
+            private=self._private,
         )
 
     def _usable(self, result: CachedResult | None) -> CachedResult | None:
@@ -118,11 +126,13 @@ class Preparation:
         return None
 
 
-def _rendered(template: WorkflowTemplate, values: Values) -> EncodedPrompt:
+def _rendered(template: WorkflowTemplate, values: Values, *, private: bool) -> EncodedPrompt:
     graph = template.render(values)
     body = json.dumps(graph, separators=(",", ":"), ensure_ascii=False).encode()
-    if len(body) > MAX_PROMPT_BYTES:
+    most = MAX_PRIVATE_PROMPT_BYTES if private else MAX_PROMPT_BYTES
+    if len(body) > most:
+        why = " in privacy mode, in which prompts are kept nowhere but in the queue" if private else ""
         raise RequestInvalidError(
-            [Problem("inputs", f"The prompt they make has {len(body)} bytes; at most {MAX_PROMPT_BYTES} are allowed.")]
+            [Problem("inputs", f"The prompt they make has {len(body)} bytes; at most {most} are allowed{why}.")]
         )
     return EncodedPrompt(graph, body)

@@ -132,13 +132,14 @@ class Submitter:
 
     def _enqueue(self, job: Job, prompt: EncodedPrompt) -> None:
         key = None
-        if len(prompt.body) > MAX_MESSAGE_PROMPT_BYTES:
+        if len(prompt.body) > MAX_MESSAGE_PROMPT_BYTES and not job.private:
             key = f"{PROMPT_PREFIX}{job.id}.json"
             self._objects.put(key, prompt.body, content_type="application/json")
         message = JobMessage(
             job_id=job.id,
             priority=job.priority,
             correlation_id=job.correlation_id,
+            private=job.private,
             prompt=None if key else prompt.graph,
             prompt_key=key,
         )
@@ -154,8 +155,9 @@ def _new_job(submission: Submission, prepared: Prepared) -> Job:
         workflow_version=prepared.head.version,
         template_key=prepared.head.template_key,
         priority=submission.priority,
-        inputs=prepared.values.inputs,
-        params=prepared.values.params,
+        private=prepared.private,
+        inputs=None if prepared.private else prepared.values.inputs,
+        params={} if prepared.private else prepared.values.params,
         seed=prepared.values.seed,
         metadata=submission.metadata,
         request_hash=submission.request_hash,

@@ -49,8 +49,14 @@ class Wiring(WebhookAdapters):
         """What makes a job of a request."""
         from functions.preparation import Preparation  # noqa: PLC0415  see the class
 
-        shared = self.settings.cache_scope == "global"
-        return Preparation(self.workflows, self.outputs, self.limits, self.results, shared=shared)
+        return Preparation(
+            self.workflows,
+            self.outputs,
+            self.limits,
+            self.results,
+            shared=self.settings.cache_scope == "global",
+            private=self.settings.privacy_mode,
+        )
 
     @cached_property
     def workflows(self) -> WorkflowStore:

@@ -234,6 +234,7 @@ class ApiSettings(FunctionSettings):
     max_batch_size: int = Field(default=8, ge=1)
     cache_enabled: bool = True  # whether equal jobs are answered with the files of the first
     cache_scope: Literal["owner", "global"] = "owner"  # whose first
+    privacy_mode: bool = False  # whether what jobs are given is kept nowhere but in the queue
 
 
 class BackgroundSettings(FunctionSettings):
@@ -270,3 +271,4 @@ class LocalSettings(OutputBucketSettings):
     jwt_secret: JwtSecret | None = None  # for the front
     webhook_secret: WebhookSecret | None = None  # for what signs webhooks
     webhook_secret_previous: WebhookSecret | None = None  # likewise
+    privacy_mode: bool = False  # for the front, and the bundled simulator

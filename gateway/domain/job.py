@@ -107,8 +107,9 @@ class Job:
     template_key: str  # of that version's template
     status: JobStatus = JobStatus.QUEUED
     priority: Priority = Priority.NORMAL
-    inputs: Mapping[str, Any]  # as run: checked, defaults and seed filled in
-    params: Mapping[str, Any] = field(default_factory=dict)  # as run, likewise
+    private: bool = False  # what it was given is kept nowhere but in its message, and told to nobody
+    inputs: Mapping[str, Any] | None  # as run: checked, defaults and seed filled in; None when it is private
+    params: Mapping[str, Any] = field(default_factory=dict)  # as run, likewise; none when it is private
     seed: int | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)  # the caller's own, handed back as it came
     request_hash: str | None = None  # SHA-256 of what was asked for, in hex: the same request has the same

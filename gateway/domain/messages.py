@@ -13,6 +13,8 @@ from gateway.domain.job import Job, JobStatus, Priority, ended_event_id, is_job_
 
 # An SQS message may have 1 MiB, but is billed per 64 KiB: a prompt larger than this goes through the object store.
 MAX_MESSAGE_PROMPT_BYTES = 128 * 1024
+# A private job's never does. The two characters that SQS does not take are sent as escapes of twice their length.
+MAX_PRIVATE_PROMPT_BYTES = 500 * 1024
 
 
 class _Wire(BaseModel):
@@ -26,6 +28,7 @@ class JobMessage(_Wire):
     job_id: str
     priority: Priority
     correlation_id: str
+    private: bool = False  # whoever reads it keeps the prompt to itself, also when it comes to grief over it
     prompt: dict[str, Any] | None = None
     prompt_key: str | None = None
 

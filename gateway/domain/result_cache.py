@@ -23,13 +23,15 @@ class CachedResult:
     outputs: tuple[Output, ...]
 
 
-def cache_key(head: WorkflowHead, values: Values, *, owner: str | None) -> str:
+def cache_key(head: WorkflowHead, values: Values, *, owner: str | None, private: bool) -> str:
     """Name what makes a result: the template's version, every input and parameter as run, seed and checkpoint included.
 
-    `owner`: whose results these are; None for results that all owners share. The version goes with the template's
+    `owner`: whose results these are; None for results that all owners share. `private`: files of other jobs may have
+    names, and texts in them, that a private job was given as well. The version goes with the template's
     key in the store, which no other workflow ever has, not even one that was deleted and made again.
     """
-    made_of = [owner, head.id, head.version, head.template_key, _canonical(values.inputs), _canonical(values.params)]
+    template = [head.id, head.version, head.template_key]
+    made_of = [owner, private, template, _canonical(values.inputs), _canonical(values.params)]
     text = json.dumps(made_of, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 

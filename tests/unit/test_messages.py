@@ -41,6 +41,7 @@ def test_the_wire_is_camel_case_and_versioned() -> None:
         "jobId": "j",
         "priority": "low",
         "correlationId": "c",
+        "private": False,
         "promptKey": "prompts/j.json",
     }
 

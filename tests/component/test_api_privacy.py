@@ -1,0 +1,112 @@
+"""Privacy mode as the API does it: what a job was given is in its message, and nowhere else."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from gateway.domain.messages import MAX_PRIVATE_PROMPT_BYTES
+from gateway.domain.workflow import WorkflowTemplate
+from tests.component.api import Gateway, aws_calls
+from tests.component.samples import BY
+from tests.component.test_api_cache import made
+from tests.component.workflows import add_workflow, post, received
+
+if TYPE_CHECKING:
+    from gateway.aws.clients import Clients
+
+KEY = {"Idempotency-Key": "order-1"}
+BODY: dict[str, Any] = {
+    "workflowId": "w",
+    "inputs": {"prompt": "a secret fox", "seed": -1},
+    "params": {"checkpoint": "secret.safetensors"},
+}
+
+
+@pytest.fixture
+def private(aws: dict[str, str], aws_clients: Clients) -> Gateway:
+    """Run a gateway in privacy mode that has the workflow `w`."""
+    gateway = Gateway(aws, aws_clients, PRIVACY_MODE="true")
+    add_workflow(gateway)
+    return gateway
+
+
+def test_the_record_keeps_the_hash_of_what_was_asked_for(gateway: Gateway, private: Gateway) -> None:
+    """Neither inputs nor parameters stand there, defaults included; in usual mode they do, and the hash is the same."""
+    private.ada.post("/jobs", BODY)
+    (item,) = private.stored("JOB#")
+    assert "secret" not in str(item)
+    assert not item.keys() & {"inputs", "params"}
+    gateway.ada.post("/jobs", BODY)
+    (usual,) = [other for other in gateway.stored("JOB#") if other != item]
+    assert usual["requestHash"] == item["requestHash"]
+    assert "a secret fox" in usual["inputs"]["S"]
+    assert "secret.safetensors" in usual["params"]["S"]
+
+
+def test_seed_and_metadata_are_told_as_ever(private: Gateway) -> None:
+    """A number says nothing, and the metadata are the caller's own to choose."""
+    job_id = private.ada.post("/jobs", {**BODY, "metadata": {"order": 7}}).json["jobId"]
+    job = private.ada.get(f"/jobs/{job_id}").json
+    assert job["seed"] >= 0
+    assert job["metadata"] == {"order": 7}
+
+
+def test_the_prompt_travels_in_the_message(private: Gateway) -> None:
+    """The message says that its job is private, and costs no more calls than any other."""
+    private.ada.post("/jobs", BODY)
+    with aws_calls(private.clients) as calls:
+        private.ada.post("/jobs", BODY)
+    assert calls == ["dynamodb.UpdateItem", "dynamodb.BatchGetItem", "dynamodb.PutItem", "sqs.SendMessage"]
+    message = received(private).message
+    assert message.private
+    assert message.prompt is not None
+    assert message.prompt["5"]["inputs"]["text"] == "a secret fox"
+
+
+@pytest.mark.parametrize("character", ["x", "é", "\uffff", "\x00"], ids=ascii)
+def test_a_large_prompt_travels_in_the_message_too(private: Gateway, character: str) -> None:
+    """Up to 500 KiB, whatever its characters take; nothing of it is put into the bucket. A larger one is refused."""
+    graph = {"1": {"class_type": "A", "inputs": {str(n): "{{prompt}}" for n in range(6)}}}
+    template = WorkflowTemplate.register(graph, {"properties": {"prompt": {"type": "string"}}}, None)
+    private.wiring.workflows.create("six", "Six", "", template, BY)
+    written = len(json.dumps(character, ensure_ascii=False).encode()) - len('""')
+    fitting = (MAX_PRIVATE_PROMPT_BYTES - 100) // 6 // written
+    with aws_calls(private.clients) as calls:
+        accepted = post(private.ada, workflowId="six", inputs={"prompt": character * fitting})
+    assert accepted.status == 202, accepted.json
+    assert "s3.PutObject" not in calls
+    message = received(private).message
+    assert message.prompt is not None
+    assert message.prompt["1"]["inputs"]["5"] == character * fitting
+    refused = post(private.ada, workflowId="six", inputs={"prompt": character * (fitting + 100)})
+    assert refused.status == 400
+    assert "in privacy mode" in refused.json["message"]
+
+
+def test_a_retry_sends_the_same_message_again(private: Gateway) -> None:
+    """The prompt is made of the request, so that nothing has to be kept for it; a drawn seed is the first one's."""
+    for _ in range(2):
+        assert private.ada.post("/jobs", BODY, {**KEY, "X-Correlation-Id": "c"}).status == 202
+    assert received(private).message == received(private).message
+
+
+def test_a_retry_is_of_the_mode_that_its_job_was_accepted_in(gateway: Gateway, private: Gateway) -> None:
+    """The setting counts at acceptance: what is private stays private, and what is not stays as it is."""
+    for first, second in ((private, gateway), (gateway, private)):
+        key = {"Idempotency-Key": str(first), "X-Correlation-Id": "c"}
+        first.ada.post("/jobs", BODY, key)
+        second.ada.post("/jobs", BODY, key)
+        message = received(private).message
+        assert message == received(private).message
+        assert message.private == (first is private)
+
+
+def test_results_of_usual_jobs_are_not_used_for_private_ones(gateway: Gateway, private: Gateway) -> None:
+    """Their files may bear what they were given in their names; a private job's result is for private ones."""
+    made(gateway, gateway.ada)
+    assert post(private.ada, inputs={"prompt": "a fox", "seed": 7}).status == 202
+    made(private, private.bob)
+    assert post(private.bob, inputs={"prompt": "a fox", "seed": 7}).status == 200
