@@ -7,7 +7,7 @@ import signal
 import sys
 from typing import TYPE_CHECKING
 
-from executor.log import logger
+from executor.log import log_uncaught, logger
 from executor.wiring import assemble
 from gateway.errors import SettingsInvalidError
 from gateway.settings import ExecutorSettings
@@ -24,6 +24,7 @@ def main() -> int:
         sys.stderr.write(f"executor: {error.message}\n")
         return 1
     logger.setLevel(settings.log_level)
+    log_uncaught()
     try:
         executor = assemble(settings)
     except SettingsInvalidError as error:

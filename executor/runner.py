@@ -96,7 +96,7 @@ class Runner:
     def run(self, received: ReceivedJob, on_gpu_free: Callable[[], None]) -> None:
         """Run the job of a message. Calls `on_gpu_free` once, as soon as ComfyUI is done with it. Raises nothing."""
         message = received.message
-        with log_context(job_id=message.job_id, correlation_id=message.correlation_id):
+        with log_context(private=message.private, job_id=message.job_id, correlation_id=message.correlation_id):
             try:
                 self._run(received, on_gpu_free)
             except LeaseLostError:

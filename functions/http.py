@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 from aws_lambda_powertools.logging import Logger
 
+from gateway.discreet_log import DiscreetFormatter
 from gateway.errors import MethodNotAllowedError, PathNotFoundError, RequestError
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ _SANE_CORRELATION_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 # The level comes with the settings. Without one here Powertools would read the variable itself, and tell a wrong one.
-logger = Logger(service="api", level="INFO", log_uncaught_exceptions=False)
+logger = Logger(service="api", level="INFO", log_uncaught_exceptions=False, logger_formatter=DiscreetFormatter())
 
 
 def make_app(middlewares: Sequence[Callable[..., Response[str]]]) -> APIGatewayRestResolver:
@@ -31,7 +32,8 @@ def make_app(middlewares: Sequence[Callable[..., Response[str]]]) -> APIGatewayR
 
     `middlewares`: what each request passes before its route, in this order, also when there is no such route.
     """
-    app = APIGatewayRestResolver(serializer=to_json)
+    # Otherwise a variable of Powertools' own could have it print whole requests.
+    app = APIGatewayRestResolver(serializer=to_json, debug=False)
     app.use([*middlewares])
 
     def refused(error: RequestError) -> Response[str]:

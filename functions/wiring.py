@@ -13,6 +13,7 @@ from functions.entry import wired_once
 from functions.jwt_auth import JwtVerifier
 from functions.rate_limit import RateLimiter
 from functions.webhook_adapters import WebhookAdapters
+from gateway.discreet_log import tell_exceptions
 from gateway.domain.inputs import Limits
 from gateway.domain.job import Priority
 from gateway.settings import ApiSettings
@@ -20,7 +21,8 @@ from gateway.settings import ApiSettings
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from aws_lambda_powertools.event_handler import Response
+    from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
+    from aws_lambda_powertools.event_handler.middlewares import NextMiddleware
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
     from functions.preparation import Preparation
@@ -102,7 +104,11 @@ class Wiring(WebhookAdapters):
     def middlewares(self) -> Sequence[Callable[..., Response[str]]]:
         """What every request passes before its route."""
         cors = Cors(self.settings.cors_origins)
-        return (cors.middleware, Admission(self.authenticator, self.limiter).middleware)
+        return (self._set_discretion, cors.middleware, Admission(self.authenticator, self.limiter).middleware)
+
+    def _set_discretion(self, app: APIGatewayRestResolver, next_middleware: NextMiddleware) -> Response[str]:
+        tell_exceptions(told=not self.settings.privacy_mode)
+        return next_middleware(app)
 
     @property
     def limiter(self) -> RateLimiter | None:

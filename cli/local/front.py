@@ -34,6 +34,7 @@ from cli.local.lambda_runtime import (
 )
 from functions import http
 from functions.routing import DEFAULT_FUNCTION, FUNCTION_OF_SEGMENT, function_for
+from gateway.discreet_log import stack_of
 from gateway.errors import MethodNotAllowedError, PayloadTooLargeError, Problem, RequestError, RequestInvalidError
 
 if TYPE_CHECKING:
@@ -94,8 +95,9 @@ class Front:
         except FunctionTimedOutError as error:
             logger.error("%s", error)  # noqa: TRY400  there is no stack worth showing
             return _failure(HTTPStatus.GATEWAY_TIMEOUT, "The request took too long.", correlation_id)
-        except FunctionFailedError:
-            logger.exception("request %s", request_id)
+        except FunctionFailedError as error:
+            # Where, but not what: the message may hold what the caller sent.
+            logger.error("request %s: %s\n%s", request_id, error, stack_of(error))  # noqa: TRY400
             return _failure(HTTPStatus.BAD_GATEWAY, _OUR_SIDE, correlation_id)
 
     def _forwarded(self, environ: WSGIEnvironment, request_id: str) -> Answer:

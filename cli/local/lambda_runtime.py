@@ -85,7 +85,7 @@ def invoke(function_name: str, handler: Handler, event: dict[str, Any], *, timeo
     except _CutOff:
         raise FunctionTimedOutError(f"{function_name} did not answer within {timeout_seconds:g} s.") from None
     except Exception as error:
-        raise FunctionFailedError(f"{function_name} failed: {error!r}") from error
+        raise FunctionFailedError(f"{function_name} failed ({type(error).__name__}).") from error
     if answer_bytes > MAX_PAYLOAD_BYTES:
         raise FunctionFailedError(f"{function_name} answered with more than {MAX_PAYLOAD_BYTES} bytes.")
     if not isinstance(answer, dict) or not isinstance(answer.get("statusCode"), int):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from functions import http
+from gateway.aws.job_queue import SqsJobQueue
 from gateway.domain.messages import MAX_PRIVATE_PROMPT_BYTES
 from gateway.domain.workflow import WorkflowTemplate
 from tests.component.api import Gateway, aws_calls
@@ -16,6 +19,7 @@ from tests.component.workflows import add_workflow, post, received
 
 if TYPE_CHECKING:
     from gateway.aws.clients import Clients
+    from gateway.domain.messages import JobMessage
 
 KEY = {"Idempotency-Key": "order-1"}
 BODY: dict[str, Any] = {
@@ -102,6 +106,26 @@ def test_a_retry_is_of_the_mode_that_its_job_was_accepted_in(gateway: Gateway, p
         message = received(private).message
         assert message == received(private).message
         assert message.private == (first is private)
+
+
+def test_a_failure_inside_is_logged_without_its_message(
+    gateway: Gateway, private: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where it broke can be read in the log; what it says there may be the prompt, and is logged in usual mode only."""
+
+    def broken(_queue: object, message: JobMessage, **_: object) -> None:
+        raise ValueError(f"not sent: {message.prompt}") from KeyError("a secret fox")
+
+    monkeypatch.setattr(SqsJobQueue, "send", broken)
+    logs = []
+    for each in (private, gateway):
+        log = io.StringIO()
+        monkeypatch.setattr(http.logger.registered_handler, "stream", log)
+        assert each.ada.post("/jobs", BODY).status == 500
+        logs.append(log.getvalue())
+    assert "secret" not in logs[0]
+    assert "test_api_privacy.py" in json.loads(logs[0])["exception"]
+    assert "a secret fox" in logs[1]
 
 
 def test_results_of_usual_jobs_are_not_used_for_private_ones(gateway: Gateway, private: Gateway) -> None:
