@@ -61,6 +61,7 @@ def _settings(arguments: list[str] | None) -> SimulatorSettings:
         help="time from the end of a prompt until it is in the history",
     )
     parser.add_argument("--vram-mb", type=int, default=default.vram_total_mb, metavar="MB", help="memory of the GPU")
+    parser.add_argument("--disable-metadata", action="store_true", help="leave the prompt out of saved files")
     parser.add_argument("--newer-api", action="store_true", help="offer /api/jobs, as newer servers do")
     parser.add_argument("--control-api", action="store_true", help="offer /simulator/faults, to make things go wrong")
     given = parser.parse_args(arguments)
@@ -74,6 +75,7 @@ def _settings(arguments: list[str] | None) -> SimulatorSettings:
         model_load_seconds=given.model_load_seconds,
         history_lag_seconds=(lag_min, lag_max),
         vram_total_mb=given.vram_mb,
+        disable_metadata=given.disable_metadata,
         newer_api=given.newer_api,
         control_api=given.control_api,
     )

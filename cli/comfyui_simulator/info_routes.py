@@ -79,8 +79,13 @@ class InfoRoutes:
             "python_version": platform.python_version(),
             "pytorch_version": "simulated",
             "embedded_python": False,
-            "argv": ["main.py", "--listen", self._parts.settings.host, "--port", str(self._parts.settings.port)],
+            "argv": self._arguments(),
         }
+
+    def _arguments(self) -> list[str]:
+        settings = self._parts.settings
+        own = ["--disable-metadata"] if settings.disable_metadata else []
+        return ["main.py", "--listen", settings.host, "--port", str(settings.port), *own]
 
     def _device(self) -> JsonObject:
         gpu = self._parts.gpu

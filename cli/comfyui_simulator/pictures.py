@@ -2,17 +2,17 @@
 
 import hashlib
 import io
-import json
+import itertools
 import struct
 import textwrap
+from collections.abc import Mapping
 
 from PIL import Image, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
 
-from cli.comfyui_simulator.types import JsonObject
-
 _TEXT_SHARE = 0.8
 _PREVIEW_SIDE = 32
+_EXIF_MAKE, _EXIF_MODEL = 0x010F, 0x0110
 
 
 def _single(value: float) -> float:
@@ -70,13 +70,29 @@ def png_bytes(picture: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
-def png_metadata(prompt: JsonObject, extra_pnginfo: JsonObject) -> PngInfo:
-    """Return the text chunks of saved pictures: the prompt and each entry of `extra_pnginfo`, as JSON."""
-    metadata = PngInfo()
-    metadata.add_text("prompt", json.dumps(prompt))
-    for name, value in extra_pnginfo.items():
-        metadata.add_text(name, json.dumps(value))
-    return metadata
+def png_texts(metadata: Mapping[str, str]) -> PngInfo:
+    """Return the text chunks in which saved pictures carry their metadata."""
+    chunks = PngInfo()
+    for name, value in metadata.items():
+        chunks.add_text(name, value)
+    return chunks
+
+
+def animated_png_texts(metadata: Mapping[str, str]) -> PngInfo:
+    """Return the same for animations: chunks of ComfyUI's own type, behind the first frame (its nodes_images.py)."""
+    chunks = PngInfo()
+    for name, value in metadata.items():
+        chunks.add(b"comf", name.encode("latin-1") + b"\0" + value.encode("latin-1"), after_idat=True)
+    return chunks
+
+
+def webp_texts(metadata: Mapping[str, str]) -> Image.Exif:
+    """Return the same for WEBP: as EXIF's name of the camera, and the tags below it (its nodes_images.py)."""
+    exif = Image.Exif()
+    tags = itertools.chain([_EXIF_MODEL], range(_EXIF_MAKE, 0, -1))
+    for tag, (name, value) in zip(tags, metadata.items(), strict=False):
+        exif[tag] = f"{name}:{value}"
+    return exif
 
 
 def as_rgb_or_rgba(picture: Image.Image) -> Image.Image:

@@ -41,6 +41,9 @@ class SimulatorSettings:
     max_history: int = 10_000
     """How many finished jobs the history keeps; the oldest go first."""
 
+    disable_metadata: bool = False
+    """Whether saved files are left without the prompt that made them."""
+
     newer_api: bool = False
     """Whether the endpoints of newer servers exist: /api/jobs and the atomic cancel."""
 

@@ -1,5 +1,6 @@
 """What a node's implementation gets to work with, and how implementations are found."""
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
@@ -64,6 +65,13 @@ class NodeRun:
     machine: Machine
     temp_prefix: str
     """Prefix for this node's temp files, the same as long as the node stays in the prompt."""
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """What saved files carry: the prompt and each entry of `extra_pnginfo`, as JSON; nothing when switched off."""
+        if self.machine.settings.disable_metadata:
+            return {}
+        return {name: json.dumps(value) for name, value in {"prompt": self.prompt, **self.extra_pnginfo}.items()}
 
     def _input(self, name: str, kind: type[T]) -> T:
         value = self.inputs[name]

@@ -7,7 +7,7 @@ from PIL import Image
 
 from cli.comfyui_simulator.nodes.node_run import NodeRun, Returned, node
 from cli.comfyui_simulator.nodes.sampling import Latent
-from cli.comfyui_simulator.pictures import png_bytes, png_metadata
+from cli.comfyui_simulator.pictures import animated_png_texts, png_bytes, png_texts, webp_texts
 from cli.comfyui_simulator.tensor_text import describe
 
 
@@ -51,6 +51,7 @@ def save_animated_webp(run: NodeRun) -> Returned:
         duration=int(1000 / run.number("fps")),
         lossless=run.flag("lossless"),
         quality=run.integer("quality"),
+        exif=webp_texts(run.metadata),
     )
     return Returned(ui={"images": [file.reference], "animated": (len(frames) != 1,)})
 
@@ -60,14 +61,13 @@ def save_animated_png(run: NodeRun) -> Returned:
     """Save a batch as the frames of one PNG."""
     frames = run.pictures("images")
     (file,) = run.machine.files.new_files("output", run.text("filename_prefix"), ".png", frames[0].size)
-    metadata = png_metadata(run.prompt, run.extra_pnginfo)
     frames[0].copy().save(  # see _save_pngs
         file.path,
         save_all=True,
         append_images=frames[1:],
         duration=int(1000 / run.number("fps")),
         compress_level=run.integer("compress_level"),
-        pnginfo=metadata,
+        pnginfo=animated_png_texts(run.metadata),
     )
     return Returned(ui={"images": [file.reference], "animated": (True,)})
 
@@ -88,8 +88,8 @@ def save_latent(run: NodeRun) -> Returned:
     shape = [latent.batch_size, 4, latent.size[1] // 8, latent.size[0] // 8]
     content = bytes(4 * shape[0] * shape[1] * shape[2] * shape[3])
     tensor = {"dtype": "F32", "shape": shape, "data_offsets": [0, len(content)]}
-    metadata = {"prompt": json.dumps(run.prompt)}
-    header = json.dumps({"__metadata__": metadata, "latent_tensor": tensor}).encode()
+    metadata = {"__metadata__": run.metadata} if run.metadata else {}
+    header = json.dumps({**metadata, "latent_tensor": tensor}).encode()
     file.path.write_bytes(struct.pack("<Q", len(header)) + header + content)
     return Returned(ui={"latents": [file.reference]})
 
@@ -97,7 +97,7 @@ def save_latent(run: NodeRun) -> Returned:
 def _save_pngs(
     run: NodeRun, pictures: list[Image.Image], kind: str, prefix: str, compress_level: int
 ) -> list[dict[str, object]]:
-    metadata = png_metadata(run.prompt, run.extra_pnginfo)
+    metadata = png_texts(run.metadata)
     files = run.machine.files.new_files(kind, prefix, ".png", pictures[0].size, len(pictures))
     for file, picture in zip(files, pictures, strict=True):
         # A copy: a save that fails leaves its metadata on the picture, which other prompts meet again in the cache.
