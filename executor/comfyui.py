@@ -14,7 +14,6 @@ import requests
 
 from executor.failures import rejection
 from gateway.domain.job import Priority
-from gateway.domain.output_file import safe_name
 from gateway.errors import ComfyUIUnreachableError, OutputGoneError, OutputUnusableError
 
 if TYPE_CHECKING:
@@ -64,11 +63,14 @@ class ComfyUI:
         self._session.mount("http://", adapter)
         self._session.mount("https://", adapter)
 
-    def submit(self, prompt: Mapping[str, Any], *, prompt_id: str, client_id: str, priority: Priority) -> None:
+    def submit(
+        self, prompt: Mapping[str, Any], *, prompt_id: str, client_id: str, priority: Priority, private: bool
+    ) -> None:
         """Queue a prompt under our own id: before all that wait with a lower priority.
 
         Raises ComfyUIRejectedError when the graph is refused, also when it is refused in part: outputs
-        would be missing. A 5xx may have queued it all the same, so it counts only when it did not.
+        would be missing; of a `private` prompt it repeats nothing. A 5xx may have queued it all the same, so it
+        counts only when it did not.
         """
         body: dict[str, Any] = {"prompt": prompt, "prompt_id": prompt_id, "client_id": client_id}
         if priority in _FIRST_NUMBERS:
@@ -78,9 +80,9 @@ class ComfyUI:
             said = _json_object(answer)
             if said.get("node_errors"):
                 self.remove(prompt_id)
-                raise rejection(said, prompt)
+                raise rejection(said, prompt, private=private)
         elif 400 <= answer.status_code < 500:  # noqa: PLR2004  the class of client errors
-            raise rejection(_json_object(answer), prompt)
+            raise rejection(_json_object(answer), prompt, private=private)
         elif prompt_id not in self.queue() and self.history(prompt_id) is None:
             raise ComfyUIUnreachableError(f"ComfyUI answered {answer.status_code} to the prompt.")
 
@@ -110,6 +112,12 @@ class ComfyUI:
         """Take a prompt out of the history; nothing happens when it is not there."""
         self._request("POST", "/history", json={"delete": [prompt_id]})
 
+    def writes_metadata(self) -> bool:
+        """Tell whether it writes prompts into the files that it saves, going by how it was started."""
+        system = self._json("GET", "/system_stats").get("system")
+        arguments = system.get("argv") if isinstance(system, dict) else None
+        return not isinstance(arguments, list) or "--disable-metadata" not in arguments
+
     def version(self) -> str | None:
         """Ask for ComfyUI's version; the cheapest question that shows whether it answers."""
         system = self._json("GET", "/system_stats").get("system")
@@ -122,12 +130,11 @@ class ComfyUI:
         names = answer.json() if answer.status_code == requests.codes.ok else []
         return tuple(name for name in names if isinstance(name, str)) if isinstance(names, list) else ()
 
-    def open_file(self, file: ComfyFile) -> BinaryIO:
-        """Open a file for reading as a stream; the caller closes it.
+    def open_file(self, file: ComfyFile, shown: str) -> BinaryIO:
+        """Open a file for reading as a stream; the caller closes it. `shown`: what errors call it.
 
         Raises OutputGoneError when ComfyUI has it no more, OutputUnusableError when it does not hand it out.
         """
-        shown = safe_name(file.filename)
         if not (file.filename + file.subfolder).isprintable():
             # ComfyUI puts the name into a header of its answer, and breaks off where HTTP allows no such name.
             raise OutputUnusableError(f"The output {shown} has characters in its name that cannot be sent.")

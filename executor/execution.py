@@ -93,33 +93,34 @@ class Execution:
         self._stall_seconds = stall_seconds
         self._stuck: dict[str, float] = {}  # prompts, and from when on there is no hope that they go by themselves
 
-    def run(
+    def run(  # noqa: PLR0913  a prompt, and what of its job matters to ComfyUI
         self,
         prompt: Mapping[str, Any],
         *,
         prompt_ids: Sequence[str],
         priority: Priority,
+        private: bool,
         watch: Watch,
         must_stop: Callable[[], bool],
     ) -> Result:
         """Run a prompt to its end, telling the watch.
 
-        `prompt_ids`: this attempt's, then those that earlier attempts may have left. `must_stop` is asked whenever
-        there is news. Raises ExecutionStoppedError when it said so, and a JobFailedError for everything that
-        ComfyUI did not do.
+        `prompt_ids`: this attempt's, then those that earlier attempts may have left. `private`: errors repeat nothing
+        of the prompt. `must_stop` is asked whenever there is news. Raises ExecutionStoppedError when it said so, and
+        a JobFailedError for everything that ComfyUI did not do.
         """
         prompt_id = self._left_by_earlier(prompt_ids[1:])
         if prompt_id is not None:
             watch.log.add("Found in ComfyUI, where an earlier attempt left it.")
             watch.news.set()
-            return _result(prompt_id, self._wait(prompt_id, watch, must_stop), prompt)
+            return _result(prompt_id, self._wait(prompt_id, watch, must_stop), prompt, private=private)
         prompt_id = prompt_ids[0]
         self._events.watch(prompt_id, watch)
         try:
             client_id = self._events.client_id
-            self._comfyui.submit(prompt, prompt_id=prompt_id, client_id=client_id, priority=priority)
+            self._comfyui.submit(prompt, prompt_id=prompt_id, client_id=client_id, priority=priority, private=private)
             watch.log.add("In ComfyUI's queue.")
-            return _result(prompt_id, self._wait(prompt_id, watch, must_stop), prompt)
+            return _result(prompt_id, self._wait(prompt_id, watch, must_stop), prompt, private=private)
         finally:
             self._events.unwatch(prompt_id)
 
@@ -247,7 +248,7 @@ def _hung() -> ComfyUIUnreachableError:
     return ComfyUIUnreachableError("ComfyUI hangs: it answers, but no longer works. It has to be restarted.")
 
 
-def _result(prompt_id: str, entry: Mapping[str, Any], prompt: Mapping[str, Any]) -> Result:
+def _result(prompt_id: str, entry: Mapping[str, Any], prompt: Mapping[str, Any], *, private: bool) -> Result:
     messages = dict(entry.get("status", {}).get("messages", ()))
     if _succeeded(entry):
         started = messages.get("execution_start", {}).get("timestamp")
@@ -255,7 +256,7 @@ def _result(prompt_id: str, entry: Mapping[str, Any], prompt: Mapping[str, Any])
         took = ended - started if isinstance(started, int) and isinstance(ended, int) else None
         return Result(prompt_id=prompt_id, outputs=entry.get("outputs", {}), execution_ms=took)
     if "execution_error" in messages:
-        raise execution_failure(messages["execution_error"], prompt)
+        raise execution_failure(messages["execution_error"], prompt, private=private)
     raise interrupted_elsewhere()
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import io
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from executor.comfyui import ComfyFile
+from executor.textless_png import TextlessReader
 from gateway.aws.resources import OUTPUT_PREFIX
 from gateway.domain.job import Output
-from gateway.domain.output_file import content_type, disposition, safe_name
+from gateway.domain.output_file import content_type, disposition, known_ending, safe_name
 from gateway.errors import JobFailedError, OutputStorageError, OutputUnusableError
 
 if TYPE_CHECKING:
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
     from executor.comfyui import ComfyUI
     from gateway.domain.job import Job
     from gateway.ports import ObjectStore
+
+    # What ComfyUI calls a file, and what opens it, given what it is called here.
+    _Source = tuple[str, Callable[[str], BinaryIO]]
 
 _AT_A_TIME = 4
 # A record in the table may have 400 KB, and every write to it pays for all of it. An output's name is in it twice.
@@ -36,6 +41,8 @@ class OutputCollector:
     def store(self, job: Job, reported: Mapping[str, Any]) -> tuple[Output, ...]:
         """Store all outputs of this attempt, a few at a time, in the order ComfyUI reports them.
 
+        Those of a private job are numbered instead of named, and PNG files lose the texts in them.
+
         Raises OutputUnusableError when there is none, or more than a job's record can name; OutputStorageError when
         one cannot be fetched or stored.
         """
@@ -45,7 +52,8 @@ class OutputCollector:
                 "The workflow ran, but saved no file.",
                 "End it with a node that saves (SaveImage, for instance); previews are not kept.",
             )
-        names = _unique([name for name, _open in sources])
+        given = [name for name, _open in sources]
+        names = _numbered(given) if job.private else _unique(given)
         if sum(_RECORD_BYTES + 2 * len(name.encode()) for name in names) > _MAX_RECORD_BYTES:
             raise OutputUnusableError(
                 f"The workflow made {len(names)} outputs, more than a job can have.",
@@ -55,15 +63,16 @@ class OutputCollector:
             opens = [opener for _name, opener in sources]
             return tuple(pool.map(lambda name, opener: self._store_one(job, name, opener), names, opens))
 
-    def _files(self, reported: Mapping[str, Any]) -> Iterator[tuple[str, Callable[[], BinaryIO]]]:
+    def _files(self, reported: Mapping[str, Any]) -> Iterator[_Source]:
         for file in files(reported):
-            yield file.filename, lambda file=file: self._comfyui.open_file(file)  # type: ignore[misc]  # binds now
+            yield file.filename, partial(self._comfyui.open_file, file)
 
-    def _store_one(self, job: Job, name: str, opener: Callable[[], BinaryIO]) -> Output:
+    def _store_one(self, job: Job, name: str, opener: Callable[[str], BinaryIO]) -> Output:
         key = f"{OUTPUT_PREFIX}{job.id}/{job.attempt}/{name}"
         file_type = content_type(name)
         try:
-            with closing(opener()) as stream:
+            with closing(opener(name)) as file:
+                stream = cast("BinaryIO", TextlessReader(file, name)) if job.private else file
                 stored = self._objects.put_stream(
                     key, stream, content_type=file_type, disposition=disposition(name, file_type)
                 )
@@ -85,20 +94,28 @@ def files(reported: Mapping[str, Any]) -> list[ComfyFile]:
     return list(found)
 
 
-def _texts(reported: Mapping[str, Any]) -> Iterator[tuple[str, Callable[[], BinaryIO]]]:
+def _texts(reported: Mapping[str, Any]) -> Iterator[_Source]:
     """Make files of what nodes report as text."""
     for node_id, kinds in reported.items():
         texts = kinds.get("text") if isinstance(kinds, dict) else None
         for index, text in enumerate(texts if isinstance(texts, list) else (), start=1):
             if isinstance(text, str):
-                content = text.encode(errors="replace")
-                yield f"text_{node_id}_{index:05}.txt", lambda content=content: cast("BinaryIO", io.BytesIO(content))  # type: ignore[misc]  # binds now
+                yield f"text_{node_id}_{index:05}.txt", partial(_open_text, text.encode(errors="replace"))
+
+
+def _open_text(content: bytes, _name: str) -> BinaryIO:
+    return cast("BinaryIO", io.BytesIO(content))
 
 
 def _items(reported: Mapping[str, Any]) -> Iterator[Any]:
     for kinds in reported.values():
         for items in kinds.values() if isinstance(kinds, dict) else ():
             yield from items if isinstance(items, list) else ()
+
+
+def _numbered(names: list[str]) -> list[str]:
+    """Name files by nothing that they were called but what kind they are: `output_00001.png`."""
+    return [f"output_{number:05}{known_ending(safe_name(name))}" for number, name in enumerate(names, start=1)]
 
 
 def _unique(names: list[str]) -> list[str]:

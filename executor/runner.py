@@ -21,6 +21,8 @@ from executor.execution import ExecutionStoppedError
 from executor.job_log import JobLog
 from executor.lease import Lease
 from executor.log import log_context, logger
+from executor.prefix import with_own_prefix
+from executor.traces import Traces
 from gateway.domain.job import JobEnd, JobFailure, JobStatus, LogLevel, prompt_id
 from gateway.domain.messages import JobEndedEvent
 from gateway.domain.result_cache import CachedResult
@@ -87,6 +89,7 @@ class Runner:
         self._on_run = on_run  # told how many milliseconds each run took
         self._now = now  # AWS's present
         self._watches: set[Watch] = set()
+        self._traces = Traces(comfyui)
 
     def stop_running(self) -> None:
         """Take every running prompt off ComfyUI and give its job back. The flag `stopping` is set by now."""
@@ -144,6 +147,8 @@ class Runner:
         self._keep_result(ended)
         self._bus.publish(JobEndedEvent.of(ended))
         self._queue.delete(received)
+        if ended.private:
+            self._traces.remove(ended)
         if ended.execution_ms is not None:
             self._on_run(ended.execution_ms)
 
@@ -185,6 +190,8 @@ class Runner:
                 # Whoever ended it may have crashed before saying so. The event's id is the same.
                 self._bus.publish(JobEndedEvent.of(job))
                 self._discard_prompts(job)
+                if job.private:
+                    self._traces.remove(job)
             self._queue.delete(received)
         else:
             # Somebody holds it. Look again when the lease would have run out.
@@ -209,7 +216,9 @@ class Runner:
             return self._retry_or_fail(job, received, failure, log)
 
     def _execute(self, job: Job, received: ReceivedJob, log: JobLog, on_gpu_free: Callable[[], None]) -> JobEnd | None:
-        prompt = _with_own_prefix(self._prompt(received), job)
+        if job.private:
+            self._traces.warn()
+        prompt = with_own_prefix(self._prompt(received), job)
         watch = Watch(prompt, log)
         self._watches.add(watch)
         try:
@@ -227,6 +236,7 @@ class Runner:
                     prompt,
                     prompt_ids=_prompt_ids(job),
                     priority=job.priority,
+                    private=job.private,
                     watch=watch,
                     must_stop=lambda: lease.cancel_requested or lease.lost or self._stopping.is_set(),
                 )
@@ -307,27 +317,6 @@ class Runner:
 def _prompt_ids(job: Job) -> list[str]:
     """List the ids that ComfyUI can know the job by, the latest attempt's first."""
     return [prompt_id(job.id, attempt) for attempt in range(job.attempt, 0, -1)]
-
-
-def _with_own_prefix(prompt: Mapping[str, Any], job: Job) -> dict[str, Any]:
-    """Give the attempt's files a folder of their own: ComfyUI hands the same files to equal prompts."""
-    return {
-        node_id: {
-            **node,
-            "inputs": {
-                name: f"gateway/{job.id}-{job.attempt}/{_printable(value)}"
-                if name == "filename_prefix" and isinstance(value, str)
-                else value
-                for name, value in node["inputs"].items()
-            },
-        }
-        for node_id, node in prompt.items()
-    }
-
-
-def _printable(prefix: str) -> str:
-    """Leave out what no file's name should have: ComfyUI could save such a file, but not hand it out."""
-    return "".join(character for character in prefix if character.isprintable())
 
 
 def _backoff(tries: int) -> int:

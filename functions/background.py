@@ -9,6 +9,7 @@ from aws_lambda_powertools.logging import Logger
 
 from functions.entry import wired_once
 from functions.webhook_adapters import WebhookAdapters
+from gateway.discreet_log import DiscreetFormatter
 from gateway.domain.job import Priority
 from gateway.settings import BackgroundSettings
 
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
     from gateway.ports import QueueCounts, SweepStore
 
 # The level comes with the settings. Without one here Powertools would read the variable itself, and tell a wrong one.
-logger = Logger(service="background", level="INFO", log_uncaught_exceptions=False)
+# Whoever sent what is dealt with here, and in which mode, is not always known: no exception's own words are told.
+logger = Logger(service="background", level="INFO", log_uncaught_exceptions=False, logger_formatter=DiscreetFormatter())
 
 
 class Background(WebhookAdapters):

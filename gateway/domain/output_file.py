@@ -38,6 +38,13 @@ def content_type(filename: str) -> str:
     return _TYPES.guess_type(filename)[0] or "application/octet-stream"
 
 
+def known_ending(filename: str) -> str:
+    """Take the ending off a file's name, dot included, when it is one that tells a content type; else nothing."""
+    _, dot, extension = filename.rpartition(".")
+    ending = f".{extension.lower()}"
+    return ending if dot and _TYPES.guess_type(f"file{ending}")[0] else ""
+
+
 def disposition(filename: str, file_type: str) -> str:
     """Write the Content-Disposition: pictures, video and sound are shown, all else is saved (RFC 6266)."""
     shown = file_type.startswith(_SHOWN) and file_type not in _SCRIPTED

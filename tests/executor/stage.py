@@ -89,14 +89,19 @@ class Stage:
         )
 
     def accept(
-        self, prompt: Mapping[str, Any], *, priority: Priority = Priority.NORMAL, owner: str = "somebody"
+        self,
+        prompt: Mapping[str, Any],
+        *,
+        priority: Priority = Priority.NORMAL,
+        owner: str = "somebody",
+        private: bool = False,
     ) -> str:
         """Accept a job as the API does; return its id."""
-        job_id = self.create(priority=priority, owner=owner)
-        self.send(job_id, prompt, priority)
+        job_id = self.create(priority=priority, owner=owner, private=private)
+        self.send(job_id, prompt, priority, private=private)
         return job_id
 
-    def create(self, *, priority: Priority = Priority.NORMAL, owner: str = "somebody") -> str:
+    def create(self, *, priority: Priority = Priority.NORMAL, owner: str = "somebody", private: bool = False) -> str:
         """Write a job's record, without a message; return its id."""
         job = Job(
             id=str(uuid.uuid4()),
@@ -105,16 +110,21 @@ class Stage:
             workflow_version=1,
             template_key="workflows/test/1.json",
             priority=priority,
-            inputs={},
+            private=private,
+            inputs=None if private else {},
             correlation_id="correlated",
             created_at=instant.now(),
         )
         self.jobs.create(job)
         return job.id
 
-    def send(self, job_id: str, prompt: Mapping[str, Any], priority: Priority = Priority.NORMAL) -> None:
+    def send(
+        self, job_id: str, prompt: Mapping[str, Any], priority: Priority = Priority.NORMAL, *, private: bool = False
+    ) -> None:
         """Send a job's message."""
-        message = JobMessage(job_id=job_id, priority=priority, correlation_id="correlated", prompt=dict(prompt))
+        message = JobMessage(
+            job_id=job_id, priority=priority, correlation_id="correlated", private=private, prompt=dict(prompt)
+        )
         self.queue.send(message, group="somebody")
 
     def job(self, job_id: str) -> Job:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.domain.output_file import content_type, disposition
+from gateway.domain.output_file import content_type, disposition, known_ending
 
 
 @pytest.mark.parametrize(
@@ -63,3 +63,24 @@ def test_any_name_makes_a_sound_header(filename: str) -> None:
     assert found
     assert not set('"\\') & set(found[1])
     assert unquote(found[2]) == filename
+
+
+@pytest.mark.parametrize(
+    ("filename", "ending"),
+    [
+        ("a secret fox_00001_.png", ".png"),
+        ("A.PNG", ".png"),
+        ("a.latent", ".latent"),
+        ("a.b.webm", ".webm"),
+        ("a.fox", ""),
+        ("a.png.fox", ""),
+        ("png", ""),
+        ("a.", ""),
+        ("", ""),
+        ("a.tar.gz", ""),
+        ("a.p/ng", ""),
+    ],
+)
+def test_of_a_name_only_a_known_ending_is_taken(filename: str, ending: str) -> None:
+    """It says what kind of file it is; anything else behind a dot may be a word of the caller's."""
+    assert known_ending(filename) == ending

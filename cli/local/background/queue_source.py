@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from gateway.discreet_log import stack_of
+
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
     from mypy_boto3_sqs.type_defs import MessageTypeDef
@@ -99,8 +101,9 @@ class QueueSource:
         try:
             answer = self._function.invoke({"Records": records})
             failed = {item["itemIdentifier"] for item in (answer or {}).get("batchItemFailures") or ()}
-        except Exception:
-            logger.exception("%s failed", self._function.name)
+        except Exception as error:  # noqa: BLE001  whatever it was: the batch comes back
+            # Where, but not what: the message may hold what a job was given.
+            logger.error("%s failed\n%s", self._function.name, stack_of(error))  # noqa: TRY400
             return sent
         # An answer that names anything else counts as a failure of the whole batch.
         return sent if failed - sent else failed
