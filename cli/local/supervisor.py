@@ -167,6 +167,8 @@ class Supervisor:
     def _start_simulator(self, data: DataDir) -> str:
         port = free_port()
         arguments = ["--host", "127.0.0.1", "--port", str(port), "--data-dir", str(data.simulator)]
+        if self._settings.privacy_mode:
+            arguments.append("--disable-metadata")
         url = f"http://127.0.0.1:{port}"
         simulator = self._start_child("simulator", ["cli.comfyui_simulator", *arguments], data, {})
         self._wait_until(lambda: answers(f"{url}/system_stats"), simulator, START_SECONDS)
