@@ -1,0 +1,245 @@
+"""What private jobs are given is told nowhere: jobs go every way there is, then all that was written is searched.
+
+Each text that a caller can send has the mark in it: inputs, parameters, names of files and of models. In usual mode
+the same jobs leave it in many places, which shows that it would be found.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import requests
+
+from functions import dead_letters
+from functions.background import Background
+from gateway.aws.event_bus import EventBridgeBus
+from gateway.aws.job_queue import SqsJobQueue
+from gateway.domain import instant
+from gateway.settings import BackgroundSettings
+from tests.component.backstage import failed
+from tests.executor.stage import Stage, wait_until
+from tests.executor.witness import OverheardGateway, Witness
+
+if TYPE_CHECKING:
+    from cli.comfyui_simulator.server import SimulatorServer
+    from gateway.aws.clients import Clients
+    from tests.component.api import Answer, Caller
+
+MARK = "zq-a-fox-that-nobody-may-read-qz"
+BUNDLED = Path(__file__).parents[2] / "workflows"
+EMPTY = {"class_type": "EmptyImage", "inputs": {"width": 64, "height": 64, "batch_size": 1, "color": "{{color}}"}}
+TEXT = {"type": "string"}
+
+
+def saved(class_type: str, **inputs: object) -> dict[str, Any]:
+    """Make a graph that puts a node between a picture and its files, a still and an animation."""
+    return {
+        "1": EMPTY,
+        "2": {"class_type": class_type, "inputs": {"image": ["1", 0], **inputs}},
+        "3": {"class_type": "SaveImage", "inputs": {"images": ["2", 0], "filename_prefix": "{{folder}}/{{prompt}}"}},
+        "4": {
+            "class_type": "SaveAnimatedPNG",
+            "inputs": {"images": ["2", 0], "filename_prefix": "{{prompt}}", "fps": 6.0, "compress_level": 4},
+        },
+    }
+
+
+GRAPHS = {
+    "paint": saved("LabText", text="{{prompt}} {{folder}}"),
+    "fail": saved("LabRaise", kind="{{kind}}", message="{{prompt}}"),
+    "wait": saved("LabSleep", seconds=60.0, steps=100, interruptible=True, progress=True),
+    "name": {"1": EMPTY, "2": {"class_type": "LabUI", "inputs": {"json": "{{report}}", "image": ["1", 0]}}},
+}
+PROPERTIES = {"prompt": TEXT, "kind": TEXT, "report": TEXT, "color": {"type": "integer", "default": 7}}
+
+
+def register(admin: Caller) -> None:
+    """Create the workflows. Nothing in them is a caller's."""
+    for name, graph in GRAPHS.items():
+        body = {
+            "id": name,
+            "name": name,
+            "workflowJson": graph,
+            "inputSchema": {"properties": PROPERTIES},
+            "defaultParams": {"folder": "any"},
+        }
+        assert admin.post("/workflows", body).status == 201
+    graph, schema = (json.loads((BUNDLED / f"icon_512{end}.json").read_text()) for end in ("", ".schema"))
+    body = {"id": "icon", "name": "icon", "workflowJson": graph, "inputSchema": schema}
+    assert admin.post("/workflows", body).status == 201
+
+
+def post(ada: Caller, workflow_id: str, **inputs: object) -> Answer:
+    """Post a job that has the mark in it."""
+    return ada.post("/jobs", body_of(workflow_id, **inputs))
+
+
+def body_of(workflow_id: str, **inputs: object) -> dict[str, Any]:
+    """Make the body of a request for a job."""
+    params = {} if workflow_id == "icon" else {"folder": f"{MARK}-folder"}
+    return {"workflowId": workflow_id, "inputs": {"prompt": MARK, **inputs}, "params": params}
+
+
+def accepted(ada: Caller, workflow_id: str, **inputs: object) -> str:
+    """Have a job accepted."""
+    answer = post(ada, workflow_id, **inputs)
+    assert answer.status == 202, answer.json
+    return str(answer.json["jobId"])
+
+
+def refuse_requests(ada: Caller) -> None:
+    """Send what is refused, the mark at fault each time."""
+    assert post(ada, "paint", color=MARK).status == 400
+    assert post(ada, "paint", prompt=[MARK]).status == 400
+    assert post(ada, "icon", steps=MARK, sampler=MARK).status == 400
+    assert ada.post("/jobs", {"workflowId": "paint", "inputs": MARK, "params": MARK}).status == 400
+    assert ada.post("/jobs", {"workflowId": "paint", "priority": MARK}).status == 400
+    for broken in (f'{{"inputs": {{"prompt": "{MARK}}}', f'{{"inputs": {MARK}}}', f'"{MARK}"'):
+        assert ada.post("/jobs", broken.encode()).status == 400
+
+
+def repeat_requests(ada: Caller) -> None:
+    """Send requests again: as they were, and changed under the same key."""
+    key = {"Idempotency-Key": "order-1"}
+    assert {ada.post("/jobs", body_of("paint"), key).status for _ in range(2)} == {202}
+    assert ada.post("/jobs", body_of("paint", color=9), key).status == 422
+
+
+def break_the_queue(ada: Caller) -> None:
+    """Let a port fail with words of its own."""
+
+    def broken(_queue: object, message: object, **_: object) -> None:
+        raise ValueError(f"cannot send {message}")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(SqsJobQueue, "send", broken)
+        assert post(ada, "paint").status == 500
+
+
+def bury(stage: Stage, ada: Caller) -> None:
+    """Let a job's message be received too often, and others that are none; and let the bus fail over one of them."""
+    url = stage.environment["NORMAL_QUEUE_URL"]
+    handler = dead_letters.make_handler(Background(BackgroundSettings.from_environment(stage.environment)))
+
+    def broken(_bus: object, event: object) -> None:
+        raise ValueError(f"{MARK} {event}")
+
+    job_id = accepted(ada, "paint", color=20)
+    (message,) = stage.clients.sqs.receive_message(QueueUrl=url)["Messages"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(EventBridgeBus, "publish", broken)
+        assert failed(handler, message["Body"]) == [0]
+    assert failed(handler, message["Body"], MARK, json.dumps({"prompt": MARK})) == []
+    assert stage.job(job_id).error is not None
+    stage.clients.sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+
+
+def run_out_of_attempts(stage: Stage, ada: Caller) -> str:
+    """Have a job claimed by executors that died, as often as it may be tried."""
+    job_id = accepted(ada, "paint", color=30)
+    now = instant.now()
+    for _ in range(2):
+        stage.jobs.claim(job_id, executor_id="dead", now=now, lease_until=now - timedelta(seconds=1))
+    return job_id
+
+
+def break_the_executor(ada: Caller, witness: Witness) -> None:
+    """Let an attempt break off with an error that quotes its prompt."""
+
+    def broken(prompt: object, _log: object) -> None:
+        raise ValueError(f"cannot watch {prompt}")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("executor.runner.Watch", broken)
+        accepted(ada, "paint", color=40)
+        wait_until(lambda: "attempt_broken" in witness.log.getvalue(), "a broken attempt")
+
+
+def look_at_everything(gateway: OverheardGateway) -> None:
+    """Ask for all that can be asked for."""
+    for path in ("/jobs", "/workflows", "/capabilities", "/audit", "/health"):
+        assert gateway.admin.get(path).status == 200
+    for job in gateway.ada.get("/jobs").json["jobs"]:
+        for path in (f"/jobs/{job['jobId']}", f"/jobs/{job['jobId']}/logs", f"/outputs/{job['jobId']}"):
+            assert gateway.ada.get(path).status == 200
+        for output in job["outputs"] or ():
+            assert gateway.ada.get(output["url"]).status == 200
+
+
+def live(
+    gateway: OverheardGateway, stage: Stage, simulator: SimulatorServer, witness: Witness
+) -> dict[str, str | None]:
+    """Send jobs down every way; return how those that executors had have ended: an error's code, or none."""
+    ada = gateway.ada
+    register(gateway.admin)
+    refuse_requests(ada)
+    break_the_queue(ada)
+    bury(stage, ada)
+    assert ada.post(f"/jobs/{accepted(ada, 'paint', color=10)}/cancel").status == 200
+    repeat_requests(ada)
+    exhausted = run_out_of_attempts(stage, ada)
+    with stage.executor(simulator.url, MAX_ATTEMPTS="2"):
+        missing = json.dumps({"images": [{"filename": f"{MARK}.png", "subfolder": MARK, "type": "output"}]})
+        jobs = {
+            "painted": accepted(ada, "paint", color=1),
+            "failed": accepted(ada, "fail", kind="ValueError"),
+            "out of memory": accepted(ada, "fail", kind="OOM"),
+            "refused": accepted(ada, "fail", kind=MARK),
+            "without a model": accepted(ada, "icon", checkpoint=f"{MARK}.safetensors"),
+            "named": accepted(ada, "name", report=missing),
+            "drawn": accepted(ada, "icon", steps=2, seed=5),
+            "exhausted": exhausted,
+        }
+        ended = {name: stage.ended(job_id) for name, job_id in jobs.items()}
+        wait_until(lambda: post(ada, "paint", color=1).status == 200, "a result in the cache")
+        running = accepted(ada, "wait")
+        wait_until(lambda: stage.job(running).log, "a running job")
+        assert ada.post(f"/jobs/{running}/cancel").status == 200
+        stage.ended(running)
+        break_the_executor(ada, witness)
+        look_at_everything(gateway)
+    return {name: job.error.code if job.error else None for name, job in ended.items()}
+
+
+@pytest.fixture(params=["private", "usual"])
+def gateway(request: pytest.FixtureRequest, aws: dict[str, str], aws_clients: Clients) -> OverheardGateway:
+    """Run a gateway in either mode."""
+    privacy_mode = str(request.param == "private").lower()
+    return OverheardGateway(aws, aws_clients, PRIVACY_MODE=privacy_mode, RATE_LIMIT_MAX="0")
+
+
+@pytest.fixture
+def witness(gateway: OverheardGateway, aws: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Witness:
+    """Have all that is written read."""
+    return Witness(gateway, aws, monkeypatch)
+
+
+def test_what_private_jobs_are_given_is_told_nowhere(
+    gateway: OverheardGateway,
+    witness: Witness,
+    stage: Stage,
+    simulator: SimulatorServer,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """No table, file, event, log or answer has it, nor ComfyUI's history; in usual mode all but events do."""
+    assert live(gateway, stage, simulator, witness) == {
+        "painted": None,
+        "failed": "COMFYUI_NODE_ERROR",
+        "out of memory": "COMFYUI_OOM",
+        "refused": "COMFYUI_REJECTED",
+        "without a model": "COMFYUI_REJECTED",
+        "named": "OUTPUT_ERROR",
+        "drawn": None,
+        "exhausted": "EXECUTOR_LOST",
+    }
+    written = witness.everything()
+    written["history"] = requests.get(f"{simulator.url}/history", timeout=5).text
+    written["standard streams"] = "".join(capfd.readouterr())
+    told = {place for place, text in written.items() if MARK in text}
+    private = gateway.wiring.settings.privacy_mode
+    assert told == (set() if private else {"tables", "files", "log", "answers", "history"})
+    assert written["events"].count("jobId") >= 9  # so that there was something to read

@@ -1,0 +1,96 @@
+"""Somebody who reads all that is written: tables, files, events, logs and answers. Queues alone are not looked into."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import TYPE_CHECKING, Any
+
+from executor import log as executor_log
+from functions import background, http
+from tests.component.api import Gateway
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pytest
+
+    from gateway.aws.clients import Clients
+    from tests.component.api import Answer
+
+
+class OverheardGateway(Gateway):
+    """A gateway whose every answer is kept."""
+
+    def __init__(self, environment: dict[str, str], clients: Clients, **settings: str) -> None:
+        super().__init__(environment, clients, **settings)
+        self.answers: list[Answer] = []
+
+    def answer(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> Answer:
+        """Answer as ever."""
+        answer = super().answer(method, target, headers, body)
+        self.answers.append(answer)
+        return answer
+
+
+class Witness:
+    """Reads what one test's gateway and executors write from here on."""
+
+    def __init__(self, gateway: OverheardGateway, environment: dict[str, str], patch: pytest.MonkeyPatch) -> None:
+        self._gateway = gateway
+        self._clients = gateway.clients
+        self._environment = environment
+        self.log = io.StringIO()
+        for logger in (http.logger, background.logger, executor_log.logger):
+            patch.setattr(logger.registered_handler, "stream", self.log)
+        self._events_url = self._hear_all_events()
+
+    def everything(self) -> dict[str, str]:
+        """Read all there is, by where it was written."""
+        return {
+            "tables": json.dumps(self._items(), ensure_ascii=False),
+            "files": "\n".join(self._objects()),
+            "events": "\n".join(self._events()),
+            "log": self.log.getvalue(),
+            "answers": "\n".join(f"{each.headers} {_text(each.body)}" for each in self._gateway.answers),
+        }
+
+    def _items(self) -> list[dict[str, Any]]:
+        pages = self._clients.dynamodb.get_paginator("scan").paginate(TableName=self._environment["TABLE_NAME"])
+        return [item for page in pages for item in page["Items"]]
+
+    def _objects(self) -> list[str]:
+        bucket = self._environment["BUCKET_NAME"]
+        pages = self._clients.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket)
+        found = []
+        for key in [item["Key"] for page in pages for item in page.get("Contents", [])]:
+            answer = self._clients.s3.get_object(Bucket=bucket, Key=key)
+            found.append(f"{key} {answer['ResponseMetadata']['HTTPHeaders']} {_text(answer['Body'].read())}")
+        return found
+
+    def _hear_all_events(self) -> str:
+        bus = self._environment["EVENT_BUS_NAME"]
+        url = self._clients.sqs.create_queue(QueueName=f"{bus}-witness")["QueueUrl"]
+        found: Any = self._clients.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
+        # Whatever is published: there is no event without an id.
+        self._clients.events.put_rule(
+            Name=f"{bus}-witness", EventBusName=bus, EventPattern=json.dumps({"source": [{"exists": True}]})
+        )
+        targets: Any = [{"Id": "witness", "Arn": found["Attributes"]["QueueArn"]}]
+        self._clients.events.put_targets(Rule=f"{bus}-witness", EventBusName=bus, Targets=targets)
+        return url
+
+    def _events(self) -> list[str]:
+        events: list[str] = []
+        while messages := self._clients.sqs.receive_message(
+            QueueUrl=self._events_url, MaxNumberOfMessages=10, WaitTimeSeconds=1
+        ).get("Messages"):
+            events += [message["Body"] for message in messages]
+            for message in messages:
+                self._clients.sqs.delete_message(QueueUrl=self._events_url, ReceiptHandle=message["ReceiptHandle"])
+        return events
+
+
+def _text(content: bytes) -> str:
+    """Read bytes as text in which ASCII stays what it is."""
+    return content.decode("latin-1")
