@@ -37,7 +37,8 @@ class JobRequest(RequestBody):
         dict[str, Any] | None,
         Field(
             max_length=_MAX_METADATA_ENTRIES,
-            description="Your own, handed back with the job. `requestId` in it is an idempotency key.",
+            description="Your own, handed back with the job. `requestId` in it is an idempotency key. No place for "
+            "prompts: privacy mode keeps it as well.",
         ),
     ] = None
     callback_url: Annotated[

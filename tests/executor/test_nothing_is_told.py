@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests
 
-from functions import dead_letters
+from functions import dead_letters, sweeper
 from functions.background import Background
 from gateway.aws.event_bus import EventBridgeBus
 from gateway.aws.job_queue import SqsJobQueue
 from gateway.domain import instant
 from gateway.settings import BackgroundSettings
-from tests.component.backstage import failed
+from tests.component.backstage import NO_CONTEXT, failed
 from tests.executor.stage import Stage, wait_until
 from tests.executor.witness import OverheardGateway, Witness
 
@@ -120,6 +120,17 @@ def break_the_queue(ada: Caller) -> None:
         assert post(ada, "paint").status == 500
 
 
+def sweep(stage: Stage, ada: Caller) -> None:
+    """Let the job that has no message be found, later."""
+    handler = sweeper.make_handler(Background(BackgroundSettings.from_environment(stage.environment)))
+    start = instant.now()
+    for minutes in (5, 10, 15, 20):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(instant, "now", lambda minutes=minutes: start + timedelta(minutes=minutes))
+            handler({}, NO_CONTEXT)
+    assert ada.get("/jobs?status=failed").json["count"] == 1
+
+
 def bury(stage: Stage, ada: Caller) -> None:
     """Let a job's message be received too often, and others that are none; and let the bus fail over one of them."""
     url = stage.environment["NORMAL_QUEUE_URL"]
@@ -178,6 +189,7 @@ def live(
     register(gateway.admin)
     refuse_requests(ada)
     break_the_queue(ada)
+    sweep(stage, ada)
     bury(stage, ada)
     assert ada.post(f"/jobs/{accepted(ada, 'paint', color=10)}/cancel").status == 200
     repeat_requests(ada)
@@ -242,4 +254,4 @@ def test_what_private_jobs_are_given_is_told_nowhere(
     told = {place for place, text in written.items() if MARK in text}
     private = gateway.wiring.settings.privacy_mode
     assert told == (set() if private else {"tables", "files", "log", "answers", "history"})
-    assert written["events"].count("jobId") >= 9  # so that there was something to read
+    assert written["events"].count("jobId") >= 10  # so that there was something to read
