@@ -23,22 +23,24 @@ STOP_SECONDS = 10
 
 
 class GatewayProcess:
-    """`comfyui-gateway run` in front of a ComfyUI; the client in it is an admin."""
+    """`comfyui-gateway run` in front of a ComfyUI, with these variables; the client in it is an admin."""
 
     ADMIN_KEY = "admin-key"
     USER_KEY = "user-key"
     OTHER_USER_KEY = "other-key"
 
-    def __init__(self, comfyui_url: str, folder: Path) -> None:
+    def __init__(self, comfyui_url: str, folder: Path, **variables: str) -> None:
         self.url = f"http://127.0.0.1:{free_port()}"
         self._log = folder / "run.log"
+        self.data = folder / "data"
         self._environment = {
             **os.environ,
             "COMFYUI_URL": comfyui_url,
             "PORT": self.url.rsplit(":", 1)[1],
-            "DATA_DIR": str(folder / "data"),
+            "DATA_DIR": str(self.data),
             "RATE_LIMIT_MAX": "0",  # tests ask often
             "API_KEYS": f"{self.ADMIN_KEY}:admin,{self.USER_KEY}:user,{self.OTHER_USER_KEY}:user",
+            **variables,
         }
 
     def __enter__(self) -> Self:
