@@ -30,7 +30,8 @@ GatewayError
 ├── CallbackRefusedError               webhooks may not go there; answered as a RequestInvalidError, or a failed attempt
 ├── NameUnresolvedError                a host's addresses are not to be had now
 ├── DeliveryNotDueError                there is nothing to deliver, or another attempt is under way
-└── EventNotPublishedError             the bus did not take an event
+├── EventNotPublishedError             the bus did not take an event
+└── TallyContendedError                counts of jobs could not be changed: others were always faster
 """
 
 from __future__ import annotations
@@ -295,3 +296,7 @@ class DeliveryNotDueError(GatewayError):
 
 class EventNotPublishedError(GatewayError):
     """The bus answered, but did not take the event: it has to be published again."""
+
+
+class TallyContendedError(GatewayError):
+    """Others changed the same counts at every try: nothing was written, and it has to be tried again."""

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from datetime import datetime
+    from collections.abc import Iterator, Mapping, Sequence
+    from datetime import date, datetime
 
     from gateway.domain.audit import AuditEntry, Authorship
     from gateway.domain.delivery import Delivery
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from gateway.domain.position import Position
     from gateway.domain.result_cache import CachedResult
     from gateway.domain.sweep import Sweep
+    from gateway.domain.tally import Tally
     from gateway.domain.workflow import WorkflowHead, WorkflowTemplate
 
 
@@ -160,6 +161,19 @@ class RateStore(Protocol):
 
         The window is named by its start in epoch milliseconds; the count is forgotten at `expires_at`, epoch seconds.
         """
+
+
+class TallyStore(Protocol):
+    """Counts of jobs, by the day on which they were accepted."""
+
+    def add(self, differences: Mapping[date, Tally], *, batch_id: str) -> None:
+        """Change the counts of several days: all of them, or none. Raises TallyContendedError.
+
+        With an id (36 characters at most) that was there within ten minutes before, nothing is changed.
+        """
+
+    def since(self, day: date) -> Mapping[date, Tally]:
+        """Read the counts of this day and of those after it; days without any are left out."""
 
 
 class ExecutorStore(Protocol):

@@ -11,7 +11,11 @@ from gateway.aws.resources import BUCKET, EVENT_BUS_NAME, JOB_QUEUES, TABLE, WEB
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
-    from mypy_boto3_dynamodb.type_defs import AttributeDefinitionTypeDef, GlobalSecondaryIndexTypeDef
+    from mypy_boto3_dynamodb.type_defs import (
+        AttributeDefinitionTypeDef,
+        GlobalSecondaryIndexTypeDef,
+        StreamSpecificationTypeDef,
+    )
     from mypy_boto3_events import EventBridgeClient
     from mypy_boto3_events.type_defs import TargetTypeDef
     from mypy_boto3_s3 import S3Client
@@ -56,6 +60,7 @@ def provision(clients: Clients, *, prefix: str, retention_days: int) -> dict[str
 
 
 def _create_table(client: DynamoDBClient, table: TableResource, name: str) -> None:
+    stream: StreamSpecificationTypeDef = {"StreamEnabled": True, "StreamViewType": table.stream_view}
     try:
         client.create_table(
             TableName=name,
@@ -66,8 +71,12 @@ def _create_table(client: DynamoDBClient, table: TableResource, name: str) -> No
             ],
             AttributeDefinitions=_key_attributes(table),
             GlobalSecondaryIndexes=[_index(index) for index in table.indexes],
+            StreamSpecification=stream,
         )
     except client.exceptions.ResourceInUseException:
+        # Kept from an earlier run, which may have been one of a release without streams.
+        if "StreamSpecification" not in client.describe_table(TableName=name)["Table"]:
+            client.update_table(TableName=name, StreamSpecification=stream)
         return
     client.update_time_to_live(
         TableName=name, TimeToLiveSpecification={"Enabled": True, "AttributeName": table.ttl_attribute}

@@ -7,7 +7,7 @@ import zlib
 from typing import TYPE_CHECKING, Any
 
 from gateway.aws import attributes, delivery_item
-from gateway.aws.resources import LIST_SHARDS
+from gateway.aws.resources import JOB_PARTITION_PREFIX, JOB_SORT_KEY, LIST_SHARDS
 from gateway.domain import instant
 from gateway.domain.job import Job, JobFailure, JobStatus, LogLevel, LogLine, Output, Priority
 
@@ -15,19 +15,22 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-_SORT_KEY = "JOB"
-
 
 def key(job_id: str) -> Any:  # noqa: ANN401  boto3's own type for keys is not importable
     """Make the key of a job's item."""
-    return attributes.write({"pk": f"JOB#{job_id}", "sk": _SORT_KEY})
+    return attributes.write({"pk": f"{JOB_PARTITION_PREFIX}{job_id}", "sk": JOB_SORT_KEY})
+
+
+def is_key(key: attributes.Item) -> bool:
+    """Tell whether a key is that of a job's item."""
+    return bool(key["pk"]["S"].startswith(JOB_PARTITION_PREFIX) and key["sk"]["S"] == JOB_SORT_KEY)
 
 
 def fields_of(job: Job, *, expires_at: datetime) -> dict[str, str | int | bool | None]:
     """Everything a new job has; what only an attempt writes is not there yet."""
     return {
-        "pk": f"JOB#{job.id}",
-        "sk": _SORT_KEY,
+        "pk": f"{JOB_PARTITION_PREFIX}{job.id}",
+        "sk": JOB_SORT_KEY,
         "jobId": job.id,
         **index_fields(job),
         "workflowId": job.workflow_id,

@@ -6,10 +6,10 @@ Local mode creates them in the embedded AWS from here, and so does the deploymen
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from gateway.domain.delivery import FUNCTION_SECONDS, MAX_TRIES
-from gateway.domain.job import Priority
+from gateway.domain.job import JobStatus, Priority
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,13 +27,28 @@ class IndexResource:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableResource:
-    """A DynamoDB table, billed per request."""
+    """A DynamoDB table, billed per request. Its stream tells every write; `stream_view`: how much of each."""
 
     name: str
     partition_key: str  # a string
     sort_key: str  # a string
     ttl_attribute: str  # epoch seconds
     indexes: tuple[IndexResource, ...]
+    stream_view: Literal["NEW_AND_OLD_IMAGES"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamReaderResource:
+    """A function that is called with what the table's stream tells.
+
+    A batch that fails has to come again until it succeeds, and as it was: it is never split, as the function knows by
+    what is in it that it has seen it before.
+    """
+
+    function: str  # its handler is functions.<function>.handler
+    batch_records: int  # the most that a call gets
+    batch_seconds: int  # how long a record waits for others that can come in the same call
+    patterns: tuple[Mapping[str, Any], ...]  # records that fit none of them are left out, and cost nothing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,6 +150,34 @@ TABLE = TableResource(
     sort_key="sk",
     ttl_attribute="expiresAt",
     indexes=(JOBS_BY_OWNER, JOBS_OF_ALL),
+    stream_view="NEW_AND_OLD_IMAGES",
+)
+
+JOB_PARTITION_PREFIX = "JOB#"  # and the job's id
+JOB_SORT_KEY = "JOB"
+_JOB_KEY = {"pk": {"S": [{"prefix": JOB_PARTITION_PREFIX}]}, "sk": {"S": [JOB_SORT_KEY]}}
+
+
+def _job_written(how: str, *, before: tuple[JobStatus, ...] = (), after: tuple[JobStatus, ...] = ()) -> dict[str, Any]:
+    # https://docs.aws.amazon.com/lambda/latest/dg/invocation-eventfiltering.html
+    images = {"OldImage": before, "NewImage": after}
+    statuses = {image: {"status": {"S": list(which)}} for image, which in images.items() if which}
+    return {"eventName": [how], "dynamodb": {"Keys": _JOB_KEY, **statuses}}
+
+
+_ENDS = tuple(status for status in JobStatus if status.ended)
+# Renewals of leases, which are most of the writes to jobs, fit none of these, nor does what is written after the end.
+ACCOUNTING = StreamReaderResource(
+    function="accounting",
+    batch_records=100,  # a line of metrics has room for a hundred values of each
+    # GET /stats and the metrics may be as old. A job alone costs two calls with it: they are what costs here.
+    batch_seconds=30,
+    patterns=(
+        _job_written("INSERT"),
+        _job_written("MODIFY", before=(JobStatus.QUEUED,), after=(JobStatus.RUNNING, *_ENDS)),
+        _job_written("MODIFY", before=(JobStatus.RUNNING,), after=_ENDS),
+        _job_written("REMOVE", before=(JobStatus.QUEUED, JobStatus.RUNNING)),
+    ),
 )
 
 DEAD_LETTERS = FunctionResource(name="dead_letters", timeout_seconds=30)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -15,13 +16,14 @@ if TYPE_CHECKING:
 _OVERTAKEN = {"None", "ConditionalCheckFailed", "TransactionConflict"}
 
 
-def write(client: DynamoDBClient, items: Sequence[TransactWriteItemTypeDef]) -> bool:
+def write(client: DynamoDBClient, items: Sequence[TransactWriteItemTypeDef], *, token: str | None = None) -> bool:
     """Write all, or nothing: False when a condition does not hold, or another transaction has one of the items.
 
-    boto3 gives each call a token, so that one which it repeats because the answer was lost writes once.
+    Items that were written with a token are not written with it again for ten minutes; the answer is True then too.
+    Without one, a call that boto3 repeats because its answer was lost writes once.
     """
     try:
-        client.transact_write_items(TransactItems=items)
+        client.transact_write_items(TransactItems=items, ClientRequestToken=token or str(uuid.uuid4()))
     except client.exceptions.TransactionCanceledException as error:
         reasons = {reason.get("Code", "") for reason in error.response["CancellationReasons"]}
         if reasons <= _OVERTAKEN:
