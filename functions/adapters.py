@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from gateway.aws.clients import Clients
 
 if TYPE_CHECKING:
-    from gateway.ports import EventBus, JobList, JobStore, ObjectStore
+    from gateway.ports import EventBus, JobList, JobStore, ObjectStore, TallyStore
     from gateway.settings import FunctionSettings
 
 
@@ -34,6 +34,13 @@ class Adapters:
         from gateway.aws.job_list import DynamoJobList  # noqa: PLC0415  see the class
 
         return DynamoJobList(self._clients.dynamodb, self.settings.table_name)
+
+    @cached_property
+    def tallies(self) -> TallyStore:
+        """Counts of jobs."""
+        from gateway.aws.tally_store import DynamoTallyStore  # noqa: PLC0415  see the class
+
+        return DynamoTallyStore(self._clients.dynamodb, self.settings.table_name, self.settings.retention_days)
 
     @cached_property
     def bus(self) -> EventBus:

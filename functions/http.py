@@ -11,8 +11,16 @@ from typing import TYPE_CHECKING, Any
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 from aws_lambda_powertools.logging import Logger
 
+from functions import metrics
+from functions.metrics import Metric
 from gateway.discreet_log import DiscreetFormatter
-from gateway.errors import MethodNotAllowedError, PathNotFoundError, RequestError
+from gateway.errors import (
+    CredentialsRejectedError,
+    MethodNotAllowedError,
+    PathNotFoundError,
+    RateLimitedError,
+    RequestError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -21,6 +29,10 @@ if TYPE_CHECKING:
 
 CORRELATION_HEADER = "X-Correlation-Id"
 _SANE_CORRELATION_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
+_COUNTED_REFUSALS: Mapping[type[RequestError], Metric] = {
+    CredentialsRejectedError: Metric.REQUESTS_UNAUTHORISED,
+    RateLimitedError: Metric.REQUESTS_RATE_LIMITED,
+}
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 # The level comes with the settings. Without one here Powertools would read the variable itself, and tell a wrong one.
@@ -39,6 +51,8 @@ def make_app(middlewares: Sequence[Callable[..., Response[str]]]) -> APIGatewayR
     def refused(error: RequestError) -> Response[str]:
         # Not the message: it can quote what the caller sent.
         logger.info("request refused", action="request_refused", error=error.code, status=error.status)
+        if metric := _COUNTED_REFUSALS.get(type(error)):
+            metrics.emit({metric: 1})
         return _error_answer(app, error.status, error.code, error.message, error.details, retryable=error.retryable)
 
     def broken(error: Exception) -> Response[str]:

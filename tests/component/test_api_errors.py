@@ -11,9 +11,11 @@ import pytest
 
 from functions import http
 from gateway.errors import GatewayError
+from tests.component.api import Gateway
 
 if TYPE_CHECKING:
-    from tests.component.api import Answer, Gateway
+    from gateway.aws.clients import Clients
+    from tests.component.api import Answer
 
 JOB = "0b7f4f52-6d0f-4f0e-a6a8-3c8c1b7cf001"
 
@@ -143,3 +145,19 @@ def test_log_lines_bear_the_correlation_id(gateway: Gateway, monkeypatch: pytest
     assert (refused["correlation_id"], refused["action"]) == ("find-1", "request_refused")
     assert (failed["correlation_id"], failed["action"]) == ("find-2", "request_failed")
     assert "ZeroDivisionError" in failed["exception"]
+
+
+def test_refusals_that_operators_watch_are_metrics(
+    aws: dict[str, str], aws_clients: Clients, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Callers without good credentials, and those with too many requests. Any other request writes no metric."""
+    gateway = Gateway(aws, aws_clients, RATE_LIMIT_MAX="4")
+    statuses = [gateway.ada.get(path).status for path in ("/workflows", "/nothing", "/audit", "/jobs?limit=x")]
+    assert statuses == [200, 404, 403, 400]
+    assert capsys.readouterr().out == ""
+    assert gateway.ada.get("/workflows").status == 429
+    assert [gateway.nobody.get("/jobs", headers).status for headers in ({}, {"X-API-Key": "wrong"})] == [401, 401]
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    metrics = [line["_aws"]["CloudWatchMetrics"][0]["Metrics"][0]["Name"] for line in lines]
+    assert metrics == ["RequestsRateLimited", "RequestsUnauthorised", "RequestsUnauthorised"]
+    assert [line[metric] for line, metric in zip(lines, metrics, strict=True)] == [1, 1, 1]

@@ -1,0 +1,51 @@
+"""A table's stream in the embedded AWS, read as Lambda reads it: in order, every record once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodbstreams import DynamoDBStreamsClient
+    from mypy_boto3_dynamodbstreams.type_defs import RecordTypeDef
+
+
+class TableStream:
+    """Reads on from the oldest record that is kept. ministack has one shard for each stream."""
+
+    def __init__(self, client: DynamoDBStreamsClient, stream_arn: str) -> None:
+        self._client = client
+        self._arn = stream_arn
+        self._last_read = ""  # sequence numbers of a shard sort as they were written
+        self._iterator = self._from_the_oldest()
+
+    def read(self, limit: int) -> list[dict[str, Any]]:
+        """Take the next records, so many at most, as Lambda hands them over; none when there are none yet."""
+        try:
+            answer = self._client.get_records(ShardIterator=self._iterator, Limit=limit)
+        except (
+            # The machine slept, or was very busy: what is left begins later, or is what was read already.
+            self._client.exceptions.ExpiredIteratorException,
+            self._client.exceptions.TrimmedDataAccessException,
+        ):
+            self._iterator = self._from_the_oldest()
+            return self.read(limit)
+        self._iterator = answer["NextShardIterator"]
+        new = [record for record in answer["Records"] if record["dynamodb"]["SequenceNumber"] > self._last_read]
+        if new:
+            self._last_read = new[-1]["dynamodb"]["SequenceNumber"]
+        return [_as_lambda_does(record, self._arn) for record in new]
+
+    def _from_the_oldest(self) -> str:
+        (shard,) = self._client.describe_stream(StreamArn=self._arn)["StreamDescription"]["Shards"]
+        return self._client.get_shard_iterator(
+            StreamArn=self._arn, ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON"
+        )["ShardIterator"]
+
+
+def _as_lambda_does(record: RecordTypeDef, arn: str) -> dict[str, Any]:
+    written_at = record["dynamodb"]["ApproximateCreationDateTime"].timestamp()
+    return {
+        **record,
+        "eventSourceARN": arn,
+        "dynamodb": {**record["dynamodb"], "ApproximateCreationDateTime": written_at},
+    }

@@ -1,0 +1,44 @@
+"""The function that counts jobs, called with what the stream of a table really tells."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import boto3
+
+from cli.local.table_stream import TableStream
+from functions import accounting
+from functions.background import Background
+from gateway.aws.resources import ACCOUNTING
+from gateway.settings import BackgroundSettings
+from tests.component.backstage import NO_CONTEXT
+
+if TYPE_CHECKING:
+    from gateway.aws.clients import Clients
+
+
+class Accounting:
+    """Follows the stream of a table from its beginning."""
+
+    def __init__(self, environment: dict[str, str], clients: Clients) -> None:
+        background = Background(BackgroundSettings.from_environment(environment))
+        background._clients = clients  # making them takes longer than most tests
+        self._handler = accounting.make_handler(background)
+        table = clients.dynamodb.describe_table(TableName=environment["TABLE_NAME"])["Table"]
+        self._stream = TableStream(boto3.client("dynamodbstreams"), table["LatestStreamArn"])
+
+    def records(self) -> list[dict[str, Any]]:
+        """Take all that was told since the last time."""
+        records: list[dict[str, Any]] = []
+        while batch := self._stream.read(ACCOUNTING.batch_records):
+            records += batch
+        return records
+
+    def count(self, records: list[dict[str, Any]]) -> None:
+        """Hand a batch over."""
+        self._handler({"Records": records}, NO_CONTEXT)
+
+    def catch_up(self) -> None:
+        """Hand all over that was told since the last time, in batches."""
+        while batch := self._stream.read(ACCOUNTING.batch_records):
+            self.count(batch)

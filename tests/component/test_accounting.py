@@ -1,0 +1,284 @@
+"""The function that counts jobs, on what the table's stream tells of real writes."""
+
+from __future__ import annotations
+
+import io
+import json
+import uuid
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from functions import accounting as function
+from gateway.aws import job_item
+from gateway.aws.resources import ACCOUNTING
+from gateway.domain import instant
+from gateway.domain.identity import Role
+from gateway.domain.job import Job, JobEnd, JobFailure, JobStatus
+from gateway.domain.result_cache import CachedResult
+from gateway.domain.tally import Tally
+from gateway.errors import TallyContendedError
+from tests.component.accounting import Accounting
+from tests.component.api import aws_calls
+from tests.component.samples import LATER, NOW, OUTPUT, SOON, SUCCESS, at_once, new_job
+
+if TYPE_CHECKING:
+    from gateway.aws.clients import Clients
+    from gateway.ports import JobStore, TallyStore
+    from tests.component.api import Gateway
+
+TODAY = NOW.date()
+OOM = JobEnd(
+    status=JobStatus.FAILED,
+    completed_at=LATER,
+    execution_ms=766,
+    error=JobFailure(code="COMFYUI_OOM", message="Out of memory.", retryable=False),
+)
+
+
+@pytest.fixture
+def accounting(aws: dict[str, str], aws_clients: Clients) -> Accounting:
+    """Follow the stream of the gateway's table."""
+    return Accounting(aws, aws_clients)
+
+
+@pytest.fixture
+def jobs(gateway: Gateway) -> JobStore:
+    """Give the jobs of the gateway."""
+    return gateway.wiring.jobs
+
+
+@pytest.fixture
+def tallies(gateway: Gateway) -> TallyStore:
+    """Give the counts of the gateway."""
+    return gateway.wiring.tallies
+
+
+def started(jobs: JobStore, **fields: Any) -> Job:  # noqa: ANN401  a job's
+    """Accept a job and have it claimed two seconds later."""
+    job = jobs.create(new_job(**fields))
+    claimed_at = NOW + timedelta(seconds=2)
+    return jobs.claim(job.id, executor_id="e", now=claimed_at, lease_until=SOON)
+
+
+def everything(jobs: JobStore) -> None:
+    """Let jobs go every way there is."""
+    jobs.create(new_job())
+    started(jobs)
+    jobs.finish(started(jobs), SUCCESS)
+    jobs.finish(started(jobs), OOM)
+    jobs.finish(started(jobs), replace(SUCCESS, status=JobStatus.CANCELED, outputs=None, execution_ms=None))
+    jobs.create(new_job(status=JobStatus.SUCCEEDED, completed_at=NOW, outputs=(OUTPUT,), progress=100, cache_hit=True))
+    jobs.cancel(jobs.create(new_job()).id, now=LATER)
+    asked = started(jobs)
+    jobs.cancel(asked.id, now=NOW)
+    jobs.finish(asked, replace(SUCCESS, status=JobStatus.CANCELED, outputs=None, execution_ms=None))
+    given_back = started(jobs)
+    jobs.renew(given_back, lease_until=SOON, progress=40)
+    jobs.give_back(given_back)
+    again = jobs.claim(given_back.id, executor_id="f", now=LATER, lease_until=LATER + timedelta(seconds=30))
+    jobs.finish(again, SUCCESS)
+
+
+OF_EVERYTHING = {
+    "queued": 1,
+    "running": 1,
+    "succeeded": 3,
+    "failed": 1,
+    "failed:COMFYUI_OOM": 1,
+    "canceled": 3,
+    "cacheHits": 1,
+    "waits": 6,
+    "waitMs": 6 * 2000,
+    "runs": 3,
+    "runMs": 1234 + 766 + 1234,
+}
+
+
+def write_what_is_no_job(gateway: Gateway) -> None:
+    """Write one of everything else that the table has, with keys as like those of jobs as can be."""
+    gateway.wiring.limiter.count("KEY#k") if gateway.wiring.limiter else None
+    gateway.caller("k", "JOB", Role.USER)
+    gateway.wiring.results.put(
+        "JOB", CachedResult(job_id="j", outputs=(OUTPUT,)), expires_at=SOON
+    ) if gateway.wiring.results else None
+    item = {"pk": {"S": "EXECUTOR"}, "sk": {"S": "JOB"}, "status": {"S": "queued"}}
+    gateway.clients.dynamodb.put_item(TableName=gateway.table_name, Item=item)
+    item = {"pk": {"S": "JOB#1"}, "sk": {"S": "DELIVERY"}, "status": {"S": "queued"}}
+    gateway.clients.dynamodb.put_item(TableName=gateway.table_name, Item=item)
+
+
+def fits(gateway: Gateway, record: dict[str, Any]) -> bool:
+    """Tell whether Lambda would hand a record over: its patterns are those of EventBridge."""
+    envelope = {
+        "id": "1",
+        "account": "1",
+        "source": "s",
+        "time": "2026-01-31T12:00:00Z",
+        "region": "r",
+        "resources": [],
+    }
+    event = json.dumps({**envelope, "detail-type": "d", "detail": record})
+    return any(
+        gateway.clients.events.test_event_pattern(EventPattern=json.dumps({"detail": pattern}), Event=event)["Result"]
+        for pattern in ACCOUNTING.patterns
+    )
+
+
+def test_whatever_becomes_of_jobs_is_counted_once(gateway: Gateway, accounting: Accounting) -> None:
+    """However they end, and however often they are tried."""
+    everything(gateway.wiring.jobs)
+    write_what_is_no_job(gateway)
+    accounting.catch_up()
+    assert gateway.wiring.tallies.since(TODAY) == {TODAY: OF_EVERYTHING}
+
+
+def test_lambda_hands_over_what_is_counted_and_nothing_else(gateway: Gateway, accounting: Accounting) -> None:
+    """The patterns, by which the deployment is set up, and the function agree; the counts' own writes fit neither."""
+    everything(gateway.wiring.jobs)
+    write_what_is_no_job(gateway)
+    waiting, ended = gateway.wiring.jobs.create(new_job()), gateway.wiring.jobs.create(new_job())
+    gateway.wiring.jobs.cancel(ended.id, now=LATER)
+    for job in (waiting, ended, started(gateway.wiring.jobs)):
+        gateway.clients.dynamodb.delete_item(TableName=gateway.table_name, Key=job_item.key(job.id))
+    records = accounting.records()
+    handed_over = [record for record in records if fits(gateway, record)]
+    kinds = {record["eventName"] for record in handed_over}
+    assert kinds == {"INSERT", "MODIFY", "REMOVE"}
+    assert len(handed_over) < len(records)
+    for record in records:
+        with aws_calls(gateway.clients) as calls:
+            accounting.count([record])
+        assert calls == (["dynamodb.TransactWriteItems"] if record in handed_over else [])
+    assert not [record for record in accounting.records() if fits(gateway, record)]
+
+
+def test_a_batch_is_one_write(gateway: Gateway, accounting: Accounting) -> None:
+    """However many jobs it tells of; jobs of other days included."""
+    everything(gateway.wiring.jobs)
+    gateway.wiring.jobs.create(new_job(created_at=NOW - timedelta(days=1)))
+    records = accounting.records()
+    assert len(records) > 20
+    with aws_calls(gateway.clients) as calls:
+        accounting.count(records)
+    assert calls == ["dynamodb.TransactWriteItems"]
+    assert gateway.wiring.tallies.since(date.min) == {TODAY: OF_EVERYTHING, TODAY - timedelta(days=1): {"queued": 1}}
+
+
+def test_a_batch_that_comes_again_is_not_counted_again(
+    gateway: Gateway, accounting: Accounting, aws: dict[str, str]
+) -> None:
+    """Lambda repeats one whose call broke off, though its counts may be written."""
+    everything(gateway.wiring.jobs)
+    records = accounting.records()
+    accounting.count(records)
+    accounting.count(records)
+    Accounting(aws, gateway.clients).count(records)  # another instance of the function
+    assert gateway.wiring.tallies.since(TODAY) == {TODAY: OF_EVERYTHING}
+
+
+def test_a_batch_that_failed_is_counted_when_it_comes_again(
+    gateway: Gateway, accounting: Accounting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What could not be written raises, or Lambda would go on to the next batch."""
+    everything(gateway.wiring.jobs)
+    records = accounting.records()
+    with monkeypatch.context() as broken:
+        broken.setattr("gateway.aws.transaction.write", lambda *_, **__: False)  # another one is always faster
+        with pytest.raises(TallyContendedError):
+            accounting.count(records)
+    accounting.count(records)
+    assert gateway.wiring.tallies.since(TODAY) == {TODAY: OF_EVERYTHING}
+
+
+def test_counts_of_the_same_day_can_be_changed_at_the_same_moment(tallies: TallyStore) -> None:
+    """Lambda calls the function for each shard of the stream on its own."""
+    at_once(8, lambda _: tallies.add({TODAY: Tally(queued=1)}, batch_id=str(uuid.uuid4())))
+    assert tallies.since(TODAY) == {TODAY: {"queued": 8}}
+
+
+@pytest.mark.parametrize("status", [JobStatus.QUEUED, JobStatus.RUNNING])
+def test_a_record_that_is_removed_leaves_no_ghost(gateway: Gateway, accounting: Accounting, status: JobStatus) -> None:
+    """A job without an end, whose record is as old as records get, is none that waits or runs."""
+    job = started(gateway.wiring.jobs) if status is JobStatus.RUNNING else gateway.wiring.jobs.create(new_job())
+    accounting.catch_up()
+    assert gateway.wiring.tallies.since(TODAY)[TODAY][status] == 1
+    gateway.clients.dynamodb.delete_item(TableName=gateway.table_name, Key=job_item.key(job.id))
+    accounting.catch_up()
+    assert gateway.wiring.tallies.since(TODAY)[TODAY][status] == 0
+
+
+def test_counts_are_kept_as_long_as_the_jobs_of_their_day(gateway: Gateway, accounting: Accounting) -> None:
+    """To the last one, and no longer; and they stay small."""
+    late = datetime(2026, 1, 31, 23, 59, 59, 999000, UTC)
+    job = gateway.wiring.jobs.create(new_job(created_at=late))
+    everything(gateway.wiring.jobs)
+    accounting.catch_up()
+    (counts,) = gateway.stored("STATS")
+    (record,) = [item for item in gateway.stored("JOB#") if item["pk"]["S"].endswith(job.id)]
+    assert 0 < int(counts["expiresAt"]["N"]) - int(record["expiresAt"]["N"]) <= 1
+    size = sum(len(name) + len(next(iter(value.values()))) for name, value in counts.items())
+    assert size < 400
+
+
+def test_a_record_that_cannot_be_read_holds_nothing_up(
+    gateway: Gateway, accounting: Accounting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each batch would come again and again with it; so it is told in the log, by its key alone, and left out."""
+    log = io.StringIO()
+    monkeypatch.setattr(function.logger.registered_handler, "stream", log)
+    for number, fields in enumerate(({"status": "secret"}, {"secret": "x"}, {"status": "failed", "error": "{secret"})):
+        whole = job_item.fields_of(new_job(), expires_at=SOON)
+        text = {"pk": f"JOB#{number}", "sk": "JOB", "createdAt": whole["createdAt"], "jobId": "j", "correlationId": "c"}
+        item = {name: {"S": value} for name, value in {**text, **fields}.items()}
+        gateway.clients.dynamodb.put_item(TableName=gateway.table_name, Item=item)
+    gateway.wiring.jobs.create(new_job())
+    accounting.catch_up()
+    assert gateway.wiring.tallies.since(TODAY) == {TODAY: {"queued": 1}}
+    lines = [json.loads(line) for line in log.getvalue().splitlines()]
+    assert [(line["action"], line["key"]) for line in lines] == [("job_not_counted", f"JOB#{n}") for n in range(3)]
+    assert "secret" not in log.getvalue()
+
+
+def test_ends_are_told_with_their_correlation_ids(
+    gateway: Gateway, accounting: Accounting, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A job's outcome is found by the id of the request that it came with; its inputs are in no line."""
+    log = io.StringIO()
+    monkeypatch.setattr(function.logger.registered_handler, "stream", log)
+    job = started(gateway.wiring.jobs, correlation_id="find-me", inputs={"prompt": "secret"}, metadata={"m": "secret"})
+    gateway.wiring.jobs.finish(job, OOM)
+    accounting.catch_up()
+    (line,) = [json.loads(line) for line in log.getvalue().splitlines()]
+    told = {name: line[name] for name in ("action", "job_id", "correlation_id", "status", "error")}
+    assert told == {
+        "action": "job_ended",
+        "job_id": job.id,
+        "correlation_id": "find-me",
+        "status": "failed",
+        "error": "COMFYUI_OOM",
+    }
+    assert "secret" not in log.getvalue() + capsys.readouterr().out
+
+
+def test_metrics_are_written_for_each_batch(
+    gateway: Gateway, accounting: Accounting, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A line that CloudWatch Logs reads, for jobs accepted until they end; none for what is not counted."""
+    gateway.wiring.jobs.finish(started(gateway.wiring.jobs), SUCCESS)
+    accounting.catch_up()
+    (line,) = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "_aws" in line]
+    assert (line["JobsAccepted"], line["JobsStarted"], line["JobsSucceeded"]) == (1, 1, 1)
+    assert (line["QueueWait"], line["RunTime"]) == ([2000], [1234])
+    write_what_is_no_job(gateway)
+    accounting.catch_up()
+    assert capsys.readouterr().out == ""
+
+
+def test_days_are_those_of_utc(gateway: Gateway, accounting: Accounting) -> None:
+    """The present is in the counts that are read for today."""
+    gateway.wiring.jobs.create(new_job(created_at=instant.now()))
+    accounting.catch_up()
+    assert list(gateway.wiring.tallies.since(date.min)) == [datetime.now(UTC).date()]
