@@ -290,3 +290,36 @@ class AuditList(TypedDict):
     entries: Sequence[AuditEntry]
     count: Count
     nextCursor: NextCursor
+
+
+_JobCount = Annotated[int, Field(ge=0, description="How many jobs.")]
+
+
+class JobCounts(TypedDict):
+    """How many jobs there are of each status, and all in all."""
+
+    queued: _JobCount
+    running: _JobCount
+    succeeded: _JobCount
+    failed: _JobCount
+    canceled: _JobCount
+    total: _JobCount
+
+
+class Stats(TypedDict):
+    """What became of the jobs that are kept."""
+
+    jobs: JobCounts
+    failedByCode: Annotated[Mapping[str, int], Field(description="How many failed, by the `code` of their error.")]
+    averageProcessingTimeMs: Annotated[
+        int | None,
+        Field(ge=0, description="What ComfyUI needed for a job, waiting excluded; null while it has run none."),
+    ]
+    averageQueueWaitMs: Annotated[
+        int | None, Field(ge=0, description="From a job's acceptance to its start; null while none has started.")
+    ]
+    cacheHitRate: Annotated[
+        float | None,
+        Field(ge=0, le=1, description="Share of all jobs that were answered from the cache; null while there is none."),
+    ]
+    since: Annotated[Instant, Field(description="Jobs that were accepted at this time or later are counted.")]

@@ -8,6 +8,7 @@ FUNCTION_OF_SEGMENT = {
     "workflows": "workflows",
     "capabilities": "workflows",
     "audit": "audit",
+    "stats": "stats",
     "outputs": "outputs",
     "webhooks": "webhook_check",
     "openapi.json": "docs",

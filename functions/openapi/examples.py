@@ -15,6 +15,7 @@ from gateway.domain.position import Position
 from gateway.errors import (
     ComfyUIOutOfMemoryError,
     CredentialsRejectedError,
+    ExecutorLostError,
     IdempotencyMismatchError,
     JobNotFoundError,
     MethodNotAllowedError,
@@ -242,6 +243,14 @@ AUDIT_LIST: answers.AuditList = {
     ],
     "count": 1,
     "nextCursor": None,
+}
+STATS: answers.Stats = {
+    "jobs": {"queued": 3, "running": 1, "succeeded": 1204, "failed": 6, "canceled": 2, "total": 1216},
+    "failedByCode": {ComfyUIOutOfMemoryError.code: 5, ExecutorLostError.code: 1},
+    "averageProcessingTimeMs": 8210,
+    "averageQueueWaitMs": 1350,
+    "cacheHitRate": 0.125,
+    "since": "2026-01-01T00:00:00.000Z",
 }
 
 ERRORS: tuple[RequestError, ...] = (

@@ -28,6 +28,7 @@ PATHS = {
     "/workflows/w": "GET, PUT, DELETE",
     "/capabilities": "GET",
     "/audit": "GET",
+    "/stats": "GET",
     f"/outputs/{JOB}": "GET",
     f"/outputs/{JOB}/a.png": "GET",
     "/health": "GET",
