@@ -75,7 +75,7 @@ def _create_table(client: DynamoDBClient, table: TableResource, name: str) -> No
         )
     except client.exceptions.ResourceInUseException:
         # Kept from an earlier run, which may have been one of a release without streams.
-        if "StreamSpecification" not in client.describe_table(TableName=name)["Table"]:
+        if not client.describe_table(TableName=name)["Table"].get("StreamSpecification", {}).get("StreamEnabled"):
             client.update_table(TableName=name, StreamSpecification=stream)
         return
     client.update_time_to_live(

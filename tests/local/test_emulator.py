@@ -3,6 +3,8 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -66,3 +68,17 @@ def test_a_state_that_cannot_be_written_is_no_clean_stop(tmp_path: Path, monkeyp
         sqs.create_queue(QueueName="any")
         sqs.close()
         assert not emulator.stop()
+
+
+def test_what_streams_tell_does_not_fill_the_memory() -> None:
+    """It is forgotten after five minutes; every request adds to it, and a run can last for weeks."""
+    code = (
+        "import time\n"
+        "from cli.local import ministack_process\n"
+        "from ministack.services import dynamodb\n"
+        "told = [{'dynamodb': {'ApproximateCreationDateTime': time.time() - age}} for age in (400, 301, 200, 0)]\n"
+        "dynamodb._stream_records['t'] = told\n"
+        "print(len(dynamodb.stream_live_records('t')), dynamodb.stream_start_position('t'))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603  no input
+    assert run.stdout.split() == ["2", "2"]

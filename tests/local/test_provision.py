@@ -29,6 +29,20 @@ def test_the_table_is_the_one_in_resources(aws: dict[str, str], aws_clients: Cli
     ttl = aws_clients.dynamodb.describe_time_to_live(TableName=aws["TABLE_NAME"])["TimeToLiveDescription"]
     assert [key["AttributeName"] for key in table["KeySchema"]] == [TABLE.partition_key, TABLE.sort_key]
     assert (ttl["AttributeName"], ttl["TimeToLiveStatus"]) == (TABLE.ttl_attribute, "ENABLED")
+    assert table["StreamSpecification"] == {"StreamEnabled": True, "StreamViewType": TABLE.stream_view}
+
+
+def test_a_table_of_an_earlier_release_gets_its_stream(aws: dict[str, str], aws_clients: Clients) -> None:
+    """A folder that was made before tables had streams is good for another run; a stream that is there is kept."""
+    name, prefix = aws["TABLE_NAME"], aws["TABLE_NAME"].removesuffix(TABLE.name)
+    aws_clients.dynamodb.update_table(TableName=name, StreamSpecification={"StreamEnabled": False})
+    arns = set()
+    for _ in range(2):
+        provision(aws_clients, prefix=prefix, retention_days=30)
+        table = aws_clients.dynamodb.describe_table(TableName=name)["Table"]
+        assert table["StreamSpecification"]["StreamEnabled"]
+        arns.add(table["LatestStreamArn"])
+    assert len(arns) == 1
 
 
 def test_the_queues_are_those_in_resources(aws: dict[str, str], aws_clients: Clients) -> None:
