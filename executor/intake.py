@@ -12,7 +12,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from executor.log import logger
+from executor.log import log_context, logger
 from gateway.domain.job import Priority
 
 if TYPE_CHECKING:
@@ -129,4 +129,6 @@ class Intake:
         try:
             self._queue.hide(received, 0)
         except Exception as error:  # noqa: BLE001  it comes back by itself when its visibility runs out
-            logger.warning("message not given back", action="message_not_hidden", reason=type(error).__name__)
+            message = received.message
+            with log_context(job_id=message.job_id, correlation_id=message.correlation_id):
+                logger.warning("message not given back", action="message_not_hidden", reason=type(error).__name__)

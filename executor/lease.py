@@ -16,7 +16,7 @@ import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, Self
 
-from executor.log import logger
+from executor.log import log_context, logger
 from gateway.errors import LeaseLostError
 
 if TYPE_CHECKING:
@@ -85,14 +85,15 @@ class Lease:
     def _renew_until_released(self) -> None:
         hide_seconds = self._seconds / _HIDINGS_PER_LEASE
         hide_at = time.monotonic() + hide_seconds
-        while not self._released.wait(min(_RENEW_SECONDS, self._seconds / _RENEWALS_PER_LEASE)):
-            self._renew()
-            if self.lost:
-                self._watch.news.set()
-                return
-            if time.monotonic() >= hide_at:
-                hide_at = time.monotonic() + hide_seconds
-                self._hide()
+        with log_context(job_id=self._job.id, correlation_id=self._job.correlation_id):
+            while not self._released.wait(min(_RENEW_SECONDS, self._seconds / _RENEWALS_PER_LEASE)):
+                self._renew()
+                if self.lost:
+                    self._watch.news.set()
+                    return
+                if time.monotonic() >= hide_at:
+                    hide_at = time.monotonic() + hide_seconds
+                    self._hide()
 
     def _renew(self) -> None:
         lines = self._watch.log.lines
