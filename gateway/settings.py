@@ -238,7 +238,7 @@ class ApiSettings(FunctionSettings):
 
 
 class BackgroundSettings(FunctionSettings):
-    """Of the Lambda functions that queues and the clock start."""
+    """Of the Lambda functions that queues, the clock and the table's stream start."""
 
     high_dead_letter_queue_url: str
     normal_dead_letter_queue_url: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functions import answers
 from functions.openapi import examples
 from functions.openapi.operation import CURSOR, LIMIT, Access, Answer, Operation, Parameter, Tag
-from gateway.aws.resources import ACCOUNTING
+from gateway.aws.resources import JOB_CHANGES
 
 _UNCHANGED = Answer(description="The one that you have, by If-None-Match, is still right.", headers=("ETag",))
 _IF_NONE_MATCH = Parameter(
@@ -61,7 +61,7 @@ GATEWAY_OPERATIONS: tuple[Operation, ...] = (
         summary="See how jobs fare",
         description="Counts and means of all owners' jobs, for as long as jobs are kept. They are kept up to date with "
         "every change of a job instead of being counted when you ask, and so what you see may be "
-        f"{ACCOUNTING.batch_seconds} seconds old, in a rush a little more.",
+        f"{JOB_CHANGES.window_seconds} seconds old, in a rush a little more.",
         access=Access.ADMIN,
         answers={200: Answer(description="The counts.", body=answers.Stats, examples={"usual": examples.STATS})},
     ),

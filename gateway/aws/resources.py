@@ -38,20 +38,6 @@ class TableResource:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StreamReaderResource:
-    """A function that is called with what the table's stream tells.
-
-    A batch that fails has to come again until it succeeds, and as it was: it is never split, as the function knows by
-    what is in it that it has seen it before.
-    """
-
-    function: str  # its handler is functions.<function>.handler
-    batch_records: int  # the most that a call gets
-    batch_seconds: int  # how long a record waits for others that can come in the same call
-    patterns: tuple[Mapping[str, Any], ...]  # records that fit none of them are left out, and cost nothing
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class QueueResource:
     """An SQS standard queue and its dead-letter queue."""
 
@@ -69,7 +55,7 @@ class QueueResource:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FunctionResource:
-    """A Lambda function that no request calls: a queue does, or the clock."""
+    """A Lambda function that no request calls: a queue does, the clock, or the table's stream."""
 
     name: str  # of its module in functions/
     timeout_seconds: int
@@ -111,6 +97,20 @@ class RuleResource:
     pattern: Mapping[str, Any]
     input_path: str  # of the part
     queue: QueueResource
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamSourceResource:
+    """The table's stream, where it starts a function with batches of records that fit one of the patterns.
+
+    It is read from the oldest record on. A batch that fails comes again until it succeeds, and always as it was: it
+    must not be split, since the function knows by its records that it has seen it before.
+    """
+
+    function: FunctionResource
+    batch_size: int
+    window_seconds: int  # how long a record waits for others to come in the same batch
+    patterns: tuple[Mapping[str, Any], ...]  # what fits none costs nothing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,12 +166,12 @@ def _job_written(how: str, *, before: tuple[JobStatus, ...] = (), after: tuple[J
 
 
 _ENDS = tuple(status for status in JobStatus if status.ended)
-# Renewals of leases, which are most of the writes to jobs, fit none of these, nor does what is written after the end.
-ACCOUNTING = StreamReaderResource(
-    function="accounting",
-    batch_records=100,  # a line of metrics has room for a hundred values of each
-    # GET /stats and the metrics may be as old. A job alone costs two calls with it: they are what costs here.
-    batch_seconds=30,
+# Renewals of leases, which are most of the writes to jobs, fit none of the patterns, nor does what comes after the end.
+JOB_CHANGES = StreamSourceResource(
+    function=FunctionResource(name="accounting", timeout_seconds=30),
+    batch_size=100,  # a line of metrics has room for a hundred values of each
+    # Metrics, and what GET /stats says, may be as old. Batches are what costs here: so a job alone is one or two.
+    window_seconds=30,
     patterns=(
         _job_written("INSERT"),
         _job_written("MODIFY", before=(JobStatus.QUEUED,), after=(JobStatus.RUNNING, *_ENDS)),

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 
-from cli.local.table_stream import TableStream
+from cli.local.background.table_stream import TableStream
 from functions import accounting
 from functions.background import Background
-from gateway.aws.resources import ACCOUNTING
+from gateway.aws.resources import JOB_CHANGES
 from gateway.settings import BackgroundSettings
 from tests.component.backstage import NO_CONTEXT
 
@@ -30,7 +30,7 @@ class Accounting:
     def records(self) -> list[dict[str, Any]]:
         """Take all that was told since the last time."""
         records: list[dict[str, Any]] = []
-        while batch := self._stream.read(ACCOUNTING.batch_records):
+        while batch := self._stream.read(JOB_CHANGES.batch_size):
             records += batch
         return records
 
@@ -40,5 +40,5 @@ class Accounting:
 
     def catch_up(self) -> None:
         """Hand all over that was told since the last time, in batches."""
-        while batch := self._stream.read(ACCOUNTING.batch_records):
+        while batch := self._stream.read(JOB_CHANGES.batch_size):
             self.count(batch)

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from functions import accounting as function
+from functions.background import logger
 from gateway.aws import job_item
-from gateway.aws.resources import ACCOUNTING
+from gateway.aws.resources import JOB_CHANGES
 from gateway.domain import instant
 from gateway.domain.identity import Role
 from gateway.domain.job import Job, JobEnd, JobFailure, JobStatus
@@ -123,7 +123,7 @@ def fits(gateway: Gateway, record: dict[str, Any]) -> bool:
     event = json.dumps({**envelope, "detail-type": "d", "detail": record})
     return any(
         gateway.clients.events.test_event_pattern(EventPattern=json.dumps({"detail": pattern}), Event=event)["Result"]
-        for pattern in ACCOUNTING.patterns
+        for pattern in JOB_CHANGES.patterns
     )
 
 
@@ -228,7 +228,7 @@ def test_a_record_that_cannot_be_read_holds_nothing_up(
 ) -> None:
     """Each batch would come again and again with it; so it is told in the log, by its key alone, and left out."""
     log = io.StringIO()
-    monkeypatch.setattr(function.logger.registered_handler, "stream", log)
+    monkeypatch.setattr(logger.registered_handler, "stream", log)
     for number, fields in enumerate(({"status": "secret"}, {"secret": "x"}, {"status": "failed", "error": "{secret"})):
         whole = job_item.fields_of(new_job(), expires_at=SOON)
         text = {"pk": f"JOB#{number}", "sk": "JOB", "createdAt": whole["createdAt"], "jobId": "j", "correlationId": "c"}
@@ -247,14 +247,14 @@ def test_ends_are_told_with_their_correlation_ids(
 ) -> None:
     """A job's outcome is found by the id of the request that it came with; its inputs are in no line."""
     log = io.StringIO()
-    monkeypatch.setattr(function.logger.registered_handler, "stream", log)
+    monkeypatch.setattr(logger.registered_handler, "stream", log)
     job = started(gateway.wiring.jobs, correlation_id="find-me", inputs={"prompt": "secret"}, metadata={"m": "secret"})
     gateway.wiring.jobs.finish(job, OOM)
     accounting.catch_up()
     (line,) = [json.loads(line) for line in log.getvalue().splitlines()]
     told = {name: line[name] for name in ("action", "job_id", "correlation_id", "status", "error")}
     assert told == {
-        "action": "job_ended",
+        "action": "job_end_counted",
         "job_id": job.id,
         "correlation_id": "find-me",
         "status": "failed",

@@ -34,9 +34,9 @@ NOTHING = {
 
 
 @pytest.fixture
-def accounting(gateway: Gateway) -> Accounting:
+def accounting(aws: dict[str, str], aws_clients: Clients) -> Accounting:
     """Follow the stream of the gateway's table."""
-    return Accounting(gateway)
+    return Accounting(aws, aws_clients)
 
 
 def fail(gateway: Gateway, job_id: str, code: str) -> None:

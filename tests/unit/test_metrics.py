@@ -12,7 +12,7 @@ import jsonschema_rs
 
 from functions.job_metrics import write_job_metrics
 from functions.metrics import Metric, emit
-from gateway.aws.resources import ACCOUNTING
+from gateway.aws.resources import JOB_CHANGES
 from gateway.domain.job import JobStatus
 from gateway.domain.tally import CountedJob, JobChange
 
@@ -150,5 +150,5 @@ def test_a_record_that_goes_is_no_event(capsys: pytest.CaptureFixture[str]) -> N
 
 def test_a_full_batch_fits_into_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     """CloudWatch drops a line with more than a hundred values of a metric, without a word."""
-    write_job_metrics([JobChange(QUEUED, RUNNING)] * ACCOUNTING.batch_records)
-    assert len(written(capsys)["QueueWait"]) == ACCOUNTING.batch_records
+    write_job_metrics([JobChange(QUEUED, RUNNING)] * JOB_CHANGES.batch_size)
+    assert len(written(capsys)["QueueWait"]) == JOB_CHANGES.batch_size
