@@ -22,6 +22,7 @@ from rich.console import Console
 
 from cli.local.banner import Running, show
 from cli.local.child import Child
+from cli.local.counts import make_counts_right
 from cli.local.data_dir import DataDir
 from cli.local.emulator import START_SECONDS, Emulator
 from cli.local.loopback import answers, free_port
@@ -34,6 +35,7 @@ from cli.local.webhook_variables import receiver_variables, secret_variables
 from gateway.aws.audit_log import DynamoAuditLog
 from gateway.aws.clients import Clients
 from gateway.aws.object_store import S3ObjectStore
+from gateway.aws.tally_store import DynamoTallyStore
 from gateway.aws.workflow_store import DynamoWorkflowStore
 from gateway.errors import SettingsInvalidError
 from gateway.settings import ApiSettings, ExecutorSettings
@@ -47,7 +49,9 @@ _PREFIX = "local-"  # of every resource's name
 _WATCH_SECONDS = 0.1
 # From Ctrl-C to the end it is five seconds in all.
 _STOP_SECONDS = 4.5
-_WORK_STOP_SECONDS = 3.0  # of all but the emulator, which needs the rest to save its state
+# In this order, by when. What the first two write is counted by the background functions, and may interrupt a prompt
+# in the simulator. The emulator needs the rest to save its state.
+_STOP_ORDER = ((("front", "executor"), 2.5), (("background", "simulator"), 3.5))
 _SAME_MOMENT_SECONDS = 0.2  # make and shells pass a signal on to a process that the terminal has signalled too
 _EXECUTOR_GRACE_SECONDS = "1"
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -156,6 +160,11 @@ class Supervisor:
         names = provision(clients, prefix=_PREFIX, retention_days=self._retention_days)
         self._environment |= names
         data.write_environment({**emulator.environment, **names})
+        make_counts_right(
+            clients.dynamodb,
+            names["TABLE_NAME"],
+            DynamoTallyStore(clients.dynamodb, names["TABLE_NAME"], self._retention_days),
+        )
         objects = S3ObjectStore(clients.s3, names["BUCKET_NAME"])
         audit = DynamoAuditLog(clients.dynamodb, names["TABLE_NAME"], self._retention_days)
         seed_workflows(DynamoWorkflowStore(clients.dynamodb, names["TABLE_NAME"], objects, audit))
@@ -213,14 +222,12 @@ class Supervisor:
 
     def _stop(self, emulator: Emulator) -> bool:
         started = time.monotonic()
-        *others, _emulator = reversed(self._children)
-        work = [child for child in others if child.name != "simulator"]
-        for child in work:  # both at once: each may take a while to let go of what it is doing
-            child.request_stop()
-        for child in work:
-            child.stop(seconds=started + _WORK_STOP_SECONDS - time.monotonic())
-        for child in others:  # the simulator after the executor, which may still interrupt a prompt there
-            child.stop(seconds=0.5)
+        for names, stopped_after_seconds in _STOP_ORDER:
+            children = [child for child in self._children if child.name in names]
+            for child in children:  # at once: each may take a while to let go of what it is doing
+                child.request_stop()
+            for child in children:
+                child.stop(seconds=started + stopped_after_seconds - time.monotonic())
         saved = emulator.stop(seconds=started + _STOP_SECONDS - time.monotonic()) or self._ephemeral
         if not saved:
             log = emulator.child.log_file

@@ -194,7 +194,8 @@ def test_stopping_lets_a_function_finish() -> None:
     function = LocalFunction(RESOURCE, Recorder(work))
     threading.Thread(target=function.invoke, args=({},), daemon=True).start()
     working.wait(5)
-    function.finish(seconds=5)
+    assert not function.finish(seconds=0)
+    assert function.finish(seconds=5)
     assert done == [True]
     threading.Thread(target=function.invoke, args=({},), daemon=True).start()
     time.sleep(0.05)

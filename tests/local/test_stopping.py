@@ -34,6 +34,7 @@ def test_what_was_done_and_what_was_not_is_there_after_a_restart(start: Callable
     first = start()
     url = first.up()
     done = finished_job(url)
+    wait_until(lambda: job_counts(url) == {"succeeded": 1}, 5)
     body = {"workflowId": "icon_512", "inputs": {"prompt": "a key", "steps": 80}}
     jobs = [requests.post(f"{url}/jobs", json=body, timeout=10).json()["pollUrl"] for _ in range(2)]
     wait_until(lambda: requests.get(f"{url}{jobs[0]}", timeout=10).json()["status"] == "running", 10)
@@ -54,6 +55,7 @@ def test_what_was_done_and_what_was_not_is_there_after_a_restart(start: Callable
     assert requests.get(f"{url}/workflows", timeout=10).json()["count"] == 3
     ended = [requests.get(f"{url}{job}?wait=25", timeout=30).json() for job in jobs]
     assert [job["status"] for job in ended] == ["succeeded"] * 2
+    wait_until(lambda: job_counts(url) == {"succeeded": 3}, 5)  # none twice, and none left out
     assert second.end(signal.SIGTERM) == 0
 
 
@@ -68,8 +70,17 @@ def test_nothing_survives_a_kill_and_the_state_does(start: Callable[..., Run]) -
     wait_until(lambda: all_gone(pids), STOP_SECONDS)
 
     second = start()
-    assert requests.get(f"{second.up()}/jobs/{job['jobId']}", timeout=10).json()["status"] == "succeeded"
+    url = second.up()
+    assert requests.get(f"{url}/jobs/{job['jobId']}", timeout=10).json()["status"] == "succeeded"
+    assert job_counts(url) == {"succeeded": 1}  # though it may not have been counted when the end came
     assert second.end() == 0
+
+
+def job_counts(url: str) -> dict[str, int]:
+    """Read how many jobs there are, by those statuses that any job has."""
+    jobs: dict[str, int] = requests.get(f"{url}/stats", timeout=10).json()["jobs"]
+    assert jobs.pop("total") == sum(jobs.values())
+    return {status: count for status, count in jobs.items() if count}
 
 
 def assert_kept(start: Callable[..., Run], job: dict[str, Any]) -> None:

@@ -1,5 +1,7 @@
 """Runs all functions that no request calls until SIGTERM: `python -m cli.local.background PREFIX`.
 
+SIGTERM is for when nothing else writes any more: what the table's stream has told until then is handed over first.
+
 One process for all of them. A function's handler runs twice at once only if it says that it can; different ones do.
 They share nothing but clients, and the log.
 
@@ -16,14 +18,19 @@ import sys
 import threading
 import time
 
+import boto3
+
 from cli.local.background.function import MAX_SLOTS, load_function
 from cli.local.background.queue_source import QueueSource
 from cli.local.background.schedule_source import ScheduleSource
+from cli.local.background.stream_source import StreamSource
+from cli.local.background.table_stream import TableStream
+from cli.local.counts import leave_mark
 from cli.local.provision import queue_url
 from gateway.aws.clients import Clients
-from gateway.aws.resources import QUEUE_SOURCES, SCHEDULES
+from gateway.aws.resources import JOB_CHANGES, QUEUE_SOURCES, SCHEDULES, TABLE
 
-_FINISH_SECONDS = 2.0
+_FINISH_SECONDS = 0.8
 
 
 def main(prefix: str) -> None:
@@ -32,7 +39,8 @@ def main(prefix: str) -> None:
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # Each queue is waited on by one connection all the time; the others are for what is done with its messages.
-    sqs = Clients(max_connections=len(QUEUE_SOURCES) + MAX_SLOTS).polling_sqs
+    clients = Clients(max_connections=len(QUEUE_SOURCES) + MAX_SLOTS)
+    sqs = clients.polling_sqs
     resources = {queue.function for queue in QUEUE_SOURCES} | {schedule.function for schedule in SCHEDULES}
     functions = {resource: load_function(resource) for resource in resources}
     for queue in QUEUE_SOURCES:
@@ -40,10 +48,17 @@ def main(prefix: str) -> None:
         QueueSource(sqs, url, functions[queue.function], queue.batch_size, stopping).start()
     for schedule in SCHEDULES:
         ScheduleSource(functions[schedule.function], schedule.every_minutes * 60, stopping).start()
+    table_name = f"{prefix}{TABLE.name}"
+    stream_arn = clients.dynamodb.describe_table(TableName=table_name)["Table"]["LatestStreamArn"]
+    stream = TableStream(boto3.client("dynamodbstreams"), stream_arn)
+    job_changes = StreamSource(stream, load_function(JOB_CHANGES.function), JOB_CHANGES.batch_size, stopping)
+    job_changes.start()
     stopping.wait()
     deadline = time.monotonic() + _FINISH_SECONDS
-    for function in functions.values():
-        function.finish(seconds=deadline - time.monotonic())
+    finished = [function.finish(seconds=deadline - time.monotonic()) for function in functions.values()]
+    # Last, as the others write too.
+    if all(finished) and job_changes.finish(seconds=deadline - time.monotonic()):
+        leave_mark(clients.dynamodb, table_name)
 
 
 if __name__ == "__main__":

@@ -56,13 +56,17 @@ class LocalFunction:
                 raise FunctionTimedOutError(f"{self.name} took longer than {limit_seconds:g} s.")
             return answer
 
-    def finish(self, *, seconds: float) -> None:
-        """Let calls that are under way come to their end, for so long, and let none begin after them."""
+    def finish(self, *, seconds: float) -> bool:
+        """Let calls that are under way come to their end, for so long, and let none begin after them.
+
+        False when they have not.
+        """
         deadline = time.monotonic() + seconds
         for _ in range(self.slots):
             if not self._slots.acquire(timeout=max(deadline - time.monotonic(), 0)):
                 logger.warning("%s is left in the middle of its work", self.name)
-                break
+                return False
+        return True
 
 
 def load_function(resource: FunctionResource) -> LocalFunction:

@@ -20,20 +20,25 @@ class TableStream:
 
     def read(self, limit: int) -> list[dict[str, Any]]:
         """Take the next records, so many at most, as Lambda hands them over; none when there are none yet."""
+        while records := self._next(limit):
+            new = [record for record in records if record["dynamodb"]["SequenceNumber"] > self._last_read]
+            if new:
+                self._last_read = new[-1]["dynamodb"]["SequenceNumber"]
+                return [_as_lambda_does(record, self._arn) for record in new]
+        return []
+
+    def _next(self, limit: int) -> list[RecordTypeDef]:
         try:
             answer = self._client.get_records(ShardIterator=self._iterator, Limit=limit)
         except (
-            # The machine slept, or was very busy: what is left begins later, or is what was read already.
+            # The machine slept, or was very busy: what is left begins later, or with what was read already.
             self._client.exceptions.ExpiredIteratorException,
             self._client.exceptions.TrimmedDataAccessException,
         ):
             self._iterator = self._from_the_oldest()
-            return self.read(limit)
+            return self._next(limit)
         self._iterator = answer["NextShardIterator"]
-        new = [record for record in answer["Records"] if record["dynamodb"]["SequenceNumber"] > self._last_read]
-        if new:
-            self._last_read = new[-1]["dynamodb"]["SequenceNumber"]
-        return [_as_lambda_does(record, self._arn) for record in new]
+        return answer["Records"]
 
     def _from_the_oldest(self) -> str:
         (shard,) = self._client.describe_stream(StreamArn=self._arn)["StreamDescription"]["Shards"]

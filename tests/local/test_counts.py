@@ -1,0 +1,98 @@
+"""The counts of jobs from one run to the next."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from cli.local.counts import leave_mark, make_counts_right
+from gateway.aws.job_store import DynamoJobStore
+from gateway.aws.tally_store import DynamoTallyStore
+from gateway.domain.job import JobStatus
+from gateway.domain.tally import Tally
+from tests.component.samples import LATER, NOW, OUTPUT, SOON, SUCCESS, new_job
+
+if TYPE_CHECKING:
+    from gateway.aws.clients import Clients
+
+TODAY, YESTERDAY = NOW.date(), NOW.date() - timedelta(days=1)
+OF_THE_JOBS = {
+    YESTERDAY: {"queued": 1},
+    TODAY: {"succeeded": 2, "canceled": 1, "cacheHits": 1, "waits": 1, "waitMs": 2000, "runs": 1, "runMs": 1234},
+}
+
+
+class Run:
+    """A run on the table of one test."""
+
+    def __init__(self, environment: dict[str, str], clients: Clients) -> None:
+        self.table_name = environment["TABLE_NAME"]
+        self._client = clients.dynamodb
+        self.jobs = DynamoJobStore(clients.dynamodb, self.table_name, 30)
+        self.tallies = DynamoTallyStore(clients.dynamodb, self.table_name, 30)
+
+    def start(self) -> None:
+        """Begin."""
+        make_counts_right(self._client, self.table_name, self.tallies)
+
+    def end_in_order(self) -> None:
+        """End with all counted."""
+        leave_mark(self._client, self.table_name)
+
+    @property
+    def counts(self) -> dict[date, dict[str, int]]:
+        """What is counted, by day."""
+        return {
+            day: {n: count for n, count in tally.items() if count}
+            for day, tally in self.tallies.since(date.min).items()
+        }
+
+
+@pytest.fixture
+def run(aws: dict[str, str], aws_clients: Clients) -> Run:
+    """Give a run that has jobs which nobody has counted."""
+    run = Run(aws, aws_clients)
+    run.jobs.create(new_job(created_at=NOW - timedelta(days=1)))
+    run.jobs.create(new_job(status=JobStatus.SUCCEEDED, completed_at=NOW, outputs=(OUTPUT,), cache_hit=True))
+    run.jobs.cancel(run.jobs.create(new_job()).id, now=LATER)
+    job = run.jobs.create(new_job())
+    claimed = run.jobs.claim(job.id, executor_id="e", now=NOW + timedelta(seconds=2), lease_until=SOON)
+    run.jobs.finish(claimed, SUCCESS)
+    item = {"pk": {"S": "EXECUTOR"}, "sk": {"S": "JOB"}, "status": {"S": "queued"}}
+    aws_clients.dynamodb.put_item(TableName=run.table_name, Item=item)
+    return run
+
+
+def test_jobs_that_were_never_counted_are(run: Run) -> None:
+    """As in a folder of a release that did not count."""
+    run.start()
+    assert run.counts == OF_THE_JOBS
+
+
+def test_counts_of_a_run_that_was_killed_are_put_right(run: Run) -> None:
+    """Whatever it had counted, and whatever it had not: too many, too few, or on a day without jobs."""
+    wrong = {TODAY: Tally(running=3, succeeded=1, runMs=-5), TODAY + timedelta(days=1): Tally(failed=2)}
+    run.tallies.add(wrong, batch_id="0" * 35)
+    run.start()
+    assert run.counts == {**OF_THE_JOBS, TODAY + timedelta(days=1): {}}
+    run.start()
+    assert run.counts == {**OF_THE_JOBS, TODAY + timedelta(days=1): {}}
+
+
+def test_counts_of_a_run_that_ended_in_order_are_not_touched(run: Run) -> None:
+    """Counting takes a while when there are many jobs. But such an end holds for the next start only."""
+    run.tallies.add({TODAY: Tally(succeeded=7)}, batch_id="1" * 35)
+    run.end_in_order()
+    run.start()
+    assert run.counts == {TODAY: {"succeeded": 7}}
+    run.start()
+    assert run.counts == OF_THE_JOBS
+
+
+def test_nothing_is_counted_of_nothing(aws: dict[str, str], aws_clients: Clients) -> None:
+    """A new folder has no counts."""
+    run = Run(aws, aws_clients)
+    run.start()
+    assert run.counts == {}
