@@ -34,7 +34,7 @@ def test_what_was_done_and_what_was_not_is_there_after_a_restart(start: Callable
     first = start()
     url = first.up()
     done = finished_job(url)
-    wait_until(lambda: job_counts(url) == {"succeeded": 1}, 5)
+    wait_until(lambda: job_counts(url) == {"succeeded": 1}, START_SECONDS)  # the background functions start last
     body = {"workflowId": "icon_512", "inputs": {"prompt": "a key", "steps": 80}}
     jobs = [requests.post(f"{url}/jobs", json=body, timeout=10).json()["pollUrl"] for _ in range(2)]
     wait_until(lambda: requests.get(f"{url}{jobs[0]}", timeout=10).json()["status"] == "running", 10)
@@ -55,7 +55,7 @@ def test_what_was_done_and_what_was_not_is_there_after_a_restart(start: Callable
     assert requests.get(f"{url}/workflows", timeout=10).json()["count"] == 3
     ended = [requests.get(f"{url}{job}?wait=25", timeout=30).json() for job in jobs]
     assert [job["status"] for job in ended] == ["succeeded"] * 2
-    wait_until(lambda: job_counts(url) == {"succeeded": 3}, 5)  # none twice, and none left out
+    wait_until(lambda: job_counts(url) == {"succeeded": 3}, START_SECONDS)  # none twice, and none left out
     assert second.end(signal.SIGTERM) == 0
 
 

@@ -65,15 +65,13 @@ def batches(recorder: Recorder) -> list[str]:
 
 
 def test_writes_start_the_function(table: Table) -> None:
-    """In order, each once; those from before the start as well, and those that come within about a second."""
+    """In order, each once; those from before the start as well."""
     recorder = Recorder()
     table.write("a", "b", "c")
     with table.source(recorder):
         wait_until(lambda: batches(recorder) == ["ab", "c"], 5)
-        written_at = time.monotonic()
         table.write("d")
         wait_until(lambda: batches(recorder)[2:] == ["d"], 5)
-        assert time.monotonic() - written_at < 2
 
 
 def test_a_batch_that_fails_comes_again_before_any_other(table: Table) -> None:
