@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from functions import webhook_body
 from functions.background import logger  # shared by threads: each line names what it is about
+from functions.metrics import Metric, emit
 from gateway.domain import instant
 from gateway.domain.delivery import HELD_FOR, DeliveryStatus, Reply, pause_seconds
 from gateway.errors import CallbackRefusedError, DeliveryNotDueError, LeaseLostError
@@ -74,6 +75,7 @@ class Deliverer:
             error=reply.error,
             again_in_seconds=pause,
         )
+        emit({Metric.WEBHOOK_ATTEMPTS: 1, Metric.WEBHOOK_ATTEMPTS_FAILED: int(reply.error is not None)})
         if reply.error is None or reply.gone:
             return None
         return pause or 0

@@ -33,6 +33,8 @@ class Metric(StrEnum):
     CACHE_HITS = "CacheHits"
     QUEUE_WAIT = "QueueWait"
     RUN_TIME = "RunTime"
+    WEBHOOK_ATTEMPTS = "WebhookAttempts"
+    WEBHOOK_ATTEMPTS_FAILED = "WebhookAttemptsFailed"
     REQUESTS_RATE_LIMITED = "RequestsRateLimited"
     REQUESTS_UNAUTHORISED = "RequestsUnauthorised"
 

@@ -132,6 +132,17 @@ def test_what_failed_comes_back_by_itself(courier: Courier) -> None:
     assert len(receiver.received) == 2
 
 
+def test_attempts_are_metrics(courier: Courier, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each, and those that failed: their share is what an operator watches."""
+    with Receiver(answers(500), answers(200)) as receiver:
+        courier.announce(courier.end(receiver.url))
+        (record,) = courier.messages()
+        courier.deal_with(record)
+        courier.deal_with(record)
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"_aws"' in line]
+    assert [(line["WebhookAttempts"], line["WebhookAttemptsFailed"]) for line in lines] == [(1, 1), (1, 0)]
+
+
 def test_410_ends_it(courier: Courier) -> None:
     """The message is gone, and no dead letter either: there is nobody to redeliver it to."""
     with Receiver(answers(410)) as receiver:
