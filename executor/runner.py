@@ -198,7 +198,7 @@ class Runner:
             self._hide(received, self._lease_seconds)
 
     def _discard_prompts(self, job: Job) -> None:
-        """Take off ComfyUI what an executor that died left there of an ended job, canceled meanwhile perhaps."""
+        """Take off ComfyUI what executors that died left there of a job that is not to run any more."""
         try:
             self._execution.discard(_prompt_ids(job))
         except ComfyUIUnreachableError as error:
@@ -207,8 +207,10 @@ class Runner:
     def _attempt(self, job: Job, received: ReceivedJob, log: JobLog, on_gpu_free: Callable[[], None]) -> JobEnd | None:
         """Execute and store. Returns the job's end, or None when the job was given back."""
         if job.cancel_requested:
+            self._discard_prompts(job)
             return JobEnd(status=JobStatus.CANCELED, completed_at=self._now())
         if job.attempt > self._max_attempts:
+            self._discard_prompts(job)
             return self._failed(ExecutorLostError(f"Gave up after {self._max_attempts} attempts that broke off."))
         try:
             return self._execute(job, received, log, on_gpu_free)

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from functions.wiring import Handler
     from gateway.ports import EventBus, JobStore
 
-# An executor whose clock is behind may still hold what seems to have run out just now.
-_CLOCK_SKEW = timedelta(minutes=1)
+# Executors write leases in AWS's time, which is this function's too, but no two clocks are the same.
+_CLOCK_SKEW = timedelta(seconds=5)
 _FAILURE = JobFailure(
     code=ExecutorLostError.code,
     message="The job was handed out again and again, and no executor brought it to its end.",

@@ -11,7 +11,7 @@ one message, but a queue that holds none does not hold this one:
 
 SQS's counts are about right, and late by a minute or so. That all of them stay at zero for several minutes is how AWS
 says to tell that a queue is empty (SQS Developer Guide, "Confirming that a queue is empty"). GRACE is that, and covers
-what else takes its time: between a job's record and its message lie seconds, and two clocks may be a minute apart.
+the seconds that lie between a job's record and its message.
 
 In a queue that is never empty this shows nothing. There a job is lost when it is older than any message can be.
 """

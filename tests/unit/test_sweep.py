@@ -74,7 +74,7 @@ def test_looks_that_are_missing_prove_nothing() -> None:
 
 @pytest.mark.parametrize(("lease_ran_out", "lost"), [(-1, True), (0.2, False), (11, False)])
 def test_a_lease_stands_for_a_running_job(lease_ran_out: float, lost: bool) -> None:  # noqa: FBT001  an expectation
-    """And for as long again, as its executor's clock may be behind."""
+    """Until ten minutes after it has run out."""
     assert looked([0, 5, 10.1]).is_lost(replace(running(lease_ran_out), created_at=NOW), LONGEST_WAIT) is lost
 
 
