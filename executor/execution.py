@@ -141,7 +141,7 @@ class Execution:
             queue = self._comfyui.queue()
             for prompt_id in tuple(self._stuck):
                 if prompt_id not in queue:
-                    del self._stuck[prompt_id]
+                    self._stuck.pop(prompt_id, None)  # another thread may have been faster
         return bool(self._stuck)
 
     def _left_by_earlier(self, prompt_ids: Sequence[str]) -> str | None:

@@ -75,6 +75,13 @@ class Passage:
         self._upstream = upstream
         self.request = request
 
+    def with_body(self, body: bytes) -> Passage:
+        """Make the same passage for another body."""
+        headers = {name: value for name, value in self.request.headers.items() if name.lower() != "content-length"}
+        headers["Content-Length"] = str(len(body))
+        request = Request(self.request.method, self.request.path, headers, body)
+        return Passage(self._handler, self._upstream, request)
+
     def forward(self) -> Response:
         """Have the request carried out."""
         connection = http.client.HTTPConnection(self._upstream, timeout=_UPSTREAM_SECONDS)

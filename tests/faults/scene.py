@@ -85,7 +85,8 @@ class Scene:
         """Wait for the ends of jobs, and hold everything that happened against the invariants."""
         for job_id in job_ids:
             self.stage.ended(job_id)
-        self._witness.check(*job_ids, lease_seconds=self.lease_seconds, comfyuis=[self.simulator, *comfyuis])
+        urls = [comfyui.url for comfyui in (self.simulator, *comfyuis)]
+        self._witness.check(*job_ids, lease_seconds=self.lease_seconds, comfyui_urls=urls)
         return [self.stage.job(job_id) for job_id in job_ids]
 
     def prompts_run(self, simulator: SimulatorServer | None = None) -> int:

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import socket
-import time
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
-import requests
 
 from gateway.domain.job import JobStatus
 from tests.executor.stage import picture, sleeping, wait_until
+from tests.faults.deaf_client import deaf_client
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from tests.faults.scene import Scene
 
 # Shorter than the jobs: a socket that says nothing must not pass for a ComfyUI that does nothing.
@@ -67,23 +62,3 @@ def test_another_client_that_does_not_read(scene: Scene) -> None:
     with deaf_client(scene.simulator.url), scene.survivor(**STALL):
         (job,) = scene.well_ended(scene.stage.accept(sleeping(JOB_SECONDS)))
     assert (job.status, job.attempt) == (JobStatus.SUCCEEDED, 1)
-
-
-@contextmanager
-def deaf_client(comfyui_url: str) -> Iterator[None]:
-    """Have ComfyUI send so much to a client that does not read it, that it can send nothing to anybody."""
-    host, port = comfyui_url.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port))) as deaf:
-        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
-        upgrade = f"GET /ws?clientId=deaf HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-        deaf.sendall(f"{upgrade}{key}".encode())
-        assert deaf.recv(100)
-        noisy = picture()
-        noisy["3"] = {"class_type": "LabText", "inputs": {"image": ["1", 0], "text": "x" * 20_000_000}}
-        noisy["2"] = {"class_type": "PreviewImage", "inputs": {"images": ["3", 0]}}
-        body = {"prompt": noisy, "client_id": "deaf"}
-        prompt_id = requests.post(f"{comfyui_url}/prompt", json=body, timeout=30).json()["prompt_id"]
-        while not requests.get(f"{comfyui_url}/history/{prompt_id}", timeout=10).json():
-            time.sleep(0.05)
-        yield

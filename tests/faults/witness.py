@@ -22,7 +22,7 @@ from gateway.domain.job import Job, JobStatus, Priority, ended_event_id
 from tests.executor.stage import Stage, wait_until
 
 if TYPE_CHECKING:
-    from cli.comfyui_simulator.server import SimulatorServer
+    from collections.abc import Sequence
 
 # A lease of an executor whose clock is wrong is off by this much at most, and the stream tells whole seconds only.
 _CLOCK_SECONDS = 2.5
@@ -48,12 +48,12 @@ class Witness:
         events.put_rule(Name=f"{bus}-heard", EventBusName=bus, EventPattern=json.dumps(pattern))
         events.put_targets(Rule=f"{bus}-heard", EventBusName=bus, Targets=[{"Id": "heard", "Arn": arn}])
 
-    def check(self, *job_ids: str, lease_seconds: int, comfyuis: list[SimulatorServer]) -> None:
+    def check(self, *job_ids: str, lease_seconds: int, comfyui_urls: Sequence[str]) -> None:
         """Wait until nothing is left, then hold all that was seen of the jobs against the invariants."""
         wait_until(lambda: self._stage.messages_left() == 0, "empty queues")
         assert self._dead_letters() == 0
-        for comfyui in comfyuis:
-            wait_until(lambda url=comfyui.url: _is_idle(url), "an idle ComfyUI")  # type: ignore[misc]  # binds now
+        for url in comfyui_urls:
+            wait_until(lambda url=url: _is_idle(url), "an idle ComfyUI")  # type: ignore[misc]  # binds now
         histories, events = self._histories(), self._events()
         for job_id in job_ids:
             job = self._stage.job(job_id)

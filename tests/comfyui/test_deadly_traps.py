@@ -1,0 +1,66 @@
+"""ComfyUI dies, or its worker thread does. The servers of these tests are their own."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import requests
+
+from gateway.domain.job import JobStatus
+from tests.executor.stage import Stage, picture, sleeping, wait_until
+from tests.faults.witness import Witness
+
+if TYPE_CHECKING:
+    from cli.comfyui_simulator.server import SimulatorServer
+    from gateway.aws.clients import Clients
+    from tests.comfyui.real_comfyui import RealComfyUI
+
+LEASE_SECONDS = 30
+END_SECONDS = 90.0  # a real server takes a while to start
+
+
+def queued(url: str) -> int:
+    """Count the prompts that run and wait on a ComfyUI."""
+    return sum(map(len, requests.get(f"{url}/queue", timeout=10).json().values()))
+
+
+def test_a_server_that_is_killed(
+    aws: dict[str, str], aws_clients: Clients, mortal_comfyui: SimulatorServer | RealComfyUI
+) -> None:
+    """Queue and history are gone: both jobs run again on the one that takes its place, and are heard of again."""
+    stage = Stage.on(aws, aws_clients)
+    witness = Witness(stage)
+    with stage.executor(mortal_comfyui.url):
+        jobs = [stage.accept(sleeping(4.0)) for _ in range(2)]
+        wait_until(lambda: queued(mortal_comfyui.url) == 2, "one prompt running and one waiting")
+        mortal_comfyui.kill()
+        mortal_comfyui.start()
+        wait_until(lambda: any(0 < (stage.job(job_id).progress or 0) < 100 for job_id in jobs), "progress", END_SECONDS)
+        ended = [stage.ended(job_id, END_SECONDS) for job_id in jobs]
+        witness.check(*jobs, lease_seconds=LEASE_SECONDS, comfyui_urls=[mortal_comfyui.url])
+    assert {(job.status, job.attempt) for job in ended} == {(JobStatus.SUCCEEDED, 2)}
+
+
+def test_a_worker_thread_that_dies(
+    aws: dict[str, str], aws_clients: Clients, mortal_comfyui: SimulatorServer | RealComfyUI
+) -> None:
+    """HTTP stays healthy, and nothing runs any more. It is noticed, and the next job waits for a new server."""
+    stage = Stage.on(aws, aws_clients)
+    witness = Witness(stage)
+    deadly = picture()
+    deadly["2"] = {"class_type": "SaveImage", "inputs": {"images": ["3", 0], "filename_prefix": "never"}}
+    deadly["3"] = {"class_type": "LabRaise", "inputs": {"image": ["1", 0], "kind": "SystemExit", "message": "bye"}}
+    with stage.executor(mortal_comfyui.url, COMFYUI_STALL_MS="3000", MAX_ATTEMPTS="1"):
+        killer = stage.ended(stage.accept(deadly), END_SECONDS)
+        assert killer.error is not None
+        assert killer.error.code == "COMFYUI_UNREACHABLE"
+        assert "has to be restarted" in killer.error.message
+        waiting = stage.accept(picture())
+        time.sleep(2)
+        assert stage.job(waiting).status is JobStatus.QUEUED
+        mortal_comfyui.kill()
+        mortal_comfyui.start()
+        job = stage.ended(waiting, END_SECONDS)
+        witness.check(killer.id, waiting, lease_seconds=LEASE_SECONDS, comfyui_urls=[mortal_comfyui.url])
+    assert (job.status, job.attempt) == (JobStatus.SUCCEEDED, 1)
