@@ -99,7 +99,7 @@ class Passage:
     def answer(self, response: Response, *, cut: bool = False) -> None:
         """Answer the client; when cut, with half of the body, and then nothing."""
         handler = self._handler
-        handler.send_response_only(response.status)
+        handler.send_response_only(response.status)  # without a date of its own
         for name, value in response.headers.items():
             if name.lower() not in _HOP_HEADERS:
                 handler.send_header(name, value)

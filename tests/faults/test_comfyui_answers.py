@@ -46,6 +46,17 @@ def test_a_prompt_lost_when_it_ended(scene: Scene) -> None:
     assert (job.status, job.attempt) == (JobStatus.SUCCEEDED, 2)
 
 
+def test_interrupts_that_are_lost(scene: Scene) -> None:
+    """They are repeated until the prompt is off."""
+    scene.simulator.faults.lose_interrupts = 2
+    with scene.survivor():
+        job_id = scene.stage.accept(sleeping(60.0, steps=600))
+        wait_until(lambda: scene.queued_in_comfyui() == 1, "a running prompt")
+        scene.stage.request_cancel(job_id)
+        (job,) = scene.well_ended(job_id)
+    assert (job.status, job.attempt) == (JobStatus.CANCELED, 1)
+
+
 def accepted_with_an_error(passage: Passage) -> None:
     """Queue the prompt and answer 500, as ComfyUI does for an id and number that it has already."""
     passage.forward()
