@@ -10,6 +10,22 @@ from tests.faults.gate import Response
 if TYPE_CHECKING:
     from tests.faults.gate import Passage
 
+# Every call that an executor makes for a job, with its reports and the result that it keeps (PutItem).
+STEPS = (
+    "GetQueueAttributes",
+    "PutItem",
+    "ReceiveMessage",
+    "claim",
+    "renew",
+    "ChangeMessageVisibility",
+    "PutObject",
+    "finish",
+    "PutEvents",
+    "DeleteMessage",
+)
+# boto3's tries, and the time it gives to each, are not to be shortened: where they count, so long a lease is needed.
+PATIENT_LEASE_SECONDS = 9
+
 # By the protocol's prefix of X-Amz-Target: status and error type.
 _THROTTLING = {
     "DynamoDB_20120810": (400, "com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException"),

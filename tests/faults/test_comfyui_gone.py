@@ -11,7 +11,7 @@ from tests.executor.stage import picture, sleeping, wait_until
 if TYPE_CHECKING:
     from tests.faults.scene import Scene
 
-STALL_MS = "1500"
+STALL_MS = "3000"
 _WATCHED_SECONDS = 2.0
 
 

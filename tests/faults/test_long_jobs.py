@@ -1,4 +1,4 @@
-"""Jobs that take many leases: an hour at 30 s is 120 of them, here it is three seconds at two."""
+"""Jobs that take many leases: an hour at 30 s is 120 of them, here it is five seconds at two."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.faults.gate import Passage, Response
 if TYPE_CHECKING:
     from tests.faults.scene import Scene
 
-JOB_SECONDS = 6.0  # three leases
+JOB_SECONDS = 5.0
 
 
 def test_lease_and_message_are_kept_throughout(scene: Scene) -> None:

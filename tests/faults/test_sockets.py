@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 # Shorter than the jobs: a socket that says nothing must not pass for a ComfyUI that does nothing.
 STALL = {"COMFYUI_STALL_MS": "1500"}
-JOB_SECONDS = 4.0
+JOB_SECONDS = 3.0
 
 
 @pytest.mark.parametrize("fault", ["silent_sockets", "garbage_frames"])

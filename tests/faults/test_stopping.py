@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 from gateway.domain.job import JobStatus
 from tests.executor.stage import picture, sleeping, wait_until
-from tests.faults.aws_faults import reset
-from tests.faults.test_aws import STEPS
+from tests.faults.aws_faults import STEPS, reset
 
 if TYPE_CHECKING:
     from tests.faults.scene import Scene
