@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
+from functions.webhook_body import MAX_BODY_BYTES
 from gateway.aws.resources import WEBHOOK_QUEUE
 from gateway.domain.delivery import (
     ATTEMPT_SECONDS,
     FUNCTION_SECONDS,
     HELD_FOR,
+    MAX_ASKED_SECONDS,
     MAX_KEPT_ATTEMPTS,
     MAX_TRIES,
+    PAUSES_SECONDS,
     Delivery,
     Reply,
     pause_seconds,
@@ -99,3 +103,16 @@ def test_the_newest_attempts_are_kept() -> None:
         delivery = delivery.ended(Reply(duration_ms=1, status_code=500, error="x"), NOW, NOW, 10)
     assert [attempt.number for attempt in delivery.attempts] == list(range(11, MAX_KEPT_ATTEMPTS + 11))
     assert delivery.last_status_code == 500
+
+
+def test_the_page_on_webhooks_has_the_numbers() -> None:
+    """Who changes one has to change it there too."""
+    page = (Path(__file__).parents[2] / "docs" / "webhooks.md").read_text(encoding="utf-8")
+    assert "after 10 seconds, 30 seconds, 90 seconds, 5, 15 and 45 minutes, 2 hours, and then every 4 hours" in page
+    minutes = [seconds // 60 for seconds in PAUSES_SECONDS[3:6]]
+    assert (PAUSES_SECONDS[:3], minutes, set(PAUSES_SECONDS[7:])) == ((10, 30, 90), [5, 15, 45], {4 * 3600})
+    assert f"{MAX_TRIES} times within about a day" in page
+    assert f"whole, within {ATTEMPT_SECONDS} seconds" in page
+    assert f"A body has {MAX_BODY_BYTES:,} bytes at most" in page
+    assert MAX_ASKED_SECONDS < 12 * 3600
+    assert "after that time, 12 hours at most" in page

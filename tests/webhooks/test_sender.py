@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 import trustme
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from functions.name_lookup import SystemResolver
 from functions.webhook_sender import Sender
@@ -296,3 +298,14 @@ def test_nothing_is_left_behind() -> None:
         for behaviour in (answers(204), hangs(), sends(b"x"), sends(OK_START)):
             post(stack.enter_context(Receiver(behaviour)), seconds=0.2)
     assert threading.active_count() == before
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.sampled_from([b"", b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"]),
+    st.binary(max_size=200) | st.text(alphabet="HTP/1.20 OK\r\n:-;a", max_size=100).map(str.encode),
+)
+def test_any_answer_ends_in_a_reply(start: bytes, rest: bytes) -> None:
+    """Whatever bytes a receiver sends, nothing is raised, and what is no whole answer is not delivered."""
+    reply = replied(sends(start + rest))
+    assert (reply.error is None) == (reply.status_code is not None and 200 <= reply.status_code < 300)
