@@ -9,10 +9,12 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
+from urllib.parse import quote
 
 import requests
 
 from executor.failures import rejection
+from gateway.domain.executor import Device
 from gateway.domain.job import Priority
 from gateway.errors import ComfyUIUnreachableError, OutputGoneError, OutputUnusableError
 
@@ -27,6 +29,8 @@ _SUBMIT_SECONDS = 60
 # It runs the lowest number first. To a prompt without one it gives the next of 0, 1, 2 …: those of normal priority
 # take turns with what somebody queues in its own page.
 _FIRST_NUMBERS = {Priority.HIGH: -1_000_000_000, Priority.LOW: 1_000_000_000}
+_NO_MODELS = ("configs", "custom_nodes")  # folders that it lists among those of models
+_MAX_TEXT = 200  # characters of what it says of itself
 _NOT_HANDED_OUT = (400, 403)  # a name it takes for a trick, a folder outside its own
 
 
@@ -48,6 +52,14 @@ class QueueState:
 
     def __contains__(self, prompt_id: str) -> bool:
         return prompt_id in self.running or prompt_id in self.pending
+
+
+@dataclass(frozen=True, slots=True)
+class ComfyUIState:
+    """What ComfyUI says of itself."""
+
+    version: str | None
+    device: Device | None  # the first one, which it computes on
 
 
 class ComfyUI:
@@ -118,17 +130,24 @@ class ComfyUI:
         arguments = system.get("argv") if isinstance(system, dict) else None
         return not isinstance(arguments, list) or "--disable-metadata" not in arguments
 
-    def version(self) -> str | None:
-        """Ask for ComfyUI's version; the cheapest question that shows whether it answers."""
-        system = self._json("GET", "/system_stats").get("system")
+    def state(self) -> ComfyUIState:
+        """Ask how it is; the cheapest question that shows whether it answers."""
+        answer = self._json("GET", "/system_stats")
+        system, devices = answer.get("system"), answer.get("devices")
         version = system.get("comfyui_version") if isinstance(system, dict) else None
-        return version if isinstance(version, str) else None
+        return ComfyUIState(
+            version=_text(version) if isinstance(version, str) else None,
+            device=_device(devices[0]) if isinstance(devices, list) and devices else None,
+        )
 
-    def checkpoints(self) -> tuple[str, ...]:
-        """List the checkpoints it can load."""
-        answer = self._request("GET", "/models/checkpoints")
-        names = answer.json() if answer.status_code == requests.codes.ok else []
-        return tuple(name for name in names if isinstance(name, str)) if isinstance(names, list) else ()
+    def models(self) -> dict[str, list[str]]:
+        """List the model files that it can load, by its folders."""
+        folders = _strings(self._request("GET", "/models"))
+        return {
+            folder: _strings(self._request("GET", f"/models/{quote(folder, safe='')}"))
+            for folder in folders
+            if folder not in _NO_MODELS
+        }
 
     def open_file(self, file: ComfyFile, shown: str) -> BinaryIO:
         """Open a file for reading as a stream; the caller closes it. `shown`: what errors call it.
@@ -187,3 +206,25 @@ def _json_object(answer: requests.Response) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ComfyUIUnreachableError(f"ComfyUI's answer ({answer.status_code}) is not what ComfyUI says.")
     return value
+
+
+def _strings(answer: requests.Response) -> list[str]:
+    """Read a list of strings; what is none has none."""
+    try:
+        value = answer.json() if answer.status_code == requests.codes.ok else None
+    except requests.JSONDecodeError:
+        value = None
+    return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
+
+
+def _text(said: str) -> str:
+    return "".join(character for character in said[:_MAX_TEXT] if character.isprintable())
+
+
+def _device(said: object) -> Device | None:
+    if not isinstance(said, dict):
+        return None
+    name, total, free = (said.get(key) for key in ("name", "vram_total", "vram_free"))
+    if not isinstance(name, str) or not isinstance(total, int) or not isinstance(free, int):
+        return None
+    return Device(name=_text(name), vram_total_bytes=max(0, total), vram_free_bytes=max(0, free))

@@ -25,7 +25,8 @@ _RANKS = {priority: rank for rank, priority in enumerate(Priority)}
 class Place:
     """A job's place on ComfyUI."""
 
-    def __init__(self, priority: Priority) -> None:
+    def __init__(self, job_id: str, priority: Priority) -> None:
+        self.job_id = job_id
         self.rank = _RANKS[priority]
 
 
@@ -63,9 +64,21 @@ class Places:
                 if sum(place.rank <= rank for place in waiting) < self._ahead
             )
 
-    def take(self, priority: Priority) -> Place:
+    @property
+    def jobs(self) -> int:
+        """How many jobs there are, those that are being finished included."""
+        with self._lock:
+            return len(self._line) + len(self._finishing)
+
+    @property
+    def current_job_id(self) -> str | None:
+        """The job that ComfyUI runs; the first of several."""
+        with self._lock:
+            return self._line[0].job_id if self._line else None
+
+    def take(self, job_id: str, priority: Priority) -> Place:
         """Take a place for a job: behind those that run, and behind those that wait with the same priority."""
-        taken = Place(priority)
+        taken = Place(job_id, priority)
         with self._lock:
             position = min(self._at_once, len(self._line))
             while position < len(self._line) and self._line[position].rank <= taken.rank:

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from executor.comfyui import ComfyUI
+    from executor.comfyui import ComfyUI, ComfyUIState
     from executor.execution import Execution
+    from executor.places import Places
     from gateway.ports import ExecutorStore, JobQueue
 
 _LOOK_SECONDS = 2.0
@@ -36,6 +37,7 @@ class Reporter:
         *,
         comfyui: ComfyUI,
         execution: Execution,
+        places: Places,
         executors: ExecutorStore,
         queue: JobQueue,
         now: Callable[[], datetime],
@@ -43,13 +45,13 @@ class Reporter:
         self._executor_id = executor_id
         self._comfyui = comfyui
         self._execution = execution
+        self._places = places
         self._executors = executors
         self._queue = queue
         self._now = now
         self._mean_run_ms: float | None = None
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._report_until_stopped, name="reporter", daemon=True)
-        self.jobs = 0
         self._comfyui_well = False
         self._reported = False
 
@@ -76,39 +78,40 @@ class Reporter:
         looks_left = 0
         was_well = None
         while not self._stopping.is_set():
-            version, checkpoints = self._look()
+            state = self._look()
             if looks_left <= 0 or self._comfyui_well != was_well or not self._reported:
                 if self._comfyui_well != was_well:
-                    logger.info("ComfyUI seen", action="comfyui_seen", well=self._comfyui_well, version=version)
-                self._reported = self._report(version, checkpoints)
+                    logger.info("ComfyUI seen", action="comfyui_seen", well=self._comfyui_well)
+                self._reported = self._report(state)
                 looks_left = int(REPORT_SECONDS / _LOOK_SECONDS)
             was_well = self._comfyui_well
             looks_left -= 1
             self._stopping.wait(_LOOK_SECONDS)
 
-    def _look(self) -> tuple[str | None, tuple[str, ...]]:
+    def _look(self) -> ComfyUIState | None:
         try:
-            version, checkpoints = self._comfyui.version(), self._comfyui.checkpoints()
+            state = self._comfyui.state()
             self._comfyui_well = not self._execution.is_stuck()
         except ComfyUIUnreachableError:
             self._comfyui_well = False
-            return None, ()
-        return version, checkpoints
+            return None
+        return state
 
-    def _report(self, version: str | None, checkpoints: tuple[str, ...]) -> bool:
+    def _report(self, state: ComfyUIState | None) -> bool:
         try:
             now = self._now()
             report = ExecutorReport(
                 id=self._executor_id,
                 version=VERSION,
                 last_seen_at=now,
-                jobs=self.jobs,
+                jobs=self._places.jobs,
+                current_job_id=self._places.current_job_id,
                 waiting=self._queue.waiting(),
                 mean_run_ms=None if self._mean_run_ms is None else round(self._mean_run_ms),
                 comfyui_url=self._comfyui.url,
                 comfyui_reachable=self._comfyui_well,
-                comfyui_version=version,
-                checkpoints=checkpoints,
+                comfyui_version=state.version if state else None,
+                device=state.device if state else None,
             )
             self._executors.report(report, expires_at=now + _KEPT)
         except Exception as error:  # noqa: BLE001  the next report may get through

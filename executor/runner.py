@@ -303,7 +303,7 @@ class Runner:
 
     def _comfyui_works(self) -> bool:
         try:
-            self._comfyui.version()
+            self._comfyui.state()
             return not self._execution.is_stuck()
         except ComfyUIUnreachableError as error:
             logger.warning("ComfyUI does not answer", action="comfyui_unreachable", reason=error.message)

@@ -12,6 +12,7 @@ from executor.comfyui import ComfyUI
 from executor.events import EventStream
 from executor.execution import Execution
 from executor.intake import Intake
+from executor.model_watch import ModelWatch
 from executor.outputs import OutputCollector
 from executor.places import Places
 from executor.reporter import Reporter
@@ -37,6 +38,7 @@ class Executor:
 
     worker: Worker
     reporter: Reporter
+    models: ModelWatch
     events: EventStream
 
 
@@ -63,12 +65,15 @@ def assemble(settings: ExecutorSettings) -> Executor:
         polling_client=clients.polling_sqs,
         hide_seconds=settings.lease_seconds,
     )
+    places = Places(settings.max_concurrency, settings.look_ahead)
+    executors = DynamoExecutorStore(clients.dynamodb, settings.table_name)
     stopping = threading.Event()
     reporter = Reporter(
         executor_id,
         comfyui=comfyui,
         execution=execution,
-        executors=DynamoExecutorStore(clients.dynamodb, settings.table_name),
+        places=places,
+        executors=executors,
         queue=queue,
         now=clock.now,
     )
@@ -89,5 +94,5 @@ def assemble(settings: ExecutorSettings) -> Executor:
         on_run=reporter.ran,
         now=clock.now,
     )
-    places = Places(settings.max_concurrency, settings.look_ahead)
-    return Executor(Worker(Intake(queue), runner, reporter, places, stopping), reporter, events)
+    worker = Worker(Intake(queue), runner, reporter, places, stopping)
+    return Executor(worker, reporter, ModelWatch(executor_id, comfyui, executors), events)

@@ -54,12 +54,11 @@ class Worker:
         self._drain(grace_seconds)
 
     def _start(self, received: ReceivedJob) -> None:
-        place = self._places.take(received.message.priority)
+        place = self._places.take(received.message.job_id, received.message.priority)
         thread = threading.Thread(
             target=self._run_one, args=(received, place), name=f"job-{received.message.job_id}", daemon=True
         )
         self._running.add(thread)
-        self._reporter.jobs = len(self._running)
         thread.start()
 
     def _run_one(self, received: ReceivedJob, place: Place) -> None:
@@ -71,7 +70,6 @@ class Worker:
             self._runner.run(received, free_place)
         finally:
             self._running.discard(threading.current_thread())
-            self._reporter.jobs = len(self._running)
             self._places.leave(place)
             self._intake.wake()
 

@@ -221,6 +221,10 @@ class Capabilities(TypedDict):
     """What this gateway can do."""
 
     workflows: Sequence[WorkflowSummary]
+    models: Annotated[
+        Mapping[str, Sequence[str]],
+        Field(description="Models that a ComfyUI offers just now, by its folders; up to 200 of each."),
+    ]
     maxSize: Annotated[int, Field(ge=1, description="The largest `width` and `height`, in pixels.")]
     maxBatch: Annotated[int, Field(ge=1, description="The largest `batch_size`.")]
     formats: Annotated[Sequence[str], Field(description="Of files that ComfyUI's own nodes save.")]
@@ -235,13 +239,29 @@ class ReachedComfyUI(TypedDict):
     models: NotRequired[Annotated[Sequence[str], Field(description="Checkpoints of all that answer.")]]
 
 
+class Device(TypedDict):
+    """What a ComfyUI computes on."""
+
+    name: Annotated[str, Field(description="As ComfyUI calls it.")]
+    vramTotalBytes: Annotated[int, Field(ge=0, description="Its memory; the machine's, where there is no GPU.")]
+    vramFreeBytes: Annotated[int, Field(ge=0, description="How much of that is free.")]
+
+
+class ModelFolder(TypedDict):
+    """Models of one kind."""
+
+    count: Annotated[int, Field(ge=1, description="How many there are.")]
+    names: Annotated[Sequence[str], Field(description="The first ones, in alphabetical order; up to 200.")]
+
+
 class ExecutorComfyUI(TypedDict):
     """The ComfyUI beside an executor."""
 
     reachable: Annotated[bool, Field(description="Whether it answers.")]
     url: Annotated[str, Field(description="As its executor sees it.")]
     version: Annotated[str | None, Field(description="Its own; null when it is not known.")]
-    models: Annotated[Sequence[str], Field(description="Its checkpoints.")]
+    device: Annotated[Device | None, Field(description="Null when it is not known.")]
+    models: Annotated[Mapping[str, ModelFolder], Field(description="By its folders; those without any are left out.")]
 
 
 class Executor(TypedDict):
@@ -250,6 +270,9 @@ class Executor(TypedDict):
     id: Annotated[str, Field(description="Its id.")]
     lastSeenAt: Instant
     busy: Annotated[bool, Field(description="Whether it has any job.")]
+    currentJobId: NotRequired[
+        Annotated[str | None, Field(description="What its ComfyUI runs; null when that is nothing. Told to admins.")]
+    ]
     version: Annotated[str, Field(description="Of the gateway that it runs.")]
     comfyui: ExecutorComfyUI
 

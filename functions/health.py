@@ -7,21 +7,24 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from functions import http
-from functions.auth import signed_in
+from functions.auth import caller_of, signed_in
+from functions.fleet import offered_models, recent_reports
 from functions.wiring import Wiring, entry_point
 from gateway.__about__ import VERSION
 from gateway.domain import instant
-from gateway.domain.executor import REPORT_FRESH
+from gateway.domain.identity import Role
+from gateway.domain.models import CHECKPOINTS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping
 
     from aws_lambda_powertools.event_handler import Response
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
     from functions import answers
     from functions.wiring import Handler
-    from gateway.domain.executor import ExecutorReport
+    from gateway.domain.executor import Device, ExecutorReport
+    from gateway.domain.models import ModelFolder
 
 
 def make_handler(wiring: Wiring) -> Handler:
@@ -33,7 +36,7 @@ def make_handler(wiring: Wiring) -> Handler:
     @app.get("/health")
     def get_health() -> Response[str]:
         tell_all = signed_in(app)
-        executors = reports.recent(since=instant.now() - REPORT_FRESH)
+        executors = recent_reports(reports)
         reachable = [executor for executor in executors if executor.comfyui_reachable]
         answer: answers.Health = {
             "ok": True,
@@ -44,8 +47,14 @@ def make_handler(wiring: Wiring) -> Handler:
         if tell_all:
             if reachable:
                 answer["comfyui"]["url"] = reachable[0].comfyui_url
-            answer["comfyui"]["models"] = sorted({name for executor in reachable for name in executor.checkpoints})
-            answer["executors"] = _views(executors)
+            models = reports.models()
+            checkpoints = offered_models(executors, models).get(CHECKPOINTS)
+            answer["comfyui"]["models"] = checkpoints.names if checkpoints else []
+            answer["executors"] = [_view(executor, models.get(executor.id, {})) for executor in executors]
+            if caller_of(app).role is Role.ADMIN:
+                # Other owners' jobs are nobody else's business.
+                for view, executor in zip(answer["executors"], executors, strict=True):
+                    view["currentJobId"] = executor.current_job_id
         return http.json_answer(HTTPStatus.OK, answer)
 
     http.refuse_other_methods(app, {"/health": ("GET",)})
@@ -56,22 +65,28 @@ def make_handler(wiring: Wiring) -> Handler:
     return handler
 
 
-def _views(executors: Sequence[ExecutorReport]) -> list[answers.Executor]:
-    return [
-        {
-            "id": executor.id,
-            "lastSeenAt": instant.to_text(executor.last_seen_at),
-            "busy": executor.busy,
-            "version": executor.version,
-            "comfyui": {
-                "reachable": executor.comfyui_reachable,
-                "url": executor.comfyui_url,
-                "version": executor.comfyui_version,
-                "models": list(executor.checkpoints),
-            },
-        }
-        for executor in executors
-    ]
+def _view(report: ExecutorReport, models: Mapping[str, ModelFolder]) -> answers.Executor:
+    return {
+        "id": report.id,
+        "lastSeenAt": instant.to_text(report.last_seen_at),
+        "busy": report.busy,
+        "version": report.version,
+        "comfyui": {
+            "reachable": report.comfyui_reachable,
+            "url": report.comfyui_url,
+            "version": report.comfyui_version,
+            "device": _device_view(report.device) if report.device else None,
+            "models": {name: {"count": folder.count, "names": folder.names} for name, folder in models.items()},
+        },
+    }
+
+
+def _device_view(device: Device) -> answers.Device:
+    return {
+        "name": device.name,
+        "vramTotalBytes": device.vram_total_bytes,
+        "vramFreeBytes": device.vram_free_bytes,
+    }
 
 
 handler = entry_point(make_handler)

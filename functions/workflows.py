@@ -9,6 +9,7 @@ from aws_lambda_powertools.event_handler import Response
 
 from functions import body, http
 from functions.auth import caller_of, require_admin
+from functions.fleet import offered_models, recent_reports
 from functions.requests import WorkflowChangeRequest, WorkflowRequest
 from functions.wiring import Wiring, entry_point
 from functions.workflow_change import WorkflowChange, delete, update
@@ -30,7 +31,7 @@ def make_handler(wiring: Wiring) -> Handler:
     """Put the function together."""
     app = http.make_app(wiring.middlewares)
     app.use([wiring.authenticator.signed_in_only])
-    workflows = wiring.workflows
+    workflows, executors = wiring.workflows, wiring.executors
 
     @app.get("/workflows")
     def list_workflows() -> Response[str]:
@@ -73,10 +74,12 @@ def make_handler(wiring: Wiring) -> Handler:
     @app.get("/capabilities")
     def get_capabilities() -> Response[str]:
         limits = wiring.limits
+        offered = offered_models(recent_reports(executors), executors.models())
         answer: answers.Capabilities = {
             "workflows": [
                 {"id": head.id, "name": head.name, "description": head.description} for head in workflows.heads()
             ],
+            "models": {folder: models.names for folder, models in offered.items()},
             "maxSize": limits.max_image_size,
             "maxBatch": limits.max_batch_size,
             "formats": SAVED_FORMATS,

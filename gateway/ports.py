@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from gateway.domain.identity import ApiKey
     from gateway.domain.job import Job, JobEnd, JobFailure, JobStatus, LogLine, Priority
     from gateway.domain.messages import JobEndedEvent, JobMessage
+    from gateway.domain.models import ModelFolder
     from gateway.domain.position import Position
     from gateway.domain.result_cache import CachedResult
     from gateway.domain.sweep import Sweep
@@ -184,6 +185,12 @@ class ExecutorStore(Protocol):
 
     def recent(self, since: datetime) -> Sequence[ExecutorReport]:
         """Read the reports made at `since` or later."""
+
+    def report_models(self, executor_id: str, folders: Mapping[str, ModelFolder], *, expires_at: datetime) -> None:
+        """Write which models an executor's ComfyUI offers, in place of what was written last."""
+
+    def models(self) -> Mapping[str, Mapping[str, ModelFolder]]:
+        """Read the models of all executors, of those too that are gone: by executor id and folder."""
 
 
 @dataclass(frozen=True, slots=True)

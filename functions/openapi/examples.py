@@ -207,25 +207,41 @@ WORKFLOW: answers.WorkflowAnswer = {
         "defaultParams": {},
     }
 }
+_CHECKPOINT = "sd_xl_base_1.0.safetensors"
 CAPABILITIES: answers.Capabilities = {
     "workflows": [{"id": WORKFLOW_ID, "name": "One colour", "description": ""}],
+    "models": {"checkpoints": [_CHECKPOINT], "loras": ["film.safetensors"]},
     "maxSize": 2048,
     "maxBatch": 8,
     "formats": list(SAVED_FORMATS),
     "storageProvider": "s3",
 }
 HEALTH: answers.Health = {"ok": True, "version": VERSION, "comfyui": {"reachable": True}, "uptime": 93.512}
-_COMFYUI_URL, _MODELS = "http://10.0.4.17:8188", ["sd_xl_base_1.0.safetensors"]
+_COMFYUI_URL = "http://10.0.4.17:8188"
 HEALTH_SIGNED_IN: answers.Health = {
     **HEALTH,
-    "comfyui": {"reachable": True, "url": _COMFYUI_URL, "models": _MODELS},
+    "comfyui": {"reachable": True, "url": _COMFYUI_URL, "models": [_CHECKPOINT]},
     "executors": [
         {
             "id": "gpu-1:17",
             "lastSeenAt": _ENDED_AT,
             "busy": True,
+            "currentJobId": JOB_ID,
             "version": VERSION,
-            "comfyui": {"reachable": True, "url": _COMFYUI_URL, "version": "0.3.75", "models": _MODELS},
+            "comfyui": {
+                "reachable": True,
+                "url": _COMFYUI_URL,
+                "version": "0.3.75",
+                "device": {
+                    "name": "cuda:0 NVIDIA L4 : cudaMallocAsync",
+                    "vramTotalBytes": 23_580_639_232,
+                    "vramFreeBytes": 14_702_411_776,
+                },
+                "models": {
+                    "checkpoints": {"count": 1, "names": [_CHECKPOINT]},
+                    "loras": {"count": 1, "names": ["film.safetensors"]},
+                },
+            },
         }
     ],
 }

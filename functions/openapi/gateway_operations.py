@@ -19,7 +19,7 @@ GATEWAY_OPERATIONS: tuple[Operation, ...] = (
         id="getCapabilities",
         tag=Tag.GATEWAY,
         summary="See what can be done",
-        description="Workflows in short, and the bounds that hold whatever a workflow's schema says.",
+        description="Workflows in short, models, and the bounds that hold whatever a workflow's schema says.",
         answers={
             200: Answer(
                 description="The capabilities.", body=answers.Capabilities, examples={"usual": examples.CAPABILITIES}
@@ -32,7 +32,8 @@ GATEWAY_OPERATIONS: tuple[Operation, ...] = (
         id="getHealth",
         tag=Tag.GATEWAY,
         summary="See whether it is up",
-        description="And whether a ComfyUI answers. Who is signed in is also told where, and its models.",
+        description="And whether a ComfyUI answers. Who is signed in is also told of every executor: where its ComfyUI "
+        "is, on what device it computes, and which models it has.",
         access=Access.ANYBODY_BUT_MORE,
         answers={
             200: Answer(

@@ -17,19 +17,29 @@ REPORT_FRESH = timedelta(seconds=3 * REPORT_SECONDS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Device:
+    """What ComfyUI computes on."""
+
+    name: str
+    vram_total_bytes: int  # of RAM where there is no GPU
+    vram_free_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ExecutorReport:
-    """The state of one executor and of the ComfyUI beside it."""
+    """The state of one executor and of the ComfyUI beside it. Written often, so it is small."""
 
     id: str
     version: str  # of the gateway
     last_seen_at: datetime
     jobs: int  # in its hands, those that wait in ComfyUI's queue included
+    current_job_id: str | None = None  # the one that ComfyUI runs
     waiting: int  # jobs in the queues, as it last saw them; all executors see the same
     mean_run_ms: int | None = None  # of its latest runs, the later ones counting more
     comfyui_url: str
     comfyui_reachable: bool
     comfyui_version: str | None = None
-    checkpoints: tuple[str, ...] = ()
+    device: Device | None = None
 
     @property
     def busy(self) -> bool:

@@ -9,14 +9,21 @@ import pytest
 
 from gateway.__about__ import VERSION
 from gateway.domain import instant
-from gateway.domain.executor import REPORT_FRESH, ExecutorReport
+from gateway.domain.executor import REPORT_FRESH, Device, ExecutorReport
+from gateway.domain.models import listed
 from tests.component.api import aws_calls
 
 if TYPE_CHECKING:
     from tests.component.api import Gateway
 
 
-def report(gateway: Gateway, executor_id: str, **fields: Any) -> ExecutorReport:  # noqa: ANN401  a report's fields
+def report(
+    gateway: Gateway,
+    executor_id: str,
+    *,
+    models: dict[str, list[str]] | None = None,
+    **fields: Any,  # noqa: ANN401  a report's fields
+) -> ExecutorReport:
     """Let an executor report, now if not told otherwise."""
     usual: dict[str, Any] = {
         "version": "1.0",
@@ -26,10 +33,13 @@ def report(gateway: Gateway, executor_id: str, **fields: Any) -> ExecutorReport:
         "comfyui_url": "http://10.0.0.5:8188",
         "comfyui_reachable": True,
         "comfyui_version": "0.3.75",
-        "checkpoints": ("b.safetensors", "a.safetensors"),
+        "current_job_id": "the-job",
+        "device": Device(name="cuda:0", vram_total_bytes=24, vram_free_bytes=7),
     }
     made = ExecutorReport(id=executor_id, **{**usual, **fields})
-    gateway.wiring.executors.report(made, expires_at=made.last_seen_at + timedelta(minutes=5))
+    expires_at = made.last_seen_at + timedelta(minutes=5)
+    gateway.wiring.executors.report(made, expires_at=expires_at)
+    gateway.wiring.executors.report_models(executor_id, listed(models or {}), expires_at=expires_at)
     return made
 
 
@@ -52,26 +62,45 @@ def test_without_executors_there_is_no_comfyui(gateway: Gateway) -> None:
 
 
 def test_those_with_a_key_learn_more(gateway: Gateway) -> None:
-    """Every executor with its ComfyUI, and the models of all that can be reached."""
-    seen = report(gateway, "gpu-1")
-    report(gateway, "gpu-2", checkpoints=("c.safetensors",), comfyui_reachable=False, comfyui_version=None, jobs=0)
-    report(gateway, "gpu-3", checkpoints=("a.safetensors", "d.safetensors"))
+    """Every executor with its ComfyUI, and the checkpoints of all that can be reached."""
+    seen = report(gateway, "gpu-1", models={"checkpoints": ["b.sft", "a.sft"], "loras": ["l.sft"]})
+    unknown: dict[str, Any] = {"comfyui_version": None, "device": None, "current_job_id": None}
+    report(gateway, "gpu-2", models={"checkpoints": ["c.sft"]}, comfyui_reachable=False, jobs=0, **unknown)
+    report(gateway, "gpu-3", models={"checkpoints": ["a.sft", "d.sft"]})
     body = gateway.ada.get("/health").json
     assert body["comfyui"] == {
         "reachable": True,
         "url": "http://10.0.0.5:8188",
-        "models": ["a.safetensors", "b.safetensors", "d.safetensors"],
+        "models": ["a.sft", "b.sft", "d.sft"],
     }
-    assert [executor["id"] for executor in body["executors"]] == ["gpu-1", "gpu-2", "gpu-3"]
-    first, second = body["executors"][:2]
-    assert first.items() >= {"lastSeenAt": instant.to_text(seen.last_seen_at), "busy": True}.items()
-    assert first["comfyui"] == {
-        "reachable": True,
-        "url": "http://10.0.0.5:8188",
-        "version": "0.3.75",
-        "models": ["b.safetensors", "a.safetensors"],
+    first, second, third = body["executors"]
+    assert first == {
+        "id": "gpu-1",
+        "lastSeenAt": instant.to_text(seen.last_seen_at),
+        "busy": True,
+        "version": "1.0",
+        "comfyui": {
+            "reachable": True,
+            "url": "http://10.0.0.5:8188",
+            "version": "0.3.75",
+            "device": {"name": "cuda:0", "vramTotalBytes": 24, "vramFreeBytes": 7},
+            "models": {
+                "checkpoints": {"count": 2, "names": ["a.sft", "b.sft"]},
+                "loras": {"count": 1, "names": ["l.sft"]},
+            },
+        },
     }
-    assert (second["busy"], second["comfyui"]["reachable"]) == (False, False)
+    assert (second["busy"], second["comfyui"]["reachable"], second["comfyui"]["device"]) == (False, False, None)
+    assert third["id"] == "gpu-3"
+
+
+def test_only_admins_learn_which_job_runs(gateway: Gateway) -> None:
+    """It may be anybody's."""
+    report(gateway, "gpu-1")
+    report(gateway, "gpu-2", current_job_id=None)
+    executors = gateway.admin.get("/health").json["executors"]
+    assert [executor["currentJobId"] for executor in executors] == ["the-job", None]
+    assert "the-job" not in gateway.ada.get("/health").body.decode()
 
 
 @pytest.mark.parametrize("age", [REPORT_FRESH + timedelta(seconds=1), timedelta(days=1)])
@@ -82,10 +111,10 @@ def test_an_old_report_counts_for_nothing(gateway: Gateway, age: timedelta) -> N
     assert gateway.nobody.get("/health").json["comfyui"] == {"reachable": False}
 
 
-def test_health_is_two_calls(gateway: Gateway) -> None:
-    """One counts the request, one reads the reports, however many executors there are."""
+def test_health_is_two_calls_or_three(gateway: Gateway) -> None:
+    """One counts the request, one reads the reports, one the models: however many executors there are."""
     gateway.ada.get("/health")
     with aws_calls(gateway.clients) as calls:
-        gateway.ada.get("/health")
         gateway.nobody.get("/health")
-    assert calls == ["dynamodb.UpdateItem", "dynamodb.Query"] * 2
+        gateway.ada.get("/health")
+    assert calls == ["dynamodb.UpdateItem", "dynamodb.Query"] * 2 + ["dynamodb.Query"]

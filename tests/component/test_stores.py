@@ -12,8 +12,9 @@ from gateway.aws.audit_log import DynamoAuditLog
 from gateway.aws.executor_store import DynamoExecutorStore
 from gateway.aws.key_store import DynamoKeyStore
 from gateway.aws.workflow_store import DynamoWorkflowStore
-from gateway.domain.executor import ExecutorReport
+from gateway.domain.executor import Device, ExecutorReport
 from gateway.domain.identity import ApiKey, Role, hash_key
+from gateway.domain.models import ModelFolder, listed
 from gateway.domain.workflow import WorkflowHead, WorkflowTemplate
 from gateway.errors import StateConflictError
 from tests.component.api import aws_calls
@@ -134,13 +135,15 @@ REPORT = ExecutorReport(
     comfyui_url="http://127.0.0.1:8188",
     comfyui_reachable=True,
     comfyui_version="0.3.75",
-    checkpoints=("a.safetensors", "ü.safetensors"),
+    current_job_id="j",
+    device=Device(name="cuda:0 “GPU”", vram_total_bytes=24_000_000_000, vram_free_bytes=5),
 )
 
 
 def test_a_report_is_read_as_it_was_made(executors: DynamoExecutorStore) -> None:
     """With and without what a ComfyUI that does not answer cannot say."""
-    silent = replace(REPORT, id="gpu-2", comfyui_reachable=False, comfyui_version=None, checkpoints=(), jobs=0)
+    unknown: dict[str, Any] = {"comfyui_version": None, "device": None, "current_job_id": None, "mean_run_ms": None}
+    silent = replace(REPORT, id="gpu-2", comfyui_reachable=False, **unknown)
     executors.report(silent, expires_at=LATER)
     executors.report(REPORT, expires_at=LATER)
     assert executors.recent(NOW) == [REPORT, silent]
@@ -153,3 +156,20 @@ def test_only_the_last_report_of_an_executor_counts(executors: DynamoExecutorSto
     executors.report(newer, expires_at=LATER)
     assert executors.recent(NOW) == [newer]
     assert executors.recent(LATER + timedelta(milliseconds=1)) == []
+
+
+def test_models_are_read_as_they_were_written(executors: DynamoExecutorStore) -> None:
+    """Those of each executor, as it wrote them last; reports know nothing of them."""
+    executors.report_models("gpu-1", {"loras": ModelFolder(1, ("old",))}, expires_at=LATER)
+    folders = {"checkpoints": ModelFolder(900, ("a.safetensors", "ü.safetensors")), "vae": ModelFolder(1, ())}
+    executors.report_models("gpu-1", folders, expires_at=LATER)
+    executors.report_models("gpu-2", {}, expires_at=LATER)
+    assert executors.models() == {"gpu-1": folders, "gpu-2": {}}
+    assert executors.recent(NOW) == []
+
+
+def test_the_most_models_that_are_listed_can_be_written(executors: DynamoExecutorStore) -> None:
+    """However many there are, under whatever names, what is left of them fits into an item."""
+    folders = listed({f"{number:03}": [f"{name:04}{'ü' * 100}" for name in range(1000)] for number in range(100)})
+    executors.report_models("gpu-1", folders, expires_at=LATER)
+    assert executors.models() == {"gpu-1": folders}

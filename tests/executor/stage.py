@@ -173,12 +173,14 @@ class Stage:
         parts = assemble(ExecutorSettings.from_environment(environment))
         parts.events.start()
         parts.reporter.start()
+        parts.models.start()
         loop = threading.Thread(target=parts.worker.run, args=(grace_seconds,))
         loop.start()
 
         def stop() -> None:
             parts.worker.stop()
             loop.join()
+            parts.models.stop()
             parts.reporter.stop()
             parts.events.stop()
 
