@@ -30,6 +30,11 @@ def main() -> int:
     except SettingsInvalidError as error:
         sys.stderr.write(f"executor: {error.message}\n")
         return 1
+    try:
+        executor.pulse.start()
+    except OSError as error:
+        sys.stderr.write(f"executor: HEALTH_FILE: cannot be written: {error.strerror}\n")
+        return 1
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
         executor.worker.stop()

@@ -11,6 +11,7 @@ from datetime import timedelta
 from executor.comfyui import ComfyUI
 from executor.events import EventStream
 from executor.execution import Execution
+from executor.health import Pulse
 from executor.intake import Intake
 from executor.model_watch import ModelWatch
 from executor.outputs import OutputCollector
@@ -32,7 +33,7 @@ from gateway.settings import ExecutorSettings  # noqa: TC001  the one place that
 _CONNECTIONS = 32
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Executor:
     """The parts that are started and stopped."""
 
@@ -40,6 +41,7 @@ class Executor:
     reporter: Reporter
     models: ModelWatch
     events: EventStream
+    pulse: Pulse
 
 
 def assemble(settings: ExecutorSettings) -> Executor:
@@ -94,5 +96,13 @@ def assemble(settings: ExecutorSettings) -> Executor:
         on_run=reporter.ran,
         now=clock.now,
     )
-    worker = Worker(Intake(queue), runner, reporter, places, stopping)
-    return Executor(worker, reporter, ModelWatch(executor_id, comfyui, executors), events)
+    pulse = Pulse(settings.health_file)
+    return Executor(
+        worker=Worker(
+            intake=Intake(queue), runner=runner, reporter=reporter, places=places, pulse=pulse, stopping=stopping
+        ),
+        reporter=reporter,
+        models=ModelWatch(executor_id, comfyui, executors),
+        events=events,
+        pulse=pulse,
+    )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from executor.log import logger
 
 if TYPE_CHECKING:
+    from executor.health import Pulse
     from executor.intake import Intake
     from executor.places import Place, Places
     from executor.reporter import Reporter
@@ -27,13 +28,21 @@ _GIVE_BACK_SECONDS = 10.0
 class Worker:
     """Runs until `stop` is called."""
 
-    def __init__(
-        self, intake: Intake, runner: Runner, reporter: Reporter, places: Places, stopping: threading.Event
+    def __init__(  # noqa: PLR0913  the parts that it holds together
+        self,
+        *,
+        intake: Intake,
+        runner: Runner,
+        reporter: Reporter,
+        places: Places,
+        pulse: Pulse,
+        stopping: threading.Event,
     ) -> None:
         self._intake = intake
         self._runner = runner
         self._reporter = reporter
         self._places = places
+        self._pulse = pulse
         self._stop_requested = threading.Event()
         self._stopping = stopping
         self._running: set[threading.Thread] = set()
@@ -45,6 +54,7 @@ class Worker:
     def run(self, grace_seconds: float) -> None:
         """Work until `stop`; then let running jobs finish for so long, and give the rest back."""
         while not self._stop_requested.is_set():
+            self._pulse.beat()
             ready = self._reporter.ready
             received = self._intake.next(
                 self._places.open_to() if ready else (), idle=ready and self._places.idle, seconds=_LOOK_SECONDS
@@ -84,4 +94,6 @@ class Worker:
 
     def _join(self, deadline: float) -> None:
         for thread in tuple(self._running):
-            thread.join(max(0.0, deadline - time.monotonic()))
+            while thread.is_alive() and time.monotonic() < deadline:
+                self._pulse.beat()
+                thread.join(_LOOK_SECONDS)
