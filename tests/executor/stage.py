@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import pytest
 
+from executor import intake
 from executor.wiring import assemble
 from gateway.aws.job_queue import SqsJobQueue
 from gateway.aws.job_store import DynamoJobStore
@@ -165,17 +166,17 @@ class Stage:
         return left
 
     @contextmanager
-    def executor(
-        self, comfyui_url: str, *, grace_seconds: float = 0.5, **settings: str
-    ) -> Iterator[Callable[[], None]]:
-        """Run an executor in threads; gives the function that stops it and waits until it has."""
+    def executor(self, comfyui_url: str, *, grace_seconds: float = 10, **settings: str) -> Iterator[Callable[[], None]]:
+        """Run an executor in threads; gives the function that stops it and waits until it has.
+
+        Its long polls are short, as it waits for them at its end.
+        """
         environment = {**self.environment, "COMFYUI_URL": comfyui_url, **settings}
         parts = assemble(ExecutorSettings.from_environment(environment))
         parts.events.start()
         parts.reporter.start()
         parts.models.start()
         loop = threading.Thread(target=parts.worker.run, args=(grace_seconds,))
-        loop.start()
 
         def stop() -> None:
             parts.worker.stop()
@@ -184,7 +185,10 @@ class Stage:
             parts.reporter.stop()
             parts.events.stop()
 
-        try:
-            yield stop
-        finally:
-            stop()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(intake, "_LONG_POLL_SECONDS", 1)
+            loop.start()
+            try:
+                yield stop
+            finally:
+                stop()

@@ -1,0 +1,59 @@
+"""Three executors on one queue, each a process with a ComfyUI of its own."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+import pytest
+
+from cli.comfyui_simulator.server import SimulatorServer
+from cli.comfyui_simulator.settings import SimulatorSettings
+from gateway.domain.job import JobStatus
+from tests.executor.stage import sleeping, wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.faults.executor_process import ExecutorProcess
+    from tests.faults.scene import Scene
+
+
+@pytest.fixture
+def comfyuis() -> Iterator[list[SimulatorServer]]:
+    """Give three ComfyUIs."""
+    with ExitStack() as stack:
+        yield [stack.enter_context(SimulatorServer(SimulatorSettings(seconds_per_step=0.01))) for _ in range(3)]
+
+
+@pytest.fixture
+def executors(scene: Scene, comfyuis: list[SimulatorServer]) -> Iterator[list[ExecutorProcess]]:
+    """Run an executor beside each of them."""
+    with ExitStack() as stack:
+        processes = [stack.enter_context(scene.executor(comfyui.url)) for comfyui in comfyuis]
+        wait_until(lambda: scene.executors_at_work() == 3, "all at work")
+        yield processes
+
+
+@pytest.mark.usefixtures("executors")
+def test_they_share_the_work_evenly(scene: Scene, comfyuis: list[SimulatorServer]) -> None:
+    """Of sixty equal jobs each does about twenty, and each job is done once."""
+    jobs = [scene.stage.accept(sleeping(0.3)) for _ in range(60)]
+    ended = scene.well_ended(*jobs, comfyuis=tuple(comfyuis))
+    assert {(job.status, job.attempt) for job in ended} == {(JobStatus.SUCCEEDED, 1)}
+    runs = [scene.prompts_run(comfyui) for comfyui in comfyuis]
+    assert sum(runs) == 60
+    assert all(15 <= count <= 25 for count in runs), runs
+
+
+def test_the_loss_of_a_host_and_of_a_comfyui_loses_no_job(
+    scene: Scene, comfyuis: list[SimulatorServer], executors: list[ExecutorProcess]
+) -> None:
+    """One executor and another one's ComfyUI are killed at work; the third does what is left, every job ends once."""
+    jobs = [scene.stage.accept(sleeping(0.5)) for _ in range(24)]
+    wait_until(lambda: all(scene.prompts_run(comfyui) >= 2 for comfyui in comfyuis), "all at work on jobs")
+    executors[0].kill()
+    comfyuis[1].kill()
+    ended = scene.well_ended(*jobs, comfyuis=(comfyuis[0], comfyuis[2]))
+    assert {job.status for job in ended} == {JobStatus.SUCCEEDED}
+    assert max(job.attempt for job in ended) == 2
