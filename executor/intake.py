@@ -130,5 +130,5 @@ class Intake:
             self._queue.hide(received, 0)
         except Exception as error:  # noqa: BLE001  it comes back by itself when its visibility runs out
             message = received.message
-            with log_context(job_id=message.job_id, correlation_id=message.correlation_id):
+            with log_context(private=message.private, job_id=message.job_id, correlation_id=message.correlation_id):
                 logger.warning("message not given back", action="message_not_hidden", reason=type(error).__name__)

@@ -85,7 +85,8 @@ class Lease:
     def _renew_until_released(self) -> None:
         hide_seconds = self._seconds / _HIDINGS_PER_LEASE
         hide_at = time.monotonic() + hide_seconds
-        with log_context(job_id=self._job.id, correlation_id=self._job.correlation_id):
+        job = self._job
+        with log_context(private=job.private, job_id=job.id, correlation_id=job.correlation_id):
             while not self._released.wait(min(_RENEW_SECONDS, self._seconds / _RENEWALS_PER_LEASE)):
                 self._renew()
                 if self.lost:

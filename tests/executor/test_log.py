@@ -36,8 +36,8 @@ def test_what_comes_after_a_job_does_not_bear_its_ids(monkeypatch: pytest.Monkey
     """Threads go on to the next job."""
     log = io.StringIO()
     monkeypatch.setattr(logger.registered_handler, "stream", log)
-    with log_context(job_id="outer"):
-        with log_context(job_id="inner", correlation_id="c"):
+    with log_context(private=False, job_id="outer"):
+        with log_context(private=False, job_id="inner", correlation_id="c"):
             logger.info("inside")
         logger.info("between")
     logger.info("after")
