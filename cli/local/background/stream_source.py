@@ -11,6 +11,8 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
+from gateway.discreet_log import stack_of
+
 if TYPE_CHECKING:
     from cli.local.background.function import LocalFunction
     from cli.local.background.table_stream import TableStream
@@ -49,18 +51,22 @@ class StreamSource:
             while not self._thread.is_alive() and time.monotonic() < deadline:
                 if not self._hand_over():
                     return True
-        except Exception:
-            logger.exception("%s failed", self._function.name)
+        except Exception as error:  # noqa: BLE001  whatever it was: something is left
+            self._log(error)
         return False
 
     def _run(self) -> None:
         while not self._stopping.is_set():
             try:
                 pause_seconds = 0 if self._hand_over() else _LOOK_SECONDS
-            except Exception:
-                logger.exception("%s failed", self._function.name)
+            except Exception as error:  # noqa: BLE001  whatever it was: the batch comes again
+                self._log(error)
                 pause_seconds = _AFTER_ERROR_SECONDS
             self._stopping.wait(pause_seconds)
+
+    def _log(self, error: Exception) -> None:
+        # Where, but not what: records hold what jobs were given.
+        logger.error("%s failed\n%s", self._function.name, stack_of(error))
 
     def _hand_over(self) -> bool:
         """Hand one batch over; False when there is none yet."""
