@@ -1,0 +1,61 @@
+"""How much memory an executor takes: idle, and over two thousand jobs.
+
+    python bench/bench_memory.py
+
+prints a table and writes results/memory.json. What counts is what the process has in RAM, in MB.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+from stack import Stack, comfyui, sleeping
+
+if TYPE_CHECKING:
+    from cli.local.child import Child
+
+JOBS, AT_A_TIME = 2000, 100
+IDLE_SECONDS = 25  # long enough for all that happens now and then: reports, long polls
+TARGET_MB = 120
+
+
+def resident_mb(process: Child) -> float:
+    """Read what a process has in RAM (Linux)."""
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    found = re.search(r"VmRSS:\s+(\d+) kB", status)
+    if found is None:
+        raise LookupError(process.name)
+    return round(int(found[1]) / 1024, 1)
+
+
+def main() -> None:
+    """Measure, print, write."""
+    seen: dict[str, float] = {}
+    with Stack() as stack, comfyui(real=False) as comfyui_url, stack.executor(comfyui_url) as executor:
+        time.sleep(IDLE_SECONDS)
+        seen["idle"] = resident_mb(executor)
+        for done in range(AT_A_TIME, JOBS + 1, AT_A_TIME):
+            job_ids = [stack.accept(sleeping(0, output_mib=1)) for _ in range(AT_A_TIME)]
+            stack.wait_for(job_ids)
+            seen[f"after {done} jobs"] = resident_mb(executor)
+            print(f"after {done} jobs: {resident_mb(executor)} MB", flush=True)
+    table = Table("executor", "MB in RAM")
+    for when, megabytes in seen.items():
+        table.add_row(when, f"{megabytes:g}")
+    Console(width=120).print(table)
+    print(f"target: under {TARGET_MB} MB idle")
+    machine = {"cores": os.cpu_count(), "python": platform.python_version()}
+    target = Path(__file__).with_name("results") / "memory.json"
+    target.write_text(json.dumps({"machine": machine, "resident_mb": seen}, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
