@@ -135,14 +135,18 @@ class Execution:
         """Let ComfyUI forget a result that is of no use, so that no later attempt takes it for its own."""
         self._comfyui.forget(result.prompt_id)
 
-    def is_stuck(self) -> bool:
-        """Tell whether ComfyUI still has a prompt that it was told to stop. Raises ComfyUIUnreachableError."""
+    @property
+    def stuck(self) -> bool:
+        """Whether ComfyUI has a prompt that it was told to stop, as far as it was looked at."""
+        return bool(self._stuck)
+
+    def look_at_stuck(self) -> None:
+        """See which prompts that were stuck are gone. Raises ComfyUIUnreachableError."""
         if self._stuck:
             queue = self._comfyui.queue()
             for prompt_id in tuple(self._stuck):
                 if prompt_id not in queue:
-                    self._stuck.pop(prompt_id, None)  # another thread may have been faster
-        return bool(self._stuck)
+                    del self._stuck[prompt_id]
 
     def _left_by_earlier(self, prompt_ids: Sequence[str]) -> str | None:
         """Find a prompt of an earlier attempt that waits, runs or ran well: its executor died, ComfyUI did not.

@@ -58,7 +58,7 @@ class Reporter:
     @property
     def ready(self) -> bool:
         """Whether a job can be done now: ComfyUI works, and the tables and queues could be reached just now."""
-        return self._comfyui_well and self._reported
+        return self._comfyui_well and self._reported and not self._execution.stuck
 
     def start(self) -> None:
         """Report in the background."""
@@ -91,10 +91,11 @@ class Reporter:
     def _look(self) -> ComfyUIState | None:
         try:
             state = self._comfyui.state()
-            self._comfyui_well = not self._execution.is_stuck()
+            self._execution.look_at_stuck()
         except ComfyUIUnreachableError:
             self._comfyui_well = False
             return None
+        self._comfyui_well = not self._execution.stuck
         return state
 
     def _report(self, state: ComfyUIState | None) -> bool:

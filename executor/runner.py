@@ -304,10 +304,10 @@ class Runner:
     def _comfyui_works(self) -> bool:
         try:
             self._comfyui.state()
-            return not self._execution.is_stuck()
         except ComfyUIUnreachableError as error:
             logger.warning("ComfyUI does not answer", action="comfyui_unreachable", reason=error.message)
             return False
+        return not self._execution.stuck
 
     def _hide(self, received: ReceivedJob, seconds: int) -> None:
         try:

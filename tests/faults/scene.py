@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 # As short as can be: it is how long each test waits for a job whose executor was killed.
 LEASE_SECONDS = 2
+_WATCHED_SECONDS = 2.0
 
 
 class Scene:
@@ -75,6 +77,12 @@ class Scene:
         """Name the one prompt that waits there."""
         ((_, prompt_id, *_),) = self._queue()["queue_pending"]
         return prompt_id
+
+    def nothing_is_received(self) -> None:
+        """Watch for a while that no executor looks for messages."""
+        received = self.aws_gate.passed["ReceiveMessage"]
+        time.sleep(_WATCHED_SECONDS)
+        assert self.aws_gate.passed["ReceiveMessage"] == received
 
     def given_back(self, job_id: str) -> bool:
         """Tell whether a job is between two attempts."""

@@ -96,9 +96,15 @@ def test_an_output_cut_off(scene: Scene, fault: Callable[[Passage], None]) -> No
 
 def test_outputs_that_are_gone(scene: Scene) -> None:
     """What ComfyUI reported and no longer has is made again by another run."""
-    scene.comfyui_gate.fail("GET /view", lambda passage: passage.answer(Response(404, b"")))
+    job_id = scene.stage.accept(picture())
+
+    def gone(passage: Passage) -> None:
+        of_first_attempt = f"{job_id}-1" in passage.request.path
+        passage.answer(Response(404, b"") if of_first_attempt else passage.forward())
+
+    scene.comfyui_gate.fail("GET /view", gone, times=1000)
     with scene.survivor(scene.comfyui_gate.url):
-        (job,) = scene.well_ended(scene.stage.accept(picture()))
+        (job,) = scene.well_ended(job_id)
     assert (job.status, job.attempt) == (JobStatus.SUCCEEDED, 2)
     assert scene.prompts_run() == 1  # beside the one that was forgotten
 
