@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import random
-import time
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
@@ -24,8 +23,6 @@ from executor.log import log_context, logger
 from executor.prefix import with_own_prefix
 from executor.traces import Traces
 from gateway.domain.job import JobEnd, JobFailure, JobStatus, LogLevel, prompt_id
-from gateway.domain.messages import JobEndedEvent
-from gateway.domain.result_cache import CachedResult
 from gateway.errors import (
     ComfyUIUnreachableError,
     ExecutorLostError,
@@ -41,14 +38,14 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from executor.comfyui import ComfyUI
+    from executor.ending import Ending
     from executor.execution import Execution, Result
     from executor.outputs import OutputCollector
     from gateway.domain.job import Job, Output
-    from gateway.ports import EventBus, JobQueue, JobStore, ObjectStore, ReceivedJob, ResultCache
+    from gateway.ports import JobQueue, JobStore, ObjectStore, ReceivedJob
 
 _BACKOFF_SECONDS = 2
 _LONGEST_BACKOFF_SECONDS = 60
-_FINISH_AGAIN_SECONDS = 1.0
 
 
 class Runner:
@@ -61,14 +58,12 @@ class Runner:
         jobs: JobStore,
         queue: JobQueue,
         objects: ObjectStore,
-        bus: EventBus,
+        ending: Ending,
         comfyui: ComfyUI,
         execution: Execution,
         outputs: OutputCollector,
         max_attempts: int,
         lease_seconds: int,
-        results: ResultCache,
-        result_ttl: timedelta,
         stopping: threading.Event,
         on_run: Callable[[int], None],
         now: Callable[[], datetime],
@@ -77,14 +72,12 @@ class Runner:
         self._jobs = jobs
         self._queue = queue
         self._objects = objects
-        self._bus = bus
+        self._ending = ending
         self._comfyui = comfyui
         self._execution = execution
         self._outputs = outputs
         self._max_attempts = max_attempts
         self._lease_seconds = lease_seconds
-        self._results = results
-        self._result_ttl = result_ttl
         self._stopping = stopping
         self._on_run = on_run  # told how many milliseconds each run took
         self._now = now  # AWS's present
@@ -131,7 +124,7 @@ class Runner:
             end = self._attempt(job, received, log, on_gpu_free)
             if end is None:
                 return
-            ended = self._finish(job, replace(end, log=log.lines))
+            ended = self._ending.write(job, replace(end, log=log.lines))
         except Exception:
             # The next attempt need not wait until the lease runs out; when even this fails, it has to.
             with suppress(Exception):
@@ -144,37 +137,13 @@ class Runner:
             execution_ms=ended.execution_ms,
             error=ended.error.code if ended.error else None,
         )
-        self._keep_result(ended)
-        self._bus.publish(JobEndedEvent.of(ended))
+        self._ending.keep_result(ended)
+        self._ending.announce(ended)
         self._queue.delete(received)
         if ended.private:
             self._traces.remove(ended)
         if ended.execution_ms is not None:
             self._on_run(ended.execution_ms)
-
-    def _finish(self, job: Job, end: JobEnd) -> Job:
-        """Write the end, again and again while the lease stands: all the work is done by now."""
-        deadline = time.monotonic() + self._lease_seconds
-        while True:
-            try:
-                return self._jobs.finish(job, end)
-            except LeaseLostError:
-                raise
-            except Exception as error:
-                if time.monotonic() > deadline:
-                    raise
-                logger.warning("end not written", action="end_not_written", reason=type(error).__name__)
-                time.sleep(_FINISH_AGAIN_SECONDS)
-
-    def _keep_result(self, job: Job) -> None:
-        """Keep the result for equal jobs. Without it they run as well, so nothing waits for it to work."""
-        if job.cache_key is None or job.outputs is None:
-            return
-        try:
-            result = CachedResult(job_id=job.id, outputs=job.outputs)
-            self._results.put(job.cache_key, result, expires_at=self._now() + self._result_ttl)
-        except Exception as error:  # noqa: BLE001  see above
-            logger.warning("result not kept", action="result_not_kept", reason=type(error).__name__)
 
     def _leave(self, received: ReceivedJob, job: Job | None) -> None:
         """Deal with a message whose job cannot be claimed.
@@ -187,8 +156,8 @@ class Runner:
         """
         if job is None or job.status.ended:
             if job is not None:
-                # Whoever ended it may have crashed before saying so. The event's id is the same.
-                self._bus.publish(JobEndedEvent.of(job))
+                # Whoever ended it may have crashed before saying so.
+                self._ending.announce(job)
                 self._discard_prompts(job)
                 if job.private:
                     self._traces.remove(job)

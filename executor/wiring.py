@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from executor.comfyui import ComfyUI
+from executor.ending import Ending
 from executor.events import EventStream
 from executor.execution import Execution
 from executor.health import Pulse
@@ -79,19 +80,26 @@ def assemble(settings: ExecutorSettings) -> Executor:
         queue=queue,
         now=clock.now,
     )
+    jobs = DynamoJobStore(clients.dynamodb, settings.table_name, settings.retention_days)
+    ending = Ending(
+        jobs=jobs,
+        results=DynamoResultCache(clients.dynamodb, settings.table_name),
+        bus=EventBridgeBus(clients.events, settings.event_bus_name),
+        result_ttl=timedelta(seconds=settings.cache_ttl_seconds),
+        lease_seconds=settings.lease_seconds,
+        now=clock.now,
+    )
     runner = Runner(
         executor_id=executor_id,
-        jobs=DynamoJobStore(clients.dynamodb, settings.table_name, settings.retention_days),
+        jobs=jobs,
         queue=queue,
         objects=objects,
-        bus=EventBridgeBus(clients.events, settings.event_bus_name),
+        ending=ending,
         comfyui=comfyui,
         execution=execution,
         outputs=OutputCollector(comfyui, outputs),
         max_attempts=settings.max_attempts,
         lease_seconds=settings.lease_seconds,
-        results=DynamoResultCache(clients.dynamodb, settings.table_name),
-        result_ttl=timedelta(seconds=settings.cache_ttl_seconds),
         stopping=stopping,
         on_run=reporter.ran,
         now=clock.now,
