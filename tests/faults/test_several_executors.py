@@ -53,12 +53,14 @@ def test_messages_that_come_several_times(scene: Scene, other_simulator: Simulat
 def test_an_executor_that_stood_still(scene: Scene, other_simulator: SimulatorServer) -> None:
     """Another took its job over: when it goes on, it takes its prompt off ComfyUI and writes nothing."""
     with scene.executor() as process:
-        job_id = scene.stage.accept(sleeping(4.0))
+        job_id = scene.stage.accept(sleeping(3.0))
         wait_until(lambda: scene.queued_in_comfyui() == 1, "a running prompt")
         process.freeze()
+        scene.simulator.faults.worker_stuck = True  # so that the prompt is still there, however long the rest takes
         with scene.survivor(other_simulator.url):
             wait_until(lambda: scene.stage.job(job_id).attempt == 2, "a second attempt")
             process.thaw()
+            scene.simulator.faults.worker_stuck = False
             (job,) = scene.well_ended(job_id, comfyuis=(other_simulator,))
     assert (job.status, job.attempt) == (JobStatus.SUCCEEDED, 2)
     (entry,) = scene.history().values()
