@@ -20,6 +20,7 @@ from gateway.aws.event_bus import EventBridgeBus
 from gateway.aws.job_queue import SqsJobQueue
 from gateway.domain import instant
 from gateway.settings import BackgroundSettings
+from tests.component.accounting import Accounting
 from tests.component.backstage import NO_CONTEXT, failed
 from tests.executor.stage import Stage, wait_until
 from tests.executor.witness import OverheardGateway, Witness
@@ -172,10 +173,10 @@ def break_the_executor(ada: Caller, witness: Witness) -> None:
 
 def look_at_everything(gateway: OverheardGateway) -> None:
     """Ask for all that can be asked for."""
-    for path in ("/jobs", "/workflows", "/capabilities", "/audit", "/health"):
+    for path in ("/jobs", "/workflows", "/capabilities", "/audit", "/health", "/stats"):
         assert gateway.admin.get(path).status == 200
     for job in gateway.ada.get("/jobs").json["jobs"]:
-        for path in (f"/jobs/{job['jobId']}", f"/jobs/{job['jobId']}/logs", f"/outputs/{job['jobId']}"):
+        for path in (f"/jobs/{job['jobId']}", f"/jobs/{job['jobId']}/logs", f"/jobs/{job['jobId']}/deliveries"):
             assert gateway.ada.get(path).status == 200
         for output in job["outputs"] or ():
             assert gateway.ada.get(output["url"]).status == 200
@@ -213,7 +214,8 @@ def live(
         assert ada.post(f"/jobs/{running}/cancel").status == 200
         stage.ended(running)
         break_the_executor(ada, witness)
-        look_at_everything(gateway)
+    Accounting(stage.environment, stage.clients).catch_up()
+    look_at_everything(gateway)
     return {name: job.error.code if job.error else None for name, job in ended.items()}
 
 
@@ -255,3 +257,4 @@ def test_what_private_jobs_are_given_is_told_nowhere(
     private = gateway.wiring.settings.privacy_mode
     assert told == (set() if private else {"tables", "files", "log", "answers", "history"})
     assert written["events"].count("jobId") >= 10  # so that there was something to read
+    assert "JobsFailed" in written["standard streams"]
