@@ -1,0 +1,58 @@
+"""In which order a backlog of all priorities runs.
+
+    python bench/bench_priorities.py
+
+prints a table and writes results/priorities.json. Thirty jobs of each priority, sent in turns and lowest first, wait
+when an executor starts. The order is that of ComfyUI's own history.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import statistics
+from itertools import groupby
+from pathlib import Path
+
+import requests
+from rich.console import Console
+from rich.table import Table
+from stack import Stack, comfyui, sleeping
+
+from gateway.domain.job import Priority, prompt_id
+
+JOBS, JOB_SECONDS = 30, 0.2
+
+
+def measure() -> list[Priority]:
+    """Run a backlog and list its priorities as they ran."""
+    with Stack() as stack, comfyui(real=False) as comfyui_url:
+        sent = {
+            stack.accept(sleeping(JOB_SECONDS), priority=priority): priority
+            for _ in range(JOBS)
+            for priority in reversed(tuple(Priority))
+        }
+        with stack.executor(comfyui_url):
+            stack.wait_for(sent)
+        priorities = {prompt_id(job_id, 1): priority for job_id, priority in sent.items()}
+        return [priorities[run] for run in requests.get(f"{comfyui_url}/history", timeout=30).json()]
+
+
+def main() -> None:
+    """Measure, print, write."""
+    order = measure()
+    places = {priority: [place for place, ran in enumerate(order, start=1) if ran is priority] for priority in Priority}
+    table = Table("priority", "first ran as", "median", "last ran as")
+    for priority, ran in places.items():
+        table.add_row(priority, str(ran[0]), f"{statistics.median(ran):g}", str(ran[-1]))
+    Console(width=120).print(table)
+    blocks = [[priority, len(list(jobs))] for priority, jobs in groupby(order)]
+    print("as they ran: " + ", ".join(f"{count} {priority}" for priority, count in blocks))
+    machine = {"cores": os.cpu_count(), "python": platform.python_version(), "load": round(os.getloadavg()[0], 2)}
+    target = Path(__file__).with_name("results") / "priorities.json"
+    target.write_text(json.dumps({"machine": machine, "jobs": JOBS, "as_they_ran": blocks}, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
