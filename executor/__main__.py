@@ -8,6 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from executor.log import log_uncaught, logger
+from executor.memory import return_large_buffers
 from executor.wiring import assemble
 from gateway.errors import SettingsInvalidError
 from gateway.settings import ExecutorSettings
@@ -23,6 +24,7 @@ def main() -> int:
     except SettingsInvalidError as error:
         sys.stderr.write(f"executor: {error.message}\n")
         return 1
+    return_large_buffers()
     logger.setLevel(settings.log_level)
     log_uncaught()
     try:

@@ -11,7 +11,7 @@ import subprocess
 import sys
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -28,12 +28,22 @@ GIB = 1024**3
 MIB = 1024**2
 
 
-def peak_memory_bytes(process_id: int) -> int:
-    """Read the most that a process has had in memory at any time (Linux)."""
+def memory_bytes(process_id: int, which: str) -> int:
+    """Read what a process has in memory (VmRSS), or the most that it has had at any time (VmHWM) (Linux)."""
     status = Path(f"/proc/{process_id}/status").read_text()
-    match = re.search(r"VmHWM:\s+(\d+) kB", status)
+    match = re.search(rf"{which}:\s+(\d+) kB", status)
     assert match
     return int(match[1]) * 1024
+
+
+def make_files(folder: Path, size: int, names: list[str]) -> dict[str, Any]:
+    """Make files that take no room on the disk, and the prompt that has ComfyUI report them."""
+    (folder / "output").mkdir()
+    for name in names:
+        with (folder / "output" / name).open("wb") as file:
+            file.truncate(size)
+    reported = {"files": [{"filename": name, "subfolder": "", "type": "output"} for name in names]}
+    return {**picture(), "3": {"class_type": "LabUI", "inputs": {"json": json.dumps(reported), "image": ["1", 0]}}}
 
 
 @pytest.mark.parametrize(("count", "size", "most_megabytes"), [(1, GIB, 150), (4, GIB // 16, 200)])
@@ -42,19 +52,14 @@ def test_large_outputs_pass_through_in_little_memory(
 ) -> None:
     """A file of 1 GiB is stored whole, and so are several at once, while the executor's memory hardly grows."""
     names = [f"large-{number}.bin" for number in range(count)]
-    (tmp_path / "output").mkdir()
-    for name in names:
-        with (tmp_path / "output" / name).open("wb") as file:
-            file.truncate(size)  # takes no room on the disk
-    reported = {"files": [{"filename": name, "subfolder": "", "type": "output"} for name in names]}
-    prompt = {**picture(), "3": {"class_type": "LabUI", "inputs": {"json": json.dumps(reported), "image": ["1", 0]}}}
+    prompt = make_files(tmp_path, size, names)
     with (
         SimulatorServer(SimulatorSettings(data_dir=tmp_path)) as simulator,
         swallowing_store() as store,
         run_executor(stage, simulator.url, store.url) as executor,
     ):
         job = stage.ended(stage.accept(prompt), seconds=100)
-        peak = peak_memory_bytes(executor.pid)
+        peak = memory_bytes(executor.pid, "VmHWM")
     assert job.status is JobStatus.SUCCEEDED, job.error
     large = {output.filename: output for output in job.outputs or () if output.filename in names}
     expected = hashlib.sha256()
@@ -64,6 +69,20 @@ def test_large_outputs_pass_through_in_little_memory(
     assert sorted(large) == names
     assert sum(store.large_bytes.values()) == count * size
     assert peak / 1e6 < most_megabytes
+
+
+def test_an_executor_that_has_nothing_to_do_again_is_small(stage: Stage, tmp_path: Path) -> None:
+    """What it needed for files goes back to the system, however many they were and however many threads had them."""
+    prompt = make_files(tmp_path, 7 * MIB, [f"{number}.bin" for number in range(16)])
+    with (
+        SimulatorServer(SimulatorSettings(data_dir=tmp_path)) as simulator,
+        swallowing_store() as store,
+        run_executor(stage, simulator.url, store.url) as executor,
+    ):
+        for job_id in [stage.accept(prompt) for _ in range(4)]:
+            assert stage.ended(job_id, seconds=100).status is JobStatus.SUCCEEDED
+        resident = memory_bytes(executor.pid, "VmRSS")
+    assert resident / 1e6 < 120
 
 
 @contextmanager
@@ -77,6 +96,7 @@ def run_executor(stage: Stage, comfyui_url: str, store_url: str) -> Iterator[sub
         "S3_ENDPOINT": store_url,
         "S3_BUCKET": "large",
         "S3_REGION": "eu-central-1",
+        "SHUTDOWN_GRACE_SECONDS": "0",
     }
     with subprocess.Popen([sys.executable, "-m", "executor"], env=environment) as executor:
         try:
