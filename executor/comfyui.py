@@ -7,13 +7,17 @@ ComfyUIUnreachableError: the caller decides whether to ask again.
 from __future__ import annotations
 
 import itertools
+import json
+import time
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 from urllib.parse import quote
 
 import requests
 
-from executor.failures import rejection
+from executor.choices import Choices
+from executor.rejection import rejection
 from gateway.domain.executor import Device
 from gateway.domain.job import Priority
 from gateway.errors import ComfyUIUnreachableError, OutputGoneError, OutputUnusableError
@@ -31,6 +35,8 @@ _SUBMIT_SECONDS = 60
 _FIRST_NUMBERS = {Priority.HIGH: -1_000_000_000, Priority.LOW: 1_000_000_000}
 _NO_MODELS = ("configs", "custom_nodes")  # folders that it lists among those of models
 _MAX_TEXT = 200  # characters of what it says of itself
+_MAX_INFO_BYTES = 4_000_000
+_CHUNK_BYTES = 65_536
 _NOT_HANDED_OUT = (400, 403)  # a name it takes for a trick, a folder outside its own
 
 
@@ -92,11 +98,30 @@ class ComfyUI:
             said = _json_object(answer)
             if said.get("node_errors"):
                 self.remove(prompt_id)
-                raise rejection(said, prompt, private=private)
+                raise rejection(said, prompt, Choices(self.object_info), private=private)
         elif 400 <= answer.status_code < 500:  # noqa: PLR2004  the class of client errors
-            raise rejection(_json_object(answer), prompt, private=private)
+            raise rejection(_json_object(answer), prompt, Choices(self.object_info), private=private)
         elif prompt_id not in self.queue() and self.history(prompt_id) is None:
             raise ComfyUIUnreachableError(f"ComfyUI answered {answer.status_code} to the prompt.")
+
+    def object_info(self, class_type: str, seconds: float) -> dict[str, Any]:
+        """Read what it says of a class of nodes; nothing of a class that it does not have.
+
+        Raises ComfyUIUnreachableError when that takes longer, or is more, than an answer of that kind is worth.
+        """
+        deadline = time.monotonic() + seconds
+        answer = self._request("GET", f"/object_info/{quote(class_type, safe='')}", stream=True, seconds=seconds)
+        content = bytearray()
+        with closing(answer):
+            try:
+                for chunk in answer.iter_content(_CHUNK_BYTES):
+                    content += chunk
+                    if len(content) > _MAX_INFO_BYTES or time.monotonic() > deadline:
+                        raise ComfyUIUnreachableError("ComfyUI says too much of a class of nodes.")
+                said = json.loads(content)
+            except (requests.RequestException, ValueError) as error:
+                raise ComfyUIUnreachableError("ComfyUI does not say what a class of nodes is.") from error
+        return said if isinstance(said, dict) else {}
 
     def history(self, prompt_id: str) -> dict[str, Any] | None:
         """Read the record of an ended prompt; None as long as there is none."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
+import json
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,6 +18,7 @@ from PIL import Image
 if TYPE_CHECKING:
     from tests.comfyui.gateway_process import GatewayProcess
 
+BUNDLED = Path(__file__).parents[2] / "workflows"
 TINY: dict[str, Any] = {"prompt": "a red fox", "width": 64, "height": 64, "steps": 2}
 
 COLOURED = {
@@ -108,11 +111,24 @@ def test_a_failing_node_is_named(gateway: GatewayProcess, kind: str, code: str) 
 
 
 def test_a_graph_that_comfyui_refuses_says_why(gateway: GatewayProcess) -> None:
-    """A checkpoint that is not there ends the job with ComfyUI's reason."""
-    job = gateway.submit("sdxl_realism_v1", **TINY, checkpoint="missing.safetensors")
+    """A checkpoint that is not there ends the job with a sentence that names the node, and what is there."""
+    job = gateway.submit("sdxl_realism_v1", **TINY, checkpoint="sdxl_base.safetensors")
     assert job["status"] == "failed"
     assert job["error"]["code"] == "COMFYUI_REJECTED"
-    assert "missing.safetensors" in job["error"]["message"]
+    assert '"Checkpoint" (CheckpointLoaderSimple): ckpt_name is "sdxl_base.safetensors"' in job["error"]["message"]
+    assert "the nearest: sd_xl_base_1.0.safetensors" in job["error"]["message"]
+    assert "model" in job["error"]["recommendation"]
+
+
+def test_what_could_be_chosen_is_named_from_a_long_list(gateway: GatewayProcess) -> None:
+    """ComfyUI leaves long lists out of its refusal, and is asked for them."""
+    graph, schema = (json.loads((BUNDLED / f"sdxl_realism_v1{end}.json").read_text()) for end in ("", ".schema"))
+    schema["properties"]["sampler"] = {"type": "string"}
+    body = {"id": "any-sampler", "name": "any-sampler", "workflowJson": graph, "inputSchema": schema}
+    gateway.call("POST", "/workflows", json=body).raise_for_status()
+    job = gateway.submit("any-sampler", **TINY, sampler="euler_ancestrol")
+    assert job["error"]["code"] == "COMFYUI_REJECTED"
+    assert "none of those that ComfyUI has; the nearest: euler_ancestral" in job["error"]["message"]
 
 
 @pytest.mark.parametrize("workflow_id", ["sdxl_realism_v1", "sprite_transparent_bg", "icon_512"])

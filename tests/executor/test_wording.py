@@ -1,0 +1,56 @@
+"""What is shown of words that come from ComfyUI and from graphs."""
+
+from __future__ import annotations
+
+import pytest
+
+from executor.wording import node_name, sanitised
+
+PROMPT = {
+    "3": {"class_type": "KSampler", "_meta": {"title": "Sample\n it"}},
+    "4": {"class_type": "VAEDecode", "_meta": {"title": "VAEDecode"}},
+    "5": {"class_type": "SaveImage", "_meta": "none"},
+}
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("cannot read /srv/models/secret.bin", "cannot read …"),
+        ("No such file: '/home/John Doe/my models/a.ckpt'", "No such file: '…'"),
+        ('open "/secret" failed', 'open "…" failed'),
+        (r"C:\Users\me\ComfyUI\main.py broke", "… broke"),
+        ("see C:/Users/me/x.py", "see C:…"),
+        (r"\\server\share\models\a.bin", "…"),
+        ("GET http://10.0.0.5:8188/view failed", "GET … failed"),
+        ("HTTPConnectionPool(host='192.168.1.7', port=80)", "HTTPConnectionPool(host='…', port=80)"),
+        ("two\nlines\tand\x1b[31m colour\n", "two lines and[31m colour"),
+        ("SDXL/base_1.0.safetensors is 3/4 of 1.2.3", "SDXL/base_1.0.safetensors is 3/4 of 1.2.3"),
+        ("x" * 10_000, "x" * 499 + "…"),
+    ],
+)
+def test_paths_addresses_and_lengths_are_cut(said: str, shown: str) -> None:
+    """The rest of a message stays as it is."""
+    assert sanitised(said) == shown
+
+
+def test_hostile_messages_are_looked_through_quickly() -> None:
+    """No text makes the pattern take its time."""
+    for text in ("/a" * 10**6, "'/" * 10**6, "a" * 10**6 + "://", "1." * 10**6, "\\" * 10**6):
+        assert len(sanitised(text)) <= 500
+
+
+@pytest.mark.parametrize(
+    ("node_id", "name", "private_name"),
+    [
+        ("3", 'node 3 "Sample it" (KSampler)', "node 3 (KSampler)"),
+        ("4", "node 4 (VAEDecode)", "node 4 (VAEDecode)"),
+        ("5", "node 5 (SaveImage)", "node 5 (SaveImage)"),
+        ("3.0.0.2", "node 3.0.0.2 (Inner)", "node 3 (KSampler)"),
+        ("9", "node 9 (Inner)", "an inner node"),
+    ],
+)
+def test_a_node_is_named_by_id_title_and_class(node_id: str, name: str, private_name: str) -> None:
+    """Nodes that others made have the class that ComfyUI says; a private job's are those of its graph."""
+    assert node_name(node_id, "Inner", PROMPT, private=False) == name
+    assert node_name(node_id, "Inner", PROMPT, private=True) == private_name
