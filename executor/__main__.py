@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from executor.log import log_uncaught, logger
 from executor.memory import return_large_buffers
 from executor.wiring import assemble
+from gateway.aws.secret_settings import with_secrets
 from gateway.errors import SettingsInvalidError
 from gateway.settings import ExecutorSettings
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 def main() -> int:
     """Run an executor by the settings in the environment. Returns the process's exit code."""
     try:
-        settings = ExecutorSettings.from_environment(os.environ)
+        settings = ExecutorSettings.from_environment(with_secrets(os.environ))
     except SettingsInvalidError as error:
         sys.stderr.write(f"executor: {error.message}\n")
         return 1

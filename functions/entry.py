@@ -1,10 +1,12 @@
-"""How a module's `handler` comes about: wired once per process, with the settings in the environment."""
+"""How a module's `handler` comes about: wired once per process, by the environment and its secrets."""
 
 from __future__ import annotations
 
 import os
 from functools import cache
 from typing import TYPE_CHECKING, Any
+
+from gateway.aws.secret_settings import with_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -23,7 +25,7 @@ def wired_once(wire: Callable[[Mapping[str, str]], Handler]) -> Handler:
 
     @cache
     def wired() -> Handler:
-        return wire(os.environ)
+        return wire(with_secrets(os.environ))
 
     def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         return wired()(event, context)

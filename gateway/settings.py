@@ -183,7 +183,17 @@ class OutputBucketSettings(_Settings):
 _LogLevel = Annotated[Literal["DEBUG", "INFO", "WARN", "WARNING", "ERROR"], BeforeValidator(str.upper)]
 
 
-class _AwsSettings(OutputBucketSettings):
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+class SecretSettings(_Settings):
+    """Where those settings are that are secret, when they are not in the environment."""
+
+    secret_arns: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ()  # in Secrets Manager
+
+
+class _AwsSettings(OutputBucketSettings, SecretSettings):
     """Where state is kept. Credentials, region and endpoints are boto3's own variables."""
 
     table_name: str
@@ -206,6 +216,7 @@ class FunctionSettings(_AwsSettings):
     """Of all Lambda functions. Without a secret to sign webhooks with, callbacks are refused."""
 
     webhook_queue_url: str
+    metrics_namespace: str = Field(default="ComfyUIGateway", pattern="^[A-Za-z0-9._/#:-]{1,255}$")  # in CloudWatch
     webhook_secret: WebhookSecret | None = None
     webhook_secret_previous: WebhookSecret | None = None  # signs as well, while receivers change over
     webhook_secret_per_owner: bool = False  # each owner has one of its own, made from it

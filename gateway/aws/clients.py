@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_events import EventBridgeClient
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_secretsmanager import SecretsManagerClient
     from mypy_boto3_sqs import SQSClient
     from pydantic import SecretStr
 
@@ -90,6 +91,11 @@ class Clients:
             aws_access_key_id=_plain(settings.s3_access_key),
             aws_secret_access_key=_plain(settings.s3_secret_key),
         )
+
+    @cached_property
+    def secretsmanager(self) -> SecretsManagerClient:
+        """Secrets Manager."""
+        return self._aws.client("secretsmanager", config=self._config)
 
     @cached_property
     def events(self) -> EventBridgeClient:
