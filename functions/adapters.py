@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from gateway.aws.clients import Clients
 
 if TYPE_CHECKING:
-    from gateway.ports import EventBus, JobList, JobStore, ObjectStore, TallyStore
+    from gateway.ports import EventBus, ExecutorStore, JobList, JobStore, ObjectStore, TallyStore
     from gateway.settings import FunctionSettings
 
 
@@ -41,6 +41,13 @@ class Adapters:
         from gateway.aws.tally_store import DynamoTallyStore  # noqa: PLC0415  see the class
 
         return DynamoTallyStore(self._clients.dynamodb, self.settings.table_name, self.settings.retention_days)
+
+    @cached_property
+    def executors(self) -> ExecutorStore:
+        """Executors' reports."""
+        from gateway.aws.executor_store import DynamoExecutorStore  # noqa: PLC0415  see the class
+
+        return DynamoExecutorStore(self._clients.dynamodb, self.settings.table_name)
 
     @cached_property
     def bus(self) -> EventBus:

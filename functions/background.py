@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from aws_lambda_powertools.logging import Logger
 
+from functions import metrics
 from functions.entry import wired_once
 from functions.webhook_adapters import WebhookAdapters
 from gateway.discreet_log import DiscreetFormatter
@@ -55,6 +56,7 @@ def entry_point(make_handler: Callable[[Background], Handler]) -> Handler:
     def wire(environment: Mapping[str, str]) -> Handler:
         settings = BackgroundSettings.from_environment(environment)
         logger.setLevel(settings.log_level)
+        metrics.use_namespace(settings.metrics_namespace)
         return make_handler(Background(settings))
 
     return wired_once(wire)

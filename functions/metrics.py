@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-NAMESPACE = "ComfyUIGateway"
 _ERROR_CODE = "ErrorCode"
+_settings = {"namespace": "ComfyUIGateway"}  # what a process that is not told otherwise writes into
 
 
 class Metric(StrEnum):
@@ -33,6 +33,8 @@ class Metric(StrEnum):
     CACHE_HITS = "CacheHits"
     QUEUE_WAIT = "QueueWait"
     RUN_TIME = "RunTime"
+    EXECUTORS_HEALTHY = "ExecutorsHealthy"  # those whose ComfyUI answers
+    EXECUTORS_BUSY = "ExecutorsBusy"
     WEBHOOK_ATTEMPTS = "WebhookAttempts"
     WEBHOOK_ATTEMPTS_FAILED = "WebhookAttemptsFailed"
     REQUESTS_RATE_LIMITED = "RequestsRateLimited"
@@ -42,6 +44,11 @@ class Metric(StrEnum):
 _UNITS = {Metric.QUEUE_WAIT: "Milliseconds", Metric.RUN_TIME: "Milliseconds"}  # others: Count
 
 
+def use_namespace(name: str) -> None:
+    """Write into this namespace of CloudWatch from now on: those of two deployments must not be one."""
+    _settings["namespace"] = name
+
+
 def emit(values: Mapping[Metric, int | Sequence[int]], *, error_code: str | None = None) -> None:
     """Write one line. A sequence is several values of its metric, a hundred at most.
 
@@ -49,7 +56,7 @@ def emit(values: Mapping[Metric, int | Sequence[int]], *, error_code: str | None
     """
     dimensions = {} if error_code is None else {_ERROR_CODE: error_code}
     directive = {
-        "Namespace": NAMESPACE,
+        "Namespace": _settings["namespace"],
         "Dimensions": [[], [_ERROR_CODE]] if dimensions else [[]],
         "Metrics": [{"Name": metric, "Unit": _UNITS.get(metric, "Count")} for metric in values],
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from functions import http
+from functions import http, metrics
 from functions.admission import Admission
 from functions.auth import Authenticator
 from functions.cors import Cors
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from functions.preparation import Preparation
     from gateway.aws.audit_log import DynamoAuditLog
-    from gateway.ports import ExecutorStore, JobQueue, KeyStore, ResultCache, WorkflowStore
+    from gateway.ports import JobQueue, KeyStore, ResultCache, WorkflowStore
 
     Handler = Callable[[dict[str, Any], LambdaContext], dict[str, Any]]
 
@@ -73,13 +73,6 @@ class Wiring(WebhookAdapters):
         from gateway.aws.audit_log import DynamoAuditLog  # noqa: PLC0415  see the class
 
         return DynamoAuditLog(self._clients.dynamodb, self.settings.table_name, self.settings.retention_days)
-
-    @cached_property
-    def executors(self) -> ExecutorStore:
-        """Executors' reports."""
-        from gateway.aws.executor_store import DynamoExecutorStore  # noqa: PLC0415  see the class
-
-        return DynamoExecutorStore(self._clients.dynamodb, self.settings.table_name)
 
     @cached_property
     def queue(self) -> JobQueue:
@@ -139,6 +132,7 @@ def entry_point(make_handler: Callable[[Wiring], Handler]) -> Handler:
     def wire(environment: Mapping[str, str]) -> Handler:
         settings = ApiSettings.from_environment(environment)
         http.logger.setLevel(settings.log_level)
+        metrics.use_namespace(settings.metrics_namespace)
         return make_handler(Wiring(settings))
 
     return wired_once(wire)

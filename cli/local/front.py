@@ -26,7 +26,6 @@ from gunicorn.http.errors import (  # type: ignore[import-untyped]
 from cli.local import http_server
 from cli.local.api_event import HttpRequest, to_event
 from cli.local.lambda_runtime import (
-    TIMEOUT_SECONDS,
     EventTooLargeError,
     FunctionFailedError,
     FunctionTimedOutError,
@@ -34,6 +33,7 @@ from cli.local.lambda_runtime import (
 )
 from functions import http
 from functions.routing import DEFAULT_FUNCTION, FUNCTION_OF_SEGMENT, function_for
+from gateway.aws.resources import REQUEST_SECONDS
 from gateway.discreet_log import stack_of
 from gateway.errors import MethodNotAllowedError, PayloadTooLargeError, Problem, RequestError, RequestInvalidError
 
@@ -204,7 +204,7 @@ def serve(
     *,
     listener_fd: int,
     workers: int = WORKERS,
-    timeout_seconds: float = TIMEOUT_SECONDS,
+    timeout_seconds: float = REQUEST_SECONDS,
 ) -> None:
     """Serve until SIGTERM. `listener_fd`: a bound TCP socket. Does not return."""
     http_server.serve(Front(handlers, timeout_seconds), listener_fd=listener_fd, workers=workers)

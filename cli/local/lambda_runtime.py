@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     from functions.wiring import Handler
 
-# API Gateway waits no longer for an integration; the functions are deployed with the same limit.
-TIMEOUT_SECONDS = 29.0
 # Synchronous calls, each way. https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html says 6 MB,
 # the error message of Lambda the exact number.
 MAX_PAYLOAD_BYTES = 6_291_556

@@ -180,6 +180,10 @@ JOB_CHANGES = StreamSourceResource(
     ),
 )
 
+# API Gateway waits no longer for a function that answers a request.
+# https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-execution-service-limits-table.html
+REQUEST_SECONDS = 29
+
 DEAD_LETTERS = FunctionResource(name="dead_letters", timeout_seconds=30)
 # Enough for many receivers that hang at a time. Without a bound, they could use up all that an AWS account has.
 WEBHOOKS = FunctionResource(name="webhooks", timeout_seconds=FUNCTION_SECONDS, max_concurrency=200)
@@ -220,7 +224,12 @@ QUEUE_SOURCES = (
 
 # The rules of gateway.domain.sweep hold for looks that are this far apart.
 SWEEPER = FunctionResource(name="sweeper", timeout_seconds=60)
-SCHEDULES = (ScheduleResource(function=SWEEPER, every_minutes=5),)
+# What it writes is to be shown by the minute.
+FLEET_WATCH = FunctionResource(name="fleet_watch", timeout_seconds=30)
+SCHEDULES = (
+    ScheduleResource(function=SWEEPER, every_minutes=5),
+    ScheduleResource(function=FLEET_WATCH, every_minutes=1),
+)
 
 OUTPUT_PREFIX = "outputs/"
 PROMPT_PREFIX = "prompts/"

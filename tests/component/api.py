@@ -15,10 +15,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from cli.local.api_event import HttpRequest, to_event
-from cli.local.lambda_runtime import TIMEOUT_SECONDS, invoke
+from cli.local.lambda_runtime import invoke
 from functions.routing import function_for
 from functions.wiring import Wiring
 from gateway.aws.key_store import DynamoKeyStore
+from gateway.aws.resources import REQUEST_SECONDS
 from gateway.domain import instant
 from gateway.domain.identity import ApiKey, Role, hash_key
 from gateway.settings import ApiSettings
@@ -133,7 +134,7 @@ class Gateway:
         )
         event = to_event(request, request_id=str(uuid.uuid4()), received_at=instant.now())
         name = function_for(path)
-        answer = _read(invoke(name, self._handler(name), event, timeout_seconds=TIMEOUT_SECONDS))
+        answer = _read(invoke(name, self._handler(name), event, timeout_seconds=REQUEST_SECONDS))
         assert not (problems := contract_problems(method, path, answer)), f"{method} {path}: {problems}"
         return answer
 

@@ -1,0 +1,51 @@
+"""The fleet watch writes how many executors there are, and how many of them work."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from functions import fleet_watch
+from gateway.domain import instant
+from gateway.domain.executor import REPORT_FRESH, ExecutorReport
+from tests.component.backstage import NO_CONTEXT, Backstage
+
+if TYPE_CHECKING:
+    import pytest
+
+    from gateway.aws.clients import Clients
+
+
+def report(backstage: Backstage, executor_id: str, **fields: Any) -> None:  # noqa: ANN401  of a report
+    """Have an executor say how it is, now unless it is said otherwise."""
+    usual = {"version": "1", "last_seen_at": instant.now(), "jobs": 0, "waiting": 0, "comfyui_reachable": True}
+    made = ExecutorReport(id=executor_id, comfyui_url="http://127.0.0.1:8188", **{**usual, **fields})
+    backstage.background.executors.report(made, expires_at=instant.now() + timedelta(days=1))
+
+
+def written(backstage: Backstage, capsys: pytest.CaptureFixture[str]) -> dict[str, int]:
+    """Run it once; return what it wrote, by metric."""
+    fleet_watch.make_handler(backstage.background)({}, NO_CONTEXT)
+    line = json.loads(capsys.readouterr().out)
+    (directive,) = line["_aws"]["CloudWatchMetrics"]
+    return {metric["Name"]: line[metric["Name"]] for metric in directive["Metrics"]}
+
+
+def test_executors_whose_comfyui_answers_are_counted(
+    aws: dict[str, str], aws_clients: Clients, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Those that are gone, or have lost their ComfyUI, are not: they would take no job."""
+    backstage = Backstage(aws, aws_clients)
+    report(backstage, "idle")
+    report(backstage, "busy", jobs=2)
+    report(backstage, "without-comfyui", comfyui_reachable=False, jobs=1)
+    report(backstage, "gone", last_seen_at=instant.now() - 2 * REPORT_FRESH)
+    assert written(backstage, capsys) == {"ExecutorsHealthy": 2, "ExecutorsBusy": 1}
+
+
+def test_nobody_is_written_as_zero(
+    aws: dict[str, str], aws_clients: Clients, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An alarm waits for the zero; a gap would say that nobody counts."""
+    assert written(Backstage(aws, aws_clients), capsys) == {"ExecutorsHealthy": 0, "ExecutorsBusy": 0}
