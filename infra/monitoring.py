@@ -1,0 +1,83 @@
+"""What operators look at, and what wakes them up."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import aws_cdk as cdk
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_sns as sns
+from aws_cdk import aws_sns_subscriptions as subscriptions
+from aws_cdk import aws_xray as xray
+
+from infra.alarms import Alarms
+from infra.dashboard import Dashboard
+from infra.queries import Queries
+from infra.signals import Signals
+
+if TYPE_CHECKING:
+    from constructs import Construct
+
+    from infra.api import ApiStack
+    from infra.stage import Stage
+    from infra.state import StateStack
+
+
+class MonitoringStack(cdk.Stack):
+    """The stack."""
+
+    def __init__(self, scope: Construct, name: str, *, stage: Stage, state: StateStack, api: ApiStack) -> None:
+        super().__init__(scope, name)
+        self._stage = stage
+        signals = Signals(stage, state, api)
+        Alarms(self, "Alarms", signals=signals, topic=self._make_topic(), oldest_job_minutes=stage.oldest_job_minutes)
+        Dashboard(self, "Dashboard", stage=stage, signals=signals)
+        Queries(
+            self,
+            "Queries",
+            stage=stage,
+            functions=[function.log_group for function in api.functions.values()],
+            api=api.rest_api.access_log,
+        )
+        self._sample_traces(api)
+
+    def _make_topic(self) -> sns.Topic:
+        """Make what tells of alarms. CloudWatch can't use the key that SNS has of itself, so there is one."""
+        key = kms.Key(
+            self, "AlarmKey", enable_key_rotation=True, removal_policy=cdk.RemovalPolicy.DESTROY,
+            description=f"ComfyUI Gateway {self._stage.name}: what alarms say",
+        )  # fmt: skip
+        key.add_to_resource_policy(
+            iam.PolicyStatement(
+                principals=[iam.ServicePrincipal("cloudwatch.amazonaws.com")],
+                actions=["kms:Decrypt", "kms:GenerateDataKey"],
+                resources=["*"],  # in a key's own policy: this key
+                conditions={"StringEquals": {"aws:SourceAccount": self.account}},
+            )
+        )
+        topic = sns.Topic(self, "AlarmTopic", master_key=key, enforce_ssl=True)
+        if self._stage.alarm_email is not None:
+            topic.add_subscription(subscriptions.EmailSubscription(self._stage.alarm_email))
+        cdk.CfnOutput(self, "AlarmTopicArn", value=topic.topic_arn)
+        return topic
+
+    def _sample_traces(self, api: ApiStack) -> None:
+        """Trace a share of the requests. X-Ray's own rule would take one each second, which is most of them, and $5."""
+        xray.CfnSamplingRule(
+            self,
+            "Sampling",
+            sampling_rule=xray.CfnSamplingRule.SamplingRuleProperty(
+                rule_name=f"comfyui-gateway-{self._stage.name}",
+                priority=100,
+                reservoir_size=0,
+                fixed_rate=self._stage.traced_share,
+                service_name=f"{api.rest_api.api.rest_api_name}/{api.rest_api.stage.stage_name}",
+                service_type="AWS::ApiGateway::Stage",
+                host="*",
+                http_method="*",
+                url_path="*",
+                resource_arn="*",
+                version=1,
+            ),
+        )

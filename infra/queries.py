@@ -1,0 +1,92 @@
+"""Saved queries for CloudWatch Logs Insights: the questions that come up, with the answer one click away."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aws_cdk import aws_logs as logs
+from constructs import Construct
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from infra.stage import Stage
+
+# By title: what a query does, step by step. Logs Insights joins them with `|`.
+_OF_FUNCTIONS = {
+    "one job or request, from its correlation id": (
+        "fields @timestamp, service, action, message, status, error, attempt, @log",
+        'filter correlation_id = "PUT THE ID HERE" or job_id = "PUT THE ID HERE"',
+        "sort @timestamp",
+    ),
+    "errors": (
+        "fields @timestamp, service, action, message, job_id, correlation_id, @log",
+        'filter level = "ERROR"',
+        "sort @timestamp desc",
+        "limit 200",
+    ),
+    "refused requests, by reason": (
+        'filter action = "request_refused"',
+        "stats count(*) as requests by error, status",
+        "sort requests desc",
+    ),
+    "webhook attempts that failed": (
+        "fields @timestamp, job_id, attempt, status_code, error, duration_ms, again_in_seconds",
+        'filter action = "webhook_attempted" and ispresent(error)',
+        "sort @timestamp desc",
+        "limit 200",
+    ),
+    "ends of jobs, by outcome": (
+        'filter action = "job_end_counted"',
+        "stats count(*) as jobs by status, error",
+        "sort jobs desc",
+    ),
+    "what the sweeper found": (
+        "fields @timestamp, jobs_read, jobs_lost",
+        'filter action = "swept"',
+        "sort @timestamp desc",
+        "limit 100",
+    ),
+}
+_OF_API = {
+    "slow requests": (
+        "fields @timestamp, method, path, status, ms, functionMs",
+        "filter ms > 1000",
+        "sort ms desc",
+        "limit 100",
+    ),
+    "requests by status": (
+        "stats count(*) as requests, pct(ms, 50) as p50, pct(ms, 95) as p95 by status",
+        "sort status",
+    ),
+    "5xx": (
+        "fields @timestamp, method, path, status, error, requestId",
+        "filter status >= 500",
+        "sort @timestamp desc",
+        "limit 100",
+    ),
+}
+
+
+class Queries(Construct):
+    """All of them, in a folder of the stage's own."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        name: str,
+        *,
+        stage: Stage,
+        functions: Sequence[logs.ILogGroup],
+        api: logs.ILogGroup,
+    ) -> None:
+        super().__init__(scope, name)
+        for queries, groups in ((_OF_FUNCTIONS, functions), (_OF_API, [api])):
+            for title, steps in queries.items():
+                logs.CfnQueryDefinition(
+                    self,
+                    title,
+                    name=f"comfyui-gateway/{stage.name}/{title}",
+                    query_string="\n| ".join(steps),
+                    log_group_names=[group.log_group_name for group in groups],
+                )

@@ -1,0 +1,181 @@
+"""The HTTP API: API Gateway before the functions, routed by functions.routing."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import aws_cdk as cdk
+from aws_cdk import aws_apigateway as apigateway
+from aws_cdk import aws_certificatemanager as acm
+from aws_cdk import aws_wafv2 as waf
+from constructs import Construct
+
+from functions.routing import DEFAULT_FUNCTION, FUNCTION_OF_SEGMENT
+from gateway.aws.resources import REQUEST_SECONDS
+from infra.acknowledged import acknowledge
+from infra.function import make_log_group
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from aws_cdk import aws_lambda as lambda_
+
+    from infra.stage import Domain, Stage
+
+# What API Gateway answers itself, in the API's own shape: kind → status (None: as it comes), code, message, retryable.
+_OWN_ANSWERS: dict[str, tuple[str | None, str, str, bool]] = {
+    "THROTTLED": ("429", "RATE_LIMITED", "Too many requests at the moment. Try again in a few seconds.", True),
+    "QUOTA_EXCEEDED": ("429", "RATE_LIMITED", "Too many requests at the moment. Try again in a few seconds.", True),
+    "WAF_FILTERED": ("429", "RATE_LIMITED", "Too many requests from this address. Try again in five minutes.", True),
+    "REQUEST_TOO_LARGE": ("413", "PAYLOAD_TOO_LARGE", "The request body is too large.", False),
+    "INTEGRATION_TIMEOUT": (None, "INTERNAL_ERROR", "The request took too long.", True),
+    "MISSING_AUTHENTICATION_TOKEN": ("404", "NOT_FOUND", "There is nothing at this path.", False),
+    "DEFAULT_4XX": (None, "VALIDATION_ERROR", "API Gateway could not make sense of the request.", False),
+    "DEFAULT_5XX": (None, "INTERNAL_ERROR", "Something went wrong on our side.", True),
+}
+# One line a request. Addresses are in it, keys are not.
+_ACCESS_LOG = {
+    "requestId": "$context.requestId",
+    "ip": "$context.identity.sourceIp",
+    "method": "$context.httpMethod",
+    "path": "$context.path",
+    "status": "$context.status",
+    "bytes": "$context.responseLength",
+    "ms": "$context.responseLatency",
+    "functionMs": "$context.integration.latency",
+    "error": "$context.error.responseType",
+}
+
+
+class RestApi(Construct):
+    """The API. `functions`: by the names that routing has. `url`: where it is to be found."""
+
+    def __init__(
+        self, scope: Construct, name: str, *, stage: Stage, functions: Mapping[str, lambda_.IFunction]
+    ) -> None:
+        super().__init__(scope, name)
+        self._stage = stage
+        self._integrations = {
+            function: apigateway.LambdaIntegration(
+                made,
+                timeout=cdk.Duration.seconds(REQUEST_SECONDS),
+                scope_permission_to_method=False,  # the whole API may call it: one statement instead of many
+            )
+            for function, made in functions.items()
+        }
+        self.access_log = make_log_group(self, "AccessLog", stage)
+        self.api = apigateway.RestApi(
+            self,
+            "Api",
+            rest_api_name=f"ComfyUI Gateway {stage.name}",
+            endpoint_types=[apigateway.EndpointType.REGIONAL],
+            binary_media_types=["*/*"],  # or files would come as base64
+            cloud_watch_role=True,  # of the account, for its API's access logs; it stays when the stack goes
+            disable_execute_api_endpoint=stage.domain is not None,
+            deploy_options=apigateway.StageOptions(
+                stage_name=stage.name,
+                tracing_enabled=True,
+                throttling_rate_limit=stage.throttle.requests_per_second,
+                throttling_burst_limit=stage.throttle.burst,
+                access_log_destination=apigateway.LogGroupLogDestination(self.access_log),
+                access_log_format=apigateway.AccessLogFormat.custom(json.dumps(_ACCESS_LOG, separators=(",", ":"))),
+            ),
+        )
+        self.api.node.try_remove_child("Endpoint")  # an output that ours stands for
+        self._acknowledge_rules()
+        self._add_routes()
+        self._shape_own_answers()
+        self.stage = self.api.deployment_stage
+        self.url = self.api.url
+        if stage.domain is not None:
+            self.url = self._add_domain(stage.domain)
+        if stage.waf_requests_per_address is not None:
+            self._add_waf(stage.waf_requests_per_address)
+
+    def _add_routes(self) -> None:
+        self._route(self.api.root, DEFAULT_FUNCTION)
+        self._route(self.api.root.add_resource("{proxy+}"), DEFAULT_FUNCTION)
+        for segment, function in FUNCTION_OF_SEGMENT.items():
+            resource = self.api.root.add_resource(segment)
+            self._route(resource, function)
+            self._route(resource.add_resource("{proxy+}"), function)
+
+    def _route(self, resource: apigateway.IResource, function: str) -> None:
+        resource.add_method("ANY", self._integrations[function])
+
+    def _shape_own_answers(self) -> None:
+        # A list of origins can't be answered without looking at the request, which API Gateway does not do here.
+        origins = self._stage.settings.get("CORS_ORIGINS", "")
+        cors = {"Access-Control-Allow-Origin": f"'{origins}'"} if origins and "," not in origins else {}
+        for kind, (status, code, message, retryable) in _OWN_ANSWERS.items():
+            body = {
+                "error": code,
+                "message": message,
+                "details": {"errors": [{"path": "", "message": message}]} if code == "VALIDATION_ERROR" else None,
+                "retryable": retryable,
+                "correlationId": "$context.requestId",
+            }
+            headers = {"X-Correlation-Id": "context.requestId", **cors}
+            if status == "429":
+                headers["Retry-After"] = "'5'"
+            self.api.add_gateway_response(
+                kind,
+                type=apigateway.ResponseType.of(kind),
+                status_code=status,
+                response_headers=headers,
+                templates={"application/json": json.dumps(body, separators=(",", ":"))},
+            )
+
+    def _add_domain(self, domain: Domain) -> str:
+        made = self.api.add_domain_name(
+            "Domain",
+            domain_name=domain.name,
+            certificate=acm.Certificate.from_certificate_arn(self, "Certificate", domain.certificate_arn),
+            endpoint_type=apigateway.EndpointType.REGIONAL,
+            security_policy=apigateway.SecurityPolicy.TLS_1_2,
+        )
+        target = made.domain_name_alias_domain_name
+        cdk.CfnOutput(self, "DomainTarget", value=target, description="What its DNS record has to point at.")
+        return f"https://{domain.name}/"
+
+    def _add_waf(self, requests_per_address: int) -> None:
+        def visible(metric: str) -> waf.CfnWebACL.VisibilityConfigProperty:
+            return waf.CfnWebACL.VisibilityConfigProperty(
+                cloud_watch_metrics_enabled=True, metric_name=metric, sampled_requests_enabled=False
+            )
+
+        by_address = waf.CfnWebACL.RuleProperty(
+            name="requests-per-address",
+            priority=0,
+            action=waf.CfnWebACL.RuleActionProperty(block={}),
+            statement=waf.CfnWebACL.StatementProperty(
+                rate_based_statement=waf.CfnWebACL.RateBasedStatementProperty(
+                    aggregate_key_type="IP", limit=requests_per_address, evaluation_window_sec=300
+                )
+            ),
+            visibility_config=visible("requests-per-address"),
+        )
+        acl = waf.CfnWebACL(
+            self,
+            "Waf",
+            scope="REGIONAL",
+            default_action=waf.CfnWebACL.DefaultActionProperty(allow={}),
+            rules=[by_address],
+            visibility_config=visible("api"),
+        )
+        waf.CfnWebACLAssociation(
+            self, "WafOfApi", web_acl_arn=acl.attr_arn, resource_arn=self.api.deployment_stage.stage_arn
+        )
+
+    def _acknowledge_rules(self) -> None:
+        for rule, reason in {
+            "AwsSolutions-APIG2": "Each function checks its requests itself, and names every problem in its answer.",
+            "AwsSolutions-APIG3": "WAF is a setting of the stage, as it costs by itself.",
+            "AwsSolutions-APIG4": "Callers show an API key or a JWT, which functions check: one call instead of two.",
+            "AwsSolutions-APIG6": "Logs of the execution would have keys and prompts in them; there is an access log.",
+            "AwsSolutions-COG4": "Callers show an API key or a JWT, which the functions check.",
+            "AwsSolutions-IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/service-role/"
+            "AmazonAPIGatewayPushToCloudWatchLogs]": "The role is the account's, for the access logs of all its APIs.",
+        }.items():
+            acknowledge(self.api, rule, reason)

@@ -1,0 +1,195 @@
+"""What outlives a deployment: table, files, queues, bus, secrets, and who may use them as an executor."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+import aws_cdk as cdk
+from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_events as events
+from aws_cdk import aws_events_targets as targets
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_s3 as s3
+from aws_cdk import aws_secretsmanager as secretsmanager
+from aws_cdk import aws_sqs as sqs
+
+from gateway.aws.resources import BUCKET, JOB_QUEUES, TABLE, WEBHOOK_QUEUE, WEBHOOK_RULE
+from gateway.settings import ExecutorSettings
+from infra import access
+from infra.access import Secret
+from infra.acknowledged import acknowledge
+
+if TYPE_CHECKING:
+    from constructs import Construct
+
+    from gateway.aws.resources import BucketResource, QueueResource, RuleResource, TableResource
+    from infra.stage import Stage
+
+
+class StateStack(cdk.Stack):
+    """The stack. `settings`: those by which functions and executor find what is in it."""
+
+    def __init__(self, scope: Construct, name: str, stage: Stage) -> None:
+        super().__init__(scope, name, termination_protection=stage.keep_data)
+        self._stage = stage
+        self._removal = cdk.RemovalPolicy.RETAIN if stage.keep_data else cdk.RemovalPolicy.DESTROY
+        self.table = self._make_table(TABLE)
+        self.bucket = self._make_bucket(BUCKET)
+        self.queues: dict[
+            str, sqs.Queue
+        ] = {}  # all there are, dead-letter queues included, by their names in resources
+        for queue in JOB_QUEUES.values():
+            self._make_queue(queue)
+        self.bus = events.EventBus(self, "Bus")
+        self._make_queue(WEBHOOK_RULE.queue)
+        self.webhook_rule = self._make_rule(WEBHOOK_RULE)
+        used = {Secret.JWT: stage.jwt, Secret.WEBHOOK: stage.webhooks}
+        self.secrets = {secret: self._make_secret(secret) for secret, is_used in used.items() if is_used}
+        self.settings = self._settings()
+        self._make_executor_policy()
+
+    def bucket_arn_in(self, stack: cdk.Stack) -> str:
+        """Name the bucket's ARN as cdk-nag does for policies of a stack."""
+        if stack is self:
+            return f"<{self.get_logical_id(cast('cdk.CfnElement', self.bucket.node.default_child))}.Arn>"
+        exported = self.resolve(self.export_value(self.bucket.bucket_arn))
+        return str(exported["Fn::ImportValue"])
+
+    def _make_table(self, table: TableResource) -> dynamodb.Table:
+        made = dynamodb.Table(
+            self,
+            "Table",
+            partition_key=_text(table.partition_key),
+            sort_key=_text(table.sort_key),
+            billing_mode=dynamodb.BillingMode.PAY_PER_REQUEST,
+            time_to_live_attribute=table.ttl_attribute,
+            stream=dynamodb.StreamViewType[table.stream_view],
+            encryption=dynamodb.TableEncryption.DEFAULT,  # with a key of DynamoDB's own, which costs nothing
+            point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
+                point_in_time_recovery_enabled=True
+            ),
+            deletion_protection=self._stage.keep_data,
+            removal_policy=self._removal,
+        )
+        for index in table.indexes:
+            made.add_global_secondary_index(
+                index_name=index.name,
+                partition_key=_text(index.partition_key),
+                sort_key=_text(index.sort_key),
+                projection_type=dynamodb.ProjectionType.INCLUDE,
+                non_key_attributes=list(index.projected),
+            )
+        return made
+
+    def _make_bucket(self, bucket: BucketResource) -> s3.Bucket:
+        tag, value = bucket.expiring_tag
+        days = self._stage.retention_days
+        rules = [
+            s3.LifecycleRule(id=f"expire {prefix}", prefix=prefix, expiration=cdk.Duration.days(days))
+            for prefix in bucket.expiring_prefixes
+        ]
+        made = s3.Bucket(
+            self,
+            "Files",
+            encryption=s3.BucketEncryption.S3_MANAGED,
+            block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
+            object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
+            enforce_ssl=True,
+            minimum_tls_version=1.2,
+            lifecycle_rules=[
+                *rules,
+                s3.LifecycleRule(id=f"expire {tag}", tag_filters={tag: value}, expiration=cdk.Duration.days(days + 1)),
+                s3.LifecycleRule(
+                    id="forget broken uploads", abort_incomplete_multipart_upload_after=cdk.Duration.days(1)
+                ),
+            ],
+            removal_policy=self._removal,
+        )
+        acknowledge(
+            made,
+            "AwsSolutions-S1",
+            "A log of each access would cost more than the accesses; who needs one turns on CloudTrail's data events.",
+        )
+        return made
+
+    def _make_queue(self, queue: QueueResource) -> None:
+        """Make a queue and the one for what was received too often."""
+        dead_letters = self._make_one_queue(queue.dead_letter_name, queue, queue.dead_letter_visibility_seconds)
+        acknowledge(dead_letters, "AwsSolutions-SQS3", "It is a dead-letter queue itself.")
+        moved = sqs.DeadLetterQueue(queue=dead_letters, max_receive_count=queue.max_receives)
+        self._make_one_queue(queue.name, queue, queue.visibility_seconds, moved)
+
+    def _make_one_queue(
+        self, name: str, queue: QueueResource, visibility_seconds: int, dead_letters: sqs.DeadLetterQueue | None = None
+    ) -> sqs.Queue:
+        made = self.queues[name] = sqs.Queue(
+            self,
+            "Queue" + "".join(part.capitalize() for part in name.split("-")),
+            visibility_timeout=cdk.Duration.seconds(visibility_seconds),
+            retention_period=cdk.Duration.seconds(queue.retention_seconds),
+            dead_letter_queue=dead_letters,
+            encryption=sqs.QueueEncryption.SQS_MANAGED,
+            enforce_ssl=True,
+            removal_policy=self._removal,
+        )
+        return made
+
+    def _make_rule(self, rule: RuleResource) -> events.Rule:
+        """Fill a queue from the bus. It lives as long as both, so that a new version of the API misses nothing."""
+        queue = targets.SqsQueue(
+            self.queues[rule.queue.name], message=events.RuleTargetInput.from_event_path(rule.input_path)
+        )
+        pattern = {name.replace("-", "_"): value for name, value in rule.pattern.items()}
+        return events.Rule(
+            self,
+            f"Rule-{rule.name}",
+            event_bus=self.bus,
+            event_pattern=events.EventPattern(**pattern),
+            targets=[queue],
+        )
+
+    def _make_secret(self, setting: Secret) -> secretsmanager.CfnSecret:
+        """Make a secret that holds a setting, with a random value, as with_secrets reads it."""
+        made = secretsmanager.Secret(
+            self,
+            "".join(word.capitalize() for word in setting.split("_")),
+            generate_secret_string=secretsmanager.SecretStringGenerator(
+                secret_string_template="{}",  # noqa: S106  a template
+                generate_string_key=setting,
+                password_length=64,
+                exclude_punctuation=True,
+            ),
+            removal_policy=self._removal,
+        )
+        acknowledge(
+            made,
+            "AwsSolutions-SMG4",
+            "Who signs or checks outside of AWS has to change over at the same moment: docs/deployment.md says how.",
+        )
+        return cast("secretsmanager.CfnSecret", made.node.default_child)
+
+    def _settings(self) -> dict[str, str]:
+        urls = {}
+        for priority, queue in JOB_QUEUES.items():
+            urls[f"{priority.upper()}_QUEUE_URL"] = self.queues[queue.name].queue_url
+            urls[f"{priority.upper()}_DEAD_LETTER_QUEUE_URL"] = self.queues[queue.dead_letter_name].queue_url
+        return {
+            "TABLE_NAME": self.table.table_name,
+            "BUCKET_NAME": self.bucket.bucket_name,
+            "EVENT_BUS_NAME": self.bus.event_bus_name,
+            **urls,
+            "WEBHOOK_QUEUE_URL": self.queues[WEBHOOK_QUEUE.name].queue_url,
+        }
+
+    def _make_executor_policy(self) -> None:
+        """For executors anywhere: what they may do, and the environment that they need."""
+        policy = iam.ManagedPolicy(self, "ExecutorPolicy", description="All that an executor does.")
+        access.EXECUTOR.grant(policy, self)
+        environment = {"AWS_REGION": self.region, **self.settings, **self._stage.settings_of(ExecutorSettings)}
+        lines = "\n".join(f"{name}={value}" for name, value in environment.items())
+        cdk.CfnOutput(self, "Environment", value=lines, description="For `comfyui-gateway worker` and other commands.")
+        cdk.CfnOutput(self, "ExecutorPolicyArn", value=policy.managed_policy_arn)
+
+
+def _text(name: str) -> dynamodb.Attribute:
+    return dynamodb.Attribute(name=name, type=dynamodb.AttributeType.STRING)

@@ -1,0 +1,127 @@
+"""What the app synthesises. It takes its time, so it is kept for as long as no source changes."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import platform
+import subprocess
+import sys
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from infra.bundle import LAMBDA, Platform
+from infra.imports import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+# The embedded AWS runs functions on the Python that runs itself.
+THIS_MACHINE = Platform(
+    python=".".join(platform.python_version_tuple()[:2]), machine=f"{platform.machine()}-manylinux_2_34"
+)
+_BUILD = ROOT / "build" / "tests"
+_SOURCES = ("infra/**/*.py", "functions/**/*", "gateway/**/*.py", "tests/infra/s*.py", "requirements.lock", "cdk.json")
+
+
+@dataclass(frozen=True)
+class Assembly:
+    """The templates of one stage, and the files that go with them."""
+
+    folder: Path
+    stage: str
+
+    @property
+    def prefix(self) -> str:
+        """What the stacks' names begin with."""
+        return f"comfyui-gateway-{self.stage}-"
+
+    def template(self, stack: str) -> dict[str, Any]:
+        """Read a stack's template, by the last part of its name."""
+        return dict(json.loads((self.folder / f"{self.prefix}{stack}.template.json").read_text()))
+
+    @cached_property
+    def templates(self) -> dict[str, dict[str, Any]]:
+        """All templates, by the stacks' full names, in an order in which they can be deployed."""
+        manifest = json.loads((self.folder / "manifest.json").read_text())
+        waiting = {
+            name: {need for need in artifact.get("dependencies", ()) if not need.endswith(".assets")}
+            for name, artifact in manifest["artifacts"].items()
+            if artifact["type"] == "aws:cloudformation:stack"
+        }
+        ordered: list[str] = []
+        while waiting:
+            ready = sorted(name for name, needs in waiting.items() if needs <= set(ordered))
+            ordered += ready
+            for name in ready:
+                del waiting[name]
+        return {name: self.template(name.removeprefix(self.prefix)) for name in ordered}
+
+    def resources(self, kind: str) -> dict[str, dict[str, Any]]:
+        """Find the resources of a kind (`AWS::SQS::Queue`) in all stacks, by their logical ids."""
+        return {
+            name: resource
+            for template in self.templates.values()
+            for name, resource in template["Resources"].items()
+            if resource["Type"] == kind
+        }
+
+    def named(self, reference: Mapping[str, Any]) -> str:
+        """Find the logical id that a value refers to, within its stack or in another one."""
+        match reference:
+            case {"Ref": str(name)} | {"Fn::GetAtt": [str(name), _]}:
+                return name
+            case {"Fn::ImportValue": str(name)}:
+                return self.named(self._exports[name])
+        raise AssertionError(f"{reference} refers to nothing")
+
+    @cached_property
+    def _exports(self) -> dict[str, Any]:
+        outputs = [output for template in self.templates.values() for output in template.get("Outputs", {}).values()]
+        return {output["Export"]["Name"]: output["Value"] for output in outputs if "Export" in output}
+
+
+def assembly(stage: str, target: Platform = LAMBDA) -> Assembly:
+    """Synthesise a stage, or find what was synthesised of the same sources."""
+    key = hashlib.sha256(f"{stage} {target} {_fingerprint()}".encode()).hexdigest()[:16]
+    folder = _BUILD / f"{stage}-{key}"
+    with _alone(_BUILD / f"{stage}-{target.machine}.lock"):
+        if not (folder / "manifest.json").exists():
+            _synthesise(stage, target, folder)
+    return Assembly(folder, stage)
+
+
+def _fingerprint() -> str:
+    digest = hashlib.sha256()
+    files = sorted({path for pattern in _SOURCES for path in ROOT.glob(pattern) if path.is_file()})
+    for path in files:
+        if "__pycache__" not in path.parts:
+            digest.update(f"{path.relative_to(ROOT)} {path.stat().st_size} ".encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
+def _synthesise(stage: str, target: Platform, folder: Path) -> None:
+    context = json.loads((ROOT / "cdk.json").read_text())["context"]
+    run = subprocess.run(  # noqa: S603  the command is this package's own
+        [sys.executable, "-m", "tests.infra.synthesise", target.python, target.machine],
+        cwd=ROOT,
+        env={**os.environ, "CDK_OUTDIR": str(folder), "CDK_CONTEXT_JSON": json.dumps({**context, "stage": stage})},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Let one process of the tests in at a time."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,212 @@
+"""An AWS of the tests' own: TLS only, IAM enforced, and stacks deployed into it as `cdk deploy` would."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Self
+
+import boto3
+import requests
+import trustme
+
+from cli.local.child import Child
+from cli.local.loopback import free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from tests.infra.assembly import Assembly
+
+REGION, ACCOUNT = "us-east-1", "000000000000"
+_ROOT = {"AWS_ACCESS_KEY_ID": "root", "AWS_SECRET_ACCESS_KEY": "root-secret"}
+_BOOTSTRAP = "/cdk-bootstrap/hnb659fds/version"  # the parameter that CDK's bootstrap leaves
+_START_SECONDS, _DEPLOY_SECONDS = 20.0, 60.0
+
+
+class Cloud:
+    """The embedded AWS, set up for CDK. As a context manager, it answers from the start of the block."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        port = free_port()
+        self.endpoint_url = f"https://127.0.0.1:{port}"
+        self.calls_file = folder / "calls.jsonl"
+        self.ca_file = folder / "ca.pem"
+        self._write_certificate()
+        self._child = Child(
+            "guarded AWS",
+            [sys.executable, "-m", "tests.infra.guarded_emulator"],
+            environment={
+                **_ROOT,
+                "PATH": os.environ.get("PATH", os.defpath),
+                "PYTHONPATH": os.pathsep.join(sys.path),
+                "AUTH": "true",
+                "USE_SSL": "1",
+                "MINISTACK_SSL_CERT": str(folder / "cert.pem"),
+                "MINISTACK_SSL_KEY": str(folder / "key.pem"),
+                # Those of the functions; it passes on what it has.
+                "AWS_CA_BUNDLE": str(self.ca_file),
+                "BIND_HOST": "127.0.0.1",
+                "GATEWAY_PORT": str(port),
+                "LOG_LEVEL": "WARNING",
+                "SFTP_ENABLED": "0",
+                "IOT_MTLS_ENABLED": "0",
+                "TMPDIR": str(folder),
+                "DOCKER_HOST": "unix:///dev/null",
+                "CALLS_FILE": str(self.calls_file),
+            },
+            log_file=folder / "aws.log",
+        )
+
+    def __enter__(self) -> Self:
+        """Wait until it answers. Raises ChildFailedError."""
+        self._child.wait_until(self._answers, seconds=_START_SECONDS)
+        self.client("ssm").put_parameter(Name=_BOOTSTRAP, Value="30", Type="String")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._child.stop(seconds=10)
+
+    def environment(self, access_key: Mapping[str, str] = _ROOT) -> dict[str, str]:
+        """Make what boto3 reads to find it, with somebody's credentials."""
+        return {
+            **access_key,
+            "AWS_ENDPOINT_URL": self.endpoint_url,
+            "AWS_CA_BUNDLE": str(self.ca_file),
+            "AWS_REGION": REGION,
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_CONFIG_FILE": os.devnull,
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+
+    def client(self, service: str, access_key: Mapping[str, str] = _ROOT) -> Any:  # noqa: ANN401  any of boto3's
+        """Make a client, with every right if nobody's credentials are given."""
+        return boto3.client(
+            service,  # type: ignore[call-overload]  # any
+            region_name=REGION,
+            endpoint_url=self.endpoint_url,
+            verify=str(self.ca_file),
+            aws_access_key_id=access_key["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=access_key["AWS_SECRET_ACCESS_KEY"],
+        )
+
+    def calls(self) -> list[dict[str, Any]]:
+        """List every call that IAM decided so far: caller, action, resource, keys of items, allowed."""
+        return [json.loads(line) for line in self.calls_file.read_text().splitlines()]
+
+    def deploy(self, assembly: Assembly) -> Deployed:
+        """Upload the assets and create the stacks, one after the other."""
+        cloudformation = self.client("cloudformation")
+        outputs: dict[str, str] = {}
+        for name, template in assembly.templates.items():
+            known = {n: each for n, each in template["Resources"].items() if not _unknown_here(each)}
+            template_url = self._upload_assets(assembly.folder, name, {**template, "Resources": known})
+            cloudformation.create_stack(StackName=name, TemplateURL=template_url, Capabilities=["CAPABILITY_IAM"])
+            outputs |= self._outputs(cloudformation, name)
+        return Deployed(self, assembly, outputs)
+
+    def _upload_assets(self, folder: Path, stack: str, template: Mapping[str, Any]) -> str:
+        """Upload what a stack needs, and its template; return where that is."""
+        s3 = self.client("s3")
+        uploaded = {}
+        for asset in json.loads((folder / f"{stack}.assets.json").read_text())["files"].values():
+            (destination,) = asset["destinations"].values()
+            bucket = destination["bucketName"].replace("${AWS::AccountId}", ACCOUNT).replace("${AWS::Region}", REGION)
+            s3.create_bucket(Bucket=bucket)
+            is_template = asset["source"]["path"] == f"{stack}.template.json"
+            content = json.dumps(template).encode() if is_template else (folder / asset["source"]["path"]).read_bytes()
+            s3.put_object(Bucket=bucket, Key=destination["objectKey"], Body=content)
+            uploaded[asset["source"]["path"]] = f"{self.endpoint_url}/{bucket}/{destination['objectKey']}"
+        return uploaded[f"{stack}.template.json"]
+
+    def _outputs(self, cloudformation: Any, stack: str) -> dict[str, str]:  # noqa: ANN401  boto3's
+        deadline = time.monotonic() + _DEPLOY_SECONDS
+        while True:
+            found = cloudformation.describe_stacks(StackName=stack)["Stacks"][0]
+            if found["StackStatus"] == "CREATE_COMPLETE":
+                return {output["OutputKey"]: output["OutputValue"] for output in found.get("Outputs", ())}
+            if found["StackStatus"] != "CREATE_IN_PROGRESS" or time.monotonic() > deadline:
+                events = cloudformation.describe_stack_events(StackName=stack)["StackEvents"]
+                failed = [
+                    f"{e['LogicalResourceId']}: {e.get('ResourceStatusReason')}"
+                    for e in events
+                    if "FAILED" in e["ResourceStatus"]
+                ]
+                raise AssertionError(f"{stack}: {found['StackStatus']} {failed}")
+            time.sleep(0.1)
+
+    def _answers(self) -> bool:
+        try:
+            return requests.get(f"{self.endpoint_url}/_ministack/health", verify=str(self.ca_file), timeout=1).ok
+        except requests.RequestException:
+            return False
+
+    def _write_certificate(self) -> None:
+        authority = trustme.CA()
+        authority.cert_pem.write_to_path(str(self.ca_file))
+        certificate = authority.issue_cert("127.0.0.1", "localhost")
+        certificate.private_key_pem.write_to_path(str(self._folder / "key.pem"))
+        for pem in certificate.cert_chain_pems:
+            pem.write_to_path(str(self._folder / "cert.pem"), append=True)
+
+
+def _unknown_here(resource: Mapping[str, Any]) -> bool:
+    """Tell what the embedded AWS has not, and nothing depends on. All else is deployed as it was synthesised."""
+    is_computed_alarm = resource["Type"] == "AWS::CloudWatch::Alarm" and "Metrics" in resource["Properties"]
+    return is_computed_alarm or resource["Type"] in ("AWS::Logs::QueryDefinition", "AWS::XRay::SamplingRule")
+
+
+class Deployed:
+    """The stacks of a stage, as they run. `outputs`: of all stacks."""
+
+    def __init__(self, cloud: Cloud, assembly: Assembly, outputs: Mapping[str, str]) -> None:
+        self.cloud = cloud
+        self.outputs = outputs
+        self._stage = assembly.stage
+
+    @cached_property
+    def api_url(self) -> str:
+        """The root of the API's paths. What the stack puts out names a host that only AWS has."""
+        api_id = self.outputs["Url"].removeprefix("https://").split(".")[0]
+        return f"{self.cloud.endpoint_url}/restapis/{api_id}/{self._stage}/_user_request_"
+
+    @cached_property
+    def settings(self) -> dict[str, str]:
+        """The environment of the functions."""
+        functions = self._lambda.list_functions()["Functions"]
+        return dict(functions[0]["Environment"]["Variables"])
+
+    def secret(self, setting: str) -> str:
+        """Read a setting out of the secret that the stack made for it."""
+        client = self.cloud.client("secretsmanager")
+        contents = [
+            json.loads(client.get_secret_value(SecretId=each["ARN"])["SecretString"])
+            for each in client.list_secrets()["SecretList"]
+        ]
+        (value,) = (content[setting] for content in contents if setting in content)
+        return str(value)
+
+    def invoke(self, function: str) -> dict[str, Any]:
+        """Call a function as a schedule does, and wait for its answer."""
+        return dict(self._lambda.invoke(FunctionName=self._deployed_name(function), Payload=b"{}"))
+
+    def configure(self, function: str, **variables: str) -> None:
+        """Give a function more variables than its stack does."""
+        name = self._deployed_name(function)
+        now = self._lambda.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
+        self._lambda.update_function_configuration(FunctionName=name, Environment={"Variables": {**now, **variables}})
+
+    @cached_property
+    def _lambda(self) -> Any:  # noqa: ANN401  boto3's
+        return self.cloud.client("lambda")
+
+    def _deployed_name(self, function: str) -> str:
+        functions = self._lambda.list_functions()["Functions"]
+        (name,) = (each["FunctionName"] for each in functions if each["Handler"] == f"functions.{function}.handler")
+        return str(name)

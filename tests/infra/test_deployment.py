@@ -1,0 +1,248 @@
+"""The proof: the stacks as they are synthesised, in an AWS that enforces IAM and TLS, run jobs."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import hmac
+import json
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import requests
+from botocore.exceptions import ClientError
+
+from cli.comfyui_simulator import SimulatorServer, SimulatorSettings
+from gateway.aws.job_store import DynamoJobStore
+from gateway.aws.key_store import DynamoKeyStore
+from gateway.aws.resources import SCHEDULES
+from gateway.domain import instant
+from gateway.domain.identity import ApiKey, Role, hash_key
+from gateway.domain.messages import JobMessage
+from tests.component.samples import new_job
+from tests.executor.stage import wait_until
+from tests.infra.assembly import THIS_MACHINE, assembly
+from tests.infra.cloud import Cloud, Deployed
+from tests.webhooks.receiver import Receiver, answers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = [
+    pytest.mark.deployment,
+    pytest.mark.timeout(300),  # everything starts for the first time here, one after the other
+]
+
+ADMIN_KEY = "key-of-root"
+WORKFLOW: dict[str, Any] = {
+    "id": "solid",
+    "name": "One colour",
+    "workflowJson": {
+        "1": {"class_type": "EmptyImage", "inputs": {"width": 64, "height": 64, "batch_size": 1, "color": "{{color}}"}},
+        "2": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": "solid"}},
+    },
+    "inputSchema": {"type": "object", "fields": {"color": {"type": "integer", "required": True}}},
+}
+STEPS_SECONDS = 60
+
+
+@pytest.fixture(scope="module")
+def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
+    """Deploy the stage `dev`."""
+    with Cloud(tmp_path_factory.mktemp("cloud")) as cloud:
+        yield cloud.deploy(assembly("dev", THIS_MACHINE))
+
+
+def executor_key(deployed: Deployed, user: str) -> dict[str, str]:
+    """Make a user who has the policy that the stack has for executors; return a key."""
+    iam = deployed.cloud.client("iam")
+    with contextlib.suppress(iam.exceptions.EntityAlreadyExistsException):
+        iam.create_user(UserName=user)
+    iam.attach_user_policy(UserName=user, PolicyArn=deployed.outputs["ExecutorPolicyArn"])
+    made = iam.create_access_key(UserName=user)["AccessKey"]
+    return {"AWS_ACCESS_KEY_ID": made["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": made["SecretAccessKey"]}
+
+
+@pytest.fixture(scope="module")
+def executor_environment(deployed: Deployed) -> dict[str, str]:
+    """Make what an executor somewhere else runs with: the stack's output, and a user who has the stack's policy."""
+    lines = deployed.outputs["Environment"].splitlines()
+    key = executor_key(deployed, "gpu-box")
+    return {**deployed.cloud.environment(key), **dict(line.split("=", 1) for line in lines)}
+
+
+@pytest.fixture(scope="module")
+def executor(executor_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Run `comfyui-gateway worker` beside a ComfyUI."""
+    fast = SimulatorSettings(seconds_per_step=0.0, history_lag_seconds=(0.0, 0.0))
+    log = tmp_path_factory.mktemp("executor") / "log"
+    with SimulatorServer(fast) as comfyui, log.open("w") as output:
+        environment = {"PATH": os.environ.get("PATH", os.defpath), **executor_environment, "COMFYUI_URL": comfyui.url}
+        process = subprocess.Popen(
+            [sys.executable, "-m", "cli.main", "worker"], env=environment, stdout=output, stderr=output
+        )
+        yield
+        process.kill()  # how it stops is tested elsewhere, and takes its time
+        process.wait()
+
+
+class Api:
+    """An admin of the deployed API."""
+
+    def __init__(self, deployed: Deployed) -> None:
+        self._root = deployed.api_url
+        self._ca_file = str(deployed.cloud.ca_file)
+
+    def __call__(self, method: str, path: str, body: object = None) -> requests.Response:
+        """Send a request to the API, or to an address that it named."""
+        url = path if path.startswith("https:") else self._root + path
+        headers = {} if path.startswith("https:") else {"X-API-Key": ADMIN_KEY}
+        return requests.request(
+            method, url, json=body, headers=headers, verify=self._ca_file, timeout=STEPS_SECONDS, allow_redirects=False
+        )
+
+
+@pytest.fixture(scope="module")
+def api(deployed: Deployed) -> Api:
+    """Make a key, as the first of a deployment has to be made: in the table itself."""
+    record = ApiKey(sha256=hash_key(ADMIN_KEY), name="root", owner="root", role=Role.ADMIN, created_at=instant.now())
+    DynamoKeyStore(deployed.cloud.client("dynamodb"), deployed.settings["TABLE_NAME"]).put(record)
+    return Api(deployed)
+
+
+@pytest.fixture(scope="module")
+def job(api: Api, executor: None) -> dict[str, Any]:  # noqa: ARG001  it runs the job
+    """Register a workflow, and run a job of it."""
+    assert api("POST", "/workflows", WORKFLOW).status_code == requests.codes.created
+    accepted = api("POST", "/jobs", {"workflowId": "solid", "inputs": {"color": 255}}).json()
+    ended: dict[str, Any] = {}
+
+    def has_ended() -> bool:
+        ended.update(api("GET", f"/jobs/{accepted['jobId']}?wait=5").json())
+        return ended["status"] not in ("queued", "running")
+
+    wait_until(has_ended, "the job ends", STEPS_SECONDS)
+    return ended
+
+
+def test_a_job_runs_from_submission_to_stored_output(api: Api, job: dict[str, Any]) -> None:
+    """The picture comes from the API, and from the bucket by the URL that the API signed."""
+    assert job["status"] == "succeeded", job
+    (output,) = job["outputs"]
+    through_api, from_bucket = api("GET", output["url"]), api("GET", output["downloadUrl"])
+    assert through_api.content.startswith(b"\x89PNG")
+    assert from_bucket.content == through_api.content
+
+
+REQUESTS = [
+    ("GET /health", None, 200),
+    ("GET /docs", None, 200),
+    ("GET /openapi.json", None, 200),
+    ("GET /capabilities", None, 200),
+    ("GET /jobs", None, 200),
+    ("GET /jobs?status=succeeded", None, 200),
+    ("GET /jobs/{job}/logs", None, 200),
+    ("POST /jobs/{job}/cancel", None, 409),
+    ("GET /outputs/{job}", None, 200),
+    ("GET /outputs/{job}/none.png", None, 404),
+    ("GET /workflows", None, 200),
+    ("PUT /workflows/solid", {"name": "Still one colour"}, 200),
+    ("POST /jobs", {"workflowId": "solid", "inputs": {"color": 255}}, 202),
+    ("DELETE /workflows/solid", None, 204),
+    ("GET /workflows/solid", None, 404),
+    ("GET /audit", None, 200),
+    ("GET /stats", None, 200),
+    ("GET /nothing/of/the/kind", None, 404),
+]
+
+
+@pytest.mark.parametrize(("line", "body", "status"), REQUESTS, ids=[line for line, _, _ in REQUESTS])
+def test_every_route_has_the_rights_that_it_needs(
+    api: Api, job: dict[str, Any], line: str, body: object, status: int
+) -> None:
+    """The deployed functions answer, each with its own role."""
+    method, path = line.format(job=job["jobId"]).split()
+    answer = api(method, path, body)
+    assert answer.status_code == status, answer.text
+
+
+def test_a_prompt_that_is_too_large_for_its_message_goes_by_the_bucket(api: Api, executor: None) -> None:  # noqa: ARG001
+    """The function may store it, and the executor may read it."""
+    node = WORKFLOW["workflowJson"]["1"]
+    graph = {**{str(number): node for number in range(3, 1500)}, **WORKFLOW["workflowJson"]}
+    answer = api("POST", "/workflows", {**WORKFLOW, "id": "large", "workflowJson": graph})
+    assert answer.status_code == requests.codes.created, answer.text
+    job_id = api("POST", "/jobs", {"workflowId": "large", "inputs": {"color": 3}}).json()["jobId"]
+    wait_until(lambda: api("GET", f"/jobs/{job_id}").json()["status"] == "succeeded", "the job succeeds", STEPS_SECONDS)
+
+
+def test_a_dead_letter_starts_the_function_that_ends_its_job(deployed: Deployed, api: Api) -> None:
+    """A job whose message was received too often fails, and says why."""
+    job = new_job(created_at=instant.now())
+    DynamoJobStore(deployed.cloud.client("dynamodb"), deployed.settings["TABLE_NAME"], retention_days=1).create(job)
+    message = JobMessage(job_id=job.id, priority=job.priority, correlation_id=job.correlation_id, prompt={})
+    url = deployed.settings["LOW_DEAD_LETTER_QUEUE_URL"]
+    deployed.cloud.client("sqs").send_message(QueueUrl=url, MessageBody=message.model_dump_json(by_alias=True))
+    wait_until(
+        lambda: (api("GET", f"/jobs/{job.id}").json()["error"] or {}).get("code") == "EXECUTOR_LOST",
+        "the dead letter is dealt with",
+        STEPS_SECONDS,
+    )
+
+
+def test_the_end_of_a_job_is_told_by_a_signed_webhook(deployed: Deployed, api: Api, executor: None) -> None:  # noqa: ARG001
+    """From the bus by the rule into the queue, from there by the function, with the secret that the stack made."""
+    here = {"WEBHOOK_ALLOW_HTTP": "true", "WEBHOOK_ALLOW_LOOPBACK": "true"}  # where the receiver is
+    for function in ("jobs", "webhooks", "webhook_check"):
+        deployed.configure(function, **here)
+    assert api("POST", "/workflows", {**WORKFLOW, "id": "told"}).status_code == requests.codes.created
+    with Receiver(answers(200)) as receiver:
+        body = {"workflowId": "told", "inputs": {"color": 7}, "callbackUrl": receiver.url}
+        job_id = api("POST", "/jobs", body).json()["jobId"]
+        wait_until(lambda: receiver.received, "the webhook arrives", STEPS_SECONDS)
+        webhook = receiver.received[0]
+        assert api("POST", "/webhooks/test", {"url": receiver.url}).json()["delivered"] is True
+    digest = hmac.new(deployed.secret("WEBHOOK_SECRET").encode(), webhook.body, hashlib.sha256).hexdigest()
+    assert webhook.headers["x-signature"] == f"sha256={digest}"
+    assert json.loads(webhook.body)["jobId"] == job_id
+    assert api("POST", f"/jobs/{job_id}/deliveries").status_code == requests.codes.accepted
+
+
+def test_what_the_clock_starts_has_the_rights_that_it_needs(deployed: Deployed) -> None:
+    """Each scheduled function runs through."""
+    for schedule in SCHEDULES:
+        answer = deployed.invoke(schedule.function.name)
+        assert "FunctionError" not in answer, answer["Payload"].read()
+
+
+@pytest.mark.parametrize(
+    ("service", "operation", "arguments"),
+    [
+        ("dynamodb", "get_item", {"TableName": "{table}", "Key": {"pk": {"S": "KEY#1"}, "sk": {"S": "KEY"}}}),
+        ("dynamodb", "put_item", {"TableName": "{table}", "Item": {"pk": {"S": "KEY#1"}, "sk": {"S": "KEY"}}}),
+        ("dynamodb", "delete_item", {"TableName": "{table}", "Key": {"pk": {"S": "JOB#1"}, "sk": {"S": "JOB"}}}),
+        ("dynamodb", "scan", {"TableName": "{table}"}),
+        ("s3", "get_object", {"Bucket": "{bucket}", "Key": "workflows/solid/1.json"}),
+        ("s3", "delete_object", {"Bucket": "{bucket}", "Key": "outputs/1"}),
+        ("sqs", "send_message", {"QueueUrl": "{queue}", "MessageBody": "{}"}),
+        ("sqs", "purge_queue", {"QueueUrl": "{queue}"}),
+    ],
+)
+def test_an_executor_can_do_nothing_but_run_jobs(
+    deployed: Deployed, executor_environment: dict[str, str], service: str, operation: str, arguments: dict[str, Any]
+) -> None:
+    """Whoever gets hold of an executor's credentials makes no key, sends no job, and reads no template."""
+    names = {"table": "TABLE_NAME", "bucket": "BUCKET_NAME", "queue": "HIGH_QUEUE_URL"}
+    named = {f"{{{short}}}": executor_environment[name] for short, name in names.items()}
+    client = deployed.cloud.client(service, executor_key(deployed, "intruder"))
+    with pytest.raises(ClientError, match=r"AccessDenied|not authorized"):
+        getattr(client, operation)(**{name: named.get(str(value), value) for name, value in arguments.items()})
+
+
+def test_no_call_was_refused(deployed: Deployed, job: dict[str, Any]) -> None:  # noqa: ARG001  after it
+    """All that happened so far happened within what IAM allows."""
+    refused = [call for call in deployed.cloud.calls() if not call["allowed"] and "intruder" not in call["caller"]]
+    assert refused == []

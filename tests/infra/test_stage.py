@@ -1,0 +1,51 @@
+"""A stage says what is wrong with it."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from gateway.settings import ApiSettings, ExecutorSettings
+from infra.stage import STAGES, Stage
+
+USUAL: dict[str, Any] = {"name": "trial", "keep_data": False, "log_retention_days": 7}
+
+
+def test_the_stages_for_trying_and_for_customers_are_there() -> None:
+    """Their names are what `-c stage=` takes."""
+    assert {"dev", "prod"} <= STAGES.keys()
+    assert STAGES["prod"].keep_data
+    assert not STAGES["dev"].keep_data
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"name": "Prod"}, "should match pattern"),
+        ({"log_retention_days": 8}, "must be one of 1, 3, 5"),
+        ({"setings": {}}, "Extra inputs are not permitted"),
+        ({"settings": {"RATE_LIMIT": "5"}}, "RATE_LIMIT: there is no such setting"),
+        ({"settings": {"RATE_LIMIT_MAX": "many"}}, "RATE_LIMIT_MAX: .* valid integer"),
+        ({"settings": {"TABLE_NAME": "t"}}, "TABLE_NAME: the deployment sets it"),
+        ({"settings": {"JWT_SECRET": "x" * 40}}, "JWT_SECRET: is a secret, and these end up in templates"),
+        ({"settings": {"OPEN_ACCESS": "true"}}, "OPEN_ACCESS: is for local mode"),
+        ({"domain": {"name": "https://a.example", "certificate_arn": "arn:aws:acm:x"}}, "should match pattern"),
+        ({"alarm_email": "ops"}, "should match pattern"),
+    ],
+)
+def test_what_is_wrong_is_named(wrong: dict[str, Any], said: str) -> None:
+    """Before anything is synthesised."""
+    with pytest.raises(ValidationError, match=said) as raised:
+        Stage(**{**USUAL, **wrong})
+    assert not re.search("x" * 40, "; ".join(error["msg"] for error in raised.value.errors()))
+
+
+def test_settings_go_to_the_hosts_that_read_them() -> None:
+    """A function is not told how long ComfyUI may take, nor an executor how many requests there may be."""
+    stage = Stage(**USUAL, settings={"RATE_LIMIT_MAX": "5", "COMFYUI_TIMEOUT_MS": "9000", "RETENTION_DAYS": "7"})
+    assert stage.settings_of(ApiSettings) == {"RATE_LIMIT_MAX": "5", "RETENTION_DAYS": "7"}
+    assert stage.settings_of(ExecutorSettings) == {"COMFYUI_TIMEOUT_MS": "9000", "RETENTION_DAYS": "7"}
+    assert stage.retention_days == 7
