@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
     from cli.comfyui_simulator.server import SimulatorServer
 
-LONG_AGO = time.time() - 3600
-
 
 def check(file: Path) -> subprocess.CompletedProcess[str]:
     """Run the command that the container runs."""
@@ -39,7 +37,8 @@ def test_an_executor_is_healthy_as_long_as_its_loop_goes_round(stage: Stage, tmp
         executor.wait_until(file.exists, seconds=30)
         assert (check(file).returncode, check(file).stderr) == (0, "")
         os.kill(executor.pid, signal.SIGSTOP)
-        os.utime(file, (LONG_AGO, LONG_AGO))
+        an_hour_ago = time.time() - 3600
+        os.utime(file, (an_hour_ago, an_hour_ago))
         stuck = check(file)
         assert stuck.returncode == 1
         assert stuck.stderr.startswith("executor: the loop stands still, for 3")
