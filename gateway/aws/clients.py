@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import random
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -42,7 +42,7 @@ class Clients:
     def __init__(self, output_bucket: OutputBucketSettings | None = None, *, max_connections: int = 10) -> None:
         self._output_bucket = output_bucket or OutputBucketSettings()
         # boto3 itself knows AWS_DEFAULT_REGION only; the other SDKs, Lambda and ECS go by AWS_REGION.
-        self._session = boto3.session.Session(region_name=os.environ.get("AWS_REGION"))
+        self._session = _session(os.environ.get("AWS_REGION"))
         self._config = _QUICK.merge(Config(max_pool_connections=max_connections))
         self._s3_config = self._config.merge(Config(read_timeout=20, signature_version="s3v4"))
 
@@ -101,6 +101,12 @@ class Clients:
     def events(self) -> EventBridgeClient:
         """EventBridge."""
         return self._aws.client("events", config=self._config)
+
+
+@cache
+def _session(region: str | None) -> boto3.session.Session:
+    """One for all of a process: each reads the descriptions of the services, 70 ms of them, for itself."""
+    return boto3.session.Session(region_name=region)
 
 
 def _retry_throttled(response: tuple[object, dict[str, Any]] | None, attempts: int, **_: object) -> float | None:
