@@ -154,7 +154,12 @@ def _create_rule(clients: Clients, rule: RuleResource, prefix: str) -> str:
     queue = clients.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
     name, bus_name = f"{prefix}{rule.name}", f"{prefix}{EVENT_BUS_NAME}"
     clients.events.put_rule(Name=name, EventBusName=bus_name, EventPattern=json.dumps(rule.pattern))
-    target: TargetTypeDef = {"Id": "queue", "Arn": queue["Attributes"]["QueueArn"], "InputPath": rule.input_path}
+    target: TargetTypeDef = {
+        "Id": "queue",
+        "Arn": queue["Attributes"]["QueueArn"],
+        "InputPath": rule.input_path,
+        "SqsParameters": {"MessageGroupId": rule.group_path},  # ministack 1.5.33 ignores it
+    }
     clients.events.put_targets(Rule=name, EventBusName=bus_name, Targets=[target])
     return url
 

@@ -91,11 +91,16 @@ class ScheduleResource:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuleResource:
-    """A rule on the event bus that puts a part of each event that it matches into a queue."""
+    """A rule on the event bus that puts a part of each event that it matches into a queue.
+
+    `group_path`: of what becomes the message group. On a standard queue that is what SQS's fair queues go by: messages
+    of a group that has many in readers' hands come after those of others.
+    """
 
     name: str
     pattern: Mapping[str, Any]
     input_path: str  # of the part
+    group_path: str
     queue: QueueResource
 
 
@@ -185,7 +190,8 @@ JOB_CHANGES = StreamSourceResource(
 REQUEST_SECONDS = 29
 
 DEAD_LETTERS = FunctionResource(name="dead_letters", timeout_seconds=30)
-# Enough for many receivers that hang at a time. Without a bound, they could use up all that an AWS account has.
+# Enough for many receivers that hang at a time. Without a bound, they could use up all that an AWS account has. Should
+# one owner's take all of it, the message group sees to it that the next place is another's.
 WEBHOOKS = FunctionResource(name="webhooks", timeout_seconds=FUNCTION_SECONDS, max_concurrency=200)
 
 # For receivers that do not say how long they need; executors say, by their LEASE_SECONDS.
@@ -249,5 +255,6 @@ WEBHOOK_RULE = RuleResource(
     # Jobs without a callback cost neither a message nor a call of the function.
     pattern={"source": [EVENT_SOURCE], "detail-type": [JOB_ENDED_DETAIL_TYPE], "detail": {"callback": [True]}},
     input_path="$.detail",  # a webhook that is sent again is the same message, put there without the bus
+    group_path="$.detail.ownerHash",
     queue=WEBHOOK_QUEUE,
 )
