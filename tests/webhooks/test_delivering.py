@@ -155,6 +155,7 @@ def test_410_ends_it(courier: Courier) -> None:
         assert courier.pump() == [True]
     delivery = courier.delivery(job)
     assert (delivery.status, delivery.last_status_code) == (DeliveryStatus.FAILED, 410)
+    assert delivery.attempts[0].error == "It answered 410: it wants no more of this webhook."
     assert courier.left() == 0
 
 
@@ -287,7 +288,7 @@ def test_a_refused_target_is_an_attempt_that_failed(aws: dict[str, str], aws_cli
         assert courier.pump() == [False]
     assert receiver.connections == 0
     (attempt,) = courier.delivery(job).attempts
-    assert attempt.error == "Its host must have public addresses, and no others."
+    assert attempt.error == "Its host was not found, or has an address that is not public."
 
 
 def test_without_a_secret_nothing_is_sent(aws: dict[str, str], aws_clients: Clients) -> None:
