@@ -103,6 +103,19 @@ def _index(index: IndexResource) -> GlobalSecondaryIndexTypeDef:
 def _create_bucket(client: S3Client, bucket: BucketResource, name: str, retention_days: int) -> None:
     with contextlib.suppress(client.exceptions.BucketAlreadyOwnedByYou):
         client.create_bucket(Bucket=name)
+    client.put_bucket_cors(
+        Bucket=name,
+        CORSConfiguration={
+            "CORSRules": [
+                {
+                    "AllowedOrigins": [*bucket.cors.origins],
+                    "AllowedMethods": [*bucket.cors.methods],
+                    "AllowedHeaders": [*bucket.cors.headers],
+                    "ExposeHeaders": [*bucket.cors.exposed_headers],
+                }
+            ]
+        },
+    )
     tag, value = bucket.expiring_tag
     filters: dict[str, tuple[LifecycleRuleFilterTypeDef, int]] = {
         prefix: ({"Prefix": prefix}, retention_days) for prefix in bucket.expiring_prefixes

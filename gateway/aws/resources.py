@@ -119,6 +119,16 @@ class StreamSourceResource:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CorsResource:
+    """Which web pages may read a bucket's objects, how, and which headers of the answer they see."""
+
+    origins: tuple[str, ...]
+    methods: tuple[Literal["GET", "HEAD"], ...]
+    headers: tuple[str, ...]
+    exposed_headers: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BucketResource:
     """An S3 bucket, not versioned.
 
@@ -130,6 +140,7 @@ class BucketResource:
     name: str
     expiring_prefixes: tuple[str, ...]
     expiring_tag: tuple[str, str]  # name and value
+    cors: CorsResource
 
 
 _DAY_SECONDS = 24 * 60 * 60
@@ -243,7 +254,14 @@ PROMPT_PREFIX = "prompts/"
 # moment may need it as long as they are kept; the day more is for those that were just being accepted.
 TEMPLATE_PREFIX = "workflows/"
 BUCKET = BucketResource(
-    name="files", expiring_prefixes=(OUTPUT_PREFIX, PROMPT_PREFIX), expiring_tag=("retired", "true")
+    name="files",
+    expiring_prefixes=(OUTPUT_PREFIX, PROMPT_PREFIX),
+    expiring_tag=("retired", "true"),
+    # Who has a presigned URL may read, from wherever. A page that was redirected here comes from the origin "null" by
+    # then, and its preflight names the headers that it sent to the API.
+    cors=CorsResource(
+        origins=("*",), methods=("GET", "HEAD"), headers=("*",), exposed_headers=("ETag", "Content-Disposition")
+    ),
 )
 
 EVENT_BUS_NAME = "events"
