@@ -102,13 +102,16 @@ def bundled_workflows() -> dict[str, WorkflowTemplate]:
 
 @contextmanager
 def emulated() -> Iterator[tuple[Wiring, Clients]]:
-    """Run the embedded AWS, with the bundled workflows, a user and an admin in it; nobody is rate-limited."""
+    """Run the embedded AWS, with the bundled workflows, a user and an admin in it; nobody is rate-limited.
+
+    The environment is that of the functions meanwhile.
+    """
     before = dict(os.environ)
     with tempfile.TemporaryDirectory() as folder, Emulator(state_dir=None, work_dir=Path(folder)) as emulator:
         os.environ.update(emulator.environment)
         clients = Clients()
-        provisioned = provision(clients, prefix="bench-", retention_days=30)
-        settings = ApiSettings.from_environment({**provisioned, "RATE_LIMIT_MAX": "1000000"})
+        os.environ.update(provision(clients, prefix="bench-", retention_days=30), RATE_LIMIT_MAX="1000000")
+        settings = ApiSettings.from_environment(os.environ)
         wiring = Wiring(settings)
         measured = wiring._clients  # noqa: SLF001  these very clients
         # Among 100,000 jobs one Query takes the embedded AWS seconds, on a busy machine more than clients wait.

@@ -43,10 +43,7 @@ class WebhookAdapters(Adapters):
 
         given = (self.settings.webhook_secret, self.settings.webhook_secret_previous)
         secrets = [secret.get_secret_value() for secret in given if secret]
-        if not secrets:
-            return None
-        renewals = dict(self.settings.webhook_secret_renewals)
-        return Signer(secrets, per_owner=self.settings.webhook_secret_per_owner, renewals=renewals)
+        return Signer(secrets, per_owner=self.settings.webhook_secret_per_owner) if secrets else None
 
     @cached_property
     def sender(self) -> Sender:

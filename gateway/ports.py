@@ -244,17 +244,14 @@ class SweepStore(Protocol):
 class DeliveryStore(Protocol):
     """Deliveries of jobs' ends. Every write is conditional."""
 
-    def begin(self, job_id: str, *, now: datetime, last: bool) -> Job:
+    def begin(self, job_id: str, *, now: datetime) -> Job:
         """Begin an attempt; return the job as it was before, with the delivery as the last attempt left it.
 
-        The `last` one is written as failed until it is recorded, in case it never is. Raises DeliveryNotDueError.
+        Raises DeliveryNotDueError.
         """
 
     def record(self, job_id: str, delivery: Delivery) -> None:
-        """Write how the attempt ended that began last. Raises LeaseLostError when another has begun since.
-
-        When the delivery was reopened meanwhile, it stays pending, and only the log is written.
-        """
+        """Write how the attempt ended that began last. Raises LeaseLostError when another has begun since."""
 
     def reopen(self, job_id: str) -> None:
         """Make a delivery pending, whatever it was. Raises StateConflictError when there is none to make."""

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 # The CPU comes with the memory. Handlers take a few milliseconds of it and wait for AWS for the rest, so that more
 # would cost more than it saves; starting has a CPU of its own. https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html
 _MEMORY_MIB = 512
+_BACKGROUND_MEMORY_MIB = 256  # nobody waits for these, and webhooks wait for their receivers
 
 
 class GatewayFunction(Construct):
@@ -52,7 +53,7 @@ class GatewayFunction(Construct):
             architecture=lambda_.Architecture.ARM_64,
             code=lambda_.Code.from_asset(str(zipped.path), asset_hash=zipped.digest),
             handler=f"{module}.handler",
-            memory_size=_MEMORY_MIB,
+            memory_size=_MEMORY_MIB if answers_requests else _BACKGROUND_MEMORY_MIB,
             timeout=cdk.Duration.seconds(timeout_seconds),
             role=self.role,
             environment={

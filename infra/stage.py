@@ -53,7 +53,7 @@ class Stage(_Checked):
     waf_requests_per_address: int | None = Field(default=None, ge=10)
     # Start functions from snapshots: cold starts of about a third, for the price of keeping them (docs/cost.md).
     snap_start: bool = False
-    traced_share: float = Field(default=0.05, ge=0, le=1)  # of requests, by X-Ray
+    traced_share: float = Field(default=0.01, ge=0, le=1)  # of requests, by X-Ray
     oldest_job_minutes: int = Field(default=30, ge=1)  # that a job may wait before an alarm goes off
     gpu_dollars_per_hour: float = Field(default=0.80, ge=0)  # of an executor, to show what a job costs
     alarm_email: str | None = Field(default=None, pattern="^[^@ ]+@[^@ ]+$")

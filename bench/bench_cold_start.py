@@ -1,0 +1,88 @@
+"""What each function loads before its first answer, and how long that takes.
+
+    python bench/bench_cold_start.py          prints a table and writes results/cold_start.json: the budget
+    python bench/bench_cold_start.py jobs     loads one function in this process, and prints what that took as JSON
+
+Milliseconds are of this machine's CPU over the bare interpreter: Lambda's are others, but grow alike. They are too
+unsteady for a test, so tests hold modules and bytes of code to the budget: those are the same each time.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from importlib import import_module
+from pathlib import Path
+
+ROUNDS = 5
+RESULTS = Path(__file__).with_name("results") / "cold_start.json"
+# What a function is told; nothing of it is called.
+_ENVIRONMENT = {
+    "TABLE_NAME": "t", "BUCKET_NAME": "b", "EVENT_BUS_NAME": "e",
+    **{f"{name}_QUEUE_URL": "https://q" for name in ("HIGH", "NORMAL", "LOW", "WEBHOOK")},
+    **{f"{name}_DEAD_LETTER_QUEUE_URL": "https://q" for name in ("HIGH", "NORMAL", "LOW")},
+}  # fmt: skip
+
+
+def load(function: str) -> dict[str, int | float]:
+    """Import a function's module and put its handler together, in this process, which must be a fresh one."""
+    os.environ["AWS_REGION"] = "us-east-1"
+    before, started = set(sys.modules), time.process_time()
+    module = import_module(f"functions.{function}")
+    if "functions.wiring" in sys.modules:
+        from functions.wiring import Wiring  # noqa: PLC0415  the measured function has it, or not
+        from gateway.settings import ApiSettings  # noqa: PLC0415  likewise
+
+        module.make_handler(Wiring(ApiSettings.from_environment(_ENVIRONMENT)))
+    else:
+        from functions.background import Background  # noqa: PLC0415  likewise
+        from gateway.settings import BackgroundSettings  # noqa: PLC0415  likewise
+
+        module.make_handler(Background(BackgroundSettings.from_environment(_ENVIRONMENT)))
+    cpu_ms = (time.process_time() - started) * 1000
+    loaded = [sys.modules[name] for name in set(sys.modules) - before]
+    files = {str(file) for each in loaded if (file := getattr(each, "__file__", None))}
+    return {
+        "modules": len(loaded),
+        "kib": round(sum(Path(file).stat().st_size for file in files if Path(file).exists()) / 1024),
+        "cpu_ms": round(cpu_ms, 1),
+    }
+
+
+def load_afresh(function: str) -> dict[str, int | float]:
+    """Load a function in a process of its own."""
+    run = subprocess.run(  # noqa: S603  this very file
+        [sys.executable, __file__, function], capture_output=True, text=True, check=True
+    )
+    return dict(json.loads(run.stdout))
+
+
+def main() -> None:
+    """Measure all, print, write."""
+    from rich.console import Console  # noqa: PLC0415  none of a function's modules
+    from rich.table import Table  # noqa: PLC0415  likewise
+
+    from functions.routing import DEFAULT_FUNCTION, FUNCTION_OF_SEGMENT  # noqa: PLC0415  likewise
+    from gateway.aws.resources import JOB_CHANGES, QUEUE_SOURCES, SCHEDULES  # noqa: PLC0415  likewise
+
+    by_queue, by_clock = ({each.function.name for each in sources} for sources in (QUEUE_SOURCES, SCHEDULES))
+    names = {*FUNCTION_OF_SEGMENT.values(), DEFAULT_FUNCTION, JOB_CHANGES.function.name, *by_queue, *by_clock}
+    budget = {}
+    table = Table("function", "modules", "KiB of code", "CPU ms, median")
+    for name in sorted(names):
+        rounds = [load_afresh(name) for _ in range(ROUNDS)]
+        budget[name] = {**rounds[0], "cpu_ms": statistics.median(each["cpu_ms"] for each in rounds)}
+        table.add_row(name, *map(str, budget[name].values()))
+    Console().print(table)
+    RESULTS.write_text(json.dumps({"python": sys.version.split()[0], "functions": budget}, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        sys.stdout.write(json.dumps(load(sys.argv[1])) + "\n")
+    else:
+        main()

@@ -1,0 +1,287 @@
+"""What a million jobs cost on AWS without the GPU, from the calls that one job makes.
+
+    make synth
+    python bench/bench_cost.py
+
+takes a job from submission to stored output, counts it, reads its status once and delivers its webhook, all in this
+process and against the embedded AWS; prints the bill line by line and what a month costs in which nothing happens, and
+writes results/cost.json.
+
+Not in it: what is kept (table and files), traffic out of AWS, the GPU, and what an executor costs that has no jobs.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import threading
+from contextlib import contextmanager
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO, cast
+
+import boto3
+import prices
+from api import WORKFLOW, Api, emulated
+from idle_cost import idle_units
+from metering import Meter
+from rich.console import Console
+from rich.table import Table
+from stack import wait_until
+
+from cli.comfyui_simulator import SimulatorServer, SimulatorSettings
+from cli.local.background.table_stream import TableStream
+from executor.log import logger as executor_log
+from executor.wiring import assemble
+from functions import accounting, http, webhooks
+from functions.background import Background
+from functions.background import logger as background_log
+from functions.wiring import Wiring
+from gateway.aws.resources import JOB_CHANGES, SCHEDULES
+from gateway.settings import ApiSettings, BackgroundSettings, ExecutorSettings
+
+if TYPE_CHECKING:
+    import logging
+    from collections.abc import Iterator, Mapping
+
+    from aws_lambda_powertools import Logger
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+    from mypy_boto3_sqs import SQSClient
+
+SUBMIT, RUN, COUNT, STATUS, WEBHOOK = "POST /jobs", "executor", "counting", "GET /jobs/{id}", "webhook"
+PARTS = (SUBMIT, RUN, COUNT, STATUS, WEBHOOK)
+TARGETS = {  # which parts, and what they may cost
+    "from submission to stored output": ((SUBMIT, RUN, COUNT), 16.0),
+    "with one read of the status and one webhook": (PARTS, 26.0),
+}
+INPUTS = {"prompt": "a lighthouse at dawn, oil on canvas, warm light from the left", "steps": 30, "seed": -1}
+# A million jobs, evenly over a month: so many of them share a batch of the table's stream.
+JOBS_IN_A_BATCH = 1_000_000 * JOB_CHANGES.window_seconds / (30 * 24 * 3600)
+# What can't be counted here is assumed, on the high side: how long a function takes for its own code and for
+# each call to AWS, boto3 included; how long a receiver of webhooks takes.
+CODE_SECONDS, CALL_SECONDS, RECEIVER_SECONDS = 0.010, 0.010, 0.100
+TRACED_SHARE = 0.01  # of requests: what a stage has unless it says otherwise
+ACCESS_LOG_BYTES = 260  # a line as infra/rest_api.py has it
+TEMPLATES = Path(__file__).parent.parent / "build" / "cdk.out"
+_LINE_BYTES = 26  # that CloudWatch adds to each
+_WAIT_SECONDS = 30
+_NO_CONTEXT = cast("LambdaContext", None)
+
+
+class Bill:
+    """What one job causes, in units that AWS bills."""
+
+    def __init__(self) -> None:
+        self.meter = Meter(elsewhere=RUN)
+        self.units = self.meter.units
+
+    @contextmanager
+    def request(self, part: str) -> Iterator[None]:
+        """Bill a request that is answered in the block."""
+        with self.function(part, _lines_of(http.logger), memory_gb=0.5):
+            yield
+        self.units[part]["API Gateway request"] += 1
+        self.units[part]["X-Ray trace"] += TRACED_SHARE
+        self.units[part]["CloudWatch Logs GB"] += (ACCESS_LOG_BYTES + _LINE_BYTES) / 1e9
+
+    @contextmanager
+    def function(
+        self, part: str, log: io.StringIO, *, memory_gb: float = 0.25, other_seconds: float = 0.0
+    ) -> Iterator[None]:
+        """Bill a call of a function that is made in the block. `other_seconds`: that it waits for others than AWS."""
+        with self.meter.part(part):
+            yield
+        seconds = CODE_SECONDS + CALL_SECONDS * len(self.meter.calls[part]) + other_seconds
+        self.units[part]["Lambda call"] += 1
+        self.units[part]["Lambda GB-second"] += seconds * memory_gb
+        self.log(part, log)
+
+    def log(self, part: str, written: io.StringIO) -> None:
+        """Bill lines of a log."""
+        lines = written.getvalue().encode().splitlines()
+        self.units[part]["CloudWatch Logs GB"] += sum(len(line) + _LINE_BYTES for line in lines) / 1e9
+
+    def dollars(self, part: str) -> dict[str, float]:
+        """Price a part, for a million jobs: by unit."""
+        return {unit: count * prices.PER_MILLION[unit] for unit, count in self.units[part].items() if count}
+
+
+class Scene:
+    """All that a job passes through. The environment is that of the functions."""
+
+    def __init__(self, bill: Bill, sqs: SQSClient, stream: TableStream) -> None:
+        self._api = Api(Wiring(ApiSettings.from_environment(os.environ)))
+        background = Background(BackgroundSettings.from_environment(os.environ))
+        self._count, self._deliver = accounting.make_handler(background), webhooks.make_handler(background)
+        self._clock = {
+            schedule.function.name: import_module(f"functions.{schedule.function.name}").make_handler(background)
+            for schedule in SCHEDULES
+        }
+        self._webhook_queue_url = background.settings.webhook_queue_url
+        self._bill = bill
+        self._sqs = sqs
+        self._stream = stream
+
+    def run(self, callback_url: str) -> None:
+        """Run a job, and bill it."""
+        bill, executor_lines = self._bill, _lines_of(executor_log)
+        job = {"workflowId": WORKFLOW, "inputs": INPUTS, "callbackUrl": callback_url}
+        submit = self._api.request("POST", "/jobs", body=job)
+        with bill.request(SUBMIT):
+            path = f"/jobs/{json.loads(submit()['body'])['jobId']}"
+        wait_until(lambda: "DeleteMessage" in bill.meter.calls[RUN], "the end of the job", _WAIT_SECONDS)
+        bill.log(RUN, executor_lines)
+        status = self._api.request("GET", path)
+        with bill.request(STATUS):
+            status()
+        self._bill_counting(bill)
+        self._bill_webhook(bill)
+
+    def look_at_the_clock(self) -> None:
+        """Bill one call of each function that the clock starts."""
+        for name, handler in self._clock.items():
+            with self._bill.function(name, _lines_of(background_log)):
+                handler({}, _NO_CONTEXT)
+
+    def _bill_counting(self, bill: Bill) -> None:
+        records = self._stream.read(JOB_CHANGES.batch_size)
+        with bill.function(COUNT, _lines_of(background_log)):
+            self._count({"Records": records}, _NO_CONTEXT)
+        for unit in bill.units[COUNT].keys() - {"CloudWatch Logs GB"}:  # a batch has a line for each of its jobs
+            bill.units[COUNT][unit] /= JOBS_IN_A_BATCH
+
+    def _bill_webhook(self, bill: Bill) -> None:
+        received = self._sqs.receive_message(QueueUrl=self._webhook_queue_url, WaitTimeSeconds=_WAIT_SECONDS // 2)
+        (message,) = received["Messages"]
+        event = {
+            "Records": [
+                {
+                    "messageId": message["MessageId"],
+                    "receiptHandle": message["ReceiptHandle"],
+                    "body": message["Body"],
+                    "attributes": {"ApproximateReceiveCount": "1"},
+                }
+            ]
+        }
+        with bill.function(WEBHOOK, _lines_of(background_log), other_seconds=RECEIVER_SECONDS):
+            answer = self._deliver(event, _NO_CONTEXT)
+        if answer["batchItemFailures"]:
+            raise RuntimeError("the webhook was not delivered")
+        self._sqs.delete_message(QueueUrl=self._webhook_queue_url, ReceiptHandle=message["ReceiptHandle"])
+        # The rule's message into the queue, and Lambda's own receive and delete.
+        bill.units[WEBHOOK]["SQS request"] += 3
+
+
+def bill_one_job() -> Bill:
+    """Run two jobs and bill the second: some calls only a new process makes."""
+    bill = Bill()
+    with _receiver() as callback_url, emulated() as (_, clients), bill.meter.running(), _executor():
+        table = clients.dynamodb.describe_table(TableName=os.environ["TABLE_NAME"])["Table"]
+        stream = TableStream(boto3.client("dynamodbstreams"), table["LatestStreamArn"])
+        scene = Scene(bill, clients.sqs, stream)
+        scene.run(callback_url)
+        scene.look_at_the_clock()
+        bill.meter.forget()
+        scene.run(callback_url)
+        scene.look_at_the_clock()
+    return bill
+
+
+@contextmanager
+def _executor() -> Iterator[None]:
+    """Run an executor beside a ComfyUI, in threads of this process."""
+    fast = SimulatorSettings(seconds_per_step=0.0, history_lag_seconds=(0.0, 0.0))
+    with SimulatorServer(fast) as comfyui:
+        executor = assemble(ExecutorSettings.from_environment({**os.environ, "COMFYUI_URL": comfyui.url}))
+        loop = threading.Thread(target=executor.worker.run, args=(0,))
+        for part in (executor.events, executor.reporter, loop):
+            part.start()
+        yield
+        executor.worker.stop()
+        loop.join()
+        executor.reporter.stop()
+        executor.events.stop()
+
+
+@contextmanager
+def _receiver() -> Iterator[str]:
+    """Run what takes webhooks; give its address. Functions may send to it."""
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(HTTPStatus.NO_CONTENT)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    before = dict(os.environ)
+    os.environ.update(WEBHOOK_SECRET="x" * 32, WEBHOOK_ALLOW_HTTP="true", WEBHOOK_ALLOW_LOOPBACK="true")
+    server = HTTPServer(("127.0.0.1", 0), Answer)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/hook"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def _lines_of(logger: Logger) -> io.StringIO:
+    """Have a log written into the result from now on."""
+    lines = io.StringIO()
+    cast("logging.StreamHandler[TextIO]", logger.registered_handler).setStream(lines)
+    return lines
+
+
+def main() -> None:
+    """Measure, print, write."""
+    bill = bill_one_job()
+    console = Console(width=120)
+    table = Table("part", "unit", "for a job", "$ for a million jobs")
+    for part in PARTS:
+        for unit, dollars in bill.dollars(part).items():
+            table.add_row(part, unit, f"{bill.units[part][unit]:.6g}", f"{dollars:.2f}")
+        table.add_row(part, "", "", f"[bold]{sum(bill.dollars(part).values()):.2f}", end_section=True)
+    console.print(table)
+    totals = {name: sum(sum(bill.dollars(part).values()) for part in parts) for name, (parts, _) in TARGETS.items()}
+    idle = _price_month(idle_units(TEMPLATES, bill.units))
+    table = Table("a month without jobs", "units", "$", "$ beyond what is free for each account")
+    for unit, (units, dollars, beyond) in idle.items():
+        table.add_row(unit, f"{units:.6g}", f"{dollars:.2f}", f"{beyond:.2f}")
+    console.print(table)
+    totals["a month without jobs"] = sum(dollars for _, dollars, _ in idle.values())
+    totals["a month without jobs, beyond what is free"] = sum(beyond for _, _, beyond in idle.values())
+    result = {
+        "prices": {"region": prices.REGION, "as_of": prices.AS_OF},
+        "calls": {part: bill.meter.calls[part] for part in PARTS},
+        "dollars_per_million_jobs": {
+            part: {unit: round(dollars, 2) for unit, dollars in bill.dollars(part).items()} for part in PARTS
+        },
+        "dollars_per_idle_month": {unit: round(dollars, 2) for unit, (_, dollars, _) in idle.items()},
+        "totals": {name: round(total, 2) for name, total in totals.items()},
+    }
+    Path(__file__).with_name("results").joinpath("cost.json").write_text(json.dumps(result, indent=2) + "\n")
+    for name, total in totals.items():
+        target = f" (target: under ${TARGETS[name][1]:g})" if name in TARGETS else ""
+        console.print(f"{name}: ${total:.2f}{target}")
+
+
+def _price_month(units: Mapping[str, float]) -> dict[str, tuple[float, float, float]]:
+    """Price units of a month: how many, dollars, and dollars beyond what is free."""
+    priced = {}
+    for unit, count in units.items():
+        price = prices.PER_MONTH.get(unit, prices.PER_MILLION.get(unit, 0.0) / 1e6)
+        priced[unit] = (count, count * price, max(0.0, count - prices.ALWAYS_FREE.get(unit, 0)) * price)
+    return priced
+
+
+if __name__ == "__main__":
+    main()
