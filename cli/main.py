@@ -82,15 +82,19 @@ def worker() -> None:
 def webhook_secret(
     owner: Annotated[str, typer.Argument(help="Whose: the owner of a key, or the subject of a JWT.")],
 ) -> None:
-    """Print an owner's own webhook secret, for WEBHOOK_SECRET_PER_OWNER; it is made from WEBHOOK_SECRET."""
+    """Print an owner's own webhook secret, for WEBHOOK_SECRET_PER_OWNER.
+
+    It is made from WEBHOOK_SECRET and, if it was ever replaced, WEBHOOK_SECRET_RENEWALS.
+    """
     from functions.webhook_signature import owner_secret  # noqa: PLC0415  the other commands need not wait for it
 
     try:
-        secret = WebhookSecretSettings.from_environment(os.environ).webhook_secret
+        settings = WebhookSecretSettings.from_environment(os.environ)
     except GatewayError as error:
         typer.echo(f"comfyui-gateway: {error.message}", err=True)
         raise typer.Exit(1) from None
-    typer.echo(owner_secret(secret.get_secret_value(), owner))
+    renewal = dict(settings.webhook_secret_renewals).get(owner, 0)
+    typer.echo(owner_secret(settings.webhook_secret.get_secret_value(), owner, renewal))
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ const secret = process.env.WEBHOOK_SECRET;
 if (!secret) throw new Error("WEBHOOK_SECRET is not set");
 const key = secret.startsWith("whsec_") ? Buffer.from(secret.slice("whsec_".length), "base64") : Buffer.from(secret);
 const seenIds = new Set();
+const idsInWork = new Set();
 
 // Do what is to be done, quickly: the answer is waited for no longer than 10 seconds.
 async function handle(event) {
@@ -54,10 +55,15 @@ async function take(request) {
   if (body === null) return 413;
   if (!isSigned(request.headers, body)) return 401;
   const id = request.headers["webhook-id"];
-  if (!seenIds.has(id)) {
+  if (seenIds.has(id)) return 204;
+  if (idsInWork.has(id)) return 503; // it came again before it was done with: should that fail, it has to come once more
+  idsInWork.add(id);
+  try {
     await handle(JSON.parse(body)); // should it fail, the id is not remembered and the webhook comes again
     seenIds.add(id);
     if (seenIds.size > KEPT_IDS) seenIds.delete(seenIds.values().next().value);
+  } finally {
+    idsInWork.delete(id);
   }
   return 204;
 }

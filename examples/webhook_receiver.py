@@ -10,7 +10,9 @@ import hashlib
 import hmac
 import json
 import os
+import threading
 import time
+import traceback
 from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -21,6 +23,8 @@ KEPT_IDS = 100_000  # an id can come back for as long as it is retried: keep the
 secret = os.environ["WEBHOOK_SECRET"]
 key = base64.b64decode(secret[len("whsec_") :]) if secret.startswith("whsec_") else secret.encode()
 seen_ids: dict[str, None] = {}
+ids_in_work: set[str] = set()
+lock = threading.Lock()  # of both
 
 
 def handle(event: dict) -> None:
@@ -33,7 +37,7 @@ def handle(event: dict) -> None:
 def is_signed(headers: Message, body: bytes) -> bool:
     """Check the signature over id, time and the body as it came, and that it is not an old one."""
     webhook_id, sent_at = headers.get("webhook-id", ""), headers.get("webhook-timestamp", "")
-    if not sent_at.isdigit() or abs(time.time() - int(sent_at)) > MAX_AGE_SECONDS:
+    if not sent_at.isdecimal() or abs(time.time() - int(sent_at)) > MAX_AGE_SECONDS:
         return False
     digest = hmac.new(key, f"{webhook_id}.{sent_at}.".encode() + body, hashlib.sha256).digest()
     expected = b"v1," + base64.b64encode(digest)
@@ -44,6 +48,30 @@ def is_signed(headers: Message, body: bytes) -> bool:
     )
 
 
+def take(webhook_id: str, body: bytes) -> int:
+    """Handle each webhook once; return the status to answer with."""
+    with lock:
+        if webhook_id in seen_ids:
+            return 204
+        if webhook_id in ids_in_work:
+            return 503  # it came again before it was done with: should that fail, it has to come once more
+        ids_in_work.add(webhook_id)
+    try:
+        handle(json.loads(body))
+    except Exception:
+        traceback.print_exc()
+        return 500  # the id is not remembered, and the webhook comes again
+    else:
+        with lock:
+            seen_ids[webhook_id] = None
+            if len(seen_ids) > KEPT_IDS:
+                del seen_ids[next(iter(seen_ids))]
+        return 204
+    finally:
+        with lock:
+            ids_in_work.discard(webhook_id)
+
+
 class Receiver(BaseHTTPRequestHandler):
     """Answers 204 for what is taken, and for what was taken before."""
 
@@ -52,20 +80,14 @@ class Receiver(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         """Take a webhook."""
         length = self.headers.get("Content-Length", "")
-        if not length.isdigit() or int(length) > MAX_BODY_BYTES:
+        if not length.isdecimal() or int(length) > MAX_BODY_BYTES:
             self.answer(413)
             return
         body = self.rfile.read(int(length))
         if not is_signed(self.headers, body):
             self.answer(401)
             return
-        webhook_id = self.headers["webhook-id"]
-        if webhook_id not in seen_ids:
-            handle(json.loads(body))  # should it fail, the id is not remembered and the webhook comes again
-            seen_ids[webhook_id] = None
-            if len(seen_ids) > KEPT_IDS:
-                del seen_ids[next(iter(seen_ids))]
-        self.answer(204)
+        self.answer(take(self.headers["webhook-id"], body))
 
     def answer(self, status: int) -> None:
         """Send an answer without a body."""

@@ -50,13 +50,20 @@ def read(event: APIGatewayProxyEvent, model: type[Body]) -> Body:
 
 
 def _problems(error: ValidationError) -> list[Problem]:
-    details = error.errors(include_url=False, include_context=False, include_input=False)
+    details = error.errors(include_url=False, include_input=False)
     return [Problem(".".join(str(step) for step in detail["loc"]), _said(detail)) for detail in details]
 
 
 # Where pydantic's own words are for programmers in Python.
-_WORDS = {"extra_forbidden": "Unknown field.", "missing": "Required.", "dict_type": "Must be a JSON object."}
+_WORDS = {
+    "extra_forbidden": "Unknown field.",
+    "missing": "Required.",
+    "dict_type": "Must be a JSON object.",
+    "too_long": "Has more than {max_length} entries.",
+    "string_pattern_mismatch": "Must match {pattern}.",
+}
 
 
 def _said(detail: ErrorDetails) -> str:
-    return _WORDS.get(detail["type"], detail["msg"].removeprefix("Value error, "))
+    words = _WORDS.get(detail["type"])
+    return words.format_map(detail.get("ctx", {})) if words else detail["msg"].removeprefix("Value error, ")

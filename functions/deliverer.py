@@ -3,11 +3,13 @@
     begin ─▶ POST ─▶ record
 
 A crash before the POST loses nothing, and one after it only the knowledge of it: the message comes again and the
-webhook is sent again, with the same id. `begin` holds the delivery, so that no two attempts are under way at a time.
+webhook is sent again, with the same id. `begin` holds the delivery, so that no two attempts are under way at a time,
+and refuses messages that come before the next one is due.
 """
 
 from __future__ import annotations
 
+import math
 import random
 from typing import TYPE_CHECKING
 
@@ -15,13 +17,14 @@ from functions import webhook_body
 from functions.background import logger  # shared by threads: each line names what it is about
 from functions.metrics import Metric, emit
 from gateway.domain import instant
-from gateway.domain.delivery import HELD_FOR, DeliveryStatus, Reply, pause_seconds
+from gateway.domain.delivery import HELD_FOR, MAX_TRIES, DeliveryStatus, Reply, pause_seconds
 from gateway.errors import CallbackRefusedError, DeliveryNotDueError, LeaseLostError
 
 if TYPE_CHECKING:
     from functions.job_view import JobView
     from functions.webhook_sender import Sender
     from functions.webhook_signature import Signer
+    from gateway.domain.delivery import Delivery
     from gateway.domain.job import Job
     from gateway.domain.messages import JobEndedEvent
     from gateway.ports import DeliveryStore
@@ -38,7 +41,7 @@ class Deliverer:
         self._signer = signer
         self._sender = sender
 
-    def deliver(self, event: JobEndedEvent, tries: int) -> int | None:
+    def deliver(self, event: JobEndedEvent, message_id: str, tries: int) -> int | None:
         """Try once; return the seconds after which to try again, or None when there is nothing left to do.
 
         `tries`: of this message, this one included. The last one is to come back at once: its queue has a
@@ -46,13 +49,13 @@ class Deliverer:
         """
         began_at = instant.now()
         try:
-            job = self._deliveries.begin(event.job_id, now=began_at)
+            job = self._deliveries.begin(event.job_id, now=began_at, last=tries >= MAX_TRIES)
         except DeliveryNotDueError as refused:
-            return _not_due(event, refused.job)
+            return _not_due(event, refused.job, message_id)
         delivery = job.delivery.begun(began_at)
         reply = self._post(job, event.event_id)
         pause = None if reply.error is None else pause_seconds(reply, tries, random.random())  # noqa: S311  no secret
-        ended = delivery.ended(reply, began_at, instant.now(), pause)
+        ended = delivery.ended(reply, began_at, instant.now(), pause=pause, message_id=message_id)
         try:
             self._deliveries.record(job.id, ended)
         except LeaseLostError:
@@ -91,14 +94,28 @@ class Deliverer:
             return Reply(duration_ms=0, error=refused.message)
 
 
-def _not_due(event: JobEndedEvent, job: Job | None) -> int | None:
-    if job is None or job.callback_url is None or job.delivery.status is DeliveryStatus.DELIVERED:
-        logger.info(
-            "nothing to deliver", action="delivery_not_due", job_id=event.job_id, correlation_id=event.correlation_id
-        )
-        return None
-    # Or the answer to our own `begin` was lost, and boto3 repeated it: that costs half a minute, and no second POST.
+def _not_due(event: JobEndedEvent, job: Job | None, message_id: str) -> int | None:
+    """Return the seconds after which to look again, or None when the message is not needed."""
+    seconds = None if job is None or job.callback_url is None else _seconds_until_due(job.delivery, message_id)
     logger.info(
-        "another attempt is under way", action="delivery_held", job_id=event.job_id, correlation_id=event.correlation_id
+        "no attempt is due",
+        action="delivery_not_due",
+        job_id=event.job_id,
+        correlation_id=event.correlation_id,
+        again_in_seconds=seconds,
     )
-    return _HELD_SECONDS
+    return seconds
+
+
+def _seconds_until_due(delivery: Delivery, message_id: str) -> int | None:
+    if delivery.status is DeliveryStatus.DELIVERED:
+        return None
+    now = instant.now()
+    due_at = delivery.due_at if delivery.status is DeliveryStatus.RETRYING else None
+    if due_at is None or due_at <= now or delivery.is_held(now):
+        # An attempt is under way. Or the answer to our own `begin` was lost, and boto3 repeated it: that costs half a
+        # minute, and no second POST.
+        return _HELD_SECONDS
+    if delivery.message_id != message_id:
+        return None  # a duplicate: another message comes when it is due
+    return math.ceil((due_at - now).total_seconds())

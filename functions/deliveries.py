@@ -28,7 +28,7 @@ def add_routes(app: APIGatewayRestResolver, wiring: Wiring) -> None:
         job = visible_job(app, wiring.jobs, job_id)
         answer: webhook_answers.DeliveryList = {
             "jobId": job.id,
-            "deliveries": [_view(attempt) for attempt in job.delivery.attempts],
+            "deliveries": [_view(attempt) for attempt in job.delivery.seen(instant.now()).attempts],
         }
         return http.json_answer(HTTPStatus.OK, answer)
 

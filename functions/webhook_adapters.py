@@ -43,7 +43,10 @@ class WebhookAdapters(Adapters):
 
         given = (self.settings.webhook_secret, self.settings.webhook_secret_previous)
         secrets = [secret.get_secret_value() for secret in given if secret]
-        return Signer(secrets, per_owner=self.settings.webhook_secret_per_owner) if secrets else None
+        if not secrets:
+            return None
+        renewals = dict(self.settings.webhook_secret_renewals)
+        return Signer(secrets, per_owner=self.settings.webhook_secret_per_owner, renewals=renewals)
 
     @cached_property
     def sender(self) -> Sender:

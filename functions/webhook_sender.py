@@ -174,6 +174,8 @@ def _unwelcome(status: int) -> str | None:
         return None
     if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
         return f"It answered {status}; redirects are not followed."
+    if status == HTTPStatus.GONE:
+        return f"It answered {status}: it wants no more of this webhook."
     return f"It answered {status}."
 
 

@@ -51,14 +51,14 @@ class _Webhooks:
             # Left alone, so that the dead-letter queue has it in the end: somebody should see it.
             logger.error("message is no event", action="webhook_unreadable", message_id=record["messageId"])
             return False
-        pause = self._deliver(event, int(record["attributes"]["ApproximateReceiveCount"]))
+        pause = self._deliver(event, record["messageId"], int(record["attributes"]["ApproximateReceiveCount"]))
         if pause is not None:
             self._queue.hide(record["receiptHandle"], pause)
         return pause is None
 
-    def _deliver(self, event: JobEndedEvent, tries: int) -> int | None:
+    def _deliver(self, event: JobEndedEvent, message_id: str, tries: int) -> int | None:
         try:
-            return self._deliverer.deliver(event, tries)
+            return self._deliverer.deliver(event, message_id, tries)
         except Exception:  # noqa: BLE001  whatever it was: it is tried again like any other failure
             logger.exception(
                 "delivery broke off",

@@ -29,7 +29,7 @@ GatewayError
 ├── LeaseLostError                     this attempt may write nothing any more
 ├── CallbackRefusedError               webhooks may not go there; answered as a RequestInvalidError, or a failed attempt
 ├── NameUnresolvedError                a host's addresses are not to be had now
-├── DeliveryNotDueError                there is nothing to deliver, or another attempt is under way
+├── DeliveryNotDueError                there is nothing to deliver, not yet, or another attempt is under way
 ├── EventNotPublishedError             the bus did not take an event
 └── TallyContendedError                counts of jobs could not be changed: others were always faster
 """
@@ -287,7 +287,7 @@ class NameUnresolvedError(GatewayError):
 
 
 class DeliveryNotDueError(GatewayError):
-    """No attempt may begin. `job` is what is stored, if anything: delivered already, not ended, or being attempted."""
+    """No attempt may begin. `job` is what is stored, if anything: delivered, not ended, being attempted, or not due."""
 
     def __init__(self, job: Job | None) -> None:
         super().__init__("No attempt to deliver is due.")

@@ -244,14 +244,17 @@ class SweepStore(Protocol):
 class DeliveryStore(Protocol):
     """Deliveries of jobs' ends. Every write is conditional."""
 
-    def begin(self, job_id: str, *, now: datetime) -> Job:
+    def begin(self, job_id: str, *, now: datetime, last: bool) -> Job:
         """Begin an attempt; return the job as it was before, with the delivery as the last attempt left it.
 
-        Raises DeliveryNotDueError.
+        The `last` one is written as failed until it is recorded, in case it never is. Raises DeliveryNotDueError.
         """
 
     def record(self, job_id: str, delivery: Delivery) -> None:
-        """Write how the attempt ended that began last. Raises LeaseLostError when another has begun since."""
+        """Write how the attempt ended that began last. Raises LeaseLostError when another has begun since.
+
+        When the delivery was reopened meanwhile, it stays pending, and only the log is written.
+        """
 
     def reopen(self, job_id: str) -> None:
         """Make a delivery pending, whatever it was. Raises StateConflictError when there is none to make."""

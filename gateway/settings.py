@@ -112,6 +112,19 @@ def _signing_secret(secret: SecretStr) -> SecretStr:
 
 WebhookSecret = Annotated[SecretStr, AfterValidator(_signing_secret)]
 
+_RENEWAL = re.compile(r"(?P<owner>.+):(?P<times>[1-9][0-9]{0,3})")
+
+
+def _renewals(text: str) -> tuple[tuple[str, int], ...]:
+    found = [_RENEWAL.fullmatch(part.strip()) for part in text.split(",")]
+    renewals = {match["owner"]: int(match["times"]) for match in found if match}
+    if len(renewals) < len(found):
+        raise ValueError("must be owners and how often their secret was replaced, like ada:1,bob:2, each once")
+    return tuple(renewals.items())
+
+
+Renewals = Annotated[tuple[tuple[str, int], ...], BeforeValidator(_renewals)]
+
 _DOMAIN = re.compile(rf"\*|(\*\.)?{_LABEL}(\.{_LABEL})*|[0-9a-f]*:[0-9a-f:.]+")
 
 
@@ -210,6 +223,7 @@ class WebhookSecretSettings(_Settings):
     """Of the command that makes owners' secrets."""
 
     webhook_secret: WebhookSecret
+    webhook_secret_renewals: Renewals = ()
 
 
 class FunctionSettings(_AwsSettings):
@@ -220,6 +234,7 @@ class FunctionSettings(_AwsSettings):
     webhook_secret: WebhookSecret | None = None
     webhook_secret_previous: WebhookSecret | None = None  # signs as well, while receivers change over
     webhook_secret_per_owner: bool = False  # each owner has one of its own, made from it
+    webhook_secret_renewals: Renewals = ()  # how often these owners' own have been replaced
     webhook_allowed_domains: Domains = Field(default="*", validate_default=True)
     webhook_allow_http: bool = False
     webhook_allow_loopback: bool = False  # receivers on this machine; local mode only
@@ -231,6 +246,13 @@ class FunctionSettings(_AwsSettings):
         if previous is not None and info.data.get("webhook_secret") is None:
             raise ValueError("is set, but WEBHOOK_SECRET is not")
         return previous
+
+    @field_validator("webhook_secret_renewals")
+    @classmethod
+    def _owners_have_their_own(cls, renewals: Renewals, info: ValidationInfo) -> Renewals:
+        if renewals and not info.data.get("webhook_secret_per_owner"):
+            raise ValueError("is set, but WEBHOOK_SECRET_PER_OWNER is not true")
+        return renewals
 
 
 class ApiSettings(FunctionSettings):

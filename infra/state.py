@@ -96,6 +96,14 @@ class StateStack(cdk.Stack):
             object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
             enforce_ssl=True,
             minimum_tls_version=1.2,
+            cors=[
+                s3.CorsRule(
+                    allowed_origins=[*bucket.cors.origins],
+                    allowed_methods=[s3.HttpMethods(method) for method in bucket.cors.methods],
+                    allowed_headers=[*bucket.cors.headers],
+                    exposed_headers=[*bucket.cors.exposed_headers],
+                )
+            ],
             lifecycle_rules=[
                 *rules,
                 s3.LifecycleRule(id=f"expire {tag}", tag_filters={tag: value}, expiration=cdk.Duration.days(days + 1)),
@@ -137,7 +145,9 @@ class StateStack(cdk.Stack):
     def _make_rule(self, rule: RuleResource) -> events.Rule:
         """Fill a queue from the bus. It lives as long as both, so that a new version of the API misses nothing."""
         queue = targets.SqsQueue(
-            self.queues[rule.queue.name], message=events.RuleTargetInput.from_event_path(rule.input_path)
+            self.queues[rule.queue.name],
+            message=events.RuleTargetInput.from_event_path(rule.input_path),
+            message_group_id=rule.group_path,
         )
         pattern = {name.replace("-", "_"): value for name, value in rule.pattern.items()}
         return events.Rule(

@@ -103,6 +103,19 @@ def _index(index: IndexResource) -> GlobalSecondaryIndexTypeDef:
 def _create_bucket(client: S3Client, bucket: BucketResource, name: str, retention_days: int) -> None:
     with contextlib.suppress(client.exceptions.BucketAlreadyOwnedByYou):
         client.create_bucket(Bucket=name)
+    client.put_bucket_cors(
+        Bucket=name,
+        CORSConfiguration={
+            "CORSRules": [
+                {
+                    "AllowedOrigins": [*bucket.cors.origins],
+                    "AllowedMethods": [*bucket.cors.methods],
+                    "AllowedHeaders": [*bucket.cors.headers],
+                    "ExposeHeaders": [*bucket.cors.exposed_headers],
+                }
+            ]
+        },
+    )
     tag, value = bucket.expiring_tag
     filters: dict[str, tuple[LifecycleRuleFilterTypeDef, int]] = {
         prefix: ({"Prefix": prefix}, retention_days) for prefix in bucket.expiring_prefixes
@@ -154,7 +167,12 @@ def _create_rule(clients: Clients, rule: RuleResource, prefix: str) -> str:
     queue = clients.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
     name, bus_name = f"{prefix}{rule.name}", f"{prefix}{EVENT_BUS_NAME}"
     clients.events.put_rule(Name=name, EventBusName=bus_name, EventPattern=json.dumps(rule.pattern))
-    target: TargetTypeDef = {"Id": "queue", "Arn": queue["Attributes"]["QueueArn"], "InputPath": rule.input_path}
+    target: TargetTypeDef = {
+        "Id": "queue",
+        "Arn": queue["Attributes"]["QueueArn"],
+        "InputPath": rule.input_path,
+        "SqsParameters": {"MessageGroupId": rule.group_path},  # ministack 1.5.33 ignores it
+    }
     clients.events.put_targets(Rule=name, EventBusName=bus_name, Targets=[target])
     return url
 

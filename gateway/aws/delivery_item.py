@@ -16,13 +16,21 @@ if TYPE_CHECKING:
 
 def read(fields: Mapping[str, Any]) -> Delivery:
     """Read the delivery out of a job's attributes; of a job that none was begun for, it is pending."""
-    held_since = fields.get("deliveryHeldSince")
     return Delivery(
         status=DeliveryStatus(fields.get("deliveryStatus", DeliveryStatus.PENDING)),
         count=fields.get("deliveryCount", 0),
-        held_since=None if held_since is None else instant.from_milliseconds(held_since),
+        held_since=_moment(fields.get("deliveryHeldSince")),
+        due_at=_moment(fields.get("deliveryDueAt")),
+        message_id=fields.get("deliveryMessage"),
         attempts=tuple(_read_attempt(*attempt) for attempt in json.loads(fields.get("deliveryLog", "[]"))),
     )
+
+
+def due_fields(delivery: Delivery) -> attributes.Fields:
+    """Write when the next attempt is due, and which message brings it; nothing when none is."""
+    if delivery.due_at is None:
+        return {}
+    return {"deliveryDueAt": instant.to_milliseconds(delivery.due_at), "deliveryMessage": delivery.message_id}
 
 
 def log_text(delivery: Delivery) -> str:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
 from gateway.aws.resources import VISIBILITY_SECONDS
-from gateway.domain.messages import JobMessage
+from gateway.domain.messages import JobMessage, message_group
 from gateway.ports import ReceivedJob
 
 if TYPE_CHECKING:
@@ -42,8 +41,7 @@ class SqsJobQueue:
         self._client.send_message(
             QueueUrl=self._urls[message.priority],
             MessageBody=_sendable(message.model_dump_json(by_alias=True, exclude_none=True)),
-            # SQS takes 128 characters of a small alphabet; an owner's name may be anything.
-            MessageGroupId=hashlib.sha256(group.encode()).hexdigest(),
+            MessageGroupId=message_group(group),
         )
 
     def receive(self, priority: Priority, *, wait_seconds: int) -> ReceivedJob | None:

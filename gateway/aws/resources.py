@@ -91,11 +91,16 @@ class ScheduleResource:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuleResource:
-    """A rule on the event bus that puts a part of each event that it matches into a queue."""
+    """A rule on the event bus that puts a part of each event that it matches into a queue.
+
+    `group_path`: of what becomes the message group. On a standard queue that is what SQS's fair queues go by: messages
+    of a group that has many in readers' hands come after those of others.
+    """
 
     name: str
     pattern: Mapping[str, Any]
     input_path: str  # of the part
+    group_path: str
     queue: QueueResource
 
 
@@ -114,6 +119,16 @@ class StreamSourceResource:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CorsResource:
+    """Which web pages may read a bucket's objects, how, and which headers of the answer they see."""
+
+    origins: tuple[str, ...]
+    methods: tuple[Literal["GET", "HEAD"], ...]
+    headers: tuple[str, ...]
+    exposed_headers: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BucketResource:
     """An S3 bucket, not versioned.
 
@@ -125,6 +140,7 @@ class BucketResource:
     name: str
     expiring_prefixes: tuple[str, ...]
     expiring_tag: tuple[str, str]  # name and value
+    cors: CorsResource
 
 
 _DAY_SECONDS = 24 * 60 * 60
@@ -185,7 +201,8 @@ JOB_CHANGES = StreamSourceResource(
 REQUEST_SECONDS = 29
 
 DEAD_LETTERS = FunctionResource(name="dead_letters", timeout_seconds=30)
-# Enough for many receivers that hang at a time. Without a bound, they could use up all that an AWS account has.
+# Enough for many receivers that hang at a time. Without a bound, they could use up all that an AWS account has. Should
+# one owner's take all of it, the message group sees to it that the next place is another's.
 WEBHOOKS = FunctionResource(name="webhooks", timeout_seconds=FUNCTION_SECONDS, max_concurrency=200)
 
 # For receivers that do not say how long they need; executors say, by their LEASE_SECONDS.
@@ -237,7 +254,14 @@ PROMPT_PREFIX = "prompts/"
 # moment may need it as long as they are kept; the day more is for those that were just being accepted.
 TEMPLATE_PREFIX = "workflows/"
 BUCKET = BucketResource(
-    name="files", expiring_prefixes=(OUTPUT_PREFIX, PROMPT_PREFIX), expiring_tag=("retired", "true")
+    name="files",
+    expiring_prefixes=(OUTPUT_PREFIX, PROMPT_PREFIX),
+    expiring_tag=("retired", "true"),
+    # Who has a presigned URL may read, from wherever. A page that was redirected here comes from the origin "null" by
+    # then, and its preflight names the headers that it sent to the API.
+    cors=CorsResource(
+        origins=("*",), methods=("GET", "HEAD"), headers=("*",), exposed_headers=("ETag", "Content-Disposition")
+    ),
 )
 
 EVENT_BUS_NAME = "events"
@@ -249,5 +273,6 @@ WEBHOOK_RULE = RuleResource(
     # Jobs without a callback cost neither a message nor a call of the function.
     pattern={"source": [EVENT_SOURCE], "detail-type": [JOB_ENDED_DETAIL_TYPE], "detail": {"callback": [True]}},
     input_path="$.detail",  # a webhook that is sent again is the same message, put there without the bus
+    group_path="$.detail.ownerHash",
     queue=WEBHOOK_QUEUE,
 )

@@ -21,7 +21,7 @@ class SqsWebhookQueue:
         """Enqueue once more what the rule enqueued before."""
         # In ASCII: there are characters that SQS refuses, and an owner's name may have any.
         body = event.model_dump_json(by_alias=True, ensure_ascii=True)
-        self._client.send_message(QueueUrl=self._url, MessageBody=body)
+        self._client.send_message(QueueUrl=self._url, MessageBody=body, MessageGroupId=event.owner_hash)
 
     def hide(self, receipt: str, seconds: int) -> None:
         """Keep a received message from being received again for so many seconds from now."""

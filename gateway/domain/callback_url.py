@@ -115,7 +115,7 @@ class CallbackPolicy:
         A name without addresses is refused in the same words, so that nobody learns which inner names there are.
         """
         if not addresses or not all(self._may_connect(ip_address(address)) for address in addresses):
-            raise CallbackRefusedError("Its host must have public addresses, and no others.")
+            raise CallbackRefusedError("Its host was not found, or has an address that is not public.")
 
     def _may_connect(self, address: IPv4Address | IPv6Address) -> bool:
         return is_public(address) or (self.allow_loopback and address.is_loopback)

@@ -5,7 +5,8 @@
                  └─▶ retrying ──attempt──▶ delivered | retrying | failed
 
 Sending it again by hand makes it pending, whatever it was. At most one attempt is under way at a time: it holds the
-delivery until it is recorded, or until it is certain that the function that made it has ended.
+delivery until it is recorded, or until it is certain that the function that made it has ended. And at most one message
+brings the next one: of what the bus repeated, or somebody asked for several times, the rest is dropped.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ ATTEMPT_SECONDS = 10
 # The function has the rest for the record. An attempt that was not recorded by then never will be.
 FUNCTION_SECONDS = 20
 HELD_FOR = timedelta(seconds=30)
+# By so much the clocks may differ of the function that said when the next attempt is due, and of the one that makes it.
+CLOCK_SKEW = timedelta(seconds=5)
 
 # Between tries: three of them within about a minute, all of them within about a day.
 _MINUTE, _HOUR = 60, 3600
@@ -82,6 +85,8 @@ class Delivery:
     status: DeliveryStatus = DeliveryStatus.PENDING
     count: int = 0  # attempts begun; the number of the latest is the fencing number of its record
     held_since: datetime | None = None  # when the attempt began that is under way, or that broke off
+    due_at: datetime | None = None  # not before then is the next attempt made; None: at once, if there is a message
+    message_id: str | None = None  # of the message that comes then
     attempts: tuple[DeliveryAttempt, ...] = ()  # the newest of those that have ended, in order
 
     @property
@@ -89,33 +94,54 @@ class Delivery:
         """What the last attempt was answered with; None when it was not."""
         return self.attempts[-1].status_code if self.attempts else None
 
-    def begun(self, now: datetime) -> Delivery:
-        """Begin an attempt. One that broke off before is logged: nobody knows whether it arrived."""
-        attempts = self.attempts
-        if self.held_since is not None:
-            broken = DeliveryAttempt(
-                number=self.count,
-                began_at=self.held_since,
-                error="The attempt broke off; whether it arrived is not known.",
-            )
-            attempts = (*attempts, broken)
-        return replace(self, count=self.count + 1, held_since=now, attempts=attempts)
+    def is_held(self, now: datetime) -> bool:
+        """Tell whether an attempt is under way."""
+        return self.held_since is not None and now - self.held_since < HELD_FOR
 
-    def ended(self, reply: Reply, began_at: datetime, now: datetime, pause: int | None) -> Delivery:
-        """End the attempt that is under way. `pause`: seconds until the next; None when none will follow by itself."""
+    def begun(self, now: datetime) -> Delivery:
+        """Begin an attempt. One that broke off before is logged."""
+        return replace(self, count=self.count + 1, held_since=now, attempts=self._with_broken_attempt())
+
+    def seen(self, now: datetime) -> Delivery:
+        """Return it as its owner sees it.
+
+        It is stored as failed when its last try begins, in case that breaks off: while that goes on, it has not failed.
+        """
+        if not self.is_held(now):
+            return replace(self, attempts=self._with_broken_attempt())
+        return replace(self, status=DeliveryStatus.RETRYING) if self.status is DeliveryStatus.FAILED else self
+
+    def _with_broken_attempt(self) -> tuple[DeliveryAttempt, ...]:
+        if self.held_since is None:
+            return self.attempts
+        broken = DeliveryAttempt(
+            number=self.count,
+            began_at=self.held_since,
+            error="The attempt broke off; whether it arrived is not known.",
+        )
+        return (*self.attempts, broken)[-MAX_KEPT_ATTEMPTS:]
+
+    def ended(self, reply: Reply, began_at: datetime, now: datetime, *, pause: int | None, message_id: str) -> Delivery:
+        """End the attempt that is under way.
+
+        `pause`: seconds until the message comes again for the next one; None when none will follow by itself.
+        """
+        due_at = None if pause is None else now + timedelta(seconds=pause)
         attempt = DeliveryAttempt(
             number=self.count,
             began_at=began_at,
             duration_ms=reply.duration_ms,
             status_code=reply.status_code,
             error=reply.error,
-            next_at=None if pause is None else now + timedelta(seconds=pause),
+            next_at=due_at,
         )
-        status = DeliveryStatus.FAILED if pause is None else DeliveryStatus.RETRYING
+        status = DeliveryStatus.FAILED if due_at is None else DeliveryStatus.RETRYING
         return replace(
             self,
             status=DeliveryStatus.DELIVERED if reply.error is None else status,
             held_since=None,
+            due_at=due_at,
+            message_id=None if due_at is None else message_id,
             attempts=(*self.attempts, attempt)[-MAX_KEPT_ATTEMPTS:],
         )
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import datetime
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError, field_serializer, model_validator
+from pydantic import BaseModel, ConfigDict, ValidationError, computed_field, field_serializer, model_validator
 from pydantic.alias_generators import to_camel
 
 from gateway.domain import instant
@@ -15,6 +16,11 @@ from gateway.domain.job import Job, JobStatus, Priority, ended_event_id, is_job_
 MAX_MESSAGE_PROMPT_BYTES = 128 * 1024
 # A private job's never does. The two characters that SQS does not take are sent as escapes of twice their length.
 MAX_PRIVATE_PROMPT_BYTES = 500 * 1024
+
+
+def message_group(owner: str) -> str:
+    """Name an owner's message group. SQS takes 128 characters of a small alphabet; an owner's name may be anything."""
+    return hashlib.sha256(owner.encode()).hexdigest()
 
 
 class _Wire(BaseModel):
@@ -64,6 +70,12 @@ class JobEndedEvent(_Wire):
     correlation_id: str
     completed_at: datetime
     callback: bool = False  # whether there is a webhook to deliver: the rule for webhooks takes no other events
+
+    @computed_field  # type: ignore[prop-decorator]  # https://github.com/python/mypy/issues/14461
+    @property
+    def owner_hash(self) -> str:
+        """The owner's message group, for rules that put the event into a queue."""
+        return message_group(self.owner)
 
     @field_serializer("completed_at")
     def _as_everywhere(self, value: datetime) -> str:

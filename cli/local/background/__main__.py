@@ -20,7 +20,7 @@ import time
 
 import boto3
 
-from cli.local.background.function import MAX_SLOTS, load_function
+from cli.local.background.function import load_function
 from cli.local.background.queue_source import QueueSource
 from cli.local.background.schedule_source import ScheduleSource
 from cli.local.background.stream_source import StreamSource
@@ -31,6 +31,7 @@ from gateway.aws.clients import Clients
 from gateway.aws.resources import JOB_CHANGES, QUEUE_SOURCES, SCHEDULES, TABLE
 
 _FINISH_SECONDS = 0.8
+_KEPT_CONNECTIONS = 8
 
 
 def main(prefix: str) -> None:
@@ -39,7 +40,7 @@ def main(prefix: str) -> None:
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # Each queue is waited on by one connection all the time; the others are for what is done with its messages.
-    clients = Clients(max_connections=len(QUEUE_SOURCES) + MAX_SLOTS)
+    clients = Clients(max_connections=len(QUEUE_SOURCES) + _KEPT_CONNECTIONS)
     sqs = clients.polling_sqs
     resources = {queue.function for queue in QUEUE_SOURCES} | {schedule.function for schedule in SCHEDULES}
     functions = {resource: load_function(resource) for resource in resources}
@@ -63,6 +64,9 @@ def main(prefix: str) -> None:
 
 if __name__ == "__main__":
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.WARNING)
+    # It warns of each connection that it does not keep. The functions keep as many as one call needs, which is right in
+    # Lambda; here, calls that come together make some more, for a moment.
+    logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
     main(sys.argv[1])
     # Nothing is buffered. Python's own way out frees all that was imported, which takes longer than all of the above.
     os._exit(0)

@@ -20,11 +20,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-MAX_SLOTS = 8  # of one function: enough for one machine
-
 
 class LocalFunction:
-    """A function whose sources, in threads of their own, call it one at a time, if it does not take more.
+    """A function whose sources, in threads of their own, call it one at a time, if it does not take more, as in AWS.
 
     A thread cannot be cut off as Lambda cuts off a process, so one that takes too long has done its work and still
     counts as failed, which shows here what would go wrong there.
@@ -38,7 +36,7 @@ class LocalFunction:
     @property
     def slots(self) -> int:
         """How many calls it takes at once."""
-        return min(self._resource.max_concurrency or 1, MAX_SLOTS)
+        return self._resource.max_concurrency or 1
 
     @property
     def name(self) -> str:
