@@ -17,6 +17,7 @@ from urllib.parse import quote
 import requests
 
 from executor.choices import Choices
+from executor.record import Record
 from executor.rejection import rejection
 from gateway.domain.executor import Device
 from gateway.domain.job import Priority
@@ -123,10 +124,10 @@ class ComfyUI:
                 raise ComfyUIUnreachableError("ComfyUI does not say what a class of nodes is.") from error
         return said if isinstance(said, dict) else {}
 
-    def history(self, prompt_id: str) -> dict[str, Any] | None:
+    def history(self, prompt_id: str) -> Record | None:
         """Read the record of an ended prompt; None as long as there is none."""
         entry = self._json("GET", f"/history/{prompt_id}").get(prompt_id)
-        return entry if isinstance(entry, dict) else None
+        return Record(prompt_id, entry) if isinstance(entry, dict) else None
 
     def queue(self) -> QueueState:
         """Read which prompts run and which wait."""
@@ -140,10 +141,23 @@ class ComfyUI:
     def remove(self, prompt_id: str) -> None:
         """Take a prompt out, whether it waits or runs; nothing happens when it does neither.
 
-        Neither call says whether it did anything, and an interrupt can be lost: look, and repeat.
+        An interrupt can be lost: look, and repeat.
         """
+        # Newer servers have this one call; it says 200 too when there is nothing to cancel.
+        if self._request("POST", f"/api/jobs/{prompt_id}/cancel").status_code == requests.codes.ok:
+            return
+        self.remove_waiting(prompt_id)
+        # Servers of before September 2025 do not look at the id, and interrupt whatever runs.
+        if prompt_id in self.queue().running:
+            self._request("POST", "/interrupt", json={"prompt_id": prompt_id})
+
+    def remove_waiting(self, prompt_id: str) -> None:
+        """Take a prompt out that waits; nothing happens when it does not."""
         self._request("POST", "/queue", json={"delete": [prompt_id]})
-        self._request("POST", "/interrupt", json={"prompt_id": prompt_id})
+
+    def free(self) -> None:
+        """Have it give back, as soon as no prompt runs, the memory that models and results of earlier prompts take."""
+        self._request("POST", "/free", json={"unload_models": True, "free_memory": True})
 
     def forget(self, prompt_id: str) -> None:
         """Take a prompt out of the history; nothing happens when it is not there."""

@@ -35,17 +35,25 @@ _HINTS = ("execution_success", "execution_error", "execution_interrupted")
 class Watch:
     """What is heard of one prompt while it runs.
 
-    `news` is set whenever it is worth looking: at the history, or at whether to stop. `heard_at`, on the monotonic
-    clock, is when the last event of the prompt came; None when none can come any more, or none has yet.
+    `inputs`: the job's own; None when they are private. `news` is set whenever it is worth looking: at the history, or
+    at whether to stop. `heard_at`, on the monotonic clock, is when the last event of the prompt came; None when none
+    can come any more, or none has yet.
     """
 
-    def __init__(self, prompt: Mapping[str, Any], log: JobLog) -> None:
+    def __init__(self, prompt: Mapping[str, Any], inputs: Mapping[str, Any] | None, log: JobLog) -> None:
+        self.prompt = prompt
+        self.inputs = inputs
         self.classes = {node_id: node["class_type"] for node_id, node in prompt.items()}
         self.progress = Progress(prompt)
         self.log = log
         self.news = threading.Event()
         self.started = False
         self.heard_at: float | None = None
+
+    def restart(self) -> None:
+        """Begin anew: the prompt is to run again."""
+        self.started = False
+        self.heard_at = None
 
 
 class EventStream:

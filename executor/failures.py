@@ -9,42 +9,39 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from executor.heavy_inputs import memory_inputs
+from executor.out_of_memory import is_out_of_memory
 from executor.wording import WITHHELD, node_name, sanitised
 from gateway.errors import ComfyUINodeError, ComfyUIOutOfMemoryError, ComfyUIUnreachableError, JobFailedError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_OOM_TYPES = ("OutOfMemoryError", "MemoryError")
-_OOM_WORDS = ("out of memory", "failed to allocate", "allocator backend")
-_SIZE_INPUTS = ("width", "height", "batch_size")
 _TYPE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.]{0,99}")
 
 
-def execution_failure(details: Mapping[str, Any], prompt: Mapping[str, Any], *, private: bool) -> JobFailedError:
-    """Turn the data of an `execution_error` message into the job's error."""
-    message = sanitised(details.get("exception_message", ""))
-    kind = str(details.get("exception_type", ""))
-    where = node_name(str(details.get("node_id")), str(details.get("node_type")), prompt, private=private)
-    lowered = message.lower()
-    if kind.rsplit(".", 1)[-1] in _OOM_TYPES or any(words in lowered for words in _OOM_WORDS):
+def execution_failure(
+    details: Mapping[str, Any], prompt: Mapping[str, Any], inputs: Mapping[str, Any] | None, *, freed: bool
+) -> JobFailedError:
+    """Turn the data of an `execution_error` message into the job's error.
+
+    `inputs`: the job's own; None when they are private. `freed`: ComfyUI had freed its memory just before.
+    """
+    where = failed_node(details, prompt, private=inputs is None)
+    if is_out_of_memory(details):
         return ComfyUIOutOfMemoryError(
-            f"Out of memory at {where}.", f"Lower {_largest(prompt)}; the memory of the GPU does not suffice for them."
+            f"Out of memory at {where}{', also after ComfyUI had freed its memory' if freed else ''}.",
+            f"Lower {memory_inputs(inputs, prompt)}; or use a smaller model, or a GPU with more memory.",
         )
+    kind = str(details.get("exception_type", ""))
     kind = kind if _TYPE_NAME.fullmatch(kind) else "an error"
-    return ComfyUINodeError(f"{where[0].upper()}{where[1:]} failed with {kind}: {WITHHELD if private else message}")
+    message = WITHHELD if inputs is None else sanitised(details.get("exception_message", ""))
+    return ComfyUINodeError(f"{where[0].upper()}{where[1:]} failed with {kind}: {message}")
 
 
-def _largest(prompt: Mapping[str, Any]) -> str:
-    """Name the size inputs of the prompt with their values."""
-    found = {
-        name: value
-        for node in prompt.values()
-        for name, value in node.get("inputs", {}).items()
-        if name in _SIZE_INPUTS and isinstance(value, int | float)
-    }
-    named = [f"{name} ({found[name]:g})" for name in _SIZE_INPUTS if name in found]
-    return ", ".join(named) or "the size of the images or the batch"
+def failed_node(details: Mapping[str, Any], prompt: Mapping[str, Any], *, private: bool) -> str:
+    """Name the node that an `execution_error` message is about."""
+    return node_name(str(details.get("node_id")), str(details.get("node_type")), prompt, private=private)
 
 
 def interrupted_elsewhere() -> JobFailedError:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from executor.comfyui import ComfyUI, ComfyUIState
-    from executor.execution import Execution
+    from executor.overseer import Overseer
     from executor.places import Places
     from gateway.ports import ExecutorStore, JobQueue
 
@@ -36,7 +36,7 @@ class Reporter:
         executor_id: str,
         *,
         comfyui: ComfyUI,
-        execution: Execution,
+        overseer: Overseer,
         places: Places,
         executors: ExecutorStore,
         queue: JobQueue,
@@ -44,7 +44,7 @@ class Reporter:
     ) -> None:
         self._executor_id = executor_id
         self._comfyui = comfyui
-        self._execution = execution
+        self._overseer = overseer
         self._places = places
         self._executors = executors
         self._queue = queue
@@ -58,7 +58,7 @@ class Reporter:
     @property
     def ready(self) -> bool:
         """Whether a job can be done now: ComfyUI works, and the tables and queues could be reached just now."""
-        return self._comfyui_well and self._reported and not self._execution.stuck
+        return self._comfyui_well and self._reported and not self._overseer.stuck
 
     def start(self) -> None:
         """Report in the background."""
@@ -91,11 +91,11 @@ class Reporter:
     def _look(self) -> ComfyUIState | None:
         try:
             state = self._comfyui.state()
-            self._execution.look_at_stuck()
+            self._overseer.look_at_stuck()
         except ComfyUIUnreachableError:
             self._comfyui_well = False
             return None
-        self._comfyui_well = not self._execution.stuck
+        self._comfyui_well = not self._overseer.stuck
         return state
 
     def _report(self, state: ComfyUIState | None) -> bool:

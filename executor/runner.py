@@ -16,13 +16,13 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from executor.events import Watch
-from executor.execution import ExecutionStoppedError
 from executor.job_log import JobLog
 from executor.lease import Lease
 from executor.log import log_context, logger
+from executor.overseer import ExecutionStoppedError
 from executor.prefix import with_own_prefix
 from executor.traces import Traces
-from gateway.domain.job import JobEnd, JobFailure, JobStatus, LogLevel, prompt_id
+from gateway.domain.job import JobEnd, JobFailure, JobStatus, LogLevel
 from gateway.errors import (
     ComfyUIUnreachableError,
     ExecutorLostError,
@@ -39,8 +39,10 @@ if TYPE_CHECKING:
 
     from executor.comfyui import ComfyUI
     from executor.ending import Ending
-    from executor.execution import Execution, Result
+    from executor.execution import Execution
     from executor.outputs import OutputCollector
+    from executor.overseer import Overseer
+    from executor.record import Record
     from gateway.domain.job import Job, Output
     from gateway.ports import JobQueue, JobStore, ObjectStore, ReceivedJob
 
@@ -61,6 +63,7 @@ class Runner:
         ending: Ending,
         comfyui: ComfyUI,
         execution: Execution,
+        overseer: Overseer,
         outputs: OutputCollector,
         max_attempts: int,
         lease_seconds: int,
@@ -75,6 +78,7 @@ class Runner:
         self._ending = ending
         self._comfyui = comfyui
         self._execution = execution
+        self._overseer = overseer
         self._outputs = outputs
         self._max_attempts = max_attempts
         self._lease_seconds = lease_seconds
@@ -169,7 +173,7 @@ class Runner:
     def _discard_prompts(self, job: Job) -> None:
         """Take off ComfyUI what executors that died left there of a job that is not to run any more."""
         try:
-            self._execution.discard(_prompt_ids(job))
+            self._execution.discard(job)
         except ComfyUIUnreachableError as error:
             logger.warning("prompts not discarded", action="prompts_not_discarded", reason=error.message)
 
@@ -190,7 +194,7 @@ class Runner:
         if job.private:
             self._traces.warn()
         prompt = with_own_prefix(self._prompt(received), job)
-        watch = Watch(prompt, log)
+        watch = Watch(prompt, None if job.private else job.inputs or {}, log)
         self._watches.add(watch)
         try:
             lease = Lease(
@@ -203,16 +207,11 @@ class Runner:
                 now=self._now,
             )
             with lease:
-                result = self._execution.run(
-                    prompt,
-                    prompt_ids=_prompt_ids(job),
-                    priority=job.priority,
-                    private=job.private,
-                    watch=watch,
-                    must_stop=lambda: lease.cancel_requested or lease.lost or self._stopping.is_set(),
+                record = self._execution.run(
+                    job, watch, lambda: lease.cancel_requested or lease.lost or self._stopping.is_set()
                 )
                 on_gpu_free()
-                outputs = self._store(job, result)
+                outputs = self._store(job, record)
         except ExecutionStoppedError:
             # Only now: a renewal that is still under way would take the lease back after it was given.
             return self._stopped(job, received, lease, log)
@@ -222,15 +221,15 @@ class Runner:
         return JobEnd(
             status=JobStatus.SUCCEEDED,
             completed_at=self._now(),
-            execution_ms=result.execution_ms,
+            execution_ms=record.execution_ms,
             outputs=outputs,
         )
 
-    def _store(self, job: Job, result: Result) -> tuple[Output, ...]:
+    def _store(self, job: Job, record: Record) -> tuple[Output, ...]:
         try:
-            return self._outputs.store(job, result.outputs)
+            return self._outputs.store(job, record.outputs)
         except OutputGoneError:
-            self._execution.forget(result)
+            self._execution.forget(record)
             raise
 
     def _stopped(self, job: Job, received: ReceivedJob, lease: Lease, log: JobLog) -> JobEnd | None:
@@ -276,18 +275,13 @@ class Runner:
         except ComfyUIUnreachableError as error:
             logger.warning("ComfyUI does not answer", action="comfyui_unreachable", reason=error.message)
             return False
-        return not self._execution.stuck
+        return not self._overseer.stuck
 
     def _hide(self, received: ReceivedJob, seconds: int) -> None:
         try:
             self._queue.hide(received, seconds)
         except Exception as error:  # noqa: BLE001  it comes back by itself when its visibility runs out
             logger.warning("message not given back", action="message_not_hidden", reason=type(error).__name__)
-
-
-def _prompt_ids(job: Job) -> list[str]:
-    """List the ids that ComfyUI can know the job by, the latest attempt's first."""
-    return [prompt_id(job.id, attempt) for attempt in range(job.attempt, 0, -1)]
 
 
 def _backoff(tries: int) -> int:

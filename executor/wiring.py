@@ -16,6 +16,7 @@ from executor.health import Pulse
 from executor.intake import Intake
 from executor.model_watch import ModelWatch
 from executor.outputs import OutputCollector
+from executor.overseer import Limits, Overseer
 from executor.places import Places
 from executor.reporter import Reporter
 from executor.runner import Runner
@@ -53,9 +54,13 @@ def assemble(settings: ExecutorSettings) -> Executor:
     clock = AwsClock()
     clock.follow(clients.dynamodb)
     clock.follow(clients.polling_sqs)
-    stall_seconds = settings.comfyui_stall_ms / 1000
-    events = EventStream(settings.comfyui_url, stall_seconds)
-    execution = Execution(comfyui, events, settings.comfyui_timeout_ms / 1000, stall_seconds)
+    limits = Limits(
+        run_seconds=settings.comfyui_timeout_ms / 1000,
+        silent_seconds=settings.comfyui_stall_ms / 1000,
+        wait_seconds=settings.comfyui_queue_timeout_ms / 1000,
+    )
+    events = EventStream(settings.comfyui_url, limits.silent_seconds)
+    overseer = Overseer(comfyui, events, limits)
     objects = S3ObjectStore(clients.s3, settings.bucket_name)
     outputs = S3ObjectStore(clients.output_s3, settings.s3_bucket) if settings.s3_bucket else objects
     queue = SqsJobQueue(
@@ -74,7 +79,7 @@ def assemble(settings: ExecutorSettings) -> Executor:
     reporter = Reporter(
         executor_id,
         comfyui=comfyui,
-        execution=execution,
+        overseer=overseer,
         places=places,
         executors=executors,
         queue=queue,
@@ -96,7 +101,8 @@ def assemble(settings: ExecutorSettings) -> Executor:
         objects=objects,
         ending=ending,
         comfyui=comfyui,
-        execution=execution,
+        execution=Execution(comfyui, events, overseer),
+        overseer=overseer,
         outputs=OutputCollector(comfyui, outputs),
         max_attempts=settings.max_attempts,
         lease_seconds=settings.lease_seconds,

@@ -283,6 +283,8 @@ class ExecutorSettings(_AwsSettings):
 
     comfyui_url: HttpUrl = "http://127.0.0.1:8188"
     comfyui_timeout_ms: int = Field(default=600_000, ge=1000)  # of one execution, counted from its start
+    # Of waiting in ComfyUI's own queue: longer than the prompts before it, its own executor's, may take.
+    comfyui_queue_timeout_ms: int = Field(default=3_600_000, ge=1000)
     comfyui_stall_ms: int = Field(default=300_000, ge=1000)  # of running without a word; then ComfyUI counts as hung
     lease_seconds: int = Field(default=30, ge=2, le=3600)  # then others take a job whose executor died
     executor_id: str | None = None  # host name and process id when not set

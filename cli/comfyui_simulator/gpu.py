@@ -17,6 +17,7 @@ class Gpu:
     def __init__(self, total_mb: int) -> None:
         self.total_mb = total_mb
         self._checkpoints: set[str] = set()
+        self._hoards: dict[int, bool] = {}
 
     @property
     def free_mb(self) -> int:
@@ -32,6 +33,15 @@ class Gpu:
     def unload(self) -> None:
         """Forget all checkpoints, as /free and out-of-memory errors do."""
         self._checkpoints.clear()
+
+    def hoard(self, salt: int) -> None:
+        """Fill the memory for good, and raise `OutOfGpuMemoryError`; nothing happens once `release` was called."""
+        if self._hoards.setdefault(salt, True):
+            raise OutOfGpuMemoryError("Allocation on device 0 would exceed allowed memory. (out of memory)")
+
+    def release(self) -> None:
+        """Give back all that is hoarded, as /free does and out-of-memory errors do not."""
+        self._hoards = dict.fromkeys(self._hoards, False)
 
     def reserve_for_sampling(self, width: int, height: int, batch_size: int) -> None:
         """Raise `OutOfGpuMemoryError` if sampling a batch of this size (in pixels) does not fit."""

@@ -10,6 +10,7 @@ from cli.comfyui_simulator.faults import Faults
 from cli.comfyui_simulator.nodes.node_run import Machine
 from cli.comfyui_simulator.prompt_queue import PromptQueue
 from cli.comfyui_simulator.socket_hub import SocketHub
+from cli.comfyui_simulator.types import QueueItem
 
 _IDLE_POLL_SECONDS = 1.0
 
@@ -70,10 +71,12 @@ class Worker:
 
     def _run_next(self) -> None:
         taken = self._queue.get(_IDLE_POLL_SECONDS)
+        if taken is not None:
+            self._run_prompt(*taken)
+        # Afterwards, as on the real server: a prompt that comes right behind a /free may run before it.
         self._free()
-        if taken is None:
-            return
-        task, item = taken
+
+    def _run_prompt(self, task: int, item: QueueItem) -> None:
         if self._faults.take_lost_prompt():
             self._queue.lose(task)
             return
@@ -91,5 +94,6 @@ class Worker:
         if self._free_models:
             self._machine.gpu.unload()
         if self._free_memory:
+            self._machine.gpu.release()
             self._executor.free_memory()
         self._free_models = self._free_memory = False

@@ -129,18 +129,6 @@ def test_a_failing_node_fails_the_job_at_once(stage: Stage, simulator: Simulator
     assert job.error.message == "Node 3 (LabRaise) failed with ValueError: boom"
 
 
-def test_out_of_memory_says_what_to_lower(stage: Stage, simulator: SimulatorServer) -> None:
-    """The recommendation names the sizes that the prompt had."""
-    prompt = picture()
-    prompt["3"] = {"class_type": "LabRaise", "inputs": {"image": ["1", 0], "kind": "OOM", "message": "no memory"}}
-    prompt["2"]["inputs"]["images"] = ["3", 0]
-    with stage.executor(simulator.url):
-        job = stage.ended(stage.accept(prompt))
-    assert job.error is not None
-    assert job.error.code == "COMFYUI_OOM"
-    assert "width (64), height (64), batch_size (1)" in (job.error.recommendation or "")
-
-
 def test_a_prompt_that_comfyui_refuses_fails_the_job(stage: Stage, simulator: SimulatorServer) -> None:
     """The error says which node and input ComfyUI does not like."""
     prompt = picture()

@@ -33,6 +33,13 @@ def lab_raise(run: NodeRun) -> Returned:
     raise _ERRORS[run.text("kind")](run.text("message"))
 
 
+@node("LabHoard")
+def lab_hoard(run: NodeRun) -> Returned:
+    """Run out of memory until /free has been called after the first time."""
+    run.machine.gpu.hoard(run.integer("salt"))
+    return Returned((run.pictures("image"),))
+
+
 @node("LabUI")
 def lab_ui(run: NodeRun) -> Returned:
     """Show any JSON."""

@@ -90,6 +90,23 @@ class LabRaise(Lab):
         raise RAISED[kind](message)
 
 
+class LabHoard(Lab):
+    """Runs out of memory until the memory is freed: then ComfyUI makes its nodes anew, and another one runs."""
+
+    FIRST: ClassVar[dict[int, "LabHoard"]] = {}
+
+    @classmethod
+    def INPUT_TYPES(cls) -> Inputs:
+        """Declare the inputs."""
+        return {"required": {"image": ("IMAGE",), "salt": ("INT", {"default": 0, "max": 2**63})}}
+
+    def run(self, image: torch.Tensor, salt: int) -> Image:
+        """Fail the first time, and every time that nothing was freed."""
+        if LabHoard.FIRST.setdefault(salt, self) is self:
+            raise comfy.model_management.OOM_EXCEPTION("Allocation on device")
+        return (image,)
+
+
 class LabUI(Lab):
     """Reports any JSON as its outputs, as custom nodes do."""
 
@@ -179,5 +196,5 @@ class LabExpand(Lab):
 
 
 NODE_CLASS_MAPPINGS = {
-    node.__name__: node for node in (LabSleep, LabRaise, LabUI, LabValidate, LabText, LabBlock, LabExpand)
+    node.__name__: node for node in (LabSleep, LabRaise, LabHoard, LabUI, LabValidate, LabText, LabBlock, LabExpand)
 }

@@ -1,0 +1,111 @@
+"""How long prompts may run, and how long they may wait before that among those of others."""
+
+from __future__ import annotations
+
+import uuid
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+import requests
+
+from cli.comfyui_simulator.server import SimulatorServer
+from cli.comfyui_simulator.settings import SimulatorSettings
+from gateway.domain.job import JobStatus, LogLevel
+from tests.executor.stage import Stage, sleeping, wait_until
+from tests.faults.gate import Gate, Passage, comfyui_step
+from tests.faults.witness import Witness
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gateway.aws.clients import Clients
+
+
+@pytest.fixture
+def stage(aws: dict[str, str], aws_clients: Clients) -> Stage:
+    """Give the AWS side."""
+    return Stage.on(aws, aws_clients)
+
+
+@contextmanager
+def busy_with_others(url: str, seconds: float) -> Iterator[str]:
+    """Have a ComfyUI run somebody else's prompt for so long; give its id. It is stopped at the end."""
+    foreign = str(uuid.uuid4())
+    body = {"prompt": sleeping(seconds, steps=100), "prompt_id": foreign, "client_id": "somebody"}
+    requests.post(f"{url}/prompt", json=body, timeout=10).raise_for_status()
+    wait_until(lambda: running(url) == [foreign], "somebody else's prompt")
+    yield foreign
+    requests.post(f"{url}/interrupt", json={"prompt_id": foreign}, timeout=10).raise_for_status()
+    wait_until(lambda: not running(url), "an idle ComfyUI")
+
+
+def running(url: str) -> list[str]:
+    """Name the prompts that run on a ComfyUI."""
+    return [item[1] for item in requests.get(f"{url}/queue", timeout=10).json()["queue_running"]]
+
+
+def test_waiting_does_not_count_as_running(stage: Stage, comfyui_url: str) -> None:
+    """Three prompts of 1.5 s, each of which may take 2.5 s: the last one has waited for longer than that by then."""
+    with stage.executor(comfyui_url, COMFYUI_TIMEOUT_MS="2500", LOOK_AHEAD="2"):
+        jobs = [stage.ended(job_id) for job_id in [stage.accept(sleeping(1.5)) for _ in range(3)]]
+    assert {(job.status, job.attempt) for job in jobs} == {(JobStatus.SUCCEEDED, 1)}
+
+
+def test_what_runs_too_long_is_stopped(stage: Stage, comfyui_url: str) -> None:
+    """It fails at once, and says what takes the time and which setting bounds it; the one behind it runs."""
+    with stage.executor(comfyui_url, COMFYUI_TIMEOUT_MS="1500"):
+        endless, behind = stage.accept(sleeping(60.0, steps=600)), stage.accept(sleeping(0.5))
+        job = stage.ended(endless, seconds=10)
+        assert stage.ended(behind).status is JobStatus.SUCCEEDED
+    assert job.error is not None
+    assert (job.error.code, job.error.retryable, job.attempt) == ("COMFYUI_TIMEOUT", False, 1)
+    assert job.error.message == "The execution took longer than the 1.5 s it may take."
+    assert job.error.recommendation == (
+        "Lower steps (600), width (64) or height (64); or raise COMFYUI_TIMEOUT_MS on the executor."
+    )
+
+
+def test_what_waits_too_long_is_given_to_another_executor(stage: Stage, comfyui_url: str) -> None:
+    """The prompt is taken back from the ComfyUI that others keep busy, and runs where there is room."""
+    witness = Witness(stage)
+    with busy_with_others(comfyui_url, 60.0) as foreign:
+        with stage.executor(comfyui_url, COMFYUI_QUEUE_TIMEOUT_MS="1500", EXECUTOR_ID="busy") as stop_busy:
+            job_id = stage.accept(sleeping(0.5))
+            wait_until(lambda: stage.job(job_id).status is JobStatus.RUNNING, "a first attempt")
+            wait_until(lambda: any(line.level is LogLevel.WARNING for line in stage.job(job_id).log), "giving back")
+            stop_busy()
+        with SimulatorServer(SimulatorSettings()) as other, stage.executor(other.url, EXECUTOR_ID="idle"):
+            job = stage.ended(job_id)
+            assert running(comfyui_url) == [foreign]
+            assert requests.get(f"{comfyui_url}/queue", timeout=10).json()["queue_pending"] == []
+    witness.check(job_id, lease_seconds=30, comfyui_urls=[comfyui_url])
+    assert (job.status, job.attempt) == (JobStatus.SUCCEEDED, 2)
+    (warning,) = [line.message for line in job.log if line.level is LogLevel.WARNING]
+    assert "waited in ComfyUI's own queue for 1.5 s, and did not begin. Trying again" in warning
+
+
+def test_what_waits_too_long_everywhere_ends(stage: Stage, comfyui_url: str) -> None:
+    """After so many attempts as a job has; its error says what to do, and somebody else's prompt goes on."""
+    with busy_with_others(comfyui_url, 60.0) as foreign:
+        with stage.executor(comfyui_url, COMFYUI_QUEUE_TIMEOUT_MS="1000", MAX_ATTEMPTS="2"):
+            job = stage.ended(stage.accept(sleeping(0.5)))
+        assert running(comfyui_url) == [foreign]
+    assert job.error is not None
+    assert (job.error.code, job.error.retryable, job.attempt) == ("COMFYUI_TIMEOUT", True, 2)
+    assert "COMFYUI_QUEUE_TIMEOUT_MS" in (job.error.recommendation or "")
+
+
+def test_what_begins_while_it_is_taken_back_goes_on(stage: Stage, comfyui_url: str) -> None:
+    """It is found running, and comes to its end in the same attempt."""
+    with Gate(comfyui_url, comfyui_step) as gate, busy_with_others(comfyui_url, 60.0) as foreign:
+
+        def too_late(passage: Passage) -> None:
+            requests.post(f"{comfyui_url}/interrupt", json={"prompt_id": foreign}, timeout=10)
+            wait_until(lambda: running(comfyui_url) not in ([], [foreign]), "the job's prompt")
+            passage.answer(passage.forward())
+
+        gate.fail("POST /queue", too_late)
+        with stage.executor(gate.url, COMFYUI_QUEUE_TIMEOUT_MS="1000"):
+            job = stage.ended(stage.accept(sleeping(2.0)))
+    assert (job.status, job.attempt) == (JobStatus.SUCCEEDED, 1)
