@@ -16,9 +16,12 @@ from cli.comfyui_simulator.server import SimulatorServer
 from cli.comfyui_simulator.settings import SimulatorSettings
 from tests.comfyui.gateway_process import GatewayProcess
 from tests.comfyui.real_comfyui import RealComfyUI
+from tests.executor.stage import Stage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from gateway.aws.clients import Clients
 
 TEST_SECONDS = 120
 
@@ -51,6 +54,12 @@ def _real() -> Iterator[str]:
         return
     with RealComfyUI() as server:
         yield server.url
+
+
+@pytest.fixture
+def stage(aws: dict[str, str], aws_clients: Clients) -> Stage:
+    """Give the AWS side."""
+    return Stage.on(aws, aws_clients)
 
 
 @pytest.fixture(scope="module", params=["simulator", pytest.param("real", marks=pytest.mark.comfyui)])

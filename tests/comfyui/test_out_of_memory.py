@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 import requests
@@ -12,15 +12,6 @@ from gateway.domain.job import Job, JobStatus, LogLevel
 from tests.executor.stage import Stage, picture, sleeping, wait_until
 from tests.faults.gate import Gate, comfyui_step
 from tests.faults.witness import Witness
-
-if TYPE_CHECKING:
-    from gateway.aws.clients import Clients
-
-
-@pytest.fixture
-def stage(aws: dict[str, str], aws_clients: Clients) -> Stage:
-    """Give the AWS side."""
-    return Stage.on(aws, aws_clients)
 
 
 def behind(class_type: str, **inputs: object) -> dict[str, Any]:

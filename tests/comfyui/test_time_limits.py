@@ -6,26 +6,18 @@ import uuid
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-import pytest
 import requests
 
 from cli.comfyui_simulator.server import SimulatorServer
 from cli.comfyui_simulator.settings import SimulatorSettings
 from gateway.domain.job import JobStatus, LogLevel
+from tests.comfyui.prompts import running
 from tests.executor.stage import Stage, sleeping, wait_until
 from tests.faults.gate import Gate, Passage, comfyui_step
 from tests.faults.witness import Witness
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from gateway.aws.clients import Clients
-
-
-@pytest.fixture
-def stage(aws: dict[str, str], aws_clients: Clients) -> Stage:
-    """Give the AWS side."""
-    return Stage.on(aws, aws_clients)
 
 
 @contextmanager
@@ -38,11 +30,6 @@ def busy_with_others(url: str, seconds: float) -> Iterator[str]:
     yield foreign
     requests.post(f"{url}/interrupt", json={"prompt_id": foreign}, timeout=10).raise_for_status()
     wait_until(lambda: not running(url), "an idle ComfyUI")
-
-
-def running(url: str) -> list[str]:
-    """Name the prompts that run on a ComfyUI."""
-    return [item[1] for item in requests.get(f"{url}/queue", timeout=10).json()["queue_running"]]
 
 
 def test_waiting_does_not_count_as_running(stage: Stage, comfyui_url: str) -> None:

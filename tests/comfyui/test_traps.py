@@ -10,6 +10,7 @@ import pytest
 import requests
 
 from gateway.domain.job import JobStatus
+from tests.comfyui.prompts import running
 from tests.executor.stage import Stage, picture, sleeping, wait_until
 from tests.faults.deaf_client import deaf_client
 from tests.faults.executor_process import executor_process
@@ -48,11 +49,6 @@ class Trap:
 def trap(aws: dict[str, str], aws_clients: Clients, comfyui_url: str) -> Trap:
     """Give a stage with a witness."""
     return Trap(Stage.on(aws, aws_clients), comfyui_url)
-
-
-def running(url: str) -> list[str]:
-    """Name the prompts that run on a ComfyUI."""
-    return [item[1] for item in requests.get(f"{url}/queue", timeout=10).json()["queue_running"]]
 
 
 def test_the_history_comes_after_the_end(trap: Trap, comfyui_url: str) -> None:
