@@ -11,49 +11,21 @@ import json
 import threading
 import time
 import uuid
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
 import websocket
 
 from executor.log import logger
-from executor.progress import Progress
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from executor.job_log import JobLog
+    from executor.watch import Watch
 
 _CONNECT_SECONDS = 5
 # ComfyUI may say nothing for hours while a node works; a ping that stays unanswered shows a dead socket.
 _SILENCE_SECONDS = 20
 _PINGS_PER_STALL = 3
 _RECONNECT_SECONDS = 1.0
-_HINTS = ("execution_success", "execution_error", "execution_interrupted")
-
-
-class Watch:
-    """What is heard of one prompt while it runs.
-
-    `inputs`: the job's own; None when they are private. `news` is set whenever it is worth looking: at the history, or
-    at whether to stop. `heard_at`, on the monotonic clock, is when the last event of the prompt came; None when none
-    can come any more, or none has yet.
-    """
-
-    def __init__(self, prompt: Mapping[str, Any], inputs: Mapping[str, Any] | None, log: JobLog) -> None:
-        self.prompt = prompt
-        self.inputs = inputs
-        self.classes = {node_id: node["class_type"] for node_id, node in prompt.items()}
-        self.progress = Progress(prompt)
-        self.log = log
-        self.news = threading.Event()
-        self.started = False
-        self.heard_at: float | None = None
-
-    def restart(self) -> None:
-        """Begin anew: the prompt is to run again."""
-        self.started = False
-        self.heard_at = None
 
 
 class EventStream:
@@ -157,30 +129,7 @@ class EventStream:
             with self._lock:
                 watch = self._watches.get(details.get("prompt_id"))
             if watch is not None:
-                watch.heard_at = time.monotonic()
-                _tell(watch, kind, details)
-        except (ValueError, KeyError, TypeError, AttributeError):
+                watch.hear(kind, details)
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
             # Custom nodes send what they like through this socket.
             logger.debug("event not understood", action="event_ignored")
-
-
-def _tell(watch: Watch, kind: str, details: dict[str, Any]) -> None:
-    progress = watch.progress
-    if kind == "execution_start":
-        watch.started = True
-        watch.log.add("ComfyUI started the execution.")
-        watch.news.set()
-    elif kind == "execution_cached":
-        progress.finished(details["nodes"])
-    elif kind == "progress_state":
-        for node_id, state in details["nodes"].items():
-            progress.at(node_id, state["value"], state["max"])
-    elif kind == "progress":
-        progress.at(details["node"], details["value"], details["max"])
-    elif kind == "executed":
-        progress.finished([details["node"]])
-    elif kind == "executing" and details["node"] in watch.classes:
-        node_id = details["node"]
-        watch.log.add(f"Running node {node_id} ({watch.classes[node_id]}).", node=node_id)
-    elif kind in _HINTS or (kind == "executing" and details["node"] is None):
-        watch.news.set()

@@ -21,9 +21,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from executor.comfyui import ComfyUI
-    from executor.events import EventStream, Watch
+    from executor.events import EventStream
     from executor.overseer import Overseer
     from executor.record import Record
+    from executor.watch import Watch
     from gateway.domain.job import Job
 
 # What frees the memory is the thread that would take the next prompt, were that there first.

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from types import TracebackType
 
-    from executor.events import Watch
+    from executor.watch import Watch
     from gateway.domain.job import Job, LogLine
     from gateway.ports import JobQueue, JobStore, ReceivedJob
 

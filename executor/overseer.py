@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from executor.comfyui import ComfyUI
-    from executor.events import EventStream, Watch
+    from executor.events import EventStream
     from executor.record import Record
+    from executor.watch import Watch
 
 _POLL_SECONDS = 0.5
 _QUEUE_LOOK_SECONDS = 2.0

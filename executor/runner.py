@@ -15,13 +15,13 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from executor.events import Watch
 from executor.job_log import JobLog
 from executor.lease import Lease
 from executor.log import log_context, logger
 from executor.overseer import ExecutionStoppedError
 from executor.prefix import with_own_prefix
 from executor.traces import Traces
+from executor.watch import Watch
 from gateway.domain.job import JobEnd, JobFailure, JobStatus, LogLevel
 from gateway.errors import (
     ComfyUIUnreachableError,
@@ -212,12 +212,13 @@ class Runner:
                 )
                 on_gpu_free()
                 outputs = self._store(job, record)
-        except ExecutionStoppedError:
+        except ExecutionStoppedError as stopped:
             # Only now: a renewal that is still under way would take the lease back after it was given.
-            return self._stopped(job, received, lease, log)
+            return self._stopped(job, received, lease, stopped, log)
         finally:
             self._watches.discard(watch)
-        log.add(f"Stored {len(outputs)} output{'s' if len(outputs) > 1 else ''}.")
+        stored_mb = sum(output.size for output in outputs) / 1_000_000
+        log.add(f"Stored {len(outputs)} output{'s' if len(outputs) > 1 else ''}, {stored_mb:.1f} MB.")
         return JobEnd(
             status=JobStatus.SUCCEEDED,
             completed_at=self._now(),
@@ -232,10 +233,13 @@ class Runner:
             self._execution.forget(record)
             raise
 
-    def _stopped(self, job: Job, received: ReceivedJob, lease: Lease, log: JobLog) -> JobEnd | None:
+    def _stopped(
+        self, job: Job, received: ReceivedJob, lease: Lease, stopped: ExecutionStoppedError, log: JobLog
+    ) -> JobEnd | None:
         if lease.lost:
             raise LeaseLostError
         if lease.cancel_requested:
+            log.add(f"A cancel was requested. {stopped.message}")
             return JobEnd(status=JobStatus.CANCELED, completed_at=self._now())
         log.add("Given back: this executor stops.")
         self._give_back(job, received, 0, log)
