@@ -102,7 +102,14 @@ class Stage:
         self.send(job_id, prompt, priority, private=private)
         return job_id
 
-    def create(self, *, priority: Priority = Priority.NORMAL, owner: str = "somebody", private: bool = False) -> str:
+    def create(
+        self,
+        *,
+        priority: Priority = Priority.NORMAL,
+        owner: str = "somebody",
+        private: bool = False,
+        cache_key: str | None = None,
+    ) -> str:
         """Write a job's record, without a message; return its id."""
         job = Job(
             id=str(uuid.uuid4()),
@@ -114,6 +121,7 @@ class Stage:
             private=private,
             inputs=None if private else {},
             correlation_id="correlated",
+            cache_key=cache_key,
             created_at=instant.now(),
         )
         self.jobs.create(job)

@@ -1,0 +1,133 @@
+"""The permissions of executors on their page are those that they need: all, and no more."""
+
+from __future__ import annotations
+
+import json
+import re
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from botocore.client import BaseClient
+
+from cli.comfyui_simulator.server import SimulatorServer
+from cli.comfyui_simulator.settings import SimulatorSettings
+from gateway.domain.job import JobStatus, Priority
+from gateway.domain.messages import JobMessage
+from tests.executor.stage import Stage, picture, sleeping, wait_until
+from tests.executor.test_large_outputs import make_files
+from tests.faults.gate import Gate, comfyui_step
+
+if TYPE_CHECKING:
+    # An action, the setting that names its resource, and what of that: a key, or nothing.
+    Call = tuple[str, str, str]
+
+PAGE = (Path(__file__).parents[2] / "docs" / "executors.md").read_text(encoding="utf-8")
+# Where the name of the permission is not that of the operation: each part of an upload is a PutObject.
+ACTIONS = dict.fromkeys(("CreateMultipartUpload", "UploadPart", "CompleteMultipartUpload"), "PutObject")
+# No operation of its own: S3 looks at it when an object is not there.
+WITHOUT_CALL = ("s3:ListBucket", "BUCKET_NAME", "")
+
+
+def listed() -> set[Call]:
+    """Read the page's table."""
+    calls: set[Call] = set()
+    for actions, resources, _ in re.findall(r"^\| (`[a-z0-9]+:.+?) \| (.+?) \| (.+?) \|$", PAGE, flags=re.MULTILINE):
+        names, _, keys = resources.partition(":")
+        for action in re.findall(r"`([^`]+)`", actions):
+            for name in re.findall(r"`([^`]+)`", names):
+                calls |= {(action, name, key) for key in re.findall(r"`([^`]+)`", keys) or [""]}
+    return calls
+
+
+def called(client: BaseClient, operation: str, arguments: dict[str, Any], settings: dict[str, str]) -> Call:
+    """Say which permission a call needs."""
+    service = client.meta.service_model.service_name
+    action = f"{service}:{ACTIONS.get(operation, operation)}"
+    match service:
+        case "dynamodb":
+            item = arguments["Key"] if "Key" in arguments else arguments["Item"]
+            return action, settings[arguments["TableName"]], item["pk"]["S"]
+        case "s3":
+            return action, settings[arguments["Bucket"]], arguments["Key"]
+        case "sqs":
+            return action, settings[arguments["QueueUrl"]], ""
+    (entry,) = arguments["Entries"]
+    return action, settings[entry["EventBusName"]], ""
+
+
+def fits(call: Call, line: Call) -> bool:
+    """Tell whether a line of the page allows a call."""
+    return call[:2] == line[:2] and fnmatchcase(call[2], line[2])
+
+
+@pytest.fixture
+def calls(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> set[Call]:
+    """Collect the calls of all clients but the test's own."""
+    own = [getattr(stage.clients, name) for name in ("dynamodb", "sqs", "polling_sqs", "s3", "events")]
+    settings = {value: name for name, value in stage.environment.items()}
+    seen: set[Call] = set()
+    original = BaseClient._make_api_call  # type: ignore[attr-defined]  # the one place all calls pass
+
+    def noted(self: BaseClient, operation: str, arguments: dict[str, Any]) -> Any:  # noqa: ANN401
+        if self not in own:
+            seen.add(called(self, operation, arguments, settings))
+        return original(self, operation, arguments)
+
+    monkeypatch.setattr(BaseClient, "_make_api_call", noted)
+    return seen
+
+
+def send_by_key(stage: Stage, *, stored: bool) -> str:
+    """Accept a job whose prompt is in the bucket, or is no longer."""
+    job_id = stage.create(cache_key="equal")
+    key = f"prompts/{job_id}.json"
+    if stored:
+        stage.objects.put(key, json.dumps(picture()).encode(), content_type="application/json")
+    message = JobMessage(job_id=job_id, priority=Priority.NORMAL, correlation_id="correlated", prompt_key=key)
+    stage.queue.send(message, group="somebody")
+    return job_id
+
+
+def go_every_way(stage: Stage, folder: Path) -> None:
+    """Have jobs end in every way there is, with prompts and outputs of all sizes, and attempts that break off."""
+    large = make_files(folder, 48_000_000, ["large.bin"])
+    with (
+        SimulatorServer(SimulatorSettings(data_dir=folder)) as simulator,
+        Gate(simulator.url, comfyui_step) as gate,
+        stage.executor(gate.url, grace_seconds=0) as stop,
+    ):
+        # Cut in the middle of the large file, when parts of it are stored: they are given up.
+        gate.fail("GET /view", lambda passage: passage.answer(passage.forward(), cut=True), times=2)
+        ended = [
+            stage.ended(job_id).status
+            for job_id in (
+                stage.accept(large),
+                send_by_key(stage, stored=True),
+                send_by_key(stage, stored=False),
+                *(stage.accept(picture(), priority=priority) for priority in Priority),
+                stage.accept(picture(), private=True),
+            )
+        ]
+        assert ended == [JobStatus.SUCCEEDED] * 2 + [JobStatus.FAILED] + [JobStatus.SUCCEEDED] * 4
+        canceled = stage.accept(sleeping(60.0, steps=600))
+        wait_until(lambda: stage.job(canceled).progress is not None, "a renewed lease")
+        stage.request_cancel(canceled)
+        assert stage.ended(canceled).status is JobStatus.CANCELED
+        ended_already = stage.accept(picture())
+        stage.ended(ended_already)
+        stage.send(ended_already, picture())
+        wait_until(lambda: stage.messages_left() == 0, "an empty queue")
+        # Given back at the end.
+        for priority in (Priority.HIGH, Priority.LOW):
+            left = stage.accept(sleeping(60.0, steps=600), priority=priority)
+            wait_until(lambda left=left: stage.job(left).progress is not None, "a renewed lease")  # type: ignore[misc]
+        stop()
+
+
+def test_what_executors_do_is_what_they_may_do(stage: Stage, calls: set[Call], tmp_path: Path) -> None:
+    """Each call is allowed by a line of the table, and each line has a call that needs it."""
+    go_every_way(stage, tmp_path)
+    assert {call for call in calls if not any(fits(call, line) for line in listed())} == set()
+    assert {line for line in listed() if not any(fits(call, line) for call in calls)} == {WITHOUT_CALL}
