@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.executor.test_permissions import listed as page_of_executors
 from tests.infra.assembly import THIS_MACHINE, Assembly, assembly
 
 if TYPE_CHECKING:
@@ -104,3 +105,15 @@ def test_no_secret_is_in_an_environment_or_a_template(synthesised: Assembly) -> 
         named = [variable for variable in variables if "SECRET" in variable or "PASSWORD" in variable]
         assert [variable for variable in named if not variable.endswith("_ARNS")] == [], name
     assert "{{resolve:secretsmanager" not in json.dumps(synthesised.templates)
+
+
+def test_executors_may_do_what_their_page_lists(synthesised: Assembly) -> None:
+    """The policy for them has the actions on it and no other; what is listed by kind is granted by kind."""
+    granted: dict[str, str] = {}
+    for where, each in statements(synthesised):
+        if where.startswith("ExecutorPolicy"):
+            for action in listed(each["Action"]):
+                granted[action] = granted.get(action, "") + json.dumps([each["Resource"], each.get("Condition")])
+    page = page_of_executors()
+    assert granted.keys() == {action for action, _, _ in page}
+    assert [(action, key) for action, _, key in page if key not in granted[action]] == []
