@@ -9,9 +9,11 @@ import pytest
 from gateway.aws.job_queue import SqsJobQueue
 from gateway.aws.job_store import DynamoJobStore
 from gateway.aws.object_store import S3ObjectStore
+from gateway.domain import instant
 from gateway.domain.job import Priority
 from tests.component.api import Gateway
 from tests.component.backstage import Backstage
+from tests.component.sweeping import Clock, Sweeps
 from tests.component.workflows import add_workflow
 
 if TYPE_CHECKING:
@@ -54,3 +56,17 @@ def ada(gateway: Gateway) -> Caller:
 def backstage(aws: dict[str, str], aws_clients: Clients) -> Backstage:
     """Give the functions that no request calls."""
     return Backstage(aws, aws_clients)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """Take the clock over."""
+    clock = Clock()
+    monkeypatch.setattr(instant, "now", lambda: clock.now)
+    return clock
+
+
+@pytest.fixture
+def sweeps(backstage: Backstage, clock: Clock) -> Sweeps:
+    """Give the function."""
+    return Sweeps(backstage.background, clock)

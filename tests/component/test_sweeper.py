@@ -3,81 +3,19 @@
 from __future__ import annotations
 
 import random
-from collections import Counter
-from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from functions import sweeper
-from functions.background import Background
-from gateway.aws import job_list
-from gateway.domain import instant
 from gateway.domain.job import JobEnd, JobStatus, Priority, ended_event_id
-from gateway.errors import EventNotPublishedError
-from gateway.settings import BackgroundSettings
-from tests.component.api import aws_calls
-from tests.component.backstage import NO_CONTEXT, Backstage
+from tests.component.backstage import Backstage
 from tests.component.samples import SUCCESS
+from tests.component.sweeping import Clock, Sweeps, claimed
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from gateway.aws.clients import Clients
     from gateway.domain.job import Job
-    from gateway.domain.messages import JobEndedEvent
-
-EVERY_MINUTES = 5
-
-
-class Clock:
-    """The clock of everything in this process; it stands until it is moved on."""
-
-    def __init__(self) -> None:
-        self.now = instant.now()
-
-    def pass_by(self, **time: float) -> None:
-        """Move on."""
-        self.now += timedelta(**time)
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """Take the clock over."""
-    clock = Clock()
-    monkeypatch.setattr(instant, "now", lambda: clock.now)
-    return clock
-
-
-class Sweeps:
-    """The function, started by a clock."""
-
-    def __init__(self, background: Background, clock: Clock) -> None:
-        self._handler = sweeper.make_handler(background)
-        self._clock = clock
-
-    def one(self, after_minutes: float = EVERY_MINUTES) -> None:
-        """Let some time pass, then sweep."""
-        self._clock.pass_by(minutes=after_minutes)
-        self._handler({"detail-type": "Scheduled Event"}, NO_CONTEXT)
-
-    def some(self, count: int = 4) -> None:
-        """Sweep for as long as it takes to find what is lost."""
-        for _ in range(count):
-            self.one()
-
-
-@pytest.fixture
-def sweeps(backstage: Backstage, clock: Clock) -> Sweeps:
-    """Give the function."""
-    return Sweeps(backstage.background, clock)
-
-
-def claimed(backstage: Backstage, job: Job, lease: timedelta = timedelta(seconds=30)) -> Job:
-    """Claim a job."""
-    now = instant.now()
-    return backstage.jobs.claim(job.id, executor_id="e-1", now=now, lease_until=now + lease)
 
 
 @pytest.mark.parametrize("priority", Priority)
@@ -206,122 +144,6 @@ def test_a_job_that_waits_too_long_ends(
     assert backstage.job(running.id).status is JobStatus.RUNNING
 
 
-def test_an_end_is_announced_though_the_sweeper_dies(
-    backstage: Backstage, sweeps: Sweeps, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It dies between the terminal write and the event: the next run says it, with the same id, and goes on."""
-    orphans = [backstage.record() for _ in range(3)]
-
-    def die(_event: JobEndedEvent) -> None:
-        raise EventNotPublishedError("InternalFailure")
-
-    sweeps.some(2)
-    with monkeypatch.context() as dying:
-        dying.setattr(backstage.background.bus, "publish", die)
-        with pytest.raises(EventNotPublishedError):
-            sweeps.one()
-    assert Counter(backstage.job(job.id).status for job in orphans) == {JobStatus.FAILED: 1, JobStatus.QUEUED: 2}
-    sweeps.one()
-    heard = backstage.heard()
-    assert sorted(event.event_id for event in heard) == sorted(ended_event_id(job.id) for job in orphans)
-    sweeps.some()
-    assert backstage.heard() == []
-
-
-def test_a_second_run_at_the_same_time_does_nothing(
-    backstage: Backstage, sweeps: Sweeps, clock: Clock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Whether it comes while the first one works, or right after."""
-    orphan = backstage.record()
-    sweeps.some(2)
-    write, other = backstage.background.sweeps.write, Sweeps(backstage.background, clock)
-
-    def overtaken(sweep: Any) -> Any:  # noqa: ANN401  passed on
-        monkeypatch.setattr(backstage.background.sweeps, "write", write)
-        other.one(after_minutes=0)
-        return write(sweep)
-
-    monkeypatch.setattr(backstage.background.sweeps, "write", overtaken)
-    sweeps.one()
-    other.one(after_minutes=0)
-    assert backstage.job(orphan.id).status is JobStatus.FAILED
-    assert len(backstage.heard()) == 1
-
-
-def test_an_idle_system_costs_little(backstage: Backstage, sweeps: Sweeps, aws_clients: Clients) -> None:
-    """Its state, six queues, and the four parts of the list; jobs that have ended are not read again."""
-    for _ in range(3):
-        backstage.jobs.finish(claimed(backstage, backstage.record()), SUCCESS)
-    sweeps.some()
-    with aws_calls(aws_clients) as calls:
-        sweeps.one()
-    assert Counter(calls) == {
-        "dynamodb.GetItem": 1,
-        "sqs.GetQueueAttributes": 6,
-        "dynamodb.Query": 4,
-        "dynamodb.PutItem": 1,
-    }
-
-
-def test_while_nothing_can_be_told_nothing_is_read(
-    backstage: Backstage, sweeps: Sweeps, aws_clients: Clients, clock: Clock
-) -> None:
-    """With messages in all queues only the state and the queues are looked at, once what is older is done with."""
-    for priority in Priority:
-        backstage.send(backstage.record(priority=priority))
-    sweeps.some(6)
-    with aws_calls(aws_clients) as calls:
-        sweeps.one()
-    assert "dynamodb.BatchGetItem" not in calls
-    backstage.background.sweeps.write(replace(backstage.background.sweeps.read(), ended_before=clock.now))
-    with aws_calls(aws_clients) as calls:
-        sweeps.one()
-    assert Counter(calls) == {"dynamodb.GetItem": 1, "sqs.GetQueueAttributes": 6, "dynamodb.PutItem": 1}
-
-
-def test_a_run_is_bounded_and_the_next_goes_on(
-    backstage: Backstage, sweeps: Sweeps, clock: Clock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """However many jobs there are, each run reads and ends so many, and in the end every lost one has ended."""
-    monkeypatch.setattr(sweeper, "_MOST_READ", 6)
-    monkeypatch.setattr(sweeper, "_MOST_ENDED", 2)
-    lost = []
-    for number in range(20):
-        job = backstage.record()
-        clock.pass_by(milliseconds=1)
-        if number % 3 == 0:
-            lost.append(job)
-        else:
-            backstage.jobs.finish(claimed(backstage, job), SUCCESS)
-    sweeps.some(2)
-    ends = []
-    for _ in range(6):
-        sweeps.one()
-        ends.append(len(backstage.heard()))
-    assert max(ends) == 2
-    assert sum(ends) == len(lost)
-    assert {backstage.job(job.id).status for job in lost} == {JobStatus.FAILED}
-
-
-def test_the_jobs_of_a_time_come_oldest_first(
-    backstage: Backstage, clock: Clock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """From all parts of the list and over many pages, each once, the end of the time left out."""
-    monkeypatch.setattr(job_list, "_BATCH", 3)
-    start, jobs = clock.now, []
-    for _ in range(25):
-        jobs.append(backstage.record())
-        clock.pass_by(milliseconds=1)
-    read = backstage.background.job_list.accepted
-
-    def ids(since: datetime, before: datetime) -> list[str]:
-        return [job.id for job in read(since, before)]
-
-    assert ids(start, clock.now) == [job.id for job in jobs]
-    assert ids(jobs[5].created_at, jobs[9].created_at) == [job.id for job in jobs[5:9]]
-    assert ids(clock.now, clock.now) == []
-
-
 @pytest.mark.parametrize("seed", range(2))
 def test_whatever_happens_only_the_lost_are_ended(
     backstage: Backstage, sweeps: Sweeps, clock: Clock, seed: int
@@ -363,15 +185,3 @@ def test_whatever_happens_only_the_lost_are_ended(
     sweeps.some()
     assert {backstage.job(job_id).status for job_id in orphans} <= {JobStatus.FAILED}
     assert sorted(event.job_id for event in backstage.heard()) == sorted(orphans)
-
-
-def test_a_first_run_needs_no_state(aws: dict[str, str], aws_clients: Clients) -> None:
-    """Nothing has to be there; what one run wrote the next one reads as it was."""
-    background = Background(BackgroundSettings.from_environment(aws))
-    background._clients = aws_clients
-    now = instant.now()
-    sweep = background.sweeps.read()
-    known = replace(sweep.after_look(dict.fromkeys(Priority, 0), now), ended_before=now, unannounced=("a", "b"))
-    assert background.sweeps.write(known) == replace(known, version=1)
-    assert background.sweeps.read() == replace(known, version=1)
-    assert background.sweeps.write(known) is None

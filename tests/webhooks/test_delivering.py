@@ -1,27 +1,23 @@
-"""Behaviour of deliveries: from the event on the bus to the receiver, through failures, crashes and duplicates."""
+"""Behaviour of deliveries: from the event on the bus to the receiver, and what is told, logged and measured."""
 
 from __future__ import annotations
 
 import json
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from standardwebhooks import Webhook
 
 from gateway.domain import instant
-from gateway.domain.delivery import HELD_FOR, MAX_TRIES, DeliveryStatus
+from gateway.domain.delivery import DeliveryStatus
 from gateway.domain.job import JobEnd, JobFailure, JobStatus, Output, ended_event_id
 from gateway.domain.messages import JobEndedEvent, message_group
-from gateway.errors import DeliveryNotDueError, GatewayError
 from tests.component.api import aws_calls
-from tests.component.samples import at_once
-from tests.webhooks.courier import OUTPUT, SECRET, Courier, KilledError
-from tests.webhooks.receiver import Receiver, answers, hangs, sends
+from tests.webhooks.courier import OUTPUT, SECRET, Courier
+from tests.webhooks.receiver import Receiver, answers, hangs
 
 if TYPE_CHECKING:
     from gateway.aws.clients import Clients
-    from gateway.domain.delivery import Delivery
 
 
 def test_an_ended_job_is_told_to_its_receiver(courier: Courier) -> None:
@@ -98,42 +94,6 @@ def test_a_delivery_takes_few_calls(courier: Courier) -> None:
             courier.make_due(job)
 
 
-def test_a_failing_receiver_is_tried_again(courier: Courier) -> None:
-    """Each try has the same id, and the message comes back later, not at once."""
-    with Receiver(answers(500), sends(b""), answers(429, "Retry-After: 600"), answers(200)) as receiver:
-        job = courier.end(receiver.url)
-        courier.announce(job)
-        (record,) = courier.messages()
-        for tries in range(1, 5):
-            record["attributes"]["ApproximateReceiveCount"] = str(tries)
-            assert courier.deal_with(record) is (tries == 4)
-            assert courier.messages() == []
-            courier.make_due(job)
-    assert set(receiver.ids) == {ended_event_id(job.id)}
-    delivery = courier.delivery(job)
-    assert [attempt.status_code for attempt in delivery.attempts] == [500, None, 429, 200]
-    assert [attempt.number for attempt in delivery.attempts] == [1, 2, 3, 4]
-    pauses = [round((a.next_at - a.began_at).total_seconds()) for a in delivery.attempts if a.next_at]
-    assert 9 <= pauses[0] <= 13
-    assert 27 <= pauses[1] <= 37
-    assert pauses[2] == pytest.approx(600, abs=3)
-    assert courier.left() == 0
-
-
-def test_what_failed_comes_back_by_itself(courier: Courier) -> None:
-    """A message that is hidden for no time is received again, counted by the queue."""
-    with Receiver(answers(500), answers(200)) as receiver:
-        job = courier.end(receiver.url)
-        courier.announce(job)
-        (record,) = courier.messages()
-        assert not courier.deal_with(record)
-        courier.let_time_pass(record)
-        (again,) = courier.messages()
-        assert again["attributes"]["ApproximateReceiveCount"] == "2"
-        assert courier.deal_with(again)
-    assert len(receiver.received) == 2
-
-
 def test_attempts_are_metrics(courier: Courier, capsys: pytest.CaptureFixture[str]) -> None:
     """Each, and those that failed: their share is what an operator watches."""
     with Receiver(answers(500), answers(200)) as receiver:
@@ -145,138 +105,6 @@ def test_attempts_are_metrics(courier: Courier, capsys: pytest.CaptureFixture[st
         courier.deal_with(record)
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"_aws"' in line]
     assert [(line["WebhookAttempts"], line["WebhookAttemptsFailed"]) for line in lines] == [(1, 1), (1, 0)]
-
-
-def test_410_ends_it(courier: Courier) -> None:
-    """The message is gone, and no dead letter either: there is nobody to redeliver it to."""
-    with Receiver(answers(410)) as receiver:
-        job = courier.end(receiver.url)
-        courier.announce(job)
-        assert courier.pump() == [True]
-    delivery = courier.delivery(job)
-    assert (delivery.status, delivery.last_status_code) == (DeliveryStatus.FAILED, 410)
-    assert delivery.attempts[0].error == "It answered 410: it wants no more of this webhook."
-    assert courier.left() == 0
-
-
-def test_after_the_last_try_it_is_a_dead_letter(courier: Courier) -> None:
-    """The job says that it failed, and the message is kept; redelivered, it can still arrive."""
-    with Receiver(*[answers(503)] * MAX_TRIES, answers(200)) as receiver:
-        job = courier.end(receiver.url)
-        courier.announce(job)
-        for tries in range(1, MAX_TRIES + 1):
-            (record,) = courier.messages()
-            assert record["attributes"]["ApproximateReceiveCount"] == str(tries)
-            assert not courier.deal_with(record)
-            if tries < MAX_TRIES:
-                courier.let_time_pass(record)
-        assert courier.delivery(job).status is DeliveryStatus.FAILED
-        assert courier.delivery(job).attempts[-1].next_at is None
-        assert courier.messages() == []
-        (body,) = courier.dead()
-        courier.clients.sqs.send_message(QueueUrl=courier.url, MessageBody=body)
-        assert courier.pump() == [True]
-    assert courier.delivery(job).status is DeliveryStatus.DELIVERED
-    assert set(receiver.ids) == {ended_event_id(job.id)}
-
-
-def test_duplicates_of_the_event_arrive_once(courier: Courier) -> None:
-    """Whether the bus, the queue or the publisher repeated it: what is delivered is not sent again."""
-    with Receiver(answers(200)) as receiver:
-        job = courier.end(receiver.url)
-        for _ in range(3):
-            courier.announce(job)
-        assert courier.pump() == [True] * 3
-        courier.announce(job)
-        assert courier.pump() == [True]
-    assert len(receiver.received) == 1
-    assert courier.left() == 0
-
-
-def test_one_attempt_at_a_time(courier: Courier, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A duplicate that comes while an attempt is under way waits, and finds it delivered."""
-    duplicates: list[bool] = []
-
-    with Receiver(answers(200)) as receiver:
-        job = courier.end(receiver.url)
-        courier.announce(job)
-        courier.announce(job)
-        first, second = courier.messages()
-        post = courier.background.sender.post
-
-        def post_while_a_duplicate_comes(*arguments: Any) -> Any:  # noqa: ANN401  whatever a POST takes and gives
-            duplicates.append(courier.deal_with(second))
-            return post(*arguments)
-
-        monkeypatch.setattr(courier.background.sender, "post", post_while_a_duplicate_comes)
-        assert courier.deal_with(first)
-        assert duplicates == [False]
-        assert len(receiver.received) == 1
-        assert courier.deal_with(second)
-    assert len(receiver.received) == 1
-    assert courier.delivery(job).count == 1
-
-
-@pytest.mark.parametrize("broken", [KilledError(), GatewayError("no connection")], ids=["killed", "no record"])
-def test_a_crash_after_the_post(courier: Courier, broken: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is sent again with the same id once the hold has run out: a receiver that knows the id sees it once."""
-
-    def crash(_job_id: str, _delivery: Delivery) -> None:
-        raise broken
-
-    with Receiver(answers(200)) as receiver:
-        job = courier.end(receiver.url)
-        courier.announce(job)
-        (record,) = courier.messages()
-        with monkeypatch.context() as patch:
-            patch.setattr(courier.background.deliveries, "record", crash)
-            if isinstance(broken, KilledError):
-                with pytest.raises(KilledError):
-                    courier.deal_with(record)
-            else:
-                assert not courier.deal_with(record)
-        assert not courier.deal_with(record)  # too early: nobody knows yet that the first one has ended
-        assert len(receiver.received) == 1
-        courier.let_go(job, instant.now() - HELD_FOR)
-        assert courier.deal_with(record)
-    assert receiver.ids == [ended_event_id(job.id)] * 2
-    delivery = courier.delivery(job)
-    assert (delivery.status, delivery.count) == (DeliveryStatus.DELIVERED, 2)
-    assert [attempt.error for attempt in delivery.attempts] == [
-        "The attempt broke off; whether it arrived is not known.",
-        None,
-    ]
-    assert courier.left() == 0
-
-
-def test_a_crash_before_the_post_loses_nothing(courier: Courier, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The table out of reach: the message comes back later."""
-
-    def out_of_reach(_job_id: str, **_: object) -> None:
-        raise GatewayError("no connection")
-
-    with Receiver(answers(200)) as receiver:
-        job = courier.end(receiver.url)
-        courier.announce(job)
-        (record,) = courier.messages()
-        with monkeypatch.context() as patch:
-            patch.setattr(courier.background.deliveries, "begin", out_of_reach)
-            assert not courier.deal_with(record)
-        assert courier.messages() == []
-        assert courier.deal_with(record)
-    assert receiver.ids == [ended_event_id(job.id)]
-
-
-def test_an_attempt_that_was_overtaken_writes_nothing(courier: Courier) -> None:
-    """Its function was frozen for longer than it may run, and another attempt has begun since."""
-    job = courier.end("http://127.0.0.1:9/")
-    deliveries = courier.background.deliveries
-    slow = deliveries.begin(job.id, now=instant.now() - timedelta(minutes=5), last=False).delivery.begun(instant.now())
-    deliveries.begin(job.id, now=instant.now(), last=False)
-    with pytest.raises(GatewayError):
-        deliveries.record(job.id, slow)
-    assert courier.delivery(job).attempts == ()
-    assert courier.delivery(job).count == 2
 
 
 def test_a_refused_target_is_an_attempt_that_failed(aws: dict[str, str], aws_clients: Clients) -> None:
@@ -372,21 +200,6 @@ def test_logs_name_no_url_and_no_secret(courier: Courier, caplog: pytest.LogCapt
     assert SECRET not in str(lines)
 
 
-def test_a_receiver_that_knows_ids_sees_each_end_once(courier: Courier) -> None:
-    """Many jobs, each announced twice, to a receiver that fails now and then: all arrive, each under one id."""
-    behaviours = [answers(200), answers(500), sends(b"HTTP/1.1 200"), answers(200), answers(302)]
-    with Receiver(*behaviours * 20, answers(200)) as receiver:
-        jobs = [courier.end(receiver.url) for _ in range(8)]
-        for job in jobs * 2:
-            courier.announce(job)
-        while courier.left():
-            for record in courier.messages():
-                if not courier.deal_with(record):
-                    courier.let_time_pass(record)
-    assert {courier.delivery(job).status for job in jobs} == {DeliveryStatus.DELIVERED}
-    assert set(receiver.ids) == {ended_event_id(job.id) for job in jobs}
-
-
 def test_the_message_is_the_events_detail(courier: Courier) -> None:
     """What the rule puts into the queue is what a resend puts there."""
     job = courier.end("http://127.0.0.1:9/")
@@ -399,18 +212,3 @@ def test_the_message_is_the_events_detail(courier: Courier) -> None:
     assert by_rule == by_hand == JobEndedEvent.of(job)
     assert by_rule.callback
     assert OUTPUT.key not in str(by_rule)
-
-
-def test_of_many_at_once_one_begins(courier: Courier) -> None:
-    """However many duplicates are received at the same moment, one attempt is made."""
-    job = courier.end("http://127.0.0.1:9/")
-
-    def begun(_number: int) -> bool:
-        try:
-            courier.background.deliveries.begin(job.id, now=instant.now(), last=False)
-        except DeliveryNotDueError:
-            return False
-        return True
-
-    assert at_once(8, begun).count(True) == 1
-    assert courier.delivery(job).count == 1
