@@ -131,6 +131,24 @@ def test_what_could_be_chosen_is_named_from_a_long_list(gateway: GatewayProcess)
     assert "none of those that ComfyUI has; the nearest: euler_ancestral" in job["error"]["message"]
 
 
+def test_a_log_tells_the_way_of_a_job(gateway: GatewayProcess) -> None:
+    """From its acceptance to its end: who took it, which models were loaded, what ran, what was stored."""
+    job = gateway.submit("sdxl_realism_v1", **TINY)
+    said = [line["message"] for line in gateway.call("GET", f"/jobs/{job['jobId']}/logs").json()["logs"]]
+    expected = [
+        "Accepted.",
+        "Taken by executor ",
+        "ComfyUI started the execution.",
+        'Running node 5 "Sample" (KSampler).',
+    ]
+    expected += ["Stored 1 output, ", "Succeeded. ComfyUI needed "]
+    found = [number for text in expected for number, line in enumerate(said) if line.startswith(text)]
+    assert len(found) == len(expected), said
+    assert found == sorted(found)
+    cached = any("are as in an earlier run" in line for line in said)
+    assert cached or any(line.startswith("Loading a model: node ") for line in said)
+
+
 @pytest.mark.parametrize("workflow_id", ["sdxl_realism_v1", "sprite_transparent_bg", "icon_512"])
 def test_the_bundled_workflows_make_pictures(gateway: GatewayProcess, workflow_id: str) -> None:
     """Each runs with the defaults but for size and steps, draws its seed, and saves a picture of the size asked for."""

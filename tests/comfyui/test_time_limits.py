@@ -33,9 +33,9 @@ def busy_with_others(url: str, seconds: float) -> Iterator[str]:
 
 
 def test_waiting_does_not_count_as_running(stage: Stage, comfyui_url: str) -> None:
-    """Three prompts of 1.5 s, each of which may take 2.5 s: the last one has waited for longer than that by then."""
-    with stage.executor(comfyui_url, COMFYUI_TIMEOUT_MS="2500", LOOK_AHEAD="2"):
-        jobs = [stage.ended(job_id) for job_id in [stage.accept(sleeping(1.5)) for _ in range(3)]]
+    """Four prompts of 2 s, each of which may take 5 s: the last one has waited for longer than that by then."""
+    with stage.executor(comfyui_url, COMFYUI_TIMEOUT_MS="5000", LOOK_AHEAD="3"):
+        jobs = [stage.ended(job_id) for job_id in [stage.accept(sleeping(2.0)) for _ in range(4)]]
     assert {(job.status, job.attempt) for job in jobs} == {(JobStatus.SUCCEEDED, 1)}
 
 
