@@ -43,5 +43,5 @@ class Admission:
             allowance = self._limiter.count((caller and caller.counted_as) or address)
             http.add_headers(app, allowance.headers)
             if allowance.exceeded:
-                raise RateLimitedError(allowance.limit, allowance.retry_seconds)
+                raise RateLimitedError(allowance.limit, allowance.window_seconds, allowance.retry_seconds)
         return next_middleware(app)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.event_handler.middlewares import NextMiddleware
 
 ANY_ORIGIN = "*"
-_REQUEST_HEADERS = "Content-Type, Authorization, X-API-Key, X-Correlation-Id, Idempotency-Key"
+_REQUEST_HEADERS = "Content-Type, Authorization, X-API-Key, X-Correlation-Id, Idempotency-Key, If-None-Match"
 _EXPOSED_HEADERS = (
     "X-Correlation-Id, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset, Retry-After, "
     "ETag, Location, Content-Disposition"

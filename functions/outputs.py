@@ -48,6 +48,8 @@ def make_handler(wiring: Wiring) -> Handler:
         output = _named_output(job, app.current_event.path.split("/", 3)[3])
         fits = output.size <= MAX_DIRECT_BYTES
         match app.current_event.get_query_string_value("format"):
+            case None if fits and _is_known(output, app.current_event.headers.get("If-None-Match")):
+                return Response(HTTPStatus.NOT_MODIFIED, headers={"ETag": _entity_tag(output)})
             case None if fits:
                 return _bytes_answer(output, _stored_bytes(objects, job, output))
             case None:
@@ -78,6 +80,16 @@ def _named_output(job: Job, name: str) -> Output:
     return output
 
 
+def _entity_tag(output: Output) -> str:
+    return f'"{output.sha256}"'
+
+
+def _is_known(output: Output, if_none_match: str | None) -> bool:
+    """Tell whether the caller has the file already. https://www.rfc-editor.org/rfc/rfc9110#field.if-none-match."""
+    tags = [tag.strip().removeprefix("W/") for tag in (if_none_match or "").split(",")]
+    return _entity_tag(output) in tags or "*" in tags
+
+
 def _stored_bytes(objects: ObjectStore, job: Job, output: Output) -> bytes:
     try:
         return objects.get(output.key)
@@ -92,7 +104,7 @@ def _bytes_answer(output: Output, content: bytes) -> Response[bytes]:
         body=content,
         headers={
             "Content-Disposition": disposition(output.filename, output.content_type),
-            "ETag": f'"{output.sha256}"',
+            "ETag": _entity_tag(output),
             # A file is a tenant's: it is not to run as a page of the API's origin.
             "Content-Security-Policy": "sandbox",
             "X-Content-Type-Options": "nosniff",

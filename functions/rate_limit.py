@@ -26,6 +26,7 @@ class Allowance:
     """What a caller has left in the present window."""
 
     limit: int
+    window_seconds: float
     used: int  # this request included
     resets_at: int  # epoch seconds
     retry_seconds: int  # until then
@@ -80,6 +81,7 @@ class RateLimiter:
         ends_at = (window + 1) * self._window_ms / 1000
         return Allowance(
             limit=self._limit,
+            window_seconds=self._window_ms / 1000,
             used=used,
             resets_at=math.ceil(ends_at),
             retry_seconds=max(1, math.ceil(ends_at - self._clock())),

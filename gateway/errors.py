@@ -191,8 +191,10 @@ class RateLimitedError(RequestError):
     status = 429
     retryable = True
 
-    def __init__(self, limit: int, retry_seconds: int) -> None:
-        super().__init__(f"Too many requests: {limit} are allowed in a window. Try again in {retry_seconds} s.")
+    def __init__(self, limit: int, window_seconds: float, retry_seconds: int) -> None:
+        super().__init__(
+            f"Too many requests: {limit} are allowed in {window_seconds:g} s. Try again in {retry_seconds} s."
+        )
 
 
 class JobFailedError(GatewayError):

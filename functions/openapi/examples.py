@@ -283,5 +283,5 @@ ERRORS: tuple[RequestError, ...] = (
     IdempotencyMismatchError(
         "This idempotency key was used before, with another request. Use a new key for a new request."
     ),
-    RateLimitedError(limit=100, retry_seconds=17),
+    RateLimitedError(limit=100, window_seconds=60, retry_seconds=17),
 )

@@ -39,6 +39,12 @@ OUTPUT_OPERATIONS: tuple[Operation, ...] = (
                 example=examples.FILENAME,
             ),
             query("format", {"type": "string", "enum": ["base64"]}, "`base64` for JSON that holds the bytes."),
+            Parameter(
+                name="If-None-Match",
+                where="header",
+                schema={"type": "string"},
+                description="The `ETag` of what you have: the bytes are sent only if they are others.",
+            ),
         ),
         answers={
             200: Answer(
@@ -48,6 +54,7 @@ OUTPUT_OPERATIONS: tuple[Operation, ...] = (
                 media=("*/*",),
                 headers=("Content-Disposition", "ETag"),
             ),
+            304: Answer(description="You have it already, by your `If-None-Match`.", headers=("ETag",)),
             302: Answer(description="A large file: get it from there.", headers=("Location",)),
         },
         errors=(JobNotFoundError, OutputNotFoundError, PayloadTooLargeError),

@@ -74,7 +74,7 @@ def test_a_preflight_tells_the_methods_of_its_path(named: Gateway, path: str, me
     told = cors_headers(answer)
     assert told["access-control-allow-origin"] == OTHER_PAGE
     assert told["access-control-allow-methods"] == methods
-    sent = "Content-Type, Authorization, X-API-Key, X-Correlation-Id, Idempotency-Key"
+    sent = "Content-Type, Authorization, X-API-Key, X-Correlation-Id, Idempotency-Key, If-None-Match"
     assert told["access-control-allow-headers"] == sent
     assert int(told["access-control-max-age"]) > 0
     assert "access-control-allow-credentials" not in told

@@ -91,6 +91,21 @@ def test_a_text_file_is_saved_and_an_empty_file_is_a_file(gateway: Gateway, ada:
     assert (ada.get(f"/outputs/{job_id}/b.png").status, ada.get(f"/outputs/{job_id}/b.png").body) == (200, b"")
 
 
+def test_a_file_that_is_there_already_is_not_sent_again(gateway: Gateway, ada: Caller) -> None:
+    """Whoever names its ETag is told so, without a look into the bucket; any other gets the file."""
+    job_id = job_with(gateway, ada, a_png=PICTURE)
+    path = f"/outputs/{job_id}/a.png"
+    tag = ada.get(path).headers["etag"]
+    for given in (tag, f"W/{tag}", f'"other", {tag}', "*"):
+        with aws_calls(gateway.clients) as calls:
+            answer = ada.get(path, {"If-None-Match": given})
+        assert (answer.status, answer.body, answer.headers["etag"]) == (304, b"", tag)
+        assert "s3.GetObject" not in calls
+    for given in ('"other"', tag.strip('"'), ""):
+        assert ada.get(path, {"If-None-Match": given}).body == PICTURE
+    assert ada.get(f"{path}?format=base64", {"If-None-Match": tag}).status == 200
+
+
 def test_the_largest_direct_answer_fits_lambda(gateway: Gateway, ada: Caller) -> None:
     """Four million bytes come directly, in both forms; more than Lambda carries would have failed."""
     job_id = job_with(gateway, ada, a_bin=LARGE[1:])
