@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 from gateway.aws.resources import BUCKET, EVENT_BUS_NAME, JOB_QUEUES, TABLE, WEBHOOK_RULE
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_dynamodb.type_defs import (
         AttributeDefinitionTypeDef,
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import LifecycleRuleFilterTypeDef
     from mypy_boto3_sqs import SQSClient
+    from mypy_boto3_sqs.literals import QueueAttributeNameType
 
     from gateway.aws.clients import Clients
     from gateway.aws.resources import BucketResource, IndexResource, QueueResource, RuleResource, TableResource
@@ -138,24 +141,22 @@ def _create_bus(client: EventBridgeClient, name: str) -> None:
 
 
 def _create_queue(client: SQSClient, queue: QueueResource, prefix: str) -> tuple[str, str]:
-    dead_letter_url = queue_url(client, f"{prefix}{queue.dead_letter_name}")
-    client.set_queue_attributes(
-        QueueUrl=dead_letter_url,
-        Attributes={
+    dead_letter_url = _queue(
+        client,
+        f"{prefix}{queue.dead_letter_name}",
+        {
             "VisibilityTimeout": str(queue.dead_letter_visibility_seconds),
             "MessageRetentionPeriod": str(queue.retention_seconds),
         },
     )
-    dead_letters = client.get_queue_attributes(QueueUrl=dead_letter_url, AttributeNames=["QueueArn"])
-    url = queue_url(client, f"{prefix}{queue.name}")
-    client.set_queue_attributes(
-        QueueUrl=url,
-        Attributes={
+    redrive = {"deadLetterTargetArn": _arn_of(client, dead_letter_url), "maxReceiveCount": queue.max_receives}
+    url = _queue(
+        client,
+        f"{prefix}{queue.name}",
+        {
             "VisibilityTimeout": str(queue.visibility_seconds),
             "MessageRetentionPeriod": str(queue.retention_seconds),
-            "RedrivePolicy": json.dumps(
-                {"deadLetterTargetArn": dead_letters["Attributes"]["QueueArn"], "maxReceiveCount": queue.max_receives}
-            ),
+            "RedrivePolicy": json.dumps(redrive),
         },
     )
     return url, dead_letter_url
@@ -164,12 +165,11 @@ def _create_queue(client: SQSClient, queue: QueueResource, prefix: str) -> tuple
 def _create_rule(clients: Clients, rule: RuleResource, prefix: str) -> str:
     """Return the URL of the rule's queue."""
     url, _ = _create_queue(clients.sqs, rule.queue, prefix)
-    queue = clients.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
     name, bus_name = f"{prefix}{rule.name}", f"{prefix}{EVENT_BUS_NAME}"
     clients.events.put_rule(Name=name, EventBusName=bus_name, EventPattern=json.dumps(rule.pattern))
     target: TargetTypeDef = {
         "Id": "queue",
-        "Arn": queue["Attributes"]["QueueArn"],
+        "Arn": _arn_of(clients.sqs, url),
         "InputPath": rule.input_path,
         "SqsParameters": {"MessageGroupId": rule.group_path},  # ministack 1.5.33 ignores it
     }
@@ -177,13 +177,25 @@ def _create_rule(clients: Clients, rule: RuleResource, prefix: str) -> str:
     return url
 
 
-def queue_url(client: SQSClient, name: str) -> str:
-    """Find a queue by its full name, or create it."""
+def _queue(client: SQSClient, name: str, attributes: Mapping[QueueAttributeNameType, str]) -> str:
     # Looked up before it is created: ministack 1.5.33 keys queues by their URL, port and all, so that creating one
     # that it restored under another port makes a second, empty queue, which hides the first.
     try:
-        url = client.get_queue_url(QueueName=name)["QueueUrl"]
+        url = queue_url(client, name)
     except client.exceptions.QueueDoesNotExist:
-        url = client.create_queue(QueueName=name)["QueueUrl"]
+        return client.create_queue(QueueName=name, Attributes=attributes)["QueueUrl"]
+    client.set_queue_attributes(QueueUrl=url, Attributes=attributes)
+    return url
+
+
+def queue_url(client: SQSClient, name: str) -> str:
+    """Find a queue by its full name. Raises QueueDoesNotExist."""
+    url = client.get_queue_url(QueueName=name)["QueueUrl"]
     # A restored queue still names the old port; any address of the emulator will do, as it goes by the path.
     return f"{client.meta.endpoint_url}{urlsplit(url).path}"
+
+
+def _arn_of(client: SQSClient, url: str) -> str:
+    """Name a queue as other services do: the path of its URL is its account and its name."""
+    account, name = urlsplit(url).path.strip("/").split("/")
+    return f"arn:aws:sqs:{client.meta.region_name}:{account}:{name}"
