@@ -218,7 +218,7 @@ def test_a_record_that_is_removed_leaves_no_ghost(gateway: Gateway, accounting: 
 
 def test_counts_are_kept_as_long_as_the_jobs_of_their_day(gateway: Gateway, accounting: Accounting) -> None:
     """To the last one, and no longer; and they stay small."""
-    late = datetime(2026, 1, 31, 23, 59, 59, 999000, UTC)
+    late = NOW.replace(hour=23, minute=59, second=59, microsecond=999000)
     job = gateway.wiring.jobs.create(new_job(created_at=late))
     everything(gateway.wiring.jobs)
     accounting.catch_up()
