@@ -20,6 +20,7 @@ from executor.overseer import Limits, Overseer
 from executor.places import Places
 from executor.reporter import Reporter
 from executor.runner import Runner
+from executor.task_protection import TaskProtection
 from executor.worker import Worker
 from gateway.aws.clients import Clients
 from gateway.aws.clock import AwsClock
@@ -43,6 +44,7 @@ class Executor:
     reporter: Reporter
     models: ModelWatch
     events: EventStream
+    protection: TaskProtection
     pulse: Pulse
 
 
@@ -118,5 +120,6 @@ def assemble(settings: ExecutorSettings) -> Executor:
         reporter=reporter,
         models=ModelWatch(executor_id, comfyui, executors),
         events=events,
+        protection=TaskProtection(settings.ecs_agent_uri, places),
         pulse=pulse,
     )

@@ -292,6 +292,7 @@ class ExecutorSettings(_AwsSettings):
     look_ahead: int = Field(default=1, ge=0, le=8)  # prompts kept waiting in ComfyUI's own queue beside them
     max_attempts: int = Field(default=3, ge=1, le=8)
     cache_ttl_seconds: int = Field(default=24 * 3600, ge=1)  # how long a result is used again
+    ecs_agent_uri: HttpUrl | None = None  # of the container's agent; ECS sets it
     health_file: str | None = None  # touched while all is well; see executor.health
     shutdown_grace_seconds: float = Field(default=20, ge=0, le=3600)  # for running jobs to finish
 
