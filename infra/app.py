@@ -12,6 +12,7 @@ import cdk_nag
 from gateway.errors import SettingsInvalidError
 from infra.api import ApiStack
 from infra.bundle import LAMBDA, Platform
+from infra.executors import ExecutorStack
 from infra.imports import ROOT
 from infra.monitoring import MonitoringStack
 from infra.state import StateStack
@@ -47,4 +48,8 @@ def _add_stage(app: cdk.App, stage: Stage, platform: Platform) -> None:
     cdk.Tags.of(app).add("comfyui-gateway", stage.name)  # by which the bill can be told apart
     state = StateStack(app, f"{prefix}-state", stage)
     api = ApiStack(app, f"{prefix}-api", stage=stage, state=state, platform=platform)
-    MonitoringStack(app, f"{prefix}-monitoring", stage=stage, state=state, api=api)
+    logs = [function.log_group for function in api.functions.values()]
+    if stage.executors is not None:
+        stack = ExecutorStack(app, f"{prefix}-executors", stage=stage, executors=stage.executors, state=state)
+        logs.append(stack.log_group)
+    MonitoringStack(app, f"{prefix}-monitoring", stage=stage, state=state, api=api, logs=logs)

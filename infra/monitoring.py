@@ -17,6 +17,9 @@ from infra.queries import Queries
 from infra.signals import Signals
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from aws_cdk.aws_logs import ILogGroup
     from constructs import Construct
 
     from infra.api import ApiStack
@@ -25,9 +28,18 @@ if TYPE_CHECKING:
 
 
 class MonitoringStack(cdk.Stack):
-    """The stack."""
+    """The stack. `logs`: of functions and executors."""
 
-    def __init__(self, scope: Construct, name: str, *, stage: Stage, state: StateStack, api: ApiStack) -> None:
+    def __init__(  # noqa: PLR0913  what there is to be looked at
+        self,
+        scope: Construct,
+        name: str,
+        *,
+        stage: Stage,
+        state: StateStack,
+        api: ApiStack,
+        logs: Sequence[ILogGroup],
+    ) -> None:
         super().__init__(scope, name)
         self._stage = stage
         signals = Signals(stage, state, api)
@@ -37,7 +49,7 @@ class MonitoringStack(cdk.Stack):
             self,
             "Queries",
             stage=stage,
-            functions=[function.log_group for function in api.functions.values()],
+            functions=logs,
             api=api.rest_api.access_log,
         )
         self._sample_traces(api)

@@ -36,6 +36,24 @@ class Throttle(_Checked):
     burst: int = Field(ge=1, le=5_000)
 
 
+_IMAGE = r"^[a-z0-9][a-z0-9.:/_-]*(:[A-Za-z0-9._-]+|@sha256:[0-9a-f]{64})$"
+
+
+class Executors(_Checked):
+    """Executors beside ComfyUIs on GPU instances, as many as there is work for and none when there is none."""
+
+    executor_image: str = Field(pattern=_IMAGE)  # made from executor/Dockerfile; with a tag or a digest
+    comfyui_image: str = Field(pattern=_IMAGE)  # takes ComfyUI's own arguments, and finds models in /models
+    models_bucket: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")  # S3, in the stack's own region
+    instance_types: tuple[str, ...] = Field(default=("g6.xlarge", "g5.xlarge"), min_length=1)  # with one GPU each
+    most: int = Field(default=4, ge=1, le=20)  # executors
+    jobs_per_executor: int = Field(default=5, ge=1)  # that wait or run, before there is one executor more
+    idle_minutes: int = Field(default=15, ge=2, le=120)  # without any job, then all of them end
+    # That spot instances may take to come, ComfyUI's start included; then on-demand instances are asked for as well.
+    fallback_minutes: int = Field(default=10, ge=5, le=60)
+    disk_gib: int = Field(default=100, ge=50)  # of an instance: images, and what was read of the models
+
+
 class Stage(_Checked):
     """One deployment. Two of different names never share or shadow anything, in one account and region either."""
 
@@ -56,6 +74,7 @@ class Stage(_Checked):
     traced_share: float = Field(default=0.01, ge=0, le=1)  # of requests, by X-Ray
     oldest_job_minutes: int = Field(default=30, ge=1)  # that a job may wait before an alarm goes off
     gpu_dollars_per_hour: float = Field(default=0.80, ge=0)  # of an executor, to show what a job costs
+    executors: Executors | None = None  # None: they run elsewhere, if anywhere
     alarm_email: str | None = Field(default=None, pattern="^[^@ ]+@[^@ ]+$")
 
     @field_validator("log_retention_days")

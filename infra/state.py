@@ -46,7 +46,7 @@ class StateStack(cdk.Stack):
         used = {Secret.JWT: stage.jwt, Secret.WEBHOOK: stage.webhooks}
         self.secrets = {secret: self._make_secret(secret) for secret, is_used in used.items() if is_used}
         self.settings = self._settings()
-        self._make_executor_policy()
+        self.executor_policy = self._make_executor_policy()
 
     def bucket_arn_in(self, stack: cdk.Stack) -> str:
         """Name the bucket's ARN as cdk-nag does for policies of a stack."""
@@ -191,7 +191,7 @@ class StateStack(cdk.Stack):
             "WEBHOOK_QUEUE_URL": self.queues[WEBHOOK_QUEUE.name].queue_url,
         }
 
-    def _make_executor_policy(self) -> None:
+    def _make_executor_policy(self) -> iam.ManagedPolicy:
         """For executors anywhere: what they may do, and the environment that they need."""
         policy = iam.ManagedPolicy(self, "ExecutorPolicy", description="All that an executor does.")
         access.EXECUTOR.grant(policy, self)
@@ -199,6 +199,7 @@ class StateStack(cdk.Stack):
         lines = "\n".join(f"{name}={value}" for name, value in environment.items())
         cdk.CfnOutput(self, "Environment", value=lines, description="For `comfyui-gateway worker` and other commands.")
         cdk.CfnOutput(self, "ExecutorPolicyArn", value=policy.managed_policy_arn)
+        return policy
 
 
 def _text(name: str) -> dynamodb.Attribute:

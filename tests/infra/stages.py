@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import infra.stage
-from infra.stage import Domain, Stage
+from infra.stage import Domain, Executors, Stage
 
 EVERYTHING = Stage(
     name="everything",
@@ -17,6 +17,12 @@ EVERYTHING = Stage(
     ),
     waf_requests_per_address=2000,
     snap_start=True,
+    executors=Executors(
+        executor_image="123456789012.dkr.ecr.eu-central-1.amazonaws.com/gateway/executor:1",
+        comfyui_image="ghcr.io/example/comfyui:1",
+        models_bucket="models-of-example",
+        most=3,
+    ),
     alarm_email="ops@example.com",
 )
 STAGES = {**infra.stage.STAGES, EVERYTHING.name: EVERYTHING}

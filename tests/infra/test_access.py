@@ -20,6 +20,8 @@ WITHOUT_RESOURCE = {
     "xray:PutTraceSegments": "traces are the account's",
     "xray:PutTelemetryRecords": "traces are the account's",
     "dynamodb:ListStreams": "it lists them all, for Lambda to find the table's",
+    "ecs:DiscoverPollEndpoint": "it tells where ECS is, to instances of the executors",
+    "ecr:GetAuthorizationToken": "the token is the account's; which images may be read is said beside it",
 }
 
 

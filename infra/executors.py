@@ -1,0 +1,118 @@
+"""Executors on GPU instances: an ECS service on spot instances, and one on demand for when there are none to be had.
+
+Each task has an instance with its GPU for itself, and two containers on the host's network: ComfyUI, which listens on
+the loopback interface only, and the executor. Nothing can connect to an instance.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import aws_cdk as cdk
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_ecs as ecs
+
+from gateway.aws.resources import JOB_QUEUES
+from gateway.settings import ExecutorSettings
+from infra.acknowledged import acknowledge
+from infra.executor_task import ExecutorTask
+from infra.function import make_log_group
+from infra.gpu_instances import GpuInstances, make_network
+from infra.scaling import Scaling
+
+if TYPE_CHECKING:
+    from constructs import Construct
+
+    from infra.stage import Executors, Stage
+    from infra.state import StateStack
+
+_MINUTE = cdk.Duration.minutes(1)
+
+
+class ExecutorStack(cdk.Stack):
+    """The stack. `log_group`: of both containers."""
+
+    def __init__(self, scope: Construct, name: str, *, stage: Stage, executors: Executors, state: StateStack) -> None:
+        super().__init__(scope, name)
+        self._stage = stage
+        self._executors = executors
+        self._state = state
+        self.log_group = make_log_group(self, "Log", stage)
+        network = make_network(self, stage)
+        self._cluster = ecs.Cluster(self, "Cluster", vpc=network)
+        acknowledge(
+            self._cluster,
+            "AwsSolutions-ECS4",
+            "Executors report to the table, and are counted from there: for nothing.",
+        )
+        self._task = ExecutorTask(
+            self,
+            "Task",
+            executors=executors,
+            environment={
+                "AWS_REGION": self.region,
+                **state.settings,
+                **stage.settings_of(ExecutorSettings),
+            },
+            policy=state.executor_policy,
+            cluster=self._cluster,
+            log_group=self.log_group,
+        )
+        self._serve("Spot", spot=True)
+        self._serve("OnDemand", spot=False)
+
+    def _serve(self, name: str, *, spot: bool) -> None:
+        instances = GpuInstances(self, f"{name}Instances", executors=self._executors, cluster=self._cluster, spot=spot)
+        service = ecs.Ec2Service(
+            self,
+            name,
+            cluster=self._cluster,
+            task_definition=self._task.definition,
+            capacity_provider_strategies=[
+                ecs.CapacityProviderStrategy(capacity_provider=instances.provider.capacity_provider_name, weight=1)
+            ],
+            # A new version takes the place of an old one when that has no job: nobody pays for two GPUs meanwhile.
+            min_healthy_percent=0,
+            max_healthy_percent=100,
+            circuit_breaker=ecs.DeploymentCircuitBreaker(rollback=True),
+        )
+        service.node.add_dependency(instances.provider)
+        scaling = Scaling(
+            self,
+            f"{name}Scaling",
+            cluster=self._cluster,
+            service=service,
+            executors=self._executors,
+            wanted=self._wanted(),
+        )
+        if spot:
+            scaling.follow()
+        else:
+            scaling.fill_up(self._missing())
+        scaling.end_when_idle()
+
+    def _wanted(self) -> cloudwatch.MathExpression:
+        """Tell how many executors the jobs that wait and run would keep busy, up to as many as there may be."""
+        queues = [self._state.queues[queue.name] for queue in JOB_QUEUES.values()]
+        counts = [
+            *(queue.metric_approximate_number_of_messages_visible(statistic="Maximum") for queue in queues),
+            *(queue.metric_approximate_number_of_messages_not_visible(statistic="Maximum") for queue in queues),
+        ]
+        metrics: dict[str, cloudwatch.IMetric] = {f"m{number}": count for number, count in enumerate(counts)}
+        jobs = " + ".join(f"FILL({name}, 0)" for name in metrics)
+        wanted = f"CEIL(({jobs}) / {self._executors.jobs_per_executor})"
+        most = self._executors.most
+        return cloudwatch.MathExpression(
+            expression=f"IF({wanted} > {most}, {most}, {wanted})", using_metrics=metrics, period=_MINUTE
+        )
+
+    def _missing(self) -> cloudwatch.MathExpression:
+        """Tell how many of those that are wanted are not there, wherever those run that are."""
+        healthy = cloudwatch.Metric(
+            namespace=self._stage.metrics_namespace, metric_name="ExecutorsHealthy", statistic="Maximum"
+        )
+        return cloudwatch.MathExpression(
+            expression="wanted - FILL(healthy, 0)",
+            using_metrics={"wanted": self._wanted(), "healthy": healthy},
+            period=_MINUTE,
+        )
