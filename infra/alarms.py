@@ -10,6 +10,7 @@ from aws_cdk import aws_cloudwatch_actions as actions
 from constructs import Construct
 
 from gateway.aws.resources import JOB_CHANGES, JOB_QUEUES, QUEUE_SOURCES, SCHEDULES, WEBHOOK_QUEUE, WEBHOOK_RULE
+from infra.state import EVENTS_LOST
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -139,8 +140,8 @@ class Alarms(Construct):
         self._add(
             "events-lost",
             "events-lost",
-            f"The rule {WEBHOOK_RULE.name} could not put events into its queue.",
-            self._signals.rule_failures,
+            f"The rule {WEBHOOK_RULE.name} could not put events into its queue; they lie in another one.",
+            self._signals.waiting(EVENTS_LOST),
             threshold=0,
             minutes=5,
         )

@@ -34,13 +34,6 @@ class Signals:
         self.server_errors = self._of_api("5XXError", "Sum")
         self.client_errors = self._of_api("4XXError", "Sum")
         self.stream_age_ms = self._of_function("IteratorAge", JOB_CHANGES.function.name, "Maximum")
-        self.rule_failures = cloudwatch.Metric(
-            namespace="AWS/Events",
-            metric_name="FailedInvocations",
-            dimensions_map={"EventBusName": state.bus.event_bus_name, "RuleName": state.webhook_rule.rule_name},
-            statistic="Sum",
-            period=_PERIOD,
-        )
         table = {"TableName": state.table.table_name}
         self.throttles = {
             # Without a dimension it counts all functions of the account, whose limit it is.

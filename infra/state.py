@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from gateway.aws.resources import BucketResource, QueueResource, RuleResource, TableResource
     from infra.stage import Stage
 
+EVENTS_LOST = "events-lost"  # the queue for events that could not be put into the webhooks' one
+
 
 class StateStack(cdk.Stack):
     """The stack. `settings`: those by which functions and executor find what is in it."""
@@ -144,10 +146,13 @@ class StateStack(cdk.Stack):
 
     def _make_rule(self, rule: RuleResource) -> events.Rule:
         """Fill a queue from the bus. It lives as long as both, so that a new version of the API misses nothing."""
+        lost = self._make_one_queue(EVENTS_LOST, rule.queue, rule.queue.dead_letter_visibility_seconds)
+        acknowledge(lost, "AwsSolutions-SQS3", "It takes what could not be put into a queue.")
         queue = targets.SqsQueue(
             self.queues[rule.queue.name],
             message=events.RuleTargetInput.from_event_path(rule.input_path),
             message_group_id=rule.group_path,
+            dead_letter_queue=lost,
         )
         pattern = {name.replace("-", "_"): value for name, value in rule.pattern.items()}
         return events.Rule(

@@ -50,14 +50,16 @@ def test_cfn_lint_finds_nothing(dev: Assembly, everything: Assembly) -> None:
     assert run.returncode == 0, run.stdout
 
 
-def test_every_queue_has_a_dead_letter_queue(dev: Assembly) -> None:
-    """But for those that are one."""
+def test_every_queue_and_every_rule_on_events_has_a_dead_letter_queue(dev: Assembly) -> None:
+    """But for those queues that are one."""
     queues = dict(properties(dev, "AWS::SQS::Queue"))
     taking = {
         json.dumps(queue["RedrivePolicy"]["deadLetterTargetArn"])
         for queue in queues.values()
         if "RedrivePolicy" in queue
     }
+    rules = [rule for _, rule in properties(dev, "AWS::Events::Rule") if "EventPattern" in rule]
+    taking |= {json.dumps(target["DeadLetterConfig"]["Arn"]) for rule in rules for target in rule["Targets"]}
     for name, queue in queues.items():
         is_target = any(f'"{name}"' in target for target in taking)
         assert is_target != ("RedrivePolicy" in queue), name
