@@ -130,6 +130,6 @@ class EventStream:
                 watch = self._watches.get(details.get("prompt_id"))
             if watch is not None:
                 watch.hear(kind, details)
-        except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
             # Custom nodes send what they like through this socket.
             logger.debug("event not understood", action="event_ignored")

@@ -182,7 +182,7 @@ class Runner:
         if job.cancel_requested:
             self._discard_prompts(job)
             return JobEnd(status=JobStatus.CANCELED, completed_at=self._now())
-        if job.attempt > self._max_attempts:
+        if job.tries > self._max_attempts:
             self._discard_prompts(job)
             return self._failed(ExecutorLostError(f"Gave up after {self._max_attempts} attempts that broke off."))
         try:
@@ -242,14 +242,14 @@ class Runner:
             log.add(f"A cancel was requested. {stopped.message}")
             return JobEnd(status=JobStatus.CANCELED, completed_at=self._now())
         log.add("Given back: this executor stops.")
-        self._give_back(job, received, 0, log)
+        self._give_back(job, received, 0, log, interrupted=True)
         return None
 
     def _retry_or_fail(self, job: Job, received: ReceivedJob, failure: JobFailedError, log: JobLog) -> JobEnd | None:
-        if not failure.retryable or job.attempt >= self._max_attempts:
+        if not failure.retryable or job.tries >= self._max_attempts:
             return self._failed(failure)
         logger.warning("attempt failed", action="attempt_failed", error=failure.code, reason=failure.message)
-        seconds = _backoff(job.attempt)
+        seconds = _backoff(job.tries)
         log.add(f"{failure.code}: {failure.message} Trying again in {seconds} s.", level=LogLevel.WARNING)
         self._give_back(job, received, seconds, log)
         return None
@@ -257,8 +257,10 @@ class Runner:
     def _failed(self, failure: JobFailedError) -> JobEnd:
         return JobEnd(status=JobStatus.FAILED, completed_at=self._now(), error=JobFailure.of(failure))
 
-    def _give_back(self, job: Job, received: ReceivedJob, seconds: int, log: JobLog) -> None:
-        self._jobs.give_back(job, log.lines)
+    def _give_back(
+        self, job: Job, received: ReceivedJob, seconds: int, log: JobLog, *, interrupted: bool = False
+    ) -> None:
+        self._jobs.give_back(job, log.lines, interrupted=interrupted)
         self._hide(received, seconds)
         logger.info("job given back", action="job_given_back", again_in_seconds=seconds)
 

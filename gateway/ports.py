@@ -48,8 +48,11 @@ class JobStore(Protocol):
         Raises LeaseLostError.
         """
 
-    def give_back(self, job: Job, log: Sequence[LogLine] = ()) -> None:
-        """End the attempt without ending the job: its lease runs out now. Raises LeaseLostError."""
+    def give_back(self, job: Job, log: Sequence[LogLine] = (), *, interrupted: bool = False) -> None:
+        """End the attempt without ending the job: its lease runs out now. Raises LeaseLostError.
+
+        `interrupted`: for no fault of the job's, so that the attempt does not count against it.
+        """
 
     def finish(self, job: Job, end: JobEnd) -> Job:
         """Write the one terminal state. Raises LeaseLostError."""

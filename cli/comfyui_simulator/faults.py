@@ -31,7 +31,7 @@ class Faults:
         self.silent_sockets = False
         """WebSockets stay open but say nothing, not even to pings, while HTTP works."""
         self.garbage_frames = False
-        """Before each message, WebSockets carry a text that is no JSON and a binary frame that is too short."""
+        """Before each message, WebSockets carry a text that is no JSON, one too deep, and a broken binary one."""
         self.lose_prompts = 0
         """How many of the next prompts vanish at their start: in neither queue nor history, without an event."""
         self.lose_interrupts = 0

@@ -93,6 +93,7 @@ class SocketHub:
         with contextlib.suppress(ClientError, ConnectionError):
             if self._faults.garbage_frames:
                 await socket.send_str('{"type": "progress", "da')
+                await socket.send_str("[" * 100_000)
                 await socket.send_bytes(b"\x00\x00")
             if isinstance(message, str):
                 await socket.send_str(message)

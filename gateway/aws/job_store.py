@@ -121,10 +121,15 @@ class DynamoJobStore:
             },
         )
 
-    def give_back(self, job: Job, log: Sequence[LogLine] = ()) -> None:
+    def give_back(self, job: Job, log: Sequence[LogLine] = (), *, interrupted: bool = False) -> None:
         """End the attempt without ending the job. Raises LeaseLostError."""
         self._write_as_attempt(
-            job, {"leaseExpiresAt": 0, "log": attributes.to_json(job_item.log_fields(log)) if log else None}
+            job,
+            {
+                "leaseExpiresAt": 0,
+                "interrupted": job.interrupted + 1 if interrupted else None,
+                "log": attributes.to_json(job_item.log_fields(log)) if log else None,
+            },
         )
 
     def finish(self, job: Job, end: JobEnd) -> Job:

@@ -118,6 +118,7 @@ class Job:
     cache_hit: bool = False  # its outputs are another job's
     created_at: datetime
     attempt: int = 0  # number of the latest attempt; the fencing number of its writes
+    interrupted: int = 0  # attempts that were given back because their executor was told to stop
     lease_owner: str | None = None  # executor of the latest attempt
     lease_expires_at: datetime | None = None
     progress: int | None = None  # percent
@@ -130,6 +131,11 @@ class Job:
     log: tuple[LogLine, ...] = ()  # of what executors did with it
     callback_url: str | None = None  # where its end is told; may hold a token, so it is never logged
     delivery: Delivery = NOT_ATTEMPTED  # of that; the one part of an ended job that still changes
+
+    @property
+    def tries(self) -> int:
+        """How many attempts count against the job: not those whose executor was told to stop."""
+        return self.attempt - self.interrupted
 
     def output(self, filename: str) -> Output | None:
         """Find an output by its name; None when the job has no such output, whatever the name contains."""

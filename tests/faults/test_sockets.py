@@ -27,6 +27,15 @@ def test_a_socket_that_is_of_no_use(scene: Scene, fault: str) -> None:
     assert (job.status, job.attempt) == (JobStatus.SUCCEEDED, 1)
 
 
+def test_nonsense_does_not_hide_what_makes_sense(scene: Scene) -> None:
+    """Custom nodes send what they like through the socket: the progress between it is heard."""
+    scene.simulator.faults.garbage_frames = True
+    with scene.survivor():
+        job_id = scene.stage.accept(sleeping(JOB_SECONDS))
+        wait_until(lambda: 0 < (scene.stage.job(job_id).progress or 0) < 100, "progress")
+        scene.well_ended(job_id)
+
+
 def test_a_socket_that_falls_silent(scene: Scene) -> None:
     """The same when it has spoken of the job before."""
     with scene.survivor(**STALL):

@@ -30,6 +30,19 @@ def test_jobs_are_given_back(scene: Scene) -> None:
     assert {(job.status, job.attempt) for job in ended} == {(JobStatus.SUCCEEDED, 2)}
 
 
+def test_executors_that_are_told_to_stop_cost_no_attempt(scene: Scene) -> None:
+    """Hosts that are taken away again and again: the job ends well however often, though it may break off but once."""
+    job_id = scene.stage.accept(sleeping(1.5))
+    for _ in range(2):
+        with scene.executor(SHUTDOWN_GRACE_SECONDS="0", MAX_ATTEMPTS="1") as process:
+            wait_until(lambda: scene.queued_in_comfyui() == 1, "a running prompt")
+            process.terminate()
+            process.wait()
+    with scene.executor(MAX_ATTEMPTS="1"):
+        (job,) = scene.well_ended(job_id)
+    assert (job.status, job.attempt) == (JobStatus.SUCCEEDED, 3)
+
+
 def test_short_jobs_are_finished(scene: Scene) -> None:
     """No message is received any more, and the process ends with the jobs it has."""
     with scene.executor() as process:
