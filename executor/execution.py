@@ -90,6 +90,7 @@ class Execution:
     def _submit(self, own_id: str, job: Job, watch: Watch, must_stop: Callable[[], bool]) -> Record:
         """Send the prompt to ComfyUI and wait for its end."""
         self._events.watch(own_id, watch)
+        watch.log.add("Submitting it to ComfyUI.")  # not afterwards: its start can be told before the answer comes
         try:
             self._comfyui.submit(
                 watch.prompt,
@@ -98,7 +99,6 @@ class Execution:
                 priority=job.priority,
                 private=job.private,
             )
-            watch.log.add("In ComfyUI's queue.")
             return self._overseer.wait(own_id, watch, must_stop)
         finally:
             self._events.unwatch(own_id)
