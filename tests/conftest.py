@@ -33,7 +33,10 @@ def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
 @pytest.fixture(scope="session")
 def aws_clients(emulator: Emulator) -> Clients:  # noqa: ARG001  it has to run first
     """boto3 clients of the embedded AWS; making them takes longer than most tests."""
-    return Clients()
+    clients = Clients()
+    for name in ("dynamodb", "sqs", "polling_sqs", "s3", "events"):
+        getattr(clients, name)  # made now: the first test may point those that come later to a gate of its own
+    return clients
 
 
 @pytest.fixture
