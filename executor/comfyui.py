@@ -21,7 +21,7 @@ from executor.record import Record
 from executor.rejection import rejection
 from gateway.domain.executor import Device
 from gateway.domain.job import Priority
-from gateway.errors import ComfyUIUnreachableError, OutputGoneError, OutputUnusableError
+from gateway.errors import ComfyUISilentError, ComfyUIUnreachableError, OutputGoneError, OutputUnusableError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -232,6 +232,8 @@ class ComfyUI:
                 timeout=(_CONNECT_SECONDS, seconds),
                 allow_redirects=False,
             )
+        except requests.ReadTimeout as error:
+            raise ComfyUISilentError(f"ComfyUI did not answer within {seconds:g} s.") from error
         except requests.RequestException as error:
             # The error's own text holds addresses; its kind says enough.
             raise ComfyUIUnreachableError(f"ComfyUI does not answer ({type(error).__name__}).") from error
@@ -240,7 +242,7 @@ class ComfyUI:
 def _json_object(answer: requests.Response) -> dict[str, Any]:
     try:
         value = answer.json()
-    except requests.JSONDecodeError:
+    except (requests.JSONDecodeError, RecursionError):
         value = None
     if not isinstance(value, dict):
         raise ComfyUIUnreachableError(f"ComfyUI's answer ({answer.status_code}) is not what ComfyUI says.")
@@ -251,7 +253,7 @@ def _strings(answer: requests.Response) -> list[str]:
     """Read a list of strings; what is none has none."""
     try:
         value = answer.json() if answer.status_code == requests.codes.ok else None
-    except requests.JSONDecodeError:
+    except (requests.JSONDecodeError, RecursionError):
         value = None
     return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
 

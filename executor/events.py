@@ -11,6 +11,7 @@ import json
 import threading
 import time
 import uuid
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
@@ -19,6 +20,8 @@ import websocket
 from executor.log import logger
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from executor.watch import Watch
 
 _CONNECT_SECONDS = 5
@@ -63,15 +66,16 @@ class EventStream:
         """Wait until the socket stands; False when it does not by then."""
         return self._connected.wait(seconds)
 
-    def watch(self, prompt_id: str, watch: Watch) -> None:
-        """Start to tell a watch of its prompt."""
+    @contextmanager
+    def telling(self, watch: Watch, prompt_id: str) -> Iterator[None]:
+        """Tell a watch of its prompt meanwhile."""
         with self._lock:
             self._watches[prompt_id] = watch
-
-    def unwatch(self, prompt_id: str) -> None:
-        """Stop telling."""
-        with self._lock:
-            self._watches.pop(prompt_id, None)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._watches.pop(prompt_id, None)
 
     def silent_seconds(self, watch: Watch) -> float:
         """Tell for how long the socket has worked and yet said nothing of a prompt that it had spoken of.

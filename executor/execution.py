@@ -80,7 +80,8 @@ class Execution:
             if left in queue or self._ran_well(left):
                 watch.log.add("Found in ComfyUI, where an earlier attempt left it.")
                 watch.news.set()
-                return self._overseer.wait(left, watch, must_stop)
+                with self._events.telling(watch, left):
+                    return self._overseer.wait(left, watch, must_stop)
         return None
 
     def _ran_well(self, left: str) -> bool:
@@ -89,9 +90,8 @@ class Execution:
 
     def _submit(self, own_id: str, job: Job, watch: Watch, must_stop: Callable[[], bool]) -> Record:
         """Send the prompt to ComfyUI and wait for its end."""
-        self._events.watch(own_id, watch)
         watch.log.add("Submitting it to ComfyUI.")  # not afterwards: its start can be told before the answer comes
-        try:
+        with self._events.telling(watch, own_id):
             self._comfyui.submit(
                 watch.prompt,
                 prompt_id=own_id,
@@ -100,8 +100,6 @@ class Execution:
                 private=job.private,
             )
             return self._overseer.wait(own_id, watch, must_stop)
-        finally:
-            self._events.unwatch(own_id)
 
     def _free_memory(self, record: Record, watch: Watch, must_stop: Callable[[], bool]) -> None:
         """Have ComfyUI free its memory, and forget what it says of a prompt that is to run again.

@@ -110,7 +110,8 @@ def _open_text(content: bytes, _name: str) -> BinaryIO:
 def _items(reported: Mapping[str, Any]) -> Iterator[Any]:
     for kinds in reported.values():
         for items in kinds.values() if isinstance(kinds, dict) else ():
-            yield from items if isinstance(items, list) else ()
+            for item in items if isinstance(items, list) else ():
+                yield from item if isinstance(item, list) else (item,)  # a node's batches, now and then
 
 
 def _numbered(names: list[str]) -> list[str]:

@@ -16,8 +16,9 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from executor.abandoned import AbandonedPrompts
 from executor.heavy_inputs import time_inputs
-from gateway.errors import ComfyUITimeoutError, ComfyUIUnreachableError, GatewayError
+from gateway.errors import ComfyUISilentError, ComfyUITimeoutError, ComfyUIUnreachableError, GatewayError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,8 +35,10 @@ _HISTORY_LAG_POLL_SECONDS = 0.01
 _HISTORY_LAG_SECONDS = 1.0
 _REMOVE_AGAIN_SECONDS = 0.5
 _REMOVE_GIVE_UP_SECONDS = 5.0
-# ComfyUI is given this long to come back while a prompt is on it, before the attempt ends.
+# ComfyUI is given this long to come back while a prompt is on it, before the attempt ends. One that is there and says
+# nothing goes on: it reads a large model, or its host swaps, and another executor would run the same job beside it.
 _UNREACHABLE_SECONDS = 10.0
+_SILENT_SECONDS = 60.0
 
 
 class ExecutionStoppedError(GatewayError):
@@ -103,6 +106,7 @@ class Overseer:
         self._comfyui = comfyui
         self._events = events
         self._limits = limits
+        self._abandoned = AbandonedPrompts()
         self._stuck: dict[str, float] = {}  # prompts, and from when on there is no hope that they go by themselves
 
     def wait(self, prompt_id: str, watch: Watch, must_stop: Callable[[], bool]) -> Record:
@@ -111,6 +115,14 @@ class Overseer:
         `must_stop` is asked whenever there is news. Raises ExecutionStoppedError when it said so, and a JobFailedError
         when ComfyUI does not bring the prompt to an end.
         """
+        self._abandoned.take_up(prompt_id)
+        try:
+            return self._wait(prompt_id, watch, must_stop)
+        except ComfyUIUnreachableError:
+            self._abandoned.leave(prompt_id)
+            raise
+
+    def _wait(self, prompt_id: str, watch: Watch, must_stop: Callable[[], bool]) -> Record:
         times = _Times()
         while True:
             if watch.news.wait(times.pause_seconds):
@@ -135,13 +147,17 @@ class Overseer:
         """Whether ComfyUI has a prompt that it was told to stop, as far as it was looked at."""
         return bool(self._stuck)
 
-    def look_at_stuck(self) -> None:
-        """See which prompts that were stuck are gone. Raises ComfyUIUnreachableError."""
-        if self._stuck:
+    def look_after_left(self) -> None:
+        """See which prompts that were stuck are gone, and take off those that nobody wants.
+
+        Raises ComfyUIUnreachableError.
+        """
+        if self._stuck or self._abandoned:
             queue = self._comfyui.queue()
             for prompt_id in tuple(self._stuck):
                 if prompt_id not in queue:
                     del self._stuck[prompt_id]
+            self._abandoned.take_off(self._comfyui, queue)
 
     def _ask(self, prompt_id: str, watch: Watch, times: _Times) -> Record | None:
         """Ask for the prompt's record and, now and then, whether ComfyUI still has it at all."""
@@ -153,8 +169,9 @@ class Overseer:
                 watch.started = self._look(prompt_id) or watch.started
         except PromptLostError:
             raise
-        except ComfyUIUnreachableError:
-            if time.monotonic() - times.answered_at > _UNREACHABLE_SECONDS:
+        except ComfyUIUnreachableError as error:
+            patience = _SILENT_SECONDS if isinstance(error, ComfyUISilentError) else _UNREACHABLE_SECONDS
+            if time.monotonic() - times.answered_at > patience:
                 raise
             return None
         return record
@@ -170,6 +187,8 @@ class Overseer:
         try:
             self._remove(prompt_id)
         except ExecutionStoppedError:
+            if prompt_id in self._stuck:  # another ComfyUI may well finish it in time
+                raise _hung() from None
             raise ComfyUITimeoutError(
                 f"The execution took longer than the {self._limits.run_seconds:g} s it may take.",
                 f"Lower {time_inputs(watch.inputs, watch.prompt)}; or raise COMFYUI_TIMEOUT_MS on the executor.",
@@ -224,4 +243,6 @@ class Overseer:
 
 
 def _hung() -> ComfyUIUnreachableError:
-    return ComfyUIUnreachableError("ComfyUI hangs: it answers, but no longer works. It has to be restarted.")
+    return ComfyUIUnreachableError(
+        "ComfyUI hangs: it answers, but no longer works.", "Restart this ComfyUI; it gets no jobs until then."
+    )

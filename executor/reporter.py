@@ -91,7 +91,7 @@ class Reporter:
     def _look(self) -> ComfyUIState | None:
         try:
             state = self._comfyui.state()
-            self._overseer.look_at_stuck()
+            self._overseer.look_after_left()
         except ComfyUIUnreachableError:
             self._comfyui_well = False
             return None

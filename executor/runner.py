@@ -9,6 +9,7 @@ attempt goes on, or the job has ended and only the event and the ack are left to
 from __future__ import annotations
 
 import json
+import math
 import random
 from contextlib import suppress
 from dataclasses import replace
@@ -167,8 +168,10 @@ class Runner:
                     self._traces.remove(job)
             self._queue.delete(received)
         else:
-            # Somebody holds it. Look again when the lease would have run out.
-            self._hide(received, self._lease_seconds)
+            # Somebody holds it. Look again when its lease, as it stands, will have run out.
+            until = job.lease_expires_at
+            left = self._lease_seconds if until is None else math.ceil((until - self._now()).total_seconds())
+            self._hide(received, min(max(left, 1), self._lease_seconds))
 
     def _discard_prompts(self, job: Job) -> None:
         """Take off ComfyUI what executors that died left there of a job that is not to run any more."""
@@ -215,6 +218,11 @@ class Runner:
         except ExecutionStoppedError as stopped:
             # Only now: a renewal that is still under way would take the lease back after it was given.
             return self._stopped(job, received, lease, stopped, log)
+        except JobFailedError as failure:
+            if not lease.cancel_requested:
+                raise
+            log.add(f"A cancel was requested. {failure.message}")
+            return JobEnd(status=JobStatus.CANCELED, completed_at=self._now())
         finally:
             self._watches.discard(watch)
         stored_mb = sum(output.size for output in outputs) / 1_000_000

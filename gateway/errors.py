@@ -17,6 +17,7 @@ GatewayError
 │   └── RateLimitedError               429 RATE_LIMITED, retryable
 ├── JobFailedError                     why an attempt failed; recorded on the job, or retried when `retryable`
 │   ├── ComfyUIUnreachableError        COMFYUI_UNREACHABLE
+│   │   └── ComfyUISilentError         COMFYUI_UNREACHABLE
 │   ├── ComfyUIOutOfMemoryError        COMFYUI_OOM
 │   ├── ComfyUITimeoutError            COMFYUI_TIMEOUT
 │   ├── ComfyUINodeError               COMFYUI_NODE_ERROR
@@ -198,14 +199,15 @@ class RateLimitedError(RequestError):
 
 
 class JobFailedError(GatewayError):
-    """An attempt failed. `retryable`: another attempt may well succeed."""
+    """An attempt failed. `retryable`: another attempt may well succeed. `advice`: what to do where no more is known."""
 
     code: ClassVar[str]
     retryable: ClassVar[bool] = False
+    advice: ClassVar[str | None] = None
 
     def __init__(self, message: str, recommendation: str | None = None) -> None:
         super().__init__(message)
-        self.recommendation = recommendation
+        self.recommendation = recommendation or self.advice
 
 
 class ComfyUIUnreachableError(JobFailedError):
@@ -213,6 +215,11 @@ class ComfyUIUnreachableError(JobFailedError):
 
     code = "COMFYUI_UNREACHABLE"
     retryable = True
+    advice = "Look at ComfyUI's host and its log: whether it runs, and what it does. Restart it if it hangs."
+
+
+class ComfyUISilentError(ComfyUIUnreachableError):
+    """ComfyUI takes connections and answers nothing in time: it is there, and busy or hung."""
 
 
 class ComfyUIOutOfMemoryError(JobFailedError):
@@ -231,6 +238,7 @@ class ComfyUINodeError(JobFailedError):
     """A node of the graph raised."""
 
     code = "COMFYUI_NODE_ERROR"
+    advice = "The message is the node's own: look at what reaches its inputs, or run the workflow in ComfyUI's page."
 
 
 class ComfyUIRejectedError(JobFailedError):
@@ -243,6 +251,7 @@ class ExecutorLostError(JobFailedError):
     """No executor brought the job to its end, and none will."""
 
     code = "EXECUTOR_LOST"
+    advice = "Look in the executors' logs for this job; send it again once they run."
 
 
 class OutputStorageError(JobFailedError):
@@ -250,6 +259,7 @@ class OutputStorageError(JobFailedError):
 
     code = "OUTPUT_ERROR"
     retryable = True
+    advice = "Look in the executor's log whether ComfyUI's disk or the store of the outputs was in the way."
 
 
 class OutputGoneError(OutputStorageError):
@@ -260,6 +270,7 @@ class OutputUnusableError(JobFailedError):
     """The execution left nothing, too much, or what ComfyUI does not hand out: another attempt would do the same."""
 
     code = "OUTPUT_ERROR"
+    advice = "Have the node that saves it use another name or kind of file; try the workflow in ComfyUI's own page."
 
 
 class JobNotClaimableError(GatewayError):

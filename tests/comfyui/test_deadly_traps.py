@@ -55,7 +55,7 @@ def test_a_worker_thread_that_dies(
         killer = stage.ended(stage.accept(deadly), END_SECONDS)
         assert killer.error is not None
         assert killer.error.code == "COMFYUI_UNREACHABLE"
-        assert "has to be restarted" in killer.error.message
+        assert "Restart this ComfyUI" in (killer.error.recommendation or "")
         waiting = stage.accept(picture())
         time.sleep(2)
         assert stage.job(waiting).status is JobStatus.QUEUED

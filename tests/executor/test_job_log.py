@@ -132,9 +132,9 @@ def test_steps_take_few_lines(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_strange_steps_do_no_harm(said: dict[str, Any]) -> None:
     """Custom nodes report what they like; the events after it are heard."""
     heard, events = Watch(picture(), {}, JobLog((), instant.now)), EventStream("http://127.0.0.1:1", 10)
-    events.watch("x", heard)
-    for kind in ("progress", "progress_state", "execution_cached", "executing", "executed", "execution_success"):
-        events._heard(json.dumps({"type": kind, "data": {**said, "prompt_id": "x"}}).encode())
+    with events.telling(heard, "x"):
+        for kind in ("progress", "progress_state", "execution_cached", "executing", "executed", "execution_success"):
+            events._heard(json.dumps({"type": kind, "data": {**said, "prompt_id": "x"}}).encode())
     assert heard.news.is_set()
     assert 0 <= heard.progress.percent < 100
 

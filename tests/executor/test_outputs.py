@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from executor.outputs import files
 from gateway.domain.job import JobStatus
 from tests.executor.stage import Stage, picture
 
@@ -17,6 +18,12 @@ if TYPE_CHECKING:
 def reporting(ui: str) -> dict[str, Any]:
     """Make a prompt with a node that reports whatever JSON it is told to."""
     return {**picture(), "3": {"class_type": "LabUI", "inputs": {"json": ui, "image": ["1", 0]}}}
+
+
+def test_files_within_batches_are_found() -> None:
+    """Some nodes report a list for each picture of a batch."""
+    first, second = ({"filename": f"{name}.png", "subfolder": "", "type": "output"} for name in "ab")
+    assert [file.filename for file in files({"9": {"images": [[first], second]}})] == ["a.png", "b.png"]
 
 
 def test_text_is_an_output(stage: Stage, simulator: SimulatorServer) -> None:

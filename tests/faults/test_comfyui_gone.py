@@ -54,6 +54,21 @@ def test_a_dead_worker_thread(scene: Scene) -> None:
     assert [(job.status, job.attempt) for job in ended] == [(JobStatus.SUCCEEDED, n) for n in (2, 2, 1)]
 
 
+def test_a_worker_thread_that_died_under_another_executor(scene: Scene) -> None:
+    """Nothing is heard of a prompt that another one submitted: when its time is over, the job may run elsewhere."""
+    with scene.executor(scene.simulator.url) as process:
+        job_id = scene.stage.accept(sleeping(1.0))
+        wait_until(lambda: scene.queued_in_comfyui() == 1, "a running prompt")
+        scene.simulator.faults.worker_dead = True
+        process.kill()
+    with scene.executor(scene.simulator.url, COMFYUI_TIMEOUT_MS="2000"):
+        wait_until(lambda: scene.given_back(job_id), "the job given back")
+        scene.simulator.faults.worker_dead = False
+        scene.simulator.restart()
+        (job,) = scene.well_ended(job_id)
+    assert (job.status, job.attempt) == (JobStatus.SUCCEEDED, 3)
+
+
 def test_a_prompt_that_cannot_be_stopped(scene: Scene) -> None:
     """A canceled job ends though its node heeds no interrupt; the next one waits until ComfyUI is free of it."""
     with scene.survivor():
