@@ -250,7 +250,7 @@ class Runner:
             log.add(f"A cancel was requested. {stopped.message}")
             return JobEnd(status=JobStatus.CANCELED, completed_at=self._now())
         log.add("Given back: this executor stops.")
-        self._give_back(job, received, 0, log, interrupted=True)
+        self._give_back(job, received, 0, log, counts=False)
         return None
 
     def _retry_or_fail(self, job: Job, received: ReceivedJob, failure: JobFailedError, log: JobLog) -> JobEnd | None:
@@ -265,10 +265,8 @@ class Runner:
     def _failed(self, failure: JobFailedError) -> JobEnd:
         return JobEnd(status=JobStatus.FAILED, completed_at=self._now(), error=JobFailure.of(failure))
 
-    def _give_back(
-        self, job: Job, received: ReceivedJob, seconds: int, log: JobLog, *, interrupted: bool = False
-    ) -> None:
-        self._jobs.give_back(job, log.lines, interrupted=interrupted)
+    def _give_back(self, job: Job, received: ReceivedJob, seconds: int, log: JobLog, *, counts: bool = True) -> None:
+        self._jobs.give_back(job, log.lines, counts=counts)
         self._hide(received, seconds)
         logger.info("job given back", action="job_given_back", again_in_seconds=seconds)
 

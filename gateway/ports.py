@@ -48,10 +48,10 @@ class JobStore(Protocol):
         Raises LeaseLostError.
         """
 
-    def give_back(self, job: Job, log: Sequence[LogLine] = (), *, interrupted: bool = False) -> None:
+    def give_back(self, job: Job, log: Sequence[LogLine] = (), *, counts: bool = True) -> None:
         """End the attempt without ending the job: its lease runs out now. Raises LeaseLostError.
 
-        `interrupted`: for no fault of the job's, so that the attempt does not count against it.
+        `counts`: whether the attempt counts against the job.
         """
 
     def finish(self, job: Job, end: JobEnd) -> Job:

@@ -97,7 +97,7 @@ def read(item: attributes.Item) -> Job:
         correlation_id=fields["correlationId"],
         created_at=instant.from_text(fields["createdAt"]),
         attempt=fields["attempt"],
-        interrupted=fields.get("interrupted", 0),
+        uncounted=fields.get("uncounted", 0),
         lease_owner=fields.get("leaseOwner"),
         lease_expires_at=instant.from_milliseconds(fields["leaseExpiresAt"]) if "leaseExpiresAt" in fields else None,
         progress=fields.get("progress"),

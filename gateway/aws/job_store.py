@@ -121,13 +121,13 @@ class DynamoJobStore:
             },
         )
 
-    def give_back(self, job: Job, log: Sequence[LogLine] = (), *, interrupted: bool = False) -> None:
+    def give_back(self, job: Job, log: Sequence[LogLine] = (), *, counts: bool = True) -> None:
         """End the attempt without ending the job. Raises LeaseLostError."""
         self._write_as_attempt(
             job,
             {
                 "leaseExpiresAt": 0,
-                "interrupted": job.interrupted + 1 if interrupted else None,
+                "uncounted": None if counts else job.uncounted + 1,
                 "log": attributes.to_json(job_item.log_fields(log)) if log else None,
             },
         )

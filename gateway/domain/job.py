@@ -118,7 +118,7 @@ class Job:
     cache_hit: bool = False  # its outputs are another job's
     created_at: datetime
     attempt: int = 0  # number of the latest attempt; the fencing number of its writes
-    interrupted: int = 0  # attempts that were given back because their executor was told to stop
+    uncounted: int = 0  # attempts that ended because their executor was told to stop: no fault of the job's
     lease_owner: str | None = None  # executor of the latest attempt
     lease_expires_at: datetime | None = None
     progress: int | None = None  # percent
@@ -134,8 +134,8 @@ class Job:
 
     @property
     def tries(self) -> int:
-        """How many attempts count against the job: not those whose executor was told to stop."""
-        return self.attempt - self.interrupted
+        """How many attempts count against the job: all but the uncounted."""
+        return self.attempt - self.uncounted
 
     def output(self, filename: str) -> Output | None:
         """Find an output by its name; None when the job has no such output, whatever the name contains."""

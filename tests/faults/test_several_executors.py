@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
 from cli.comfyui_simulator.server import SimulatorServer
 from cli.comfyui_simulator.settings import SimulatorSettings
+from gateway.domain import instant
 from gateway.domain.job import JobStatus
 from tests.executor.stage import picture, sleeping, wait_until
 from tests.faults.executor_process import wrong_clock
@@ -48,6 +50,18 @@ def test_messages_that_come_several_times(scene: Scene, other_simulator: Simulat
         (job,) = scene.well_ended(job_id, comfyuis=(other_simulator,))
     assert (job.status, job.attempt) == (JobStatus.SUCCEEDED, 1)
     assert scene.prompts_run() + scene.prompts_run(other_simulator) == 1
+
+
+def test_a_job_is_taken_over_when_its_lease_ends(scene: Scene) -> None:
+    """Not a whole lease after its message was looked at in vain."""
+    scene.lease_seconds = 30
+    job_id = scene.stage.create()
+    now = instant.now()
+    scene.stage.jobs.claim(job_id, executor_id="gone", now=now, lease_until=now + timedelta(seconds=3))
+    scene.stage.send(job_id, picture())
+    with scene.survivor():
+        job = scene.stage.ended(job_id, scene.lease_seconds / 2)
+    assert (job.status, job.attempt) == (JobStatus.SUCCEEDED, 2)
 
 
 def test_an_executor_that_stood_still(scene: Scene, other_simulator: SimulatorServer) -> None:

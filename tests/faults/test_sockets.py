@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from executor.events import EventStream
 from gateway.domain.job import JobStatus
 from tests.executor.stage import picture, sleeping, wait_until
 from tests.faults.deaf_client import deaf_client
@@ -57,6 +58,19 @@ def test_a_socket_that_is_closed(scene: Scene) -> None:
         wait_until(lambda: 0 < (scene.stage.job(second).progress or 0) < 100, "progress on a new socket")
         scene.well_ended(second)
     assert (job.status, job.attempt) == (JobStatus.SUCCEEDED, 1)
+
+
+def test_each_connection_has_an_id_of_its_own(scene: Scene) -> None:
+    """A second socket under the id of the first goes deaf when that one closes."""
+    events = EventStream(scene.simulator.url, stall_seconds=10)
+    events.start()
+    try:
+        assert events.wait_connected(5)
+        first = events.client_id
+        scene.simulator.close_sockets()
+        wait_until(lambda: events.client_id != first and events.wait_connected(0), "a new connection")
+    finally:
+        events.stop()
 
 
 def test_no_socket_at_all(scene: Scene) -> None:

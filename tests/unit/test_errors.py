@@ -7,7 +7,16 @@ from typing import TypeVar
 import pytest
 
 from gateway import errors
-from gateway.errors import GatewayError, JobFailedError, Problem, RequestError, RequestInvalidError
+from gateway.errors import (
+    ComfyUIOutOfMemoryError,
+    ComfyUIRejectedError,
+    ComfyUITimeoutError,
+    GatewayError,
+    JobFailedError,
+    Problem,
+    RequestError,
+    RequestInvalidError,
+)
 
 # The contract's table of errors; `INTERNAL_ERROR` stands for what nobody raises on purpose.
 STATUS_OF_CODE = {
@@ -71,6 +80,14 @@ def test_every_error_is_drawn(cls: type[GatewayError]) -> None:
     (line,) = [line for line in errors.__doc__.splitlines() if f" {cls.__name__} " in f"{line} "]
     assert cls not in below(RequestError) or f"{vars(cls).get('status', '')}" in line
     assert getattr(cls, "code", "") in line
+
+
+@pytest.mark.parametrize("cls", below(JobFailedError), ids=lambda cls: cls.__name__)
+def test_every_failure_says_what_to_do(cls: type[JobFailedError]) -> None:
+    """Either in general or, where that depends on the job, each time that it is raised."""
+    depends_on_the_job = {ComfyUIOutOfMemoryError, ComfyUITimeoutError, ComfyUIRejectedError}
+    assert cls("It failed.", "Do this.").recommendation == "Do this."
+    assert bool(cls("It failed.").recommendation) is (cls not in depends_on_the_job)
 
 
 def test_a_refusal_lists_all_problems() -> None:
