@@ -66,8 +66,10 @@ def cancel_what_waits(stage: Stage, url: str) -> Counter[str]:
 def cancel_too_late(stage: Stage, url: str, step: str) -> None:
     """Let the prompt end, and the next begin, while the call that would stop it is on its way."""
     with Gate(url, comfyui_step) as gate, stage.executor(gate.url):
-        late, other = stage.accept(sleeping(60.0, steps=600)), stage.accept(sleeping(3.0))
-        wait_until(lambda: gate.passed["POST /prompt"] == 2, "one running and one waiting")
+        late = stage.accept(sleeping(60.0, steps=600))
+        wait_until(lambda: running(url) == [prompt_id(late, 1)], "the prompt to run")
+        other = stage.accept(sleeping(3.0))
+        wait_until(lambda: gate.passed["POST /prompt"] == 2, "the next one to wait")
         over = threading.Event()
 
         def too_late(passage: Passage) -> None:
