@@ -7,7 +7,7 @@ LINTER := $(VENV)/redocly/.ready
 CDK := $(VENV)/cdk/.ready
 STAGE ?= dev
 
-.PHONY: help setup run test check test-comfyui test-deployment synth deploy destroy lock clean
+.PHONY: help setup run test check docs test-comfyui test-deployment synth deploy destroy lock clean
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
 
@@ -38,6 +38,10 @@ check: $(READY) ## lint, types and import rules
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: $(READY) ## write the pages and pictures of docs/ that are made from the code
+	$(BIN)/python docs/tools/http_api.py
+	$(BIN)/python docs/tools/flow_picture.py
 
 test-comfyui: $(READY) ## run the same jobs on the simulator and on a real ComfyUI (the first time: 2 GB into ~/.cache)
 	$(BIN)/pytest tests/comfyui

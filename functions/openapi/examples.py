@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 BUNDLED_WORKFLOW_ID = "sdxl_realism_v1"
 WORKFLOW_ID = "one_colour"
 JOB_ID = "3f0c5f8e-6a57-4b0e-9d5c-0c6a1f7d2b11"
-FILENAME = "gateway_00001_.png"
+FILENAME = "sdxl_realism_v1_00001_.png"
 CALLBACK_URL = "https://app.example.com/hooks/comfyui"
 CORRELATION_ID = "7d1f0f0e-42a5-4f1c-8b59-5f2f5d9a6f10"
 _ACCEPTED_AT, _STARTED_AT = "2026-01-31T12:00:00.123Z", "2026-01-31T12:00:00.310Z"

@@ -1,0 +1,147 @@
+"""What the documentation names, there is; and what there is, has its place in the documentation."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import typer.main
+from typer.core import TyperGroup
+
+from cli.main import app
+from functions.openapi.document import OPERATIONS
+from gateway.errors import GatewayError, JobFailedError, RequestError
+from gateway.settings import ApiSettings, BackgroundSettings, ExecutorSettings, LocalSettings
+from tests.docs.pages import ROOT, Page, all_pages
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PAGES = all_pages()
+SETTINGS = {
+    name.upper()
+    for host in (ApiSettings, BackgroundSettings, ExecutorSettings, LocalSettings)
+    for name in host.model_fields
+}
+# In capitals and no settings of ours: of AWS, of the original gateway, of the shell examples, of items in the table.
+OTHERS = {
+    *("AWS_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_ENDPOINT_URL", "AWS_REGION"),
+    *("DATABASE_URL", "REDIS_URL", "STORAGE_PROVIDER", "STORAGE_LOCAL_PATH", "NODE_ENV"),
+    *("API_KEY", "JOB_ID", "LONG_ID", "HOOKED_ID", "EXECUTOR_IP", "COMFYUI_VERSION", "END_OF_BLOCK"),
+    *("ERROR_MESSAGE", "EXECUTOR_MODELS"),
+}
+CALL = re.compile(r"\b(GET|POST|PUT|DELETE|PATCH) (/[^\s`\"'?,;)]*)")
+CURL = re.compile(r"curl ((?:[^\n\\]|\\\n|\\.)*)")
+CURLED = re.compile(r"(?:\$GATEWAY|http://127\.0\.0\.1:3000)(/[^\s\"'?]*)")
+
+
+def all_kinds(kind: type[GatewayError]) -> Iterator[type[GatewayError]]:
+    """Go through every class of error under this one."""
+    for child in kind.__subclasses__():
+        yield from (child, *all_kinds(child))
+
+
+REQUEST_CODES = {
+    f"{kind.code} {kind.status}" for kind in all_kinds(RequestError) if issubclass(kind, RequestError) and kind.code
+}
+JOB_CODES = {kind.code for kind in all_kinds(JobFailedError) if issubclass(kind, JobFailedError)}
+CODES = {text.split()[0] for text in REQUEST_CODES} | JOB_CODES | {"INTERNAL_ERROR"}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_settings_and_codes_that_are_named_exist(page: Page) -> None:
+    """Whatever is written in capitals with an underscore is a setting, a code, or one of a few others."""
+    named = {name for code in page.code for name in re.findall(r"\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b", code)}
+    assert named - SETTINGS - CODES - OTHERS == set()
+
+
+def test_every_code_is_on_the_page_of_errors_and_no_other() -> None:
+    """With its status, if it has one."""
+    text = (ROOT / "docs" / "errors.md").read_text(encoding="utf-8")
+    of_requests, _, of_jobs = text.partition("## Of jobs")
+    rows = re.findall(r'^\| <a id="([a-z_]+)"></a>`([A-Z_]+)` \| (\d+)', of_requests, re.MULTILINE)
+    assert {f"{code} {status}" for _, code, status in rows} == REQUEST_CODES | {"INTERNAL_ERROR 500"}
+    job_rows = re.findall(r'^\| <a id="([a-z_]+)"></a>`([A-Z_]+)` \|', of_jobs, re.MULTILINE)
+    assert {code for _, code in job_rows} == JOB_CODES
+    assert all(row[0] == row[1].lower() for row in (*rows, *job_rows))
+
+
+def route(path: str) -> str:
+    """Write a path with all that varies in it as `{}`."""
+    varies = re.compile(r"\{[^}]*\}|\$[A-Z_]+|[0-9a-f]{8}-[0-9a-f-]{27}|[0-9a-f]{4}…")
+    known = [step for step in varies.sub("{}", path).split("/") if step]
+    first = known[0] if known else ""
+    return "/" + "/".join(
+        "{}" if position and first in ("workflows", "outputs") else step for position, step in enumerate(known)
+    )
+
+
+ROUTES = {f"{operation.method} {route(operation.path)}" for operation in OPERATIONS}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_endpoints_that_are_named_exist(page: Page) -> None:
+    """Written as `GET /jobs/{id}`, with any name for what varies."""
+    named = {(method, path) for text in page.code for method, path in CALL.findall(text) if "hooks" not in path}
+    named -= {("POST", "/prompt")}  # ComfyUI's
+    assert {f"{method} {route(path)}" for method, path in named} - ROUTES == set()
+
+
+def test_there_is_a_curl_for_every_endpoint() -> None:
+    """On the page that says so."""
+    page = next(page for page in PAGES if page.name == "docs/curl.md")
+    called = set()
+    for block in page.blocks:
+        for command in CURL.findall(block.text):
+            method = re.search(r"-X ([A-Z]+)", command)
+            used = method[1] if method else "POST" if re.search(r"-d '\{", command) else "GET"
+            called |= {f"{used} {route(path)}" for path in CURLED.findall(command)}
+    assert called == ROUTES
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_curls_send_a_key_where_one_is_needed(page: Page) -> None:
+    """Those who copy them have keys, other than the gateway that the tests run."""
+    commands = [command for block in page.blocks for command in CURL.findall(block.text) if "$GATEWAY" in command]
+    without = [command for command in commands if "X-API-Key" not in command]
+    assert [c for c in without if not re.search(r"\$GATEWAY/(health|openapi\.json|docs)\b", c)] == []
+
+
+def all_commands(group: TyperGroup, path: tuple[str, ...] = ()) -> Iterator[str]:
+    """Name every command under this group, with the groups that lead to it."""
+    for name, child in group.commands.items():
+        if isinstance(child, TyperGroup):
+            yield from all_commands(child, (*path, name))
+        else:
+            yield " ".join((*path, name))
+
+
+ROOT_COMMAND = typer.main.get_group(app)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commands_and_their_options_exist(page: Page) -> None:
+    """Each `comfyui-gateway …` is a command of ours, with options that it has."""
+    for text in page.code:
+        for line in re.findall(r"comfyui-gateway((?: +[^\s|;&>)`]+)+)", text.replace("\\\n", " ")):
+            command: Any = ROOT_COMMAND
+            words = line.split()
+            while words and isinstance(command, TyperGroup) and words[0] in command.commands:
+                command = command.commands[words.pop(0)]
+            assert not isinstance(command, TyperGroup) or not words or words[0].startswith("-"), line
+            known = {option for parameter in command.params for option in parameter.opts} | {"--help"}
+            assert {word.partition("=")[0] for word in words if word.startswith("--")} <= known, line
+
+
+def test_every_command_is_on_some_page() -> None:
+    """With the groups that lead to it."""
+    text = "\n".join(code for page in PAGES for code in page.code)
+    assert [name for name in all_commands(ROOT_COMMAND) if f"comfyui-gateway {name}" not in text] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_make_targets_exist(page: Page) -> None:
+    """Each `make …` is in the Makefile."""
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    assert {name for text in page.code for name in re.findall(r"\bmake ([a-z-]+)", text)} <= targets
