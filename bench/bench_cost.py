@@ -16,7 +16,7 @@ import io
 import json
 import os
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from importlib import import_module
@@ -92,12 +92,14 @@ class Bill:
         self, part: str, log: io.StringIO, *, memory_gb: float = 0.25, other_seconds: float = 0.0
     ) -> Iterator[None]:
         """Bill a call of a function that is made in the block. `other_seconds`: that it waits for others than AWS."""
-        with self.meter.part(part):
+        metrics = io.StringIO()
+        with self.meter.part(part), redirect_stdout(metrics):
             yield
         seconds = CODE_SECONDS + CALL_SECONDS * len(self.meter.calls[part]) + other_seconds
         self.units[part]["Lambda call"] += 1
         self.units[part]["Lambda GB-second"] += seconds * memory_gb
         self.log(part, log)
+        self.log(part, metrics)
 
     def log(self, part: str, written: io.StringIO) -> None:
         """Bill lines of a log."""
@@ -147,11 +149,12 @@ class Scene:
                 handler({}, _NO_CONTEXT)
 
     def _bill_counting(self, bill: Bill) -> None:
-        records = self._stream.read(JOB_CHANGES.batch_size)
-        with bill.function(COUNT, _lines_of(background_log)):
+        records, line_of_the_job = self._stream.read(JOB_CHANGES.batch_size), _lines_of(background_log)
+        with bill.function(COUNT, io.StringIO()):
             self._count({"Records": records}, _NO_CONTEXT)
-        for unit in bill.units[COUNT].keys() - {"CloudWatch Logs GB"}:  # a batch has a line for each of its jobs
+        for unit in bill.units[COUNT]:
             bill.units[COUNT][unit] /= JOBS_IN_A_BATCH
+        bill.log(COUNT, line_of_the_job)
 
     def _bill_webhook(self, bill: Bill) -> None:
         received = self._sqs.receive_message(QueueUrl=self._webhook_queue_url, WaitTimeSeconds=_WAIT_SECONDS // 2)

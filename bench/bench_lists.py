@@ -92,7 +92,7 @@ def fill(client: DynamoDBClient, table_name: str, jobs: Sequence[Job]) -> None:
     for start in range(0, len(jobs), _BATCH):
         items = [
             job_item.fields_of(job, expires_at=job.created_at + timedelta(days=365))
-            | {"log": attributes.to_json(job_item.log_fields(job.log))}
+            | {"log": job_item.pack_log(job.log)}
             for job in jobs[start : start + _BATCH]
         ]
         puts: Any = [{"PutRequest": {"Item": attributes.write(item)}} for item in items]

@@ -168,6 +168,8 @@ def _value_size(value: dict[str, Any]) -> int:
     match kind:
         case "S":
             return len(content.encode())
+        case "B":
+            return len(content)
         case "N":
             return math.ceil(len(content.lstrip("-").replace(".", "")) / 2) + 2
         case "BOOL" | "NULL":

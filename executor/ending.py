@@ -58,13 +58,13 @@ class Ending:
                 logger.warning("end not written", action="end_not_written", reason=type(error).__name__)
                 time.sleep(_AGAIN_SECONDS)
 
-    def keep_result(self, job: Job) -> None:
-        """Keep the result for equal jobs. Without it they run as well, so nothing waits for it to work."""
-        if job.cache_key is None or job.outputs is None:
+    def keep_result(self, cache_key: str | None, job: Job) -> None:
+        """Keep an ended job's result for equal jobs. Without it they run as well, so nothing waits for it to work."""
+        if cache_key is None or job.outputs is None:
             return
         try:
             result = CachedResult(job_id=job.id, outputs=job.outputs)
-            self._results.put(job.cache_key, result, expires_at=self._now() + self._result_ttl)
+            self._results.put(cache_key, result, expires_at=self._now() + self._result_ttl)
         except Exception as error:  # noqa: BLE001  see above
             logger.warning("result not kept", action="result_not_kept", reason=type(error).__name__)
 

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 # The level comes with the settings. Without one here Powertools would read the variable itself, and tell a wrong one.
-logger = Logger(service="executor", level="INFO", log_uncaught_exceptions=False, logger_formatter=DiscreetFormatter())
+logger = Logger(
+    service="executor", level="INFO", log_uncaught_exceptions=False, location=None, logger_formatter=DiscreetFormatter()
+)
 
 
 def log_uncaught() -> None:

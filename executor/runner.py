@@ -142,7 +142,7 @@ class Runner:
             execution_ms=ended.execution_ms,
             error=ended.error.code if ended.error else None,
         )
-        self._ending.keep_result(ended)
+        self._ending.keep_result(job.cache_key, ended)
         self._ending.announce(ended)
         self._queue.delete(received)
         if ended.private:

@@ -22,7 +22,13 @@ if TYPE_CHECKING:
 
 # The level comes with the settings. Without one here Powertools would read the variable itself, and tell a wrong one.
 # Whoever sent what is dealt with here, and in which mode, is not always known: no exception's own words are told.
-logger = Logger(service="background", level="INFO", log_uncaught_exceptions=False, logger_formatter=DiscreetFormatter())
+logger = Logger(
+    service="background",
+    level="INFO",
+    log_uncaught_exceptions=False,
+    location=None,
+    logger_formatter=DiscreetFormatter(),
+)
 
 
 class Background(WebhookAdapters):

@@ -36,7 +36,9 @@ _COUNTED_REFUSALS: Mapping[type[RequestError], Metric] = {
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 # The level comes with the settings. Without one here Powertools would read the variable itself, and tell a wrong one.
-logger = Logger(service="api", level="INFO", log_uncaught_exceptions=False, logger_formatter=DiscreetFormatter())
+logger = Logger(
+    service="api", level="INFO", log_uncaught_exceptions=False, location=None, logger_formatter=DiscreetFormatter()
+)
 
 
 def make_app(middlewares: Sequence[Callable[..., Response[str]]]) -> APIGatewayRestResolver:

@@ -5,6 +5,9 @@
 The key needs the template's version, so the head comes first. A warm function knows the head of the last
 request: it makes the key from that one and reads head and result in one call; when the head has changed
 meanwhile, it starts again.
+
+Who lets the seed be drawn asks for something new: no result is looked for, and none is kept, since hardly anybody
+would ever find it.
 """
 
 from __future__ import annotations
@@ -45,7 +48,7 @@ class Prepared:
     head: WorkflowHead
     values: Values
     prompt: EncodedPrompt
-    cache_key: str | None  # None when results are not kept
+    cache_key: str | None  # None when the result is not to be kept
     private: bool  # whether the record may hold what the caller sent
 
 
@@ -76,8 +79,8 @@ class Preparation:
     def prepare(self, submission: Submission) -> tuple[Prepared, CachedResult | None]:
         """Prepare a job, and find the result that it would have. Raises WorkflowNotFoundError, RequestInvalidError."""
         known = self._known_heads.get(submission.workflow_id)
-        if known is not None and self._results is not None:
-            found = self._with_known_head(known, submission, self._results)
+        if known is not None:
+            found = self._with_known_head(known, submission)
             if found is not None:
                 return found
         head = self._workflows.head(submission.workflow_id)
@@ -98,24 +101,27 @@ class Preparation:
         return _rendered(template, values, private=job.private)
 
     def _with_known_head(
-        self, known: WorkflowHead, submission: Submission, results: ResultCache
+        self, known: WorkflowHead, submission: Submission
     ) -> tuple[Prepared, CachedResult | None] | None:
         try:
             prepared = self._prepare(known, submission)
         except RequestInvalidError:
             return None  # a newer version may take it
-        head, result = results.find_with_head(str(prepared.cache_key), known.id, now=instant.now())
+        if self._results is None or prepared.cache_key is None:
+            return (prepared, None) if self._workflows.head(known.id) == known else None
+        head, result = self._results.find_with_head(prepared.cache_key, known.id, now=instant.now())
         return (prepared, self._usable(result)) if head == known else None
 
     def _prepare(self, head: WorkflowHead, submission: Submission) -> Prepared:
         template = self._workflows.template(head.template_key)
         values = template.values(submission.inputs, submission.params, self._limits)
         owner = None if self._shared else submission.owner
+        keeps = self._results is not None and not values.seed_drawn
         return Prepared(
             head=head,
             values=values,
             prompt=_rendered(template, values, private=self._private),
-            cache_key=None if self._results is None else cache_key(head, values, owner=owner, private=self._private),
+            cache_key=cache_key(head, values, owner=owner, private=self._private) if keeps else None,
             private=self._private,
         )
 

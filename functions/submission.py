@@ -160,7 +160,7 @@ def _new_job(submission: Submission, prepared: Prepared) -> Job:
         params={} if prepared.private else prepared.values.params,
         seed=prepared.values.seed,
         metadata=submission.metadata,
-        request_hash=submission.request_hash,
+        request_hash=submission.request_hash if key else None,
         correlation_id=submission.correlation_id,
         cache_key=prepared.cache_key,
         callback_url=submission.callback_url,

@@ -1,6 +1,6 @@
 """DynamoDB attribute values: the few kinds we store, written and read without boto3's resource layer.
 
-Structured fields are kept as JSON text: floats stay what they were, and an item stays one flat map.
+Structured fields are kept as JSON, as text or packed: floats stay what they were, and an item stays one flat map.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from botocore.exceptions import ClientError
 
 Item = dict[str, Any]
-Fields = Mapping[str, str | int | bool | None]
+Value = str | int | bool | bytes
+Fields = Mapping[str, Value | None]
 
 
 def write(fields: Fields) -> Item:
@@ -21,11 +22,13 @@ def write(fields: Fields) -> Item:
     return {name: _value(value) for name, value in fields.items() if value is not None}
 
 
-def _value(value: str | int | bool) -> dict[str, Any]:  # noqa: FBT001  a value, not a switch
+def _value(value: Value) -> dict[str, Any]:
     if isinstance(value, bool):
         return {"BOOL": value}
     if isinstance(value, int):
         return {"N": str(value)}
+    if isinstance(value, bytes):
+        return {"B": value}
     return {"S": value}
 
 
@@ -34,11 +37,11 @@ def read(item: Mapping[str, Any]) -> dict[str, Any]:
     return {name: _read(value) for name, value in item.items()}
 
 
-def _read(value: Mapping[str, Any]) -> str | int | bool:
+def _read(value: Mapping[str, Any]) -> Value:
     ((kind, content),) = value.items()
     if kind == "N":
         return int(content)
-    return content  # type: ignore[no-any-return]  # S and BOOL are what they say
+    return content  # type: ignore[no-any-return]  # S, B and BOOL are what they say
 
 
 def to_json(value: object) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from gateway.aws import attributes, job_item
 from gateway.domain import instant
 from gateway.domain.job import JobStatus
+from gateway.domain.position import Position
 from gateway.domain.tally import CountedJob, JobChange
 
 if TYPE_CHECKING:
@@ -29,12 +30,13 @@ def read(record: Mapping[str, Any]) -> JobChange | None:
 def counted(item: attributes.Item) -> CountedJob:
     """Read what is counted of a job's item."""
     fields = attributes.read(item)
+    accepted = Position.from_text(fields["jobOrder"])
     return CountedJob(
-        id=fields["jobId"],
+        id=accepted.id,
         correlation_id=fields["correlationId"],
         status=JobStatus(fields["status"]),
-        created_at=instant.from_text(fields["createdAt"]),
-        started_at=instant.from_text(fields["startedAt"]) if "startedAt" in fields else None,
+        created_at=accepted.at,
+        started_at=instant.from_milliseconds(fields["startedAt"]) if "startedAt" in fields else None,
         execution_ms=fields.get("executionMs"),
         cache_hit=fields.get("cacheHit", False),
         error_code=json.loads(fields["error"])["code"] if "error" in fields else None,

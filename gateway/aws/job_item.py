@@ -1,15 +1,21 @@
-"""A job as a DynamoDB item."""
+"""A job as a DynamoDB item.
+
+Its every write costs by each begun KB of it: that is why nothing is in it twice, and what is long is packed.
+"""
 
 from __future__ import annotations
 
+import itertools
 import json
 import zlib
 from typing import TYPE_CHECKING, Any
 
 from gateway.aws import attributes, delivery_item
+from gateway.aws.packed import pack, unpack
 from gateway.aws.resources import JOB_PARTITION_PREFIX, JOB_SORT_KEY, LIST_SHARDS
 from gateway.domain import instant
 from gateway.domain.job import Job, JobFailure, JobStatus, LogLevel, LogLine, Output, Priority
+from gateway.domain.position import Position
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,12 +32,11 @@ def is_key(key: attributes.Item) -> bool:
     return bool(key["pk"]["S"].startswith(JOB_PARTITION_PREFIX) and key["sk"]["S"] == JOB_SORT_KEY)
 
 
-def fields_of(job: Job, *, expires_at: datetime) -> dict[str, str | int | bool | None]:
+def fields_of(job: Job, *, expires_at: datetime) -> dict[str, attributes.Value | None]:
     """Everything a new job has; what only an attempt writes is not there yet."""
     return {
         "pk": f"{JOB_PARTITION_PREFIX}{job.id}",
         "sk": JOB_SORT_KEY,
-        "jobId": job.id,
         **index_fields(job),
         "workflowId": job.workflow_id,
         "workflowVersion": job.workflow_version,
@@ -39,19 +44,17 @@ def fields_of(job: Job, *, expires_at: datetime) -> dict[str, str | int | bool |
         "status": job.status,
         "priority": job.priority,
         "private": job.private or None,
-        "inputs": None if job.inputs is None else attributes.to_json(job.inputs),
-        "params": attributes.to_json(job.params) if job.params else None,
+        "inputs": None if job.inputs is None else pack(job.inputs),
+        "params": pack(job.params) if job.params else None,
         "seed": job.seed,
-        "metadata": attributes.to_json(job.metadata) if job.metadata else None,
+        "metadata": pack(job.metadata) if job.metadata else None,
         "requestHash": job.request_hash,
         "correlationId": job.correlation_id,
-        "createdAt": instant.to_text(job.created_at),
         "attempt": job.attempt,
         "cacheKey": job.cache_key,
         # A result from the cache is a job's beginning and end at once.
-        "completedAt": None if job.completed_at is None else instant.to_text(job.completed_at),
-        "outputs": None if job.outputs is None else attributes.to_json([output_fields(o) for o in job.outputs]),
-        "progress": job.progress,
+        "completedAt": None if job.completed_at is None else instant.to_milliseconds(job.completed_at),
+        "outputs": None if job.outputs is None else pack_outputs(job.outputs),
         "cacheHit": job.cache_hit or None,
         "callbackUrl": job.callback_url,
         "expiresAt": instant.to_milliseconds(expires_at) // 1000,
@@ -59,11 +62,14 @@ def fields_of(job: Job, *, expires_at: datetime) -> dict[str, str | int | bool |
 
 
 def index_fields(job: Job) -> dict[str, str]:
-    """Make the attributes that put a job into the two lists. None ever changes, so each list costs one write."""
+    """Make the attributes that put a job into the two lists, and tell its owner and when it was accepted.
+
+    None ever changes, so each list costs one write.
+    """
     return {
         "jobOwner": job.owner,
         "jobShard": str(zlib.crc32(job.id.encode()) % LIST_SHARDS),
-        "jobOrder": f"{instant.to_text(job.created_at)}#{job.id}",
+        "jobOrder": Position(job.created_at, job.id).to_text(),
     }
 
 
@@ -71,86 +77,85 @@ def read(item: attributes.Item) -> Job:
     """Read a job's item."""
     fields = attributes.read(item)
 
-    def structured(name: str) -> Any:  # noqa: ANN401  JSON
-        return json.loads(fields[name]) if name in fields else None
+    def unpacked(name: str) -> Any:  # noqa: ANN401  JSON
+        return unpack(fields[name]) if name in fields else None
 
     def moment(name: str) -> datetime | None:
-        return instant.from_text(fields[name]) if name in fields else None
+        return instant.from_milliseconds(fields[name]) if name in fields else None
 
-    outputs = structured("outputs")
-    error = structured("error")
-    log = structured("log") or []
+    status = JobStatus(fields["status"])
+    accepted = Position.from_text(fields["jobOrder"])
     return Job(
-        id=fields["jobId"],
+        id=accepted.id,
         owner=fields["jobOwner"],
         workflow_id=fields["workflowId"],
         workflow_version=fields["workflowVersion"],
         template_key=fields["templateKey"],
-        status=JobStatus(fields["status"]),
+        status=status,
         priority=Priority(fields["priority"]),
         private=fields.get("private", False),
-        inputs=structured("inputs"),
-        params=structured("params") or {},
+        inputs=unpacked("inputs"),
+        params=unpacked("params") or {},
         seed=fields.get("seed"),
-        metadata=structured("metadata") or {},
+        metadata=unpacked("metadata") or {},
         request_hash=fields.get("requestHash"),
         correlation_id=fields["correlationId"],
-        created_at=instant.from_text(fields["createdAt"]),
+        created_at=accepted.at,
         attempt=fields["attempt"],
         uncounted=fields.get("uncounted", 0),
         lease_owner=fields.get("leaseOwner"),
-        lease_expires_at=instant.from_milliseconds(fields["leaseExpiresAt"]) if "leaseExpiresAt" in fields else None,
-        progress=fields.get("progress"),
+        lease_expires_at=moment("leaseExpiresAt"),
+        progress=100 if status is JobStatus.SUCCEEDED else fields.get("progress"),
         cache_key=fields.get("cacheKey"),
         cache_hit=fields.get("cacheHit", False),
         cancel_requested=fields.get("cancelRequested", False),
         started_at=moment("startedAt"),
         completed_at=moment("completedAt"),
         execution_ms=fields.get("executionMs"),
-        outputs=None if outputs is None else tuple(read_output(output) for output in outputs),
-        error=None if error is None else JobFailure(**error),
-        log=tuple(_read_line(*line) for line in log),
+        outputs=unpack_outputs(fields["outputs"]) if "outputs" in fields else None,
+        error=JobFailure(**json.loads(fields["error"])) if "error" in fields else None,
+        log=_unpack_log(fields["log"]) if "log" in fields else (),
         callback_url=fields.get("callbackUrl"),
         delivery=delivery_item.read(fields),
     )
 
 
-def output_fields(output: Output) -> dict[str, Any]:
-    """Write an output for a job's item."""
-    return {
-        "filename": output.filename,
-        "key": output.key,
-        "size": output.size,
-        "sha256": output.sha256,
-        "contentType": output.content_type,
-    }
+def pack_outputs(outputs: Sequence[Output]) -> bytes:
+    """Write outputs: lists, as names would take more room than what they name."""
+    return pack([[each.filename, each.key, each.size, each.sha256, each.content_type] for each in outputs])
 
 
-def read_output(stored: dict[str, Any]) -> Output:
-    """Read what `output_fields` wrote."""
-    return Output(
-        filename=stored["filename"],
-        key=stored["key"],
-        size=stored["size"],
-        sha256=stored["sha256"],
-        content_type=stored["contentType"],
+def unpack_outputs(packed: bytes) -> tuple[Output, ...]:
+    """Read what `pack_outputs` wrote."""
+    return tuple(
+        Output(filename=filename, key=key, size=size, sha256=sha256, content_type=content_type)
+        for filename, key, size, sha256, content_type in unpack(packed)
     )
 
 
-def failure_fields(failure: JobFailure) -> dict[str, Any]:
-    """Write an error for a job's item."""
-    return {
-        "code": failure.code,
-        "message": failure.message,
-        "retryable": failure.retryable,
-        "recommendation": failure.recommendation,
-    }
+def failure_text(failure: JobFailure) -> str:
+    """Write an error. It is not packed: the table's stream is read for it."""
+    return attributes.to_json(
+        {
+            "code": failure.code,
+            "message": failure.message,
+            "retryable": failure.retryable,
+            "recommendation": failure.recommendation,
+        }
+    )
 
 
-def log_fields(log: Sequence[LogLine]) -> list[list[int | str | None]]:
-    """Write a log for a job's item: lists, as names would take more room than what they name."""
-    return [[instant.to_milliseconds(line.at), line.level, line.message, line.node] for line in log]
+def pack_log(log: Sequence[LogLine]) -> bytes:
+    """Write a log: lists, likewise; of each line the milliseconds since the one before."""
+    times = [instant.to_milliseconds(line.at) for line in log]
+    since = [at - before for at, before in zip(times, [0, *times], strict=False)]
+    return pack([[passed, line.level, line.message, line.node] for passed, line in zip(since, log, strict=True)])
 
 
-def _read_line(at: int, level: str, message: str, node: str | None) -> LogLine:
-    return LogLine(at=instant.from_milliseconds(at), level=LogLevel(level), message=message, node=node)
+def _unpack_log(packed: bytes) -> tuple[LogLine, ...]:
+    lines = unpack(packed)
+    times = itertools.accumulate(passed for passed, *_ in lines)
+    return tuple(
+        LogLine(at=instant.from_milliseconds(at), level=LogLevel(level), message=message, node=node)
+        for at, (_, level, message, node) in zip(times, lines, strict=True)
+    )

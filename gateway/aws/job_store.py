@@ -90,7 +90,7 @@ class DynamoJobStore:
             return self._update(
                 job_id,
                 "SET #status = :running, leaseOwner = :owner, leaseExpiresAt = :until, claimId = :claim, "
-                "startedAt = if_not_exists(startedAt, :nowText) REMOVE progress ADD attempt :one",
+                "startedAt = if_not_exists(startedAt, :now) REMOVE progress ADD attempt :one",
                 "#status = :queued OR (#status = :running AND leaseExpiresAt <= :now)",
                 {
                     ":queued": JobStatus.QUEUED,
@@ -99,7 +99,6 @@ class DynamoJobStore:
                     ":claim": claim_id["S"],
                     ":until": instant.to_milliseconds(lease_until),
                     ":now": instant.to_milliseconds(now),
-                    ":nowText": instant.to_text(now),
                     ":one": 1,
                 },
             )
@@ -117,7 +116,7 @@ class DynamoJobStore:
             {
                 "leaseExpiresAt": instant.to_milliseconds(lease_until),
                 "progress": progress,
-                "log": attributes.to_json(job_item.log_fields(log)) if log else None,
+                "log": job_item.pack_log(log) if log else None,
             },
         )
 
@@ -128,28 +127,24 @@ class DynamoJobStore:
             {
                 "leaseExpiresAt": 0,
                 "uncounted": None if counts else job.uncounted + 1,
-                "log": attributes.to_json(job_item.log_fields(log)) if log else None,
+                "log": job_item.pack_log(log) if log else None,
             },
         )
 
     def finish(self, job: Job, end: JobEnd) -> Job:
-        """Write the one terminal state. Raises LeaseLostError."""
-        succeeded = end.status is JobStatus.SUCCEEDED
+        """Write the one terminal state; the job that comes back has no cache key any more. Raises LeaseLostError."""
         try:
             return self._update_as_attempt(
                 job,
                 {
                     "status": end.status,
-                    "completedAt": instant.to_text(end.completed_at),
+                    "completedAt": instant.to_milliseconds(end.completed_at),
                     "executionMs": end.execution_ms,
-                    "progress": 100 if succeeded else None,
-                    "outputs": None
-                    if end.outputs is None
-                    else attributes.to_json([job_item.output_fields(o) for o in end.outputs]),
-                    "log": attributes.to_json(job_item.log_fields(end.log)) if end.log else None,
-                    "error": None if end.error is None else attributes.to_json(job_item.failure_fields(end.error)),
+                    "outputs": None if end.outputs is None else job_item.pack_outputs(end.outputs),
+                    "log": job_item.pack_log(end.log) if end.log else None,
+                    "error": None if end.error is None else job_item.failure_text(end.error),
                 },
-                removed=("leaseOwner", "leaseExpiresAt", "claimId"),
+                removed=("leaseOwner", "leaseExpiresAt", "claimId", "cacheKey"),
             )
         except _ConditionFailedError as refused:
             ended = refused.own_end(end.status, end.completed_at)
@@ -165,14 +160,13 @@ class DynamoJobStore:
         try:
             return self._update(
                 job_id,
-                "SET #status = :canceled, completedAt = :nowText REMOVE leaseOwner, leaseExpiresAt, claimId",
+                "SET #status = :canceled, completedAt = :now REMOVE leaseOwner, leaseExpiresAt, claimId",
                 "#status = :queued OR (#status = :running AND leaseExpiresAt <= :now)",
                 {
                     ":canceled": JobStatus.CANCELED,
                     ":queued": JobStatus.QUEUED,
                     ":running": JobStatus.RUNNING,
                     ":now": instant.to_milliseconds(now),
-                    ":nowText": instant.to_text(now),
                 },
             )
         except _ConditionFailedError as refused:
@@ -198,16 +192,15 @@ class DynamoJobStore:
         try:
             return self._update(
                 job_id,
-                "SET #status = :failed, completedAt = :nowText, #error = :error "
-                "REMOVE leaseOwner, leaseExpiresAt, claimId",
+                "SET #status = :failed, completedAt = :now, #error = :error REMOVE leaseOwner, leaseExpiresAt, claimId",
                 "#status = :queued OR (#status = :running AND leaseExpiresAt <= :since)",
                 {
                     ":failed": JobStatus.FAILED,
                     ":queued": JobStatus.QUEUED,
                     ":running": JobStatus.RUNNING,
                     ":since": instant.to_milliseconds(unheld_since),
-                    ":nowText": instant.to_text(now),
-                    ":error": attributes.to_json(job_item.failure_fields(failure)),
+                    ":now": instant.to_milliseconds(now),
+                    ":error": job_item.failure_text(failure),
                 },
                 reserved_words=("status", "error"),
             )
@@ -243,13 +236,15 @@ class DynamoJobStore:
             raise _ConditionFailedError(standing, error) from None
         return job_item.read(answer["Attributes"])
 
-    def _write_as_attempt(self, job: Job, fields: dict[str, str | int | None]) -> Job:
+    def _write_as_attempt(self, job: Job, fields: dict[str, attributes.Value | None]) -> Job:
         try:
             return self._update_as_attempt(job, fields)
         except _ConditionFailedError:
             raise LeaseLostError from None
 
-    def _update_as_attempt(self, job: Job, fields: dict[str, str | int | None], removed: tuple[str, ...] = ()) -> Job:
+    def _update_as_attempt(
+        self, job: Job, fields: dict[str, attributes.Value | None], removed: tuple[str, ...] = ()
+    ) -> Job:
         present = {name: value for name, value in fields.items() if value is not None}
         expression = "SET " + ", ".join(f"#{name} = :{name}" for name in present)
         if removed:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from gateway.aws import attributes, job_item, workflow_store
@@ -31,7 +30,7 @@ class DynamoResultCache:
         fields: attributes.Fields = {
             **_key_fields(key),
             "jobId": result.job_id,
-            "outputs": attributes.to_json([job_item.output_fields(output) for output in result.outputs]),
+            "outputs": job_item.pack_outputs(result.outputs),
             "expiresAt": instant.to_milliseconds(expires_at) // 1000,
         }
         self._client.put_item(TableName=self._table_name, Item=attributes.write(fields))
@@ -69,5 +68,4 @@ def _read(item: attributes.Item, now: datetime) -> CachedResult | None:
     # DynamoDB removes expired items only within days.
     if fields["expiresAt"] * 1000 <= instant.to_milliseconds(now):
         return None
-    outputs = tuple(job_item.read_output(output) for output in json.loads(fields["outputs"]))
-    return CachedResult(job_id=fields["jobId"], outputs=outputs)
+    return CachedResult(job_id=fields["jobId"], outputs=job_item.unpack_outputs(fields["outputs"]))

@@ -48,6 +48,7 @@ class Values:
     inputs: dict[str, Any]  # by the schema: sent or defaulted, seed drawn
     params: dict[str, Any]  # by `defaultParams`: the workflow's own, overridden where the caller did
     seed: int | None  # of the input or parameter named seed, when there is one
+    seed_drawn: bool  # at random: whoever asks for the same again gets another
 
     @property
     def merged(self) -> dict[str, Any]:
@@ -82,7 +83,9 @@ def resolve(  # noqa: PLR0913  one call site, each argument a different thing
     }
     by_params = {name: params.get(name, value) for name, value in default_params.items() if name not in properties}
     unfit = _bound_problems("inputs", by_schema) + _bound_problems("params", by_params)
-    seed = _settle_seed(by_schema if "seed" in properties else by_params, properties.get("seed"), drawn_seed)
+    with_seed = by_schema if "seed" in properties else by_params
+    seed_drawn = with_seed.get("seed") == RANDOM_SEED
+    seed = _settle_seed(with_seed, properties.get("seed"), drawn_seed)
     problems += unfit
     problems += [
         Problem(f"params.{name}", f"Must be {_type_name(default)}.")
@@ -98,7 +101,7 @@ def resolve(  # noqa: PLR0913  one call site, each argument a different thing
     problems = problems or _size_problems({**by_params, **by_schema})
     if problems:
         raise RequestInvalidError(problems)
-    return Values(inputs=by_schema, params=by_params, seed=seed)
+    return Values(inputs=by_schema, params=by_params, seed=seed, seed_drawn=seed_drawn)
 
 
 def _unknown_problems(where: str, given: Mapping[str, Any], known: Mapping[str, Any]) -> list[Problem]:

@@ -112,9 +112,9 @@ class Job:
     params: Mapping[str, Any] = field(default_factory=dict)  # as run, likewise; none when it is private
     seed: int | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)  # the caller's own, handed back as it came
-    request_hash: str | None = None  # SHA-256 of what was asked for, in hex: the same request has the same
+    request_hash: str | None = None  # SHA-256 of what was asked for, in hex, when it came with an idempotency key
     correlation_id: str
-    cache_key: str | None = None  # under which its result is kept for others to use; none when it is not to be
+    cache_key: str | None = None  # under which its result is to be kept for equal jobs; none when it is not, or ended
     cache_hit: bool = False  # its outputs are another job's
     created_at: datetime
     attempt: int = 0  # number of the latest attempt; the fencing number of its writes

@@ -237,7 +237,7 @@ def test_a_record_that_cannot_be_read_holds_nothing_up(
     monkeypatch.setattr(logger.registered_handler, "stream", log)
     for number, fields in enumerate(({"status": "secret"}, {"secret": "x"}, {"status": "failed", "error": "{secret"})):
         whole = job_item.fields_of(new_job(), expires_at=SOON)
-        text = {"pk": f"JOB#{number}", "sk": "JOB", "createdAt": whole["createdAt"], "jobId": "j", "correlationId": "c"}
+        text = {"pk": f"JOB#{number}", "sk": "JOB", "jobOrder": whole["jobOrder"], "correlationId": "c"}
         item = {name: {"S": value} for name, value in {**text, **fields}.items()}
         gateway.clients.dynamodb.put_item(TableName=gateway.table_name, Item=item)
     gateway.wiring.jobs.create(new_job())

@@ -25,15 +25,22 @@ def made(gateway: Gateway, caller: Caller, *, seconds: float = 60, **fields: Any
     answer = post(caller, **{"inputs": FIXED, **fields})
     assert answer.status == 202, answer.json
     job_id = str(answer.json["jobId"])
+    cache_key = cache_key_of(gateway, job_id)
     job = run(gateway, job_id, {"a.png": b"picture"})
-    results = gateway.wiring.results
-    assert results is not None
-    assert job.cache_key is not None
+    assert gateway.wiring.results is not None
+    assert cache_key is not None
     kept = CachedResult(job_id=job.id, outputs=job.outputs or ())
-    results.put(job.cache_key, kept, expires_at=instant.now() + timedelta(seconds=seconds))
+    gateway.wiring.results.put(cache_key, kept, expires_at=instant.now() + timedelta(seconds=seconds))
     while (message := gateway.wiring.queue.receive(Priority.NORMAL, wait_seconds=0)) is not None:
         gateway.wiring.queue.delete(message)
     return job_id
+
+
+def cache_key_of(gateway: Gateway, job_id: str) -> str | None:
+    """Read under which key a job's result is to be kept."""
+    job = gateway.wiring.jobs.get(job_id)
+    assert job is not None
+    return job.cache_key
 
 
 def again(caller: Caller, **fields: Any) -> Answer:  # noqa: ANN401  a body's fields
@@ -89,6 +96,16 @@ def test_what_makes_a_difference_is_none(gateway: Gateway, ada: Caller, fields: 
     assert again(ada, **fields).status == 202
 
 
+def test_who_has_the_seed_drawn_wants_a_new_picture(gateway: Gateway, ada: Caller) -> None:
+    """Nothing is looked for, and nothing kept, until somebody asks for that very seed."""
+    drawn = post(ada).json["jobId"]
+    assert cache_key_of(gateway, drawn) is None
+    seed = ada.get(f"/jobs/{drawn}").json["seed"]
+    same = post(ada, inputs={"prompt": "a fox", "seed": seed})
+    assert same.status == 202
+    assert cache_key_of(gateway, same.json["jobId"]) is not None
+
+
 def test_a_new_version_makes_new_results(gateway: Gateway, ada: Caller) -> None:
     """Also for a function that knows the old version and takes head and result in one call."""
     made(gateway, ada)
@@ -119,7 +136,7 @@ def test_the_cache_can_be_off(aws: dict[str, str], aws_clients: Clients) -> None
     gateway = Gateway(aws, aws_clients, CACHE_ENABLED="false")
     add_workflow(gateway)
     job_id = again(gateway.ada).json["jobId"]
-    assert run(gateway, job_id, {"a.png": b"picture"}).cache_key is None
+    assert cache_key_of(gateway, job_id) is None
     assert again(gateway.ada).status == 202
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from executor import log as executor_log
 from functions import background, http
+from gateway.aws.packed import unpack
 from tests.component.api import Gateway
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class Witness:
     def everything(self) -> dict[str, str]:
         """Read all there is, by where it was written."""
         return {
-            "tables": json.dumps(self._items(), ensure_ascii=False),
+            "tables": json.dumps(self._items(), ensure_ascii=False, default=unpack),
             "files": "\n".join(self._objects()),
             "events": "\n".join(self._events()),
             "log": self.log.getvalue(),

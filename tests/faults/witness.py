@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import requests
 
+from gateway.aws import job_item
 from gateway.aws.resources import EVENT_SOURCE, JOB_ENDED_DETAIL_TYPE
 from gateway.domain.job import Job, JobStatus, Priority, ended_event_id
 from tests.executor.stage import Stage, wait_until
@@ -80,9 +81,10 @@ class Witness:
             )["ShardIterator"]
             while iterator and (page := self._streams.get_records(ShardIterator=iterator))["Records"]:
                 for record in (record["dynamodb"] for record in page["Records"]):
-                    if "jobId" in record["NewImage"]:
+                    if job_item.is_key(record["Keys"]):
                         written_at = record["ApproximateCreationDateTime"].timestamp()
-                        histories[record["NewImage"]["jobId"]["S"]].append((written_at, record["NewImage"]))
+                        job_id = job_item.read(record["NewImage"]).id
+                        histories[job_id].append((written_at, record["NewImage"]))
                 iterator = page.get("NextShardIterator")
         return histories
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from mypy_boto3_dynamodbstreams import DynamoDBStreamsClient
     from mypy_boto3_dynamodbstreams.type_defs import RecordTypeDef
 
@@ -48,9 +51,17 @@ class TableStream:
 
 
 def _as_lambda_does(record: RecordTypeDef, arn: str) -> dict[str, Any]:
-    written_at = record["dynamodb"]["ApproximateCreationDateTime"].timestamp()
+    written = record["dynamodb"]
+    images = {name: _as_json(written[name]) for name in ("OldImage", "NewImage") if name in written}
+    written_at = written["ApproximateCreationDateTime"].timestamp()
     return {
         **record,
         "eventSourceARN": arn,
-        "dynamodb": {**record["dynamodb"], "ApproximateCreationDateTime": written_at},
+        "dynamodb": {**written, **images, "ApproximateCreationDateTime": written_at},
+    }
+
+
+def _as_json(image: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: {"B": base64.b64encode(value["B"]).decode()} if "B" in value else value for name, value in image.items()
     }
