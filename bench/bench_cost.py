@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, TextIO, cast
 import boto3
 import prices
 from api import WORKFLOW, Api, emulated
-from idle_cost import idle_units
+from idle_cost import idle_units, resources_of
 from metering import Meter
 from rich.console import Console
 from rich.table import Table
@@ -64,7 +64,6 @@ JOBS_IN_A_BATCH = 1_000_000 * JOB_CHANGES.window_seconds / (30 * 24 * 3600)
 # each call to AWS, boto3 included; how long a receiver of webhooks takes.
 CODE_SECONDS, CALL_SECONDS, RECEIVER_SECONDS = 0.010, 0.010, 0.100
 TRACED_SHARE = 0.01  # of requests: what a stage has unless it says otherwise
-ACCESS_LOG_BYTES = 260  # a line as infra/rest_api.py has it
 TEMPLATES = Path(__file__).parent.parent / "build" / "cdk.out"
 _LINE_BYTES = 26  # that CloudWatch adds to each
 _WAIT_SECONDS = 30
@@ -76,16 +75,17 @@ class Bill:
 
     def __init__(self) -> None:
         self.meter = Meter(elsewhere=RUN)
+        self._access_line = access_line()
         self.units = self.meter.units
 
     @contextmanager
-    def request(self, part: str) -> Iterator[None]:
+    def request(self, part: str, path: str) -> Iterator[None]:
         """Bill a request that is answered in the block."""
         with self.function(part, _lines_of(http.logger), memory_gb=0.5):
             yield
         self.units[part]["API Gateway request"] += 1
         self.units[part]["X-Ray trace"] += TRACED_SHARE
-        self.units[part]["CloudWatch Logs GB"] += (ACCESS_LOG_BYTES + _LINE_BYTES) / 1e9
+        self.log(part, io.StringIO(self._access_line.replace("$context.path", f"/prod{path}")))
 
     @contextmanager
     def function(
@@ -132,12 +132,12 @@ class Scene:
         bill, executor_lines = self._bill, _lines_of(executor_log)
         job = {"workflowId": WORKFLOW, "inputs": INPUTS, "callbackUrl": callback_url}
         submit = self._api.request("POST", "/jobs", body=job)
-        with bill.request(SUBMIT):
+        with bill.request(SUBMIT, "/jobs"):
             path = f"/jobs/{json.loads(submit()['body'])['jobId']}"
         wait_until(lambda: "DeleteMessage" in bill.meter.calls[RUN], "the end of the job", _WAIT_SECONDS)
         bill.log(RUN, executor_lines)
         status = self._api.request("GET", path)
-        with bill.request(STATUS):
+        with bill.request(STATUS, path):
             status()
         self._bill_counting(bill)
         self._bill_webhook(bill)
@@ -176,6 +176,22 @@ class Scene:
         self._sqs.delete_message(QueueUrl=self._webhook_queue_url, ReceiptHandle=message["ReceiptHandle"])
         # The rule's message into the queue, and Lambda's own receive and delete.
         bill.units[WEBHOOK]["SQS request"] += 3
+
+
+def access_line() -> str:
+    """Make a line of the API's access log as it is deployed, but for the path, with values as long as they come."""
+    (line,) = (
+        resource["Properties"]["AccessLogSetting"]["Format"]
+        for resource in resources_of(TEMPLATES)
+        if resource["Type"] == "AWS::ApiGateway::Stage"
+    )
+    lengths = {"requestId": 36, "identity.sourceIp": 15, "httpMethod": 4, "status": 3, "responseLength": 4}
+    lengths |= {"responseLatency": 3, "integration.latency": 3, "error.responseType": 1}
+    for name, length in lengths.items():
+        line = line.replace(f"$context.{name}", "x" * length)
+    if line.count("$") != 1:
+        raise RuntimeError(f"the access log has fields of unknown length: {line}")
+    return str(line)
 
 
 def bill_one_job() -> Bill:

@@ -18,8 +18,8 @@ MONTH_MINUTES = 30 * 24 * 60
 _POLLS_A_MINUTE = 15
 
 
-def idle_units(templates: Path, clock: Mapping[str, Mapping[str, float]]) -> Mapping[str, float]:
-    """Count a month's units. `templates`: a folder with those of one stage; `clock`: units of a call, by function."""
+def resources_of(templates: Path) -> list[dict[str, Any]]:
+    """Read the resources of all templates in a folder. Raises FileNotFoundError when there are none."""
     resources = [
         resource
         for path in templates.glob("*.template.json")
@@ -27,6 +27,12 @@ def idle_units(templates: Path, clock: Mapping[str, Mapping[str, float]]) -> Map
     ]
     if not resources:
         raise FileNotFoundError(f"no templates in {templates}: run `make synth` before")
+    return resources
+
+
+def idle_units(templates: Path, clock: Mapping[str, Mapping[str, float]]) -> Mapping[str, float]:
+    """Count a month's units. `templates`: a folder with those of one stage; `clock`: units of a call, by function."""
+    resources = resources_of(templates)
     kinds = Counter(resource["Type"] for resource in resources)
     mappings = [each for each in resources if each["Type"] == "AWS::Lambda::EventSourceMapping"]
     queues = [each for each in mappings if "StartingPosition" not in each["Properties"]]

@@ -122,7 +122,7 @@ class Runner:
         except JobNotClaimableError as refused:
             self._leave(received, refused.job)
             return
-        logger.info("job claimed", action="job_claimed", attempt=job.attempt, workflow_id=job.workflow_id)
+        logger.info("job claimed", action="job_claimed", attempt=job.attempt)
         log = JobLog(job.log, self._now)
         log.add(f"Taken by executor {self._executor_id}, attempt {job.attempt}.")
         try:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import traceback
 from contextvars import ContextVar
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.logging.formatter import LambdaPowertoolsFormatter
 
@@ -31,7 +31,13 @@ def tell_exceptions(*, told: bool) -> None:
 
 
 class DiscreetFormatter(LambdaPowertoolsFormatter):
-    """Powertools' formatter, without the messages of exceptions that are not to be told."""
+    """Powertools' formatter, without the messages of exceptions that are not to be told.
+
+    Times are written as the API writes them.
+    """
+
+    def __init__(self, **options: Any) -> None:  # noqa: ANN401  Powertools' own
+        super().__init__(datefmt="%Y-%m-%dT%H:%M:%S.%FZ", utc=True, **options)
 
     def format(self, record: logging.LogRecord) -> str:
         """Write a line."""

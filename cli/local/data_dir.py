@@ -14,10 +14,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+# A new number whenever records that an older release has written cannot be read any more.
+_FORMAT = "2"
+
+
 class DataDir:
     """An existing, writable folder, held against other runs until `release` or the end of all who hold its lock.
 
-    Raises SettingsInvalidError when it cannot be made or written, or when another run holds it.
+    Raises SettingsInvalidError when it cannot be made or written, when another run holds it, or when what it has is of
+    another release and cannot be read.
     """
 
     def __init__(self, path: Path) -> None:
@@ -37,6 +42,7 @@ class DataDir:
             raise SettingsInvalidError(
                 f"DATA_DIR: {self.path} is in use by another run; stop it, or choose another folder"
             ) from None
+        self._check_format()
 
     @property
     def logs(self) -> Path:
@@ -62,6 +68,17 @@ class DataDir:
         """Write down how to reach what runs here, for a shell to read: the operator's commands go by it."""
         lines = [f"export {name}={shlex.quote(value)}\n" for name, value in variables.items()]
         (self.path / "environment").write_text("".join(lines), encoding="utf-8")
+
+    def _check_format(self) -> None:
+        mark = self.path / "format"
+        if not any(self.state.iterdir()):
+            mark.write_text(_FORMAT, encoding="utf-8")
+        elif not mark.exists() or mark.read_text(encoding="utf-8") != _FORMAT:
+            self.release()
+            raise SettingsInvalidError(
+                f"DATA_DIR: {self.path} was written by another release, and this one cannot read it; remove it, or "
+                "choose another folder"
+            )
 
     def release(self) -> None:
         """Let others have it."""

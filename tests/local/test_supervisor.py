@@ -244,6 +244,16 @@ def test_a_file_for_a_folder_is_one_line(start: Callable[..., Run], tmp_path: Pa
     assert "is a file, not a folder" in run.text
 
 
+def test_data_of_another_release_is_one_line(start: Callable[..., Run], tmp_path: Path) -> None:
+    """It is left as it is."""
+    (tmp_path / "aws").mkdir()
+    (tmp_path / "aws" / "tables").write_text("old")
+    run = start(DATA_DIR=str(tmp_path))
+    assert_refused(run, "DATA_DIR")
+    assert "another release" in run.text
+    assert (tmp_path / "aws" / "tables").read_text() == "old"
+
+
 def test_an_address_of_another_machine_is_one_line(start: Callable[..., Run]) -> None:
     """The port is not to blame."""
     assert_refused(start(HOST="192.0.2.1", API_KEYS="a:admin"), "HOST")
