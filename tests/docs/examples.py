@@ -88,7 +88,7 @@ class Desk:
         place = self._folder / re.sub(r"\W", "-", name)
         place.mkdir()
         for path in ROOT.iterdir():
-            if path.name not in {".git", "data", "build", ".venv"}:
+            if path.name[0] != "." and path.name != "data":
                 (place / path.name).symlink_to(path)
         (place / "data").symlink_to(self._data_dir)
         done = subprocess.run(  # noqa: S603  our own examples

@@ -1,4 +1,4 @@
-"""The images of executor and ComfyUI, as far as they can be looked at without a container engine."""
+"""The images of gateway, executor and ComfyUI, as far as they can be looked at without a container engine."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ import uv
 from infra.imports import ROOT
 
 EXECUTOR = ROOT / "executor" / "Dockerfile"
+GATEWAY = ROOT / "cli" / "Dockerfile"
 COMFYUI = ROOT / "examples" / "comfyui" / "Dockerfile"
 MOST_MIB = 120
 
 
-@pytest.mark.parametrize("dockerfile", [EXECUTOR, COMFYUI], ids=["executor", "comfyui"])
+@pytest.mark.parametrize("dockerfile", [GATEWAY, EXECUTOR, COMFYUI], ids=["gateway", "executor", "comfyui"])
 def test_a_linter_finds_nothing_in_a_dockerfile(dockerfile: Path) -> None:
     """And it runs as nobody in particular, with a health check."""
     hadolint = Path(sys.executable).with_name("hadolint")
