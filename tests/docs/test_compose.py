@@ -100,7 +100,8 @@ def test_the_services_work_together_as_plain_processes(tmp_path: Path) -> None:
         assert "simulated" not in gateway.text
         shell, flag, command = SERVICES["executor"]["entrypoint"]
         command = command.replace("/data/", f"{tmp_path}/data/").replace("python ", f"{sys.executable} ")
-        stack.enter_context(running(tmp_path, command=[shell, flag, command], **variables("executor", moved)))
+        given = variables("executor", moved) | {"SHUTDOWN_GRACE_SECONDS": "0"}
+        stack.enter_context(running(tmp_path, command=[shell, flag, command], **given))
         key = {"X-API-Key": GIVEN["API_KEYS"].partition(":")[0]}
 
         def executors() -> list[str]:
