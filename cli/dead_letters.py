@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import os
+import uuid
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gateway.errors import GatewayError, SettingsInvalidError
+from cli.aws import AwsSession, on_aws, operator
+from gateway.domain import instant
 
 if TYPE_CHECKING:
     from gateway.aws.dead_letters import SqsDeadLetters
 
 app = typer.Typer(
-    help="See what queues gave up on, and put it back. Needs the queue's URL (WEBHOOK_QUEUE_URL, HIGH_QUEUE_URL, "
-    "NORMAL_QUEUE_URL or LOW_QUEUE_URL), AWS_REGION and credentials.",
+    help="See what queues gave up on, and put it back. Needs AWS credentials that may use the gateway's queues, or a "
+    "gateway that runs on this machine.",
     no_args_is_help=True,
 )
 
@@ -38,38 +39,64 @@ _VARIABLES = {
 
 
 @app.command("list")
+@on_aws
 def list_letters(
+    session: AwsSession,
     queue: Annotated[Queue, typer.Argument(help="Of which queue.")],
+    *,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="The most to show.")] = 100,
 ) -> None:
-    """Show when each was sent and which job it is about; they stay where they are."""
-    from gateway.domain import instant  # noqa: PLC0415  the other commands need not wait for it
-    from gateway.domain.messages import job_id_in  # noqa: PLC0415  likewise
+    """Show when each was sent and which job it is about; they stay where they are.
 
-    letters = _letters(queue).look(limit)
-    for letter in letters:
-        # Not the message itself: it can be a caller's prompt.
-        typer.echo(f"{instant.to_text(letter.sent_at)}  {job_id_in(letter.body) or 'about no job'}")
-    typer.echo(f"{len(letters)} dead letters of {queue}", err=True)
+    Try:
+
+      comfyui-gateway dead-letters list webhooks --stage prod
+    """
+    from gateway.domain.messages import job_id_in  # noqa: PLC0415  `--help` need not wait for pydantic
+
+    # Not the messages themselves: one can be a caller's prompt.
+    letters = [(instant.to_text(each.sent_at), job_id_in(each.body)) for each in _letters(session, queue).look(limit)]
+    if session.screen.as_json:
+        listed = [{"sentAt": sent_at, "jobId": job_id} for sent_at, job_id in letters]
+        session.screen.data({"queue": queue, "deadLetters": listed, "count": len(listed)})
+        return
+    rows = [(session.screen.moment(sent_at), job_id or "about no job") for sent_at, job_id in letters]
+    session.screen.table(("SENT", "JOB"), rows, whole=("SENT", "JOB"))
+    session.screen.note(f"{len(letters)} dead letters of {queue}")
 
 
 @app.command()
-def redrive(queue: Annotated[Queue, typer.Argument(help="Of which queue.")]) -> None:
-    """Put all of them back into their queue, as if they were new."""
-    typer.echo(f"{_letters(queue).redrive()} messages put back into {queue}", err=True)
+@on_aws
+def redrive(session: AwsSession, queue: Annotated[Queue, typer.Argument(help="Of which queue.")]) -> None:
+    """Put all of them back into their queue, as if they were new.
+
+    Try:
+
+      comfyui-gateway dead-letters redrive webhooks --stage prod
+    """
+    from gateway.aws.audit_log import DynamoAuditLog  # noqa: PLC0415  boto3 takes half a second
+    from gateway.domain.audit import AuditAction, AuditEntry  # noqa: PLC0415  `--help` need not wait for it
+    from gateway.domain.position import Position  # noqa: PLC0415  likewise
+
+    letters = _letters(session, queue)
+    audit = DynamoAuditLog(session.clients.dynamodb, session.variable("TABLE_NAME"), session.retention_days)
+    # Before, so that nothing is put back without a trace.
+    audit.record(
+        AuditEntry(
+            position=Position(instant.now(), str(uuid.uuid4())),
+            by=operator(),
+            action=AuditAction.DEAD_LETTERS_REDRIVEN,
+            target=queue,
+        )
+    )
+    count = letters.redrive()
+    if session.screen.as_json:
+        session.screen.data({"queue": queue, "count": count})
+    else:
+        session.screen.note(f"{count} messages put back into {queue}")
 
 
-def _letters(queue: Queue) -> SqsDeadLetters:
-    # The other commands need not wait for boto3.
-    from gateway.aws.clients import Clients  # noqa: PLC0415
-    from gateway.aws.dead_letters import SqsDeadLetters  # noqa: PLC0415
+def _letters(session: AwsSession, queue: Queue) -> SqsDeadLetters:
+    from gateway.aws.dead_letters import SqsDeadLetters  # noqa: PLC0415  boto3 takes half a second
 
-    variable = _VARIABLES[queue]
-    try:
-        url = os.environ.get(variable)
-        if not url:
-            raise SettingsInvalidError(f"{variable}: is not set")
-        return SqsDeadLetters(Clients().sqs, url)
-    except GatewayError as error:
-        typer.echo(f"comfyui-gateway: {error.message}", err=True)
-        raise typer.Exit(1) from None
+    return SqsDeadLetters(session.clients.sqs, session.variable(_VARIABLES[queue]))

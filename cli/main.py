@@ -1,27 +1,45 @@
-"""`comfyui-gateway`: the operator's command."""
+"""`comfyui-gateway`: the operator's command.
+
+Each command is in a file of its own. None imports at the top what `--help` does not need: boto3, requests and pydantic
+take longer than most commands.
+"""
 
 from __future__ import annotations
 
 import os
 import sys
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli import dead_letters
+from cli import add_workflow, dead_letters, doctor, env_file, health, init, jobs, keys, submit, workflows
+from cli.one_line import OneLineGroup
+from cli.outcome import ExitCode
+from cli.screen import Screen
+from cli.session import on_gateway
 from gateway.__about__ import VERSION
-from gateway.errors import GatewayError
-from gateway.settings import LocalSettings, WebhookSecretSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_SET_UP, _WORKFLOWS, _JOBS, _OPERATION = "Set up and run", "Workflows", "Jobs", "Operation"
+_EXIT_CODES = "\n".join(f"{code.value}: {code.meaning}" for code in ExitCode)
 
 app = typer.Typer(
-    help="A REST API with a durable queue in front of ComfyUI.",
+    cls=OneLineGroup,
+    help="A REST API with a durable queue in front of ComfyUI.\n\n"
+    "Most commands talk to a gateway: the one that --url or COMFYUI_GATEWAY_URL names, else that of your profile "
+    "(made by init), else http://127.0.0.1:3000. They take --json for scripts, and say in one line on "
+    "stderr what is wrong.\n\n"
+    "Example: comfyui-gateway submit icon_512 -i prompt='a red key' -o pictures",
+    epilog=f"Exit codes:\n\n{_EXIT_CODES}",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["--help", "-h"]},
 )
 
-
-app.add_typer(dead_letters.app, name="dead-letters")
+app.command(rich_help_panel=_SET_UP)(init.init)
 
 
 def _show_version(wanted: bool) -> None:  # noqa: FBT001  Typer hands it over like this
@@ -40,7 +58,7 @@ def _options(
     """Take what stands before the command."""
 
 
-@app.command()
+@app.command(rich_help_panel=_SET_UP)
 def run(
     *,
     ephemeral: Annotated[bool, typer.Option("--ephemeral", help="Keep nothing after the end.")] = False,
@@ -48,23 +66,27 @@ def run(
     port: Annotated[str | None, typer.Option(help="Port to listen on; PORT, or 3000.")] = None,
     data_dir: Annotated[str | None, typer.Option(help="Folder for jobs and outputs; DATA_DIR, or ./data.")] = None,
 ) -> None:
-    """Run the whole gateway on this machine, until Ctrl-C."""
+    """Run the whole gateway on this machine, until Ctrl-C.
+
+    Settings are environment variables, or lines of a file .env in this folder: see init.
+
+    Try:
+
+      comfyui-gateway run --port 3001 --ephemeral
+    """
+    from gateway.settings import LocalSettings  # noqa: PLC0415  the other commands need not wait for it
+
     given = {"HOST": host, "PORT": port, "DATA_DIR": data_dir}
-    environment = {**os.environ, **{name: value for name, value in given.items() if value is not None}}
-    try:
-        settings = LocalSettings.from_environment(environment)
-        # The other commands need not wait for what this one imports.
-        from cli.local.supervisor import Supervisor  # noqa: PLC0415
+    environment = env_file.under(os.environ, Path(".env"))
+    environment |= {name: value for name, value in given.items() if value is not None}
+    settings = LocalSettings.from_environment(environment)
+    from cli.local.supervisor import Supervisor  # noqa: PLC0415  likewise
 
-        saved = Supervisor(settings, environment, ephemeral=ephemeral).run()
-    except GatewayError as error:
-        typer.echo(f"comfyui-gateway: {error.message}", err=True)
-        raise typer.Exit(1) from None
-    if not saved:
-        raise typer.Exit(1)
+    if not Supervisor(settings, environment, ephemeral=ephemeral).run():
+        raise typer.Exit(ExitCode.FAILED)
 
 
-@app.command()
+@app.command(rich_help_panel=_SET_UP)
 def worker() -> None:
     """Run an executor beside a ComfyUI, by the settings in the environment.
 
@@ -78,23 +100,46 @@ def worker() -> None:
     sys.exit(main())
 
 
-@app.command()
+_ON_GATEWAY: tuple[tuple[str, str, Callable[..., None]], ...] = (
+    (_WORKFLOWS, "list-workflows", workflows.list_workflows),
+    (_WORKFLOWS, "show-workflow", workflows.show_workflow),
+    (_WORKFLOWS, "add-workflow", add_workflow.add_workflow),
+    (_WORKFLOWS, "remove-workflow", workflows.remove_workflow),
+    (_JOBS, "submit", submit.submit),
+    (_JOBS, "jobs", jobs.jobs),
+    (_JOBS, "job", jobs.job),
+    (_JOBS, "logs", jobs.logs),
+    (_JOBS, "cancel", jobs.cancel),
+    (_JOBS, "deliveries", jobs.deliveries),
+    (_OPERATION, "health", health.health),
+    (_OPERATION, "doctor", doctor.doctor),
+)
+for panel, name, command in _ON_GATEWAY:
+    app.command(name, rich_help_panel=panel)(on_gateway(command))
+app.add_typer(keys.app, name="keys", rich_help_panel=_OPERATION)
+app.add_typer(dead_letters.app, name="dead-letters", rich_help_panel=_OPERATION)
+
+
+@app.command(rich_help_panel=_OPERATION)
 def webhook_secret(
     owner: Annotated[str, typer.Argument(help="Whose: the owner of a key, or the subject of a JWT.")],
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, on stdout.")] = False,
 ) -> None:
     """Print an owner's own webhook secret, for WEBHOOK_SECRET_PER_OWNER.
 
     It is made from WEBHOOK_SECRET and, if it was ever replaced, WEBHOOK_SECRET_RENEWALS.
     """
     from functions.webhook_signature import owner_secret  # noqa: PLC0415  the other commands need not wait for it
+    from gateway.settings import WebhookSecretSettings  # noqa: PLC0415  likewise
 
-    try:
-        settings = WebhookSecretSettings.from_environment(os.environ)
-    except GatewayError as error:
-        typer.echo(f"comfyui-gateway: {error.message}", err=True)
-        raise typer.Exit(1) from None
+    settings = WebhookSecretSettings.from_environment(os.environ)
     renewal = dict(settings.webhook_secret_renewals).get(owner, 0)
-    typer.echo(owner_secret(settings.webhook_secret.get_secret_value(), owner, renewal))
+    secret = owner_secret(settings.webhook_secret.get_secret_value(), owner, renewal)
+    if as_json:
+        Screen(as_json=True).data({"owner": owner, "secret": secret})
+    else:
+        typer.echo(secret)
 
 
 if __name__ == "__main__":

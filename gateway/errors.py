@@ -31,6 +31,7 @@ GatewayError
 ├── CallbackRefusedError               webhooks may not go there; answered as a RequestInvalidError, or a failed attempt
 ├── NameUnresolvedError                a host's addresses are not to be had now
 ├── DeliveryNotDueError                there is nothing to deliver, not yet, or another attempt is under way
+├── AwsCallFailedError                 AWS did not do what an operator's command asked of it
 ├── EventNotPublishedError             the bus did not take an event
 └── TallyContendedError                counts of jobs could not be changed: others were always faster
 """
@@ -305,6 +306,10 @@ class DeliveryNotDueError(GatewayError):
     def __init__(self, job: Job | None) -> None:
         super().__init__("No attempt to deliver is due.")
         self.job = job
+
+
+class AwsCallFailedError(GatewayError):
+    """AWS did not do what an operator's command asked of it; the message says what to look at."""
 
 
 class EventNotPublishedError(GatewayError):

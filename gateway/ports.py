@@ -157,6 +157,19 @@ class KeyStore(Protocol):
         """Forget a key; nothing happens when there is none."""
 
 
+class KeyRing(Protocol):
+    """API keys as an operator deals with them. Each change and its entry in the audit log are one write."""
+
+    def all(self) -> Sequence[ApiKey]:
+        """Read all keys, the oldest first, those included that open nothing any more."""
+
+    def create(self, key: ApiKey, by: Authorship) -> None:
+        """Put a new key."""
+
+    def revoke(self, key: ApiKey, by: Authorship) -> None:
+        """Let a key open nothing any more; its record stays. Raises StateConflictError when it was revoked before."""
+
+
 class RateStore(Protocol):
     """Counts of requests."""
 

@@ -98,6 +98,11 @@ class Clients:
         return self._aws.client("secretsmanager", config=self._config)
 
     @cached_property
+    def cloudformation(self) -> Any:  # noqa: ANN401  one call of an operator's command is not worth its types
+        """CloudFormation."""
+        return self._aws.client("cloudformation", config=self._config)
+
+    @cached_property
     def events(self) -> EventBridgeClient:
         """EventBridge."""
         return self._aws.client("events", config=self._config)

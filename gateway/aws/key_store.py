@@ -1,17 +1,25 @@
-"""API keys in DynamoDB, found by the hash of the key."""
+"""API keys in DynamoDB, found by the hash of the key.
+
+Each is there twice: in a partition of its own, which a request reads, and in one that lists all for an operator.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gateway.aws import attributes
+from gateway.aws import attributes, transaction
 from gateway.domain import instant
 from gateway.domain.identity import ApiKey, Role
+from gateway.errors import StateConflictError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
 
 _SORT_KEY = "KEY"
+LIST_PARTITION = "KEYS"
 
 
 class DynamoKeyStore:
@@ -24,33 +32,39 @@ class DynamoKeyStore:
     def get(self, sha256: str) -> ApiKey | None:
         """Read a key's record, or None."""
         answer = self._client.get_item(TableName=self._table_name, Key=_key(sha256), ConsistentRead=True)
-        return _from_item(answer["Item"]) if "Item" in answer else None
+        return from_item(answer["Item"]) if "Item" in answer else None
 
     def put(self, key: ApiKey) -> None:
         """Write a key's record, in place of the one with the same hash."""
-        fields = {
-            "pk": f"KEY#{key.sha256}",
-            "sk": _SORT_KEY,
-            "sha256": key.sha256,
-            "name": key.name,
-            "owner": key.owner,
-            "role": key.role,
-            "createdAt": instant.to_text(key.created_at),
-            "keyExpiresAt": instant.to_text(key.expires_at) if key.expires_at else None,
-            "disabled": key.disabled,
-        }
-        self._client.put_item(TableName=self._table_name, Item=attributes.write(fields))
+        self._write(puts(self._table_name, key))
 
     def delete(self, sha256: str) -> None:
         """Forget a key; nothing happens when there is none."""
-        self._client.delete_item(TableName=self._table_name, Key=_key(sha256))
+        keys = (_key(sha256), attributes.write({"pk": LIST_PARTITION, "sk": sha256}))
+        self._write([{"Delete": {"TableName": self._table_name, "Key": key}} for key in keys])
+
+    def _write(self, items: Sequence[TransactWriteItemTypeDef]) -> None:
+        if not transaction.write(self._client, items):
+            raise StateConflictError("Somebody else changes this key just now. Try again.")
 
 
-def _key(sha256: str) -> Any:  # noqa: ANN401  boto3's own type for keys is not importable
-    return attributes.write({"pk": f"KEY#{sha256}", "sk": _SORT_KEY})
+def puts(table_name: str, key: ApiKey) -> list[TransactWriteItemTypeDef]:
+    """Make the writes of a key's two records."""
+    fields: attributes.Fields = {
+        "sha256": key.sha256,
+        "name": key.name,
+        "owner": key.owner,
+        "role": key.role,
+        "createdAt": instant.to_text(key.created_at),
+        "keyExpiresAt": instant.to_text(key.expires_at) if key.expires_at else None,
+        "disabled": key.disabled,
+    }
+    items = ({"pk": f"KEY#{key.sha256}", "sk": _SORT_KEY}, {"pk": LIST_PARTITION, "sk": key.sha256})
+    return [{"Put": {"TableName": table_name, "Item": attributes.write({**item, **fields})}} for item in items]
 
 
-def _from_item(item: attributes.Item) -> ApiKey:
+def from_item(item: attributes.Item) -> ApiKey:
+    """Read either of the two."""
     fields = attributes.read(item)
     return ApiKey(
         sha256=fields["sha256"],
@@ -61,3 +75,7 @@ def _from_item(item: attributes.Item) -> ApiKey:
         expires_at=instant.from_text(fields["keyExpiresAt"]) if "keyExpiresAt" in fields else None,
         disabled=fields["disabled"],
     )
+
+
+def _key(sha256: str) -> Any:  # noqa: ANN401  boto3's own type for keys is not importable
+    return attributes.write({"pk": f"KEY#{sha256}", "sk": _SORT_KEY})

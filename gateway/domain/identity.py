@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import secrets
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -11,6 +12,11 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from gateway.domain.job import Job
+
+
+_KEY_PREFIX = "cgw_"  # so that a person, or a scan for leaked secrets, knows one
+_KEY_BYTES = 32
+_ID_CHARACTERS = 12
 
 
 class Role(StrEnum):
@@ -45,6 +51,11 @@ class ApiKey:
     expires_at: datetime | None = None
     disabled: bool = False
 
+    @property
+    def id(self) -> str:
+        """What people call it by: it tells nothing of the key, and no two keys will ever share it."""
+        return self.sha256[:_ID_CHARACTERS]
+
     def usable(self, now: datetime) -> bool:
         """Tell whether the key opens anything at this instant."""
         return not self.disabled and (self.expires_at is None or now < self.expires_at)
@@ -53,6 +64,15 @@ class ApiKey:
     def principal(self) -> Principal:
         """The caller that this key stands for."""
         return Principal(owner=self.owner, role=self.role, key_name=self.name)
+
+
+def mint_key(
+    *, name: str, owner: str, role: Role, now: datetime, expires_at: datetime | None = None
+) -> tuple[str, ApiKey]:
+    """Make a new key at random; return it, to be shown once, and what is kept of it."""
+    key = _KEY_PREFIX + secrets.token_urlsafe(_KEY_BYTES)
+    record = ApiKey(sha256=hash_key(key), name=name, owner=owner, role=role, created_at=now, expires_at=expires_at)
+    return key, record
 
 
 def hash_key(key: str) -> str:

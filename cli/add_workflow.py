@@ -1,0 +1,158 @@
+"""`comfyui-gateway add-workflow`: a graph as ComfyUI exports it becomes a workflow."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cli.outcome import CommandFailedError, ExitCode
+from cli.workflows import asked, show_inputs
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from cli.proposal import Proposal
+    from cli.session import Session
+
+_MAX_BYTES = 1024 * 1024  # what the API takes
+_MAX_SHOWN = 48  # characters of a value
+
+
+def add_workflow(  # noqa: PLR0913  a command's options
+    session: Session,
+    file: Annotated[Path, typer.Argument(help="The graph, in ComfyUI's API format: Workflow > Export (API).")],
+    *,
+    workflow_id: Annotated[str | None, typer.Option("--id", help="Its id; else the file's name.")] = None,
+    name: Annotated[str | None, typer.Option("--name", help="What lists show; else the id.")] = None,
+    description: Annotated[str | None, typer.Option(help="What it makes.")] = None,
+    schema: Annotated[Path | None, typer.Option(help="Its input schema; without, one is proposed.")] = None,
+    replace: Annotated[bool, typer.Option("--replace", help="Make it the next version of the one there is.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Register what is proposed, without asking.")] = False,
+) -> None:
+    """Register a workflow.
+
+    The graph has {{name}} where an input goes, and the schema says what inputs there are. Without a schema, prompts,
+    seed, steps, size and so on are looked for in the graph, and shown. Then it asks; if you say no, or where there is
+    no terminal, graph and schema are written to ID.workflow.json and ID.schema.json for you to look at and change.
+
+    Try:
+
+      comfyui-gateway add-workflow portrait.json --name "Portrait"
+
+      comfyui-gateway add-workflow portrait.workflow.json --schema portrait.schema.json --id portrait
+    """
+    graph = _read_object(file)
+    _check_graph(graph, file)
+    wanted_id = workflow_id or _id_from(file)
+    body: dict[str, Any] = {"name": name or wanted_id, "workflowJson": graph}
+    if description is not None:
+        body["description"] = description
+    if schema is not None:
+        body["inputSchema"] = _read_object(schema)
+    else:
+        from cli.proposal import propose  # noqa: PLC0415  with a schema there is nothing to propose
+
+        proposal = propose(graph)
+        _show(session, proposal)
+        if not yes and not (sys.stdin.isatty() and asked(f"Register {wanted_id} so?")):
+            _write_for_review(session, wanted_id, name, proposal)
+            return
+        body |= {"workflowJson": proposal.graph, "inputSchema": proposal.schema}
+    if replace:
+        added = session.api.change_workflow(wanted_id, body if name else {**body, "name": None})
+    else:
+        added = session.api.create_workflow({"id": wanted_id, **body})
+    if session.screen.as_json:
+        session.screen.data(added)
+        return
+    session.screen.note(f"{added['id']} is there, version {added['version']}. Run it:")
+    session.screen.line(_example(added["id"], added["inputSchema"]))
+
+
+def _read_object(file: Path) -> dict[str, Any]:
+    try:
+        with file.open("rb") as stream:
+            content = stream.read(_MAX_BYTES + 1)
+    except OSError as error:
+        raise CommandFailedError(f"Cannot read {file}: {error.strerror}", ExitCode.NOT_FOUND) from None
+    if len(content) > _MAX_BYTES:
+        raise CommandFailedError(f"{file} has more than {_MAX_BYTES} bytes, the most a gateway takes", ExitCode.REFUSED)
+    try:
+        value = json.loads(content.decode("utf-8-sig"))
+    except (ValueError, RecursionError):
+        raise CommandFailedError(f"{file} is not JSON", ExitCode.REFUSED) from None
+    if not isinstance(value, dict):
+        raise CommandFailedError(f"{file} holds no JSON object", ExitCode.REFUSED)
+    return value
+
+
+def _check_graph(graph: Mapping[str, Any], file: Path) -> None:
+    from gateway.domain.template import graph_problems  # noqa: PLC0415  `--help` need not wait for it
+
+    problems = graph_problems(graph)
+    if problems:
+        said = "; ".join(f"{p.path.removeprefix('workflowJson').lstrip('.')} {p.message}".strip() for p in problems[:5])
+        more = f" (and {len(problems) - 5} more)" if len(problems) > 5 else ""  # noqa: PLR2004  as above
+        raise CommandFailedError(f"{file}: {said}{more}", ExitCode.REFUSED)
+
+
+def _id_from(file: Path) -> str:
+    stem = re.sub(r"[^A-Za-z0-9_-]+", "_", file.name.split(".")[0]).strip("_-")[:64]
+    if not stem:
+        raise CommandFailedError("The file's name makes no id: give one with --id", ExitCode.USAGE)
+    return stem
+
+
+def _show(session: Session, proposal: Proposal) -> None:
+    """Show what was found; on stderr when stdout is for JSON."""
+    if not proposal.findings:
+        session.screen.note(
+            "No input was found. Write {{name}} in the graph where one goes, and describe it in a schema (--schema)."
+        )
+        return
+    for finding in proposal.findings:
+        places = ", ".join(f"{_node(proposal, place.node_id)} {place.name}" for place in finding.places)
+        value = json.dumps(finding.value, ensure_ascii=False)
+        was = "" if finding.value is None else f"  was {value[:_MAX_SHOWN]}{'…' if len(value) > _MAX_SHOWN else ''}"
+        session.screen.note(f"{finding.name:<16} {places}{was}")
+    if "prompt" not in proposal.schema["properties"]:
+        session.screen.note("No prompt was found: if there is one, write {{prompt}} in its place.")
+    if not session.screen.as_json:
+        session.screen.note("")
+        show_inputs(session.screen, proposal.schema)
+
+
+def _node(proposal: Proposal, node_id: str) -> str:
+    return f"{node_id} ({proposal.graph[node_id]['class_type']})"
+
+
+def _write_for_review(session: Session, workflow_id: str, name: str | None, proposal: Proposal) -> None:
+    contents = {"workflow": proposal.graph, "schema": proposal.schema}
+    files = {kind: Path(f"{workflow_id}.{kind}.json") for kind in contents}
+    for kind, file in files.items():
+        try:
+            with file.open("x", encoding="utf-8") as stream:
+                stream.write(json.dumps(contents[kind], indent=2, ensure_ascii=False) + "\n")
+        except FileExistsError:
+            raise CommandFailedError(f"{file} is there already; move it away first", ExitCode.REFUSED) from None
+        except OSError as error:
+            raise CommandFailedError(f"Cannot write {file}: {error.strerror}") from None
+    if session.screen.as_json:
+        session.screen.data({**{kind: str(file) for kind, file in files.items()}, "registered": False})
+        return
+    session.screen.note(f"Not registered. Look at {files['workflow']} and {files['schema']}, change them, then:")
+    named = f" --name '{name}'" if name else ""
+    session.screen.line(
+        f"comfyui-gateway add-workflow {files['workflow']} --schema {files['schema']} --id {workflow_id}{named}"
+    )
+
+
+def _example(workflow_id: str, schema: Mapping[str, Any]) -> str:
+    required = schema.get("required")
+    inputs = "".join(f" -i {name}=…" for name in required) if isinstance(required, list) else ""
+    return f"comfyui-gateway submit {workflow_id}{inputs} --wait"

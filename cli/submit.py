@@ -1,0 +1,83 @@
+"""`comfyui-gateway submit`."""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path  # noqa: TC003  Typer reads it
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gateway.domain.job import Priority
+
+if TYPE_CHECKING:
+    from cli.session import Session
+    from functions.answers import Job
+
+
+def submit(  # noqa: PLR0913  a command's options
+    session: Session,
+    workflow: Annotated[str, typer.Argument(metavar="WORKFLOW", help="Its id; list-workflows shows them.")],
+    *,
+    inputs: Annotated[
+        list[str] | None,
+        typer.Option("--input", "-i", metavar="NAME=VALUE", help="An input; show-workflow lists them. Repeatable."),
+    ] = None,
+    wait: Annotated[bool, typer.Option("--wait", "-w", help="Wait for the end, and show how far it is.")] = False,
+    folder: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="DIR", help="Save the files there; waits as well.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files of the same name in DIR.")] = False,
+    priority: Annotated[Priority, typer.Option(help="Which queue it waits in.")] = Priority.NORMAL,
+    callback_url: Annotated[str | None, typer.Option(help="Where a webhook tells of the end.")] = None,
+) -> None:
+    """Run a workflow.
+
+    Without --wait it prints the job's id. Inputs are what the workflow's schema says: numbers, texts, true or false.
+
+    Try:
+
+      comfyui-gateway submit icon_512 -i prompt="a red key" -o pictures
+
+      comfyui-gateway submit icon_512 -i prompt="a red key" -i steps=12 -i seed=7 --wait --json
+    """
+    from cli.inputs import typed  # noqa: PLC0415  `--help` need not wait for it
+
+    body: dict[str, Any] = {"workflowId": workflow, "inputs": {}, "priority": priority.value}
+    if inputs:
+        template = session.api.workflow(workflow)
+        body["inputs"], params = typed(inputs, template["inputSchema"], template["defaultParams"])
+        body |= {"params": params} if params else {}
+    if callback_url is not None:
+        body["callbackUrl"] = callback_url
+    job_id = session.api.submit(body, str(uuid.uuid4()))
+    if wait or folder:
+        session.screen.note(f"Job {job_id}")
+        end(session, job_id, folder, overwrite=overwrite)
+    elif session.screen.as_json:
+        session.screen.data(session.api.job(job_id))
+    else:
+        session.screen.line(job_id)
+        session.screen.note(f"Accepted. See it: comfyui-gateway job {job_id} --wait")
+
+
+def end(session: Session, job_id: str, folder: Path | None, *, overwrite: bool) -> None:
+    """Wait for a job's end, save its files in a folder, if any, and show it. Raises CommandFailedError if it failed."""
+    from cli.download import save_outputs  # noqa: PLC0415  `--help` need not wait for it
+    from cli.waiting import raise_if_failed, wait_for_end  # noqa: PLC0415  likewise
+
+    job = wait_for_end(session.api, job_id)
+    saved = save_outputs(session.api, job, folder, overwrite=overwrite) if folder else ()
+    if session.screen.as_json:
+        session.screen.data({**job, **({"savedTo": [str(path) for path in saved]} if folder else {})})
+    else:
+        for path in saved:
+            session.screen.line(str(path))
+        if not folder:
+            _show_files(session, job)
+    raise_if_failed(job)
+
+
+def _show_files(session: Session, job: Job) -> None:
+    for output in job["outputs"] or ():
+        session.screen.line(output["downloadUrl"])
