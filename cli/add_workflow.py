@@ -48,7 +48,7 @@ def add_workflow(  # noqa: PLR0913  a command's options
     """
     graph = _read_object(file)
     _check_graph(graph, file)
-    wanted_id = workflow_id or _id_from(file)
+    wanted_id = _checked_id(workflow_id) if workflow_id is not None else _id_from(file)
     body: dict[str, Any] = {"name": name or wanted_id, "workflowJson": graph}
     if description is not None:
         body["description"] = description
@@ -99,6 +99,15 @@ def _check_graph(graph: Mapping[str, Any], file: Path) -> None:
         said = "; ".join(f"{p.path.removeprefix('workflowJson').lstrip('.')} {p.message}".strip() for p in problems[:5])
         more = f" (and {len(problems) - 5} more)" if len(problems) > 5 else ""  # noqa: PLR2004  as above
         raise CommandFailedError(f"{file}: {said}{more}", ExitCode.REFUSED)
+
+
+def _checked_id(text: str) -> str:
+    from gateway.domain.workflow import ID_PATTERN  # noqa: PLC0415  `--help` need not wait for it
+
+    # It becomes a file's name, too.
+    if not ID_PATTERN.fullmatch(text):
+        raise CommandFailedError("--id: has letters, digits, - and _ only, 64 at most", ExitCode.REFUSED)
+    return text
 
 
 def _id_from(file: Path) -> str:

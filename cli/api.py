@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, urljoin, urlsplit
 
 import requests
+import urllib3
 from pydantic import TypeAdapter, ValidationError
 
 from cli.outcome import CommandFailedError, ExitCode
@@ -51,6 +52,7 @@ class GatewayApi:
         self.signs_in = bool(connection.headers)
         self.clock_ahead_seconds: float | None = None  # of the last answer's clock, before ours
         self._session = requests.Session()
+        self._session.headers["Accept-Encoding"] = "identity"  # a small answer can unpack to a huge one
         self._session.headers["User-Agent"] = f"comfyui-gateway/{VERSION}"
 
         def sign(request: requests.PreparedRequest) -> requests.PreparedRequest:
@@ -146,8 +148,8 @@ class GatewayApi:
             raise self._refusal(response)
         with response:
             try:
-                yield from response.iter_content(_CHUNK_BYTES)
-            except requests.RequestException as error:
+                yield from _pieces(response)
+            except (urllib3.exceptions.HTTPError, OSError) as error:
                 raise self._no_answer(error) from None
 
     def _redirected(self, response: requests.Response) -> requests.Response:
@@ -159,7 +161,11 @@ class GatewayApi:
             raise CommandFailedError("The file is at an address that is not to be trusted", ExitCode.UNREACHABLE)
         try:
             return requests.get(
-                target, stream=True, timeout=(_CONNECT_SECONDS, _READ_SECONDS), auth=lambda request: request
+                target,
+                headers={"Accept-Encoding": "identity"},
+                stream=True,
+                timeout=(_CONNECT_SECONDS, _READ_SECONDS),
+                auth=lambda request: request,
             )
         except (requests.RequestException, ValueError) as error:
             where = urlsplit(target).hostname
@@ -222,13 +228,13 @@ class GatewayApi:
         deadline = time.monotonic() + _WHOLE_SECONDS
         with response:
             try:
-                for chunk in response.iter_content(_CHUNK_BYTES):
-                    content += chunk
+                for piece in _pieces(response):
+                    content += piece
                     if len(content) > _MAX_BYTES:
                         raise self._no_gateway(response, f"with more than {_MAX_BYTES} bytes")
                     if time.monotonic() > deadline:
                         raise self._no_gateway(response, f"for longer than {_WHOLE_SECONDS} s")
-            except requests.RequestException as error:
+            except (urllib3.exceptions.HTTPError, OSError) as error:
                 raise self._no_answer(error) from None
         return bytes(content)
 
@@ -284,9 +290,16 @@ class RefusedError(CommandFailedError):
 
 
 def _part(text: str) -> str:
-    """Make one part of a path of a text, whatever is in it."""
-    # A part of dots alone would be taken for a way up, escaped or not.
-    return "%2E" * len(text) if text in (".", "..") else quote(text, safe="") or "%20"
+    """Make one part of a path of a text, whatever is in it. Raises CommandFailedError for what can be none."""
+    if text in ("", ".", ".."):  # HTTP clients take dots for a way up, escaped or not
+        raise CommandFailedError(f"There is nothing that is called '{text}'", ExitCode.NOT_FOUND)
+    return quote(text, safe="")
+
+
+def _pieces(response: requests.Response) -> Iterator[bytes]:
+    """Read a body as it comes: requests itself waits for a whole piece, however slowly that comes."""
+    while piece := response.raw.read1(_CHUNK_BYTES, decode_content=False):
+        yield piece
 
 
 def _reason(error: Exception) -> str:
@@ -295,9 +308,9 @@ def _reason(error: Exception) -> str:
         return "its TLS certificate is not good"
     if isinstance(error, requests.exceptions.ProxyError):
         return "the proxy does not let it through (HTTP_PROXY, HTTPS_PROXY)"
-    if isinstance(error, requests.Timeout):
+    if isinstance(error, requests.Timeout | urllib3.exceptions.TimeoutError):
         return "no answer in time"
-    if isinstance(error, requests.exceptions.ChunkedEncodingError):
+    if isinstance(error, urllib3.exceptions.HTTPError):
         return "the answer broke off"
     text = str(error)
     for sign, meaning in (

@@ -79,7 +79,7 @@ def _read(text: str, kinds: Sequence[str]) -> str | float | bool | None:
     if {"integer", "number", "any"} & {*kinds}:
         number = _number(text)
         if number is not None and ("integer" not in kinds or number == int(number)):
-            return number
+            return int(number) if "integer" in kinds else number
     if {"string", "any"} & {*kinds}:
         return text
     raise ValueError(text)

@@ -22,7 +22,7 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
-_DAYS = re.compile(r"([1-9][0-9]{0,4})d")
+_DAYS = re.compile(r"([1-9][0-9]{0,3})d")
 
 
 @app.command()

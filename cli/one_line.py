@@ -13,7 +13,7 @@ from typer.core import TyperGroup
 
 from cli.outcome import CommandFailedError, ExitCode
 from cli.screen import printable
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, RequestError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,6 +44,8 @@ class OneLineGroup(TyperGroup):
             code = _told(_usage(error), ExitCode.USAGE)
         except CommandFailedError as error:
             code = _told(error.message, error.code)
+        except RequestError as error:
+            code = _told(error.message, ExitCode.REFUSED)
         except GatewayError as error:
             code = _told(error.message, ExitCode.FAILED)
         except Abort:

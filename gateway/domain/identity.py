@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import secrets
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
+
+from gateway.errors import Problem, RequestInvalidError
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 _KEY_PREFIX = "cgw_"  # so that a person, or a scan for leaked secrets, knows one
 _KEY_BYTES = 32
 _ID_CHARACTERS = 12
+_MAX_NAME_CHARACTERS = 100
 
 
 class Role(StrEnum):
@@ -69,7 +71,19 @@ class ApiKey:
 def mint_key(
     *, name: str, owner: str, role: Role, now: datetime, expires_at: datetime | None = None
 ) -> tuple[str, ApiKey]:
-    """Make a new key at random; return it, to be shown once, and what is kept of it."""
+    """Make a new key at random; return it, to be shown once, and what is kept of it.
+
+    Raises RequestInvalidError for a name or an owner that could not be shown.
+    """
+    import secrets  # noqa: PLC0415  functions only look keys up: no cold start pays for it
+
+    problems = [
+        Problem(what, f"Must be 1 to {_MAX_NAME_CHARACTERS} printable characters.")
+        for what, text in (("name", name), ("owner", owner))
+        if not text.strip() or len(text) > _MAX_NAME_CHARACTERS or not text.isprintable()
+    ]
+    if problems:
+        raise RequestInvalidError(problems)
     key = _KEY_PREFIX + secrets.token_urlsafe(_KEY_BYTES)
     record = ApiKey(sha256=hash_key(key), name=name, owner=owner, role=role, created_at=now, expires_at=expires_at)
     return key, record

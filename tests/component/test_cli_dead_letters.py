@@ -8,13 +8,18 @@ from typing import TYPE_CHECKING
 import pytest
 from typer.testing import CliRunner
 
+from cli.local.provision import PROVISIONED
 from cli.main import app
 from functions.webhook_signature import owner_secret
+from gateway.aws.audit_log import DynamoAuditLog
+from gateway.domain.audit import AuditAction
 from gateway.domain.job import Priority
 from gateway.domain.messages import JobEndedEvent, JobMessage
 from tests.webhooks.courier import SECRET, Courier
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from typer.testing import Result
 
     from gateway.aws.clients import Clients
@@ -85,16 +90,34 @@ def test_a_jobs_prompt_is_not_shown(courier: Courier, aws: dict[str, str]) -> No
     assert again["Attributes"]["MessageGroupId"] == "owner"
 
 
-def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In one line, as everywhere."""
-    monkeypatch.delenv("WEBHOOK_QUEUE_URL", raising=False)
-    monkeypatch.delenv("WEBHOOK_SECRET", raising=False)
-    for arguments, line in (
-        (("dead-letters", "list", "webhooks"), "comfyui-gateway: WEBHOOK_QUEUE_URL: is not set\n"),
-        (("webhook-secret", "ada"), "comfyui-gateway: WEBHOOK_SECRET: is not set\n"),
+    monkeypatch.chdir(tmp_path)
+    for name in (*PROVISIONED, "WEBHOOK_SECRET", "DATA_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    for arguments, beginning in (
+        (("dead-letters", "list", "webhooks"), "comfyui-gateway: WEBHOOK_QUEUE_URL: is not set, and no gateway"),
+        (("webhook-secret", "ada"), "comfyui-gateway: WEBHOOK_SECRET: is not set"),
     ):
         result = run(*arguments)
-        assert (result.exit_code, result.stdout, result.stderr) == (1, "", line)
+        assert (result.exit_code, result.stdout, len(result.stderr.splitlines())) == (1, "", 1)
+        assert result.stderr.startswith(beginning)
+
+
+def test_scripts_read_json(courier: Courier) -> None:
+    """Of the list, and of how many were put back."""
+    (job_id,) = dead(courier, 1)
+    listed = json.loads(run("dead-letters", "list", "webhooks", "--json").stdout)
+    assert [letter["jobId"] for letter in listed["deadLetters"]] == [job_id]
+    assert json.loads(run("dead-letters", "redrive", "webhooks", "--json").stdout)["count"] == 1
+
+
+def test_a_redrive_is_in_the_audit_log(courier: Courier, aws: dict[str, str]) -> None:
+    """With its queue, and who did it."""
+    run("dead-letters", "redrive", "webhooks")
+    (entry,) = DynamoAuditLog(courier.clients.dynamodb, aws["TABLE_NAME"], 30).newest(9, before=None)
+    assert (entry.action, entry.target) == (AuditAction.DEAD_LETTERS_REDRIVEN, "webhooks")
+    assert entry.by.actor.owner.startswith("operator ")
 
 
 def test_an_owners_secret_is_printed(monkeypatch: pytest.MonkeyPatch) -> None:

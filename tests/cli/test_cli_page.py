@@ -1,0 +1,108 @@
+"""The page on the command and the command say the same."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import typer
+
+from cli.main import app
+from cli.outcome import ExitCode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PAGE = (Path(__file__).parents[2] / "docs" / "cli.md").read_text(encoding="utf-8")
+SHARED = {"gateway": {"--url", "--api-key", "--token", "--profile", "--json"}, "aws": {"--stage", "--json"}}
+
+
+def commands(group: Any, path: str = "") -> Iterator[tuple[str, Any]]:  # noqa: ANN401  Typer's types are private
+    """List all commands, those of groups as `keys create`."""
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from commands(command, f"{path}{name} ")
+        else:
+            yield f"{path}{name}", command
+
+
+COMMANDS = dict(commands(typer.main.get_command(app)))
+
+
+def sections() -> dict[str, tuple[list[str], str]]:
+    """Read the page: a command's arguments and text, by its name."""
+    found = {}
+    for heading, text in re.findall(r"^### `(.+?)`\n(.*?)(?=^##|\Z)", PAGE, flags=re.MULTILINE | re.DOTALL):
+        words = heading.split()
+        arguments = [word for word in words if word.isupper()]
+        found[" ".join(word for word in words if not word.isupper())] = (arguments, text)
+    return found
+
+
+def options_in(text: str) -> set[str]:
+    """List the options that a table has."""
+    rows = re.findall(r"^\| (`--?[a-z-]+`(?:, `--?[a-z-]+`)*) \|", text, flags=re.MULTILINE)
+    return {option for row in rows for option in re.findall(r"`(.+?)`", row)}
+
+
+def test_every_command_is_on_the_page() -> None:
+    """And none that there is not."""
+    assert set(sections()) == set(COMMANDS)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_option_is_on_the_page(name: str) -> None:
+    """With those that it shares with others, and no others."""
+    arguments, text = sections()[name]
+    marked = re.match(r"\n\*(Gateway|AWS)\b", text)
+    shared = SHARED[marked[1].lower()] if marked else set()
+    options: set[str] = set()
+    positional = []
+    for parameter in COMMANDS[name].params:
+        if parameter.param_type_name == "argument":
+            positional.append((parameter.metavar or parameter.name).upper())
+        elif parameter.name != "help":
+            options |= {*parameter.opts, *parameter.secondary_opts}
+    assert (options_in(text) | shared, arguments) == (options, positional)
+
+
+def test_shared_options_are_on_the_page() -> None:
+    """Once each."""
+    _, _, section = PAGE.partition("## Options of many commands")
+    section, _, _ = section.partition("\n## ")
+    assert options_in(section) == SHARED["gateway"] | SHARED["aws"]
+
+
+def test_exit_codes_are_on_the_page() -> None:
+    """With what they mean, in the words of --help."""
+    rows = re.findall(r"^\| ([0-9]+) \| (.+) \|$", PAGE, flags=re.MULTILINE)
+    assert rows == [(str(code.value), code.meaning) for code in ExitCode]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_explains_itself(name: str) -> None:
+    """Each command and option has a help text, and each command that takes anything an example that would parse."""
+    command = COMMANDS[name]
+    assert command.help
+    assert all(p.help for p in command.params)
+    examples = re.findall(r"^ +comfyui-gateway (.+)$", command.help, flags=re.MULTILINE)
+    needs_none = name in ("worker", "webhook-secret")
+    assert examples or needs_none
+    for example in examples:
+        assert example.startswith(name)
+        known = {option for p in command.params for option in (*p.opts, *p.secondary_opts)}
+        assert set(re.findall(r"(?<= )--?[a-z][a-z-]*", example.partition(" | ")[0])) <= known
+
+
+def test_examples_of_the_page_name_what_there_is() -> None:
+    """Each line of a shell example is a command with its own options."""
+    lines = [line for block in re.findall(r"```sh\n(.*?)```", PAGE, flags=re.DOTALL) for line in block.splitlines()]
+    assert len(lines) > 10
+    for line in lines:
+        words = line.partition("#")[0].partition(" > ")[0].split()
+        assert words.pop(0) == "comfyui-gateway"
+        name = max((name for name in COMMANDS if " ".join(words).startswith(name)), key=len)
+        known = {option for p in COMMANDS[name].params for option in (*p.opts, *p.secondary_opts)}
+        assert {word for word in words if re.fullmatch("--?[a-z][a-z-]*", word)} <= known

@@ -1,0 +1,213 @@
+"""`submit`, `jobs`, `job`, `logs`, `cancel` and `deliveries` against a whole gateway."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import requests
+
+from tests.cli.conftest import ADMIN_KEY, USER_KEY, Gateway, assert_refused
+from tests.local.command import wait_until
+from tests.webhooks.receiver import Receiver, answers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from typer.testing import Result
+
+Command = "Callable[..., Result]"
+
+SLOW_GRAPH = {
+    "1": {"class_type": "EmptyImage", "inputs": {"width": 64, "height": 64, "batch_size": 1, "color": 7}},
+    "2": {
+        "class_type": "LabSleep",
+        "inputs": {
+            "image": ["1", 0], "seconds": "{{seconds}}", "steps": 100, "interruptible": True, "progress": True,
+            "salt": "{{seed}}",
+        },
+    },
+    "3": {"class_type": "SaveImage", "inputs": {"images": ["2", 0], "filename_prefix": "slow"}},
+}  # fmt: skip
+BROKEN_GRAPH = {
+    "1": {"class_type": "EmptyImage", "inputs": {"width": 64, "height": 64, "batch_size": 1, "color": 7}},
+    "2": {"class_type": "LabRaise", "inputs": {"image": ["1", 0], "kind": "ValueError", "message": "boom"}},
+    "3": {"class_type": "SaveImage", "inputs": {"images": ["2", 0], "filename_prefix": "broken"}},
+}
+
+
+@pytest.fixture(scope="session")
+def lab(gateway: Gateway) -> None:
+    """Register a workflow that takes its time, and one that fails."""
+    schema = {"properties": {"seconds": {"type": "number"}, "seed": {"type": "integer", "default": -1}}}
+    for body in (
+        {"id": "slow", "name": "Slow", "workflowJson": SLOW_GRAPH, "inputSchema": schema},
+        {"id": "broken", "name": "Broken", "workflowJson": BROKEN_GRAPH},
+    ):
+        requests.post(
+            f"{gateway.url}/workflows", json=body, headers={"X-API-Key": ADMIN_KEY}, timeout=10
+        ).raise_for_status()
+
+
+def submitted(command: Callable[..., Result], *arguments: str) -> str:
+    """Submit a job and return its id."""
+    result = command("submit", *arguments)
+    assert result.exit_code == 0, result.output
+    return str(uuid.UUID(result.stdout.strip()))
+
+
+def shown(result: Result) -> Any:  # noqa: ANN401  JSON
+    """Read what --json prints: JSON and nothing else."""
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+def test_a_job_is_run_and_its_file_saved(command: Callable[..., Result], home: Path) -> None:
+    """Inputs are of the schema's types; the file is whole, has the job's id in its name, and its path is printed."""
+    result = command("submit", "icon_512", "-i", "prompt=a key", "-i", "steps=2", "-i", "cfg=5", "-o", "pictures")
+    assert result.exit_code == 0, result.output
+    (file,) = [home / line for line in result.stdout.splitlines()]
+    assert file.read_bytes().startswith(b"\x89PNG")
+    job_id = result.stderr.splitlines()[0].removeprefix("Job ")
+    assert file.name == f"{job_id[:8]}-icon_512_00001_.png"
+    assert [each.name for each in file.parent.iterdir()] == [file.name]
+    assert "Succeeded." in result.stderr
+    assert "\x1b" not in result.output
+
+
+def test_a_job_as_json(command: Callable[..., Result]) -> None:
+    """The job as the API has it, with where its files were saved; progress is not on stdout."""
+    job = shown(
+        command("submit", "icon_512", "-i", "prompt=a key", "-i", "seed=7", "-i", "steps=3", "-o", ".", "--json")
+    )
+    assert (job["status"], job["seed"]) == ("succeeded", 7)
+    assert [Path(path).name for path in job["savedTo"]] == [f"{job['jobId'][:8]}-{job['outputs'][0]['filename']}"]
+    queued = shown(command("submit", "icon_512", "-i", "prompt=a key", "--priority", "high", "--json"))
+    assert queued["priority"] == "high"
+
+
+def test_files_are_saved_later_too(command: Callable[..., Result], home: Path) -> None:
+    """By the job's id. The same file is left alone, another of its name stays unless it is to be replaced."""
+    job_id = submitted(command, "icon_512", "-i", "prompt=a later key")
+    saved = home / command("job", job_id, "-o", ".").stdout.strip()
+    content = saved.read_bytes()
+    assert command("job", job_id, "-o", ".").exit_code == 0
+    saved.write_bytes(b"my own")
+    result = command("job", job_id, "-o", ".")
+    assert (result.exit_code, result.stdout) == (3, "")
+    assert "--overwrite" in result.stderr.splitlines()[-1]
+    assert saved.read_bytes() == b"my own"
+    assert command("job", job_id, "-o", ".", "--overwrite").exit_code == 0
+    assert saved.read_bytes() == content
+
+
+@pytest.mark.usefixtures("lab")
+def test_a_failed_job_fails_the_command(command: Callable[..., Result]) -> None:
+    """Exit code 7, with the failure's code and message; with --json the job is printed all the same."""
+    result = command("submit", "broken", "--wait")
+    assert (result.exit_code, result.stdout) == (7, "")
+    assert "COMFYUI_NODE_ERROR" in result.stderr.splitlines()[-1]
+    assert "boom" in result.stderr.splitlines()[-1]
+    as_json = command("submit", "broken", "--wait", "--json")
+    assert as_json.exit_code == 7
+    assert json.loads(as_json.stdout)["error"]["code"] == "COMFYUI_NODE_ERROR"
+    described = command("job", json.loads(as_json.stdout)["jobId"])
+    assert "COMFYUI_NODE_ERROR: " in described.stdout
+
+
+def test_wrong_inputs_are_told_all_at_once(command: Callable[..., Result]) -> None:
+    """What cannot be what the schema wants is refused here, the rest by the gateway: each problem is named."""
+    result = command(
+        "submit", "icon_512", "-i", "prompt=x", "-i", "steps=many", "-i", "nothing=1", "-i", "cfg", "-i", "prompt=y"
+    )
+    assert_refused(
+        result, 3, "steps: must be a whole number", "nothing: this workflow takes", "NAME=VALUE", "given twice"
+    )
+    result = command("submit", "icon_512", "-i", "prompt=x", "-i", "steps=9999", "-i", "width=3")
+    assert_refused(result, 3, "inputs.steps: ", "inputs.width: ")
+    assert_refused(command("submit", "icon_512"), 3, "inputs.prompt: Required.")
+    assert_refused(command("submit", "icon_512", "-i", "prompt=x", "--callback-url", "ftp://x"), 3, "callbackUrl")
+
+
+def test_what_is_not_there_is_not_found(command: Callable[..., Result]) -> None:
+    """Exit code 5, for whatever is named."""
+    nobody = str(uuid.uuid4())
+    assert_refused(command("submit", "nope", "-i", "prompt=x"), 5, "nope")
+    assert_refused(command("submit", "nope"), 5, "nope")
+    for name in ("job", "logs", "cancel", "deliveries"):
+        assert_refused(command(name, nobody), 5, nobody)
+        assert command(name, "../workflows").exit_code == 5
+
+
+def test_jobs_are_listed_and_filtered(command: Callable[..., Result]) -> None:
+    """Lines to cut where there is no terminal; pages are followed up to the limit."""
+    ids = [submitted(command, "icon_512", "-i", "prompt=the same", "-i", "seed=1", "-i", "steps=1") for _ in range(3)]
+    command("job", ids[0], "--wait")
+    rows = [line.split("\t") for line in command("jobs", "--limit", "3").stdout.splitlines()]
+    assert [row[0] for row in rows] == ids[::-1]
+    assert {row[2] for row in rows} == {"icon_512"}
+    listed = shown(command("jobs", "--workflow", "icon_512", "--status", "succeeded", "--limit", "1", "--json"))
+    assert (listed["count"], listed["jobs"][0]["status"]) == (1, "succeeded")
+    nothing = command("jobs", "--before", "2020-01-01T00:00:00Z")
+    assert (nothing.stdout, nothing.stderr) == ("", "No jobs.\n")
+    assert_refused(command("jobs", "--after", "yesterday"), 3, "after: ")
+
+
+def test_pages_are_followed(command: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A limit above what a gateway lists at once takes several requests, and no job twice."""
+    for _ in range(3):
+        submitted(command, "icon_512", "-i", "prompt=a page", "-i", "seed=1", "-i", "steps=1")
+    monkeypatch.setattr("cli.jobs._PAGE", 2)
+    ids = [job["jobId"] for job in shown(command("jobs", "--limit", "3", "--json"))["jobs"]]
+    assert len(ids) == len(set(ids)) == 3
+
+
+def test_a_log_is_shown_and_followed(command: Callable[..., Result]) -> None:
+    """Each line once, to the job's end; with --json an object a line."""
+    job_id = submitted(command, "icon_512", "-i", "prompt=a log")
+    followed = [json.loads(line)["message"] for line in command("logs", job_id, "-f", "--json").stdout.splitlines()]
+    assert followed[0] == "Accepted."
+    assert followed[-1].startswith("Succeeded.")
+    plain = command("logs", job_id).stdout.splitlines()
+    assert [line.split("  ", 1)[1] for line in plain] == followed
+    assert [line["message"] for line in shown(command("logs", job_id, "--json"))["logs"]] == followed
+
+
+@pytest.mark.usefixtures("lab")
+def test_a_running_job_is_canceled(command: Callable[..., Result]) -> None:
+    """The command that waits for it ends with 7; canceling it again is refused."""
+    job_id = submitted(command, "slow", "-i", "seconds=60")
+    wait_until(lambda: "running" in command("job", job_id).stdout, 20)
+    assert command("cancel", job_id).exit_code == 0
+    waited = command("job", job_id, "--wait")
+    assert waited.exit_code == 7
+    assert "canceled" in waited.stderr.splitlines()[-1]
+    assert_refused(command("cancel", job_id), 3, "ended")
+
+
+def test_a_webhook_is_looked_at_and_sent_again(command: Callable[..., Result]) -> None:
+    """Each try is a line; --resend sends it once more."""
+    with Receiver(answers(204)) as receiver:
+        job_id = submitted(command, "icon_512", "-i", "prompt=a hook", "-i", "steps=1", "--callback-url", receiver.url)
+        wait_until(lambda: len(shown(command("deliveries", job_id, "--json"))["deliveries"]) == 1, 20)
+        assert command("deliveries", job_id).stdout.split("\t")[2:4] == ["204", "delivered"]
+        assert command("deliveries", job_id, "--resend").exit_code == 0
+        wait_until(lambda: len(receiver.received) == 2, 10)
+    without = submitted(command, "icon_512", "-i", "prompt=a hook", "-i", "steps=1")
+    assert_refused(command("deliveries", without, "--resend"), 3, "no callbackUrl")
+
+
+def test_a_user_sees_its_own_and_changes_no_workflow(
+    command: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another's job is not found; what only admins may do ends with 4, as a bad key or none does."""
+    job_id = submitted(command, "icon_512", "-i", "prompt=mine", "-i", "steps=1")
+    monkeypatch.setenv("COMFYUI_GATEWAY_API_KEY", USER_KEY)
+    assert_refused(command("job", job_id), 5, "not found")
+    assert_refused(command("remove-workflow", "icon_512", "--yes"), 4, "Admin role required")
+    assert_refused(command("jobs", "--api-key", "wrong"), 4, "Invalid API key")
+    monkeypatch.delenv("COMFYUI_GATEWAY_API_KEY")
+    assert_refused(command("jobs"), 4, "COMFYUI_GATEWAY_API_KEY")

@@ -1,0 +1,162 @@
+"""What is found in graphs: prompts, sizes, samplers' settings, models."""
+
+from __future__ import annotations
+
+import copy
+import json
+from importlib import resources
+from typing import Any
+
+import pytest
+
+from cli.proposal import Proposal, propose
+from gateway.domain.template import token_names
+from gateway.domain.workflow import WorkflowTemplate
+from tests.cli.graphs import flux, node, two_passes, video
+
+# What stands inside a longer text, or is a setting of one node that means something here only, cannot be found.
+NOT_FOUND = {"sprite_transparent_bg": {"background", "tolerance", "fill_holes"}}
+
+
+def bundled(file: str) -> Any:  # noqa: ANN401  JSON
+    """Read a bundled file."""
+    return json.loads(resources.files("workflows").joinpath(file).read_text(encoding="utf-8"))
+
+
+def found(proposal: Proposal) -> dict[str, Any]:
+    """List what was found, with the values that stood there."""
+    return {finding.name: finding.value for finding in proposal.findings}
+
+
+def run_with(proposal: Proposal, **inputs: Any) -> dict[str, Any]:  # noqa: ANN401  JSON
+    """Register a proposal as the gateway does, and render it."""
+    template = WorkflowTemplate.register(proposal.graph, proposal.schema, None)
+    return template.render(template.values(inputs, {}, None))
+
+
+@pytest.mark.parametrize("name", ["icon_512", "sdxl_realism_v1", "sprite_transparent_bg"])
+def test_bundled_workflows_come_back(name: str) -> None:
+    """Filled in with their defaults, the same inputs are found, with the same defaults, in the same places."""
+    graph, schema = bundled(f"{name}.json"), bundled(f"{name}.schema.json")
+    template = WorkflowTemplate.register(graph, schema, None)
+    values = template.values({"prompt": "a fox", "negative_prompt": "a cat", "seed": 7}, {}, None)
+    proposal = propose(template.render(values))
+    wanted = set(schema["properties"]) - NOT_FOUND.get(name, set())
+    assert set(found(proposal)) == wanted
+    assert proposal.schema["required"] == ["prompt"]
+    for field in wanted - {"prompt", "negative_prompt"}:
+        assert proposal.schema["properties"][field]["default"] == schema["properties"][field]["default"], field
+        assert proposal.schema["properties"][field]["type"] in (schema["properties"][field]["type"], "number"), field
+    places = {
+        (node_id, each)
+        for node_id, made in graph.items()
+        for each, value in made["inputs"].items()
+        if token_names({"1": {"inputs": {"v": value}}}) & wanted
+    }
+    assert {(place.node_id, place.name) for finding in proposal.findings for place in finding.places} == places
+    rendered = run_with(proposal, prompt="a hen")
+    assert rendered["2"]["inputs"]["text"] == "a hen"
+
+
+def test_the_parts_of_a_sampler() -> None:
+    """A graph for Flux: its prompt is found through guider and guidance, and its seed is drawn."""
+    proposal = propose(flux())
+    assert found(proposal) == {
+        "prompt": "a lighthouse",
+        "width": 1024,
+        "height": 768,
+        "batch_size": 1,
+        "seed": 582911437709173,
+        "steps": 20,
+        "guidance": 3.5,
+        "sampler": "euler",
+        "scheduler": "simple",
+        "model": "flux1-dev.safetensors",
+        "lora": "film.safetensors",
+    }
+    assert proposal.schema["properties"]["seed"]["default"] == -1
+    assert proposal.schema["properties"]["prompt"]["examples"] == ["a lighthouse"]
+    assert run_with(proposal, prompt="a ship", seed=5)["25"]["inputs"]["noise_seed"] == 5
+
+
+def test_a_video() -> None:
+    """Both prompts, size, length and frame rate; a size that is no multiple of eight is a good default all the same."""
+    proposal = propose(video())
+    names = found(proposal)
+    assert (names["prompt"], names["negative_prompt"]) == ("a fox runs", "static, blurry")
+    assert (names["width"], names["height"], names["length"], names["fps"]) == (830, 480, 81, 16.0)
+    assert run_with(proposal, prompt="a hen runs", length=33)["7"]["inputs"]["length"] == 33
+
+
+def test_other_values_are_other_inputs() -> None:
+    """Two prompts and two numbers of steps, one seed behind a link; values beyond the usual bounds stay good."""
+    proposal = propose(two_passes())
+    names = found(proposal)
+    assert (names["prompt"], names["prompt_2"]) == ("the whole picture", "only its details")
+    assert (names["steps"], names["steps_2"]) == (20, 200)
+    assert names["seed"] == 18446744073709551615
+    assert "seed_2" not in names
+    assert "negative_prompt" not in names
+    assert proposal.schema["required"] == ["prompt"]
+    rendered = run_with(proposal, prompt="all", seed=3)
+    assert (rendered["3"]["inputs"]["text"], rendered["4"]["inputs"]["text"]) == ("all", "only its details")
+    assert (rendered["20"]["inputs"]["value"], rendered["7"]["inputs"]["seed"]) == (3, ["20", 0])
+    assert (rendered["6"]["inputs"]["width"], rendered["9"]["inputs"]["steps"]) == (4096, 200)
+    assert rendered["9"]["inputs"]["sampler_name"] == "my_own_sampler"
+
+
+def test_a_second_seed_keeps_its_own() -> None:
+    """The gateway draws one seed only: another one has the graph's value, which ComfyUI takes."""
+    graph = two_passes()
+    graph["9"]["inputs"]["seed"] = 5
+    proposal = propose(graph)
+    assert proposal.schema["properties"]["seed_2"]["default"] == 5
+    assert proposal.schema["properties"]["seed_2"]["minimum"] == 0
+    run_with(proposal, prompt="x")
+
+
+def test_without_a_sampler() -> None:
+    """Texts that are encoded are taken as they stand; a title tells which is the negative one."""
+    graph = {
+        "1": node("TextEncodeAceStepAudio", tags="piano", lyrics="", clip=["9", 0]),
+        "2": node("CLIPTextEncode", "My negative", text="noise", clip=["9", 0]),
+        "9": node("CLIPLoader", clip_name="c.safetensors", type="ace"),
+        "3": node("SomeAudio", conditioning_in=["1", 0], other=["2", 0]),
+    }
+    assert found(propose(graph)) == {"prompt": "piano", "prompt_2": "", "negative_prompt": "noise"}
+
+
+def test_nothing_to_be_found() -> None:
+    """No inputs, and the graph as it was."""
+    graph = {"1": node("Mystery", a=1, b=[1, 2, 3]), "2": node("SaveImage", images=["1", 0], filename_prefix="x")}
+    proposal = propose(graph)
+    assert (proposal.findings, proposal.graph, proposal.schema["properties"]) == ([], graph, {})
+
+
+def test_tokens_that_are_there_are_kept() -> None:
+    """Who marked some inputs meant the others to stay: only those are described."""
+    graph = {
+        "1": node("CLIPTextEncode", text="{{prompt}}, {{ style }}", clip=["2", 1]),
+        "2": node("CheckpointLoaderSimple", ckpt_name="x.ckpt"),
+        "3": node("KSampler", positive=["1", 0], seed="{{seed}}", steps=20),
+    }
+    proposal = propose(graph)
+    assert proposal.graph == graph
+    assert set(found(proposal)) == {"prompt", "style", "seed"}
+    assert proposal.schema["required"] == ["prompt", "style"]
+    assert run_with(proposal, prompt="a", style="b", seed=4)["1"]["inputs"]["text"] == "a, b"
+
+
+def test_strange_graphs_end() -> None:
+    """Circles, dangling links, lists and numbers where texts are expected."""
+    graph = {
+        "1": node("Combine", positive=["2", 0], negative=["1", 0]),
+        "2": node("Combine", positive=["1", 0], negative=["404", 0], conditioning=["2", 0]),
+        "3": node("KSampler", positive=5, negative=None, seed=["4", 0], steps=[1, 2, 3], cfg="high", scheduler=True),
+        "4": node("Loop", value=["4", 0]),
+        "5": {"class_type": "NoInputs"},
+        "6": node("EmptyLatentImage", width=["6", 0], height=[], batch_size={"a": 1}),
+    }
+    before = copy.deepcopy(graph)
+    assert found(propose(graph)) == {"cfg": "high", "scheduler": True}
+    assert graph == before

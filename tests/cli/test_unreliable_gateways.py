@@ -1,0 +1,259 @@
+"""What answers may be slow, broken, another program or an enemy: each command ends, in one line, with its code."""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from cli import waiting
+from cli.api import GatewayApi
+from cli.connection import Connection
+from cli.download import save_outputs
+from cli.outcome import CommandFailedError, ExitCode
+from functions.openapi import examples
+from tests.cli.conftest import assert_refused, run
+from tests.local.command import free_port
+from tests.webhooks.receiver import Behaviour, Receiver, answers, drips, hangs, sends
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+JSON_TYPE = "Content-Type: application/json"
+
+
+def says(body: Mapping[str, Any], *headers: str, status: int = 200) -> Behaviour:
+    """Answer with JSON."""
+    return answers(status, JSON_TYPE, *headers, body=json.dumps(body).encode())
+
+
+def refuses(status: int, code: str, *headers: str, message: str = "No.") -> Behaviour:
+    """Answer with an error of a gateway."""
+    body = {"error": code, "message": message, "details": None, "retryable": False, "correlationId": "c-1"}
+    return says(body, *headers, status=status)
+
+
+def ask(receiver: Receiver, *arguments: str) -> Any:  # noqa: ANN401  the result
+    """Run a command against it."""
+    return run(*arguments, "--url", f"http://127.0.0.1:{receiver.port}", "--api-key", "s3cret-key")
+
+
+@pytest.fixture(autouse=True)
+def in_a_hurry(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001  where the command runs
+    """Wait for nothing as long as for a real gateway."""
+    monkeypatch.setattr("cli.api._READ_SECONDS", 0.5)
+    monkeypatch.setattr("cli.api._WHOLE_SECONDS", 0.5)
+    monkeypatch.setattr("cli.api._TRY_AGAIN_SECONDS", 0.01)
+    monkeypatch.setattr(waiting, "_AWAY_SECONDS", 1)
+    monkeypatch.setattr(waiting, "_LOOK_SECONDS", 0)
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "part"),
+    [
+        (answers(200, "Content-Type: text/html", body=b"<html>Welcome</html>"), "not as a ComfyUI Gateway"),
+        (answers(404, "Content-Type: text/html", body=b"<html>nginx</html>"), "with 404"),
+        (answers(502, body=b""), "with 502"),
+        (answers(200, JSON_TYPE, body=b"[]"), "not as a ComfyUI Gateway"),
+        (answers(200, JSON_TYPE, body=b"[" * 50_000), "not as a ComfyUI Gateway"),
+        (says({"jobs": [{"jobId": 5}], "count": 1, "nextCursor": None}), "jobs.0"),
+        (answers(302, "Location: https://elsewhere.example/"), "redirect"),
+        (hangs(), "no answer in time"),
+        (hangs(b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n{"), "No gateway answers"),
+        (drips(b"HTTP/1.1 200 OK\r\nContent-Length: 500000\r\n\r\n", b" "), "for longer than"),
+        (sends(b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n{"), "broke off"),
+        (sends(b""), "broke off"),
+        (sends(b"SSH-2.0-OpenSSH\r\n"), "broke off"),
+        (refuses(500, "INTERNAL_ERROR"), "correlation id c-1"),
+    ],
+    ids=[
+        "html", "html-404", "empty-502", "list", "deep", "wrong-shape", "redirect", "silent", "stuck", "dripping",
+        "cut", "closed", "no-http", "500",
+    ],
+)  # fmt: skip
+def test_what_is_no_gateway_is_told(behaviour: Behaviour, part: str) -> None:
+    """Exit code 6, in time, without the key."""
+    with Receiver(behaviour) as receiver:
+        result = ask(receiver, "jobs")
+    assert_refused(result, 6, part)
+    assert "s3cret" not in result.output
+
+
+def test_a_body_without_an_end_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However fast it comes."""
+    monkeypatch.setattr("cli.api._MAX_BYTES", 100_000)
+    with Receiver(answers(200, JSON_TYPE, body=b" " * 200_000)) as receiver:
+        assert_refused(ask(receiver, "jobs"), 6, "more than 100000 bytes")
+
+
+def test_nobody_listens() -> None:
+    """It says how to start a gateway, and how to name another."""
+    result = run("health", "--url", f"http://127.0.0.1:{free_port()}")
+    assert_refused(result, 6, "connection refused", "comfyui-gateway run", "--url")
+    assert_refused(run("health", "--url", "http://no-such-host.invalid"), 6, "cannot be resolved")
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "exit_code"),
+    [
+        (400, "VALIDATION_ERROR", ExitCode.REFUSED),
+        (401, "AUTH_FAILED", ExitCode.NOT_ALLOWED),
+        (403, "FORBIDDEN", ExitCode.NOT_ALLOWED),
+        (404, "JOB_NOT_FOUND", ExitCode.NOT_FOUND),
+        (409, "CONFLICT", ExitCode.REFUSED),
+        (413, "PAYLOAD_TOO_LARGE", ExitCode.REFUSED),
+        (422, "IDEMPOTENCY_MISMATCH", ExitCode.REFUSED),
+        (429, "RATE_LIMITED", ExitCode.TRY_LATER),
+        (503, "COMFYUI_UNREACHABLE", ExitCode.UNREACHABLE),
+    ],
+)
+def test_each_refusal_has_its_exit_code(status: int, code: str, exit_code: ExitCode) -> None:
+    """Whatever the message: what would act on a terminal is taken out of it."""
+    with Receiver(refuses(status, code, message="No.\n\x1b[31mred\x07")) as receiver:
+        assert_refused(ask(receiver, "jobs"), exit_code, "No. �[31mred�")
+
+
+def test_a_submission_without_an_answer_is_sent_again() -> None:
+    """With the same idempotency key, so that it is one job; the key in the header goes along each time."""
+    accepted = says(examples.JOB_ACCEPTED, status=202)
+    with Receiver(sends(b""), answers(502), accepted) as receiver:
+        result = ask(receiver, "submit", "w")
+        assert (result.exit_code, result.stdout.strip()) == (0, examples.JOB_ID)
+        assert len({request.headers["idempotency-key"] for request in receiver.received}) == 1
+        assert {request.headers["x-api-key"] for request in receiver.received} == {"s3cret-key"}
+        assert len(receiver.received) == 3
+    with Receiver(refuses(429, "RATE_LIMITED")) as receiver:
+        assert ask(receiver, "submit", "w").exit_code == 8
+        assert len(receiver.received) == 1
+
+
+def test_a_wait_outlasts_a_gateway_that_starts_again() -> None:
+    """And one that wants fewer requests; then it goes on."""
+    log, ended = says(examples.JOB_LOG), says(examples.JOB_SUCCEEDED)
+    behaviours = (answers(503), refuses(429, "RATE_LIMITED", "Retry-After: 0"), ended, sends(b""), log)
+    with Receiver(*behaviours) as receiver:
+        result = ask(receiver, "job", examples.JOB_ID, "--wait")
+    assert result.exit_code == 0, result.output
+    with Receiver(refuses(404, "JOB_NOT_FOUND")) as receiver:
+        assert ask(receiver, "job", examples.JOB_ID, "--wait").exit_code == 5
+        assert len(receiver.received) == 1
+
+
+def test_a_wait_for_a_gateway_that_stays_away_ends() -> None:
+    """After a while."""
+    with Receiver(answers(503)) as receiver:
+        assert ask(receiver, "job", examples.JOB_ID, "--wait").exit_code == 6
+
+
+def test_paths_stay_what_they_are() -> None:
+    """An id is one part of a path, whatever is in it."""
+    with Receiver(refuses(404, "JOB_NOT_FOUND")) as receiver:
+        assert ask(receiver, "job", "..").exit_code == ask(receiver, "job", "").exit_code == 5
+        for name in ("a/../b", "a?b#c", "%2e%2e", "é"):
+            ask(receiver, "job", name)
+        lines = [request.line.split()[1] for request in receiver.received]
+    assert lines == ["/jobs/a%2F..%2Fb", "/jobs/a%3Fb%23c", "/jobs/%252e%252e", "/jobs/%C3%A9"]
+
+
+def downloads(port: int, folder: Path, *outputs: Mapping[str, Any]) -> Callable[[], object]:
+    """Make a download of these outputs."""
+    job: Any = {**examples.JOB_SUCCEEDED, "outputs": [{**examples.OUTPUT, **output} for output in outputs]}
+    api = GatewayApi(Connection(url=f"http://127.0.0.1:{port}", api_key="s3cret-key"))
+    return lambda: save_outputs(api, job, folder, overwrite=False)
+
+
+CONTENT = b"a picture"
+HASHED = {"size": len(CONTENT), "sha256": "cdd5d3a63c2cd6ba71a1a9a8f0a7bbc0ac2f6d3b8f2bb6ad2f2a7d1d5c5a7f24"}
+
+
+@pytest.fixture(autouse=True)
+def hashed() -> None:
+    """Make the hash of the content."""
+    import hashlib  # noqa: PLC0415  only here
+
+    HASHED["sha256"] = hashlib.sha256(CONTENT).hexdigest()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../../escaped.png", "/etc/escaped.png", "..\\..\\escaped.png", "a\0b.png", "\x1b[31m.png",
+        "x" * 5000 + ".png", ".bashrc", "CON:stream", "é.png", "a/..", "-rf",
+    ],
+)  # fmt: skip
+def test_a_file_stays_in_its_folder(home: Path, name: str) -> None:
+    """Whatever it is called, it is one new file there."""
+    folder = home / "in"
+    with Receiver(answers(200, body=CONTENT)) as receiver:
+        downloads(receiver.port, folder, {**HASHED, "filename": name})()
+    (file,) = folder.iterdir()
+    assert file.read_bytes() == CONTENT
+    assert file.name.startswith("3f0c5f8e-")
+    assert file.name.isprintable()
+    assert len(os.fsencode(file.name)) < 255
+    assert [path.name for path in home.iterdir()] == ["in"]
+
+
+@pytest.mark.parametrize(
+    "behaviour",
+    [
+        answers(200, body=b"another content"),
+        answers(200, body=b"a pictur"),
+        answers(200, body=CONTENT + b"!"),
+        sends(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\na pic"),
+        hangs(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\na pic"),
+        answers(302, "Location: file:///etc/passwd"),
+        answers(302, "Location: http://127.0.0.1:9/x"),
+        answers(302),
+        refuses(404, "OUTPUT_NOT_FOUND"),
+    ],
+    ids=["other", "short", "long", "cut", "stuck", "redirect-file", "redirect-nowhere", "redirect-empty", "gone"],
+)
+def test_a_file_that_does_not_come_leaves_nothing(home: Path, behaviour: Behaviour) -> None:
+    """No part of it, and no temporary file."""
+    with Receiver(behaviour) as receiver, pytest.raises(CommandFailedError):
+        downloads(receiver.port, home, {**HASHED, "filename": "a.png"})()
+    assert list(home.iterdir()) == []
+
+
+def test_a_redirect_is_followed_without_the_key(home: Path) -> None:
+    """As to the store of a deployed gateway, which must not see it."""
+    with Receiver(answers(200, body=CONTENT)) as store:
+        way = answers(302, f"Location: http://127.0.0.1:{store.port}/bucket/key?signature=1")
+        with Receiver(way) as receiver:
+            downloads(receiver.port, home, {**HASHED, "filename": "a.png"})()
+        assert "x-api-key" not in store.received[0].headers
+        assert "authorization" not in store.received[0].headers
+        assert receiver.received[0].headers["x-api-key"] == "s3cret-key"
+
+
+def test_a_netrc_changes_nothing(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The token goes as it was given, whatever a .netrc says of the host."""
+    (home.parent / "home").mkdir()
+    (home.parent / "home" / ".netrc").write_text("machine 127.0.0.1 login a password b\n")
+    monkeypatch.setenv("NETRC", str(home.parent / "home" / ".netrc"))
+    with Receiver(says(examples.JOB_LIST | {"nextCursor": None})) as receiver:
+        run("jobs", "--url", f"http://127.0.0.1:{receiver.port}", "--token", "t0ken")
+        assert receiver.received[0].headers["authorization"] == "Bearer t0ken"
+
+
+def test_a_symbolic_link_is_not_followed(home: Path) -> None:
+    """A file of that name which leads elsewhere stays as it is."""
+    outside = home.parent / "outside"
+    (home / "3f0c5f8e-a.png").symlink_to(outside)
+    with Receiver(answers(200, body=CONTENT)) as receiver, pytest.raises(CommandFailedError) as caught:
+        downloads(receiver.port, home, {**HASHED, "filename": "a.png"})()
+    assert caught.value.code is ExitCode.REFUSED
+    assert not outside.exists()
+
+
+def test_a_name_that_is_no_job() -> None:
+    """An answer of a job that is none is told, not followed."""
+    wrong = {**examples.JOB_ACCEPTED, "jobId": str(uuid.uuid4()) + "\x1b[2J"}
+    with Receiver(says(wrong, status=202)) as receiver:
+        result = ask(receiver, "submit", "w")
+    assert "\x1b" not in result.output

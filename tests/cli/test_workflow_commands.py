@@ -1,0 +1,118 @@
+"""`list-workflows`, `show-workflow`, `add-workflow` and `remove-workflow` against a whole gateway."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.cli.conftest import assert_refused
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from typer.testing import Result
+
+GRAPH: dict[str, Any] = {
+    "1": {"class_type": "EmptyImage", "inputs": {"width": 64, "height": 96, "batch_size": 1, "color": 7}},
+    "2": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": "one"}},
+}
+UI_EXPORT = {"last_node_id": 1, "nodes": [{"id": 1, "type": "KSampler"}], "links": [], "version": 0.4}
+
+
+@pytest.fixture
+def graph(home: Path) -> Path:
+    """Write a graph as ComfyUI exports it."""
+    file = home / "My Picture.json"
+    file.write_text(json.dumps(GRAPH))
+    return file
+
+
+def test_workflows_are_listed_and_shown(command: Callable[..., Result]) -> None:
+    """The bundled ones, with their inputs; with --json as the API has them."""
+    assert "icon_512\t1\tIcon" in command("list-workflows").stdout.splitlines()
+    assert {"icon_512", "sdxl_realism_v1"} <= {
+        w["id"] for w in json.loads(command("list-workflows", "--json").stdout)["workflows"]
+    }
+    lines = command("show-workflow", "icon_512").stdout.splitlines()
+    assert [line for line in lines if line.startswith("input\tsteps\tinteger from 1 to 150\t20\t")]
+    assert json.loads(command("show-workflow", "icon_512", "--json").stdout)["workflowJson"]["5"]
+    assert_refused(command("show-workflow", "nope"), 5, "nope")
+
+
+def test_a_graph_becomes_a_workflow_that_runs(command: Callable[..., Result], graph: Path) -> None:
+    """What was found is told, the id comes from the file's name, and the printed command works; then it is removed."""
+    added = command("add-workflow", str(graph), "--yes")
+    assert added.exit_code == 0, added.output
+    assert "width            1 (EmptyImage) width  was 64" in added.stderr
+    assert "No prompt was found" in added.stderr
+    assert added.stdout.splitlines()[-1] == "comfyui-gateway submit My_Picture --wait"
+    run = command("submit", "My_Picture", "-i", "width=128", "-o", ".")
+    assert run.exit_code == 0, run.output
+    assert_refused(command("add-workflow", str(graph), "--yes", "--json", "--id", "x y"), 3, "--id: ")
+    assert_refused(command("add-workflow", str(graph), "--id", "../x"), 3, "--id: ")
+    assert_refused(command("remove-workflow", "My_Picture"), 2, "--yes")
+    assert command("remove-workflow", "My_Picture", "--yes").exit_code == 0
+    assert_refused(command("remove-workflow", "My_Picture", "--yes"), 5, "My_Picture")
+
+
+def test_a_proposal_can_be_looked_at_first(command: Callable[..., Result], graph: Path, home: Path) -> None:
+    """Where there is nobody to ask, graph and schema are written, and the printed command registers them."""
+    result = command("add-workflow", str(graph), "--id", "looked_at", "--name", "Looked at")
+    assert result.exit_code == 0, result.output
+    assert "looked_at" not in command("list-workflows").stdout
+    written = json.loads((home / "looked_at.workflow.json").read_text())
+    assert written["1"]["inputs"]["width"] == "{{width}}"
+    assert json.loads((home / "looked_at.schema.json").read_text())["properties"]["width"]["default"] == 64
+    assert_refused_at_the_end(command("add-workflow", str(graph), "--id", "looked_at"), 3, "there already")
+    arguments = (
+        result.stdout.splitlines()[-1].removeprefix("comfyui-gateway ").replace("'Looked at'", "Looked_at").split()
+    )
+    assert command(*arguments).exit_code == 0
+    assert_refused(command(*arguments), 3, "exists already")
+    replaced = json.loads(command(*arguments, "--replace", "--json").stdout)
+    assert (replaced["version"], replaced["name"]) == (2, "Looked_at")
+    assert command("remove-workflow", "looked_at", "--yes", "--json").stdout == '{\n  "removed": "looked_at"\n}\n'
+
+
+def assert_refused_at_the_end(result: Result, code: int, part: str) -> None:
+    """Check how a command ended that had something to tell before."""
+    assert result.exit_code == code
+    assert part in result.stderr.splitlines()[-1]
+
+
+def test_a_ui_export_is_refused_with_the_way_out(command: Callable[..., Result], home: Path) -> None:
+    """It says how to export what is needed, before anything is asked of the gateway."""
+    file = home / "ui.json"
+    file.write_text(json.dumps(UI_EXPORT))
+    assert_refused(command("add-workflow", str(file)), 3, "UI format", "Export (API)")
+
+
+@pytest.mark.parametrize(
+    ("content", "part"),
+    [
+        (b"", "is not JSON"),
+        (b"\xff\xfe", "is not JSON"),
+        (b"[" * 100_000, "is not JSON"),
+        (b"[]", "holds no JSON object"),
+        (b"{}", "no nodes"),
+        (b'{"1": {"inputs": {}}}', "class_type"),
+        (b'{"1": {"class_type": "A", "inputs": {"a": ["9", 0]}}}', "9"),
+        (b'{"1": "' + b"x" * 1_100_000 + b'"}', "more than 1048576 bytes"),
+    ],
+    ids=["empty", "binary", "deep", "list", "no-nodes", "no-class", "dangling", "large"],
+)
+def test_a_file_that_is_no_graph_is_refused(
+    command: Callable[..., Result], home: Path, content: bytes, part: str
+) -> None:
+    """In one line, which names the file."""
+    file = home / "wrong.json"
+    file.write_bytes(content)
+    assert_refused(command("add-workflow", str(file), "--yes"), 3, "wrong.json", part)
+
+
+def test_a_file_that_is_not_there(command: Callable[..., Result]) -> None:
+    """Exit code 5, as for all that is not there."""
+    assert_refused(command("add-workflow", "nothing.json"), 5, "nothing.json")
