@@ -69,14 +69,15 @@ class Desk:
         }.items():
             (commands / name).write_text(f'#!/bin/sh\nexec {words} "$@"\n')
             (commands / name).chmod(0o755)
+        (commands / "activate").write_text("")  # all of it is on the path already
         # An answer of 400 or more is a failure of the example; who types it sees it.
         (folder / ".curlrc").write_text("silent\nshow-error\nfail-with-body\n")
         self._environment = {
             "PATH": f"{commands}:{os.environ.get('PATH', os.defpath)}",
             "PYTHONPATH": str(ROOT),
-            "HOME": str(folder),
             "CURL_HOME": str(folder),
             "GATEWAY": gateway_url,
+            "COMFYUI_GATEWAY_URL": gateway_url,
             "API_KEY": "a-key",
             "NO_COLOR": "1",
         }
@@ -91,10 +92,12 @@ class Desk:
             if path.name[0] != "." and path.name != "data":
                 (place / path.name).symlink_to(path)
         (place / "data").symlink_to(self._data_dir)
+        (place / ".venv").mkdir()
+        (place / ".venv" / "bin").symlink_to(self._folder / "bin")
         done = subprocess.run(  # noqa: S603  our own examples
             ["/bin/bash", "-euo", "pipefail", "-c", script],  # a block that fails ends the page
             cwd=place,
-            env=self._environment,
+            env={**self._environment, "HOME": str(place)},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
