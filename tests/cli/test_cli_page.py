@@ -101,7 +101,7 @@ def test_examples_of_the_page_name_what_there_is() -> None:
     lines = [line for block in re.findall(r"```sh\n(.*?)```", PAGE, flags=re.DOTALL) for line in block.splitlines()]
     assert len(lines) > 10
     for line in lines:
-        words = line.partition("#")[0].partition(" > ")[0].split()
+        words = line.removeprefix("JOB=$(").partition("#")[0].partition(" > ")[0].split()
         assert words.pop(0) == "comfyui-gateway"
         name = max((name for name in COMMANDS if " ".join(words).startswith(name)), key=len)
         known = {option for p in COMMANDS[name].params for option in (*p.opts, *p.secondary_opts)}

@@ -78,6 +78,7 @@ class Desk:
             "CURL_HOME": str(folder),
             "GATEWAY": gateway_url,
             "COMFYUI_GATEWAY_URL": gateway_url,
+            "COMFYUI_GATEWAY_API_KEY": "a-key",
             "API_KEY": "a-key",
             "NO_COLOR": "1",
         }

@@ -122,8 +122,13 @@ def test_commands_and_their_options_exist(page: Page) -> None:
             words = line.split()
             while words and isinstance(command, TyperGroup) and words[0] in command.commands:
                 command = command.commands[words.pop(0)]
-            assert not isinstance(command, TyperGroup) or not words or words[0].startswith("-") or words[0].isupper(), line
-            known = {option for parameter in command.params for option in parameter.opts} | {"--help"}
+            assert not isinstance(command, TyperGroup) or not words or words[0].startswith("-") or words[0].isupper(), (
+                line
+            )
+            known = {option for parameter in command.params for option in parameter.opts} | {
+                "--help",
+                "--install-completion",
+            }
             assert {word.partition("=")[0] for word in words if word.startswith("--")} <= known, line
 
 
