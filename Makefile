@@ -46,8 +46,8 @@ docs: $(READY) ## write the pages and pictures of docs/ that are made from the c
 test-comfyui: $(READY) ## run the same jobs on the simulator and on a real ComfyUI (the first time: 2 GB into ~/.cache)
 	$(BIN)/pytest tests/comfyui
 
-test-deployment: $(READY) ## deploy the stacks into an embedded AWS that enforces IAM and TLS, and run jobs there
-	$(BIN)/pytest tests/infra/test_deployment.py
+test-deployment: $(CDK) ## deploy the stacks into an embedded AWS that enforces IAM and TLS, run jobs there, destroy them
+	$(BIN)/pytest -m deployment tests/infra
 
 # CDK's command is on npm only, too. Version 3 does not take what aws-cdk-lib 2 makes.
 $(CDK): $(READY) Makefile

@@ -19,21 +19,26 @@ from infra.state import StateStack
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from infra.stage import Stage
 
 
-def synthesise(stages: Mapping[str, Stage], *, stage: str | None = None, platform: Platform = LAMBDA) -> None:
+def synthesise(
+    stages: Mapping[str, Stage], *, stage: str | None = None, platform: Platform = LAMBDA, folder: Path | None = None
+) -> None:
     """Write the templates of a stage, which the context names unless it is given.
 
-    Context and folder are the CDK command's, or else those in cdk.json. Raises SettingsInvalidError when there is no
-    such stage, and RuntimeError when a rule of AWS Solutions is broken.
+    Context and folder are the CDK command's, or else those in cdk.json, unless a folder is given.
+    Raises SettingsInvalidError when there is no such stage, and RuntimeError when a rule of AWS Solutions is broken.
     """
     defaults = json.loads((ROOT / "cdk.json").read_text())
+    if folder is None and "CDK_OUTDIR" not in os.environ:
+        folder = ROOT / defaults["output"]
     app = cdk.App(
         # The command hands over both in the environment, where CDK finds them.
         context=None if "CDK_CONTEXT_JSON" in os.environ else defaults["context"],
-        outdir=None if "CDK_OUTDIR" in os.environ else str(ROOT / defaults["output"]),
+        outdir=None if folder is None else str(folder),
     )
     name = stage or app.node.get_context("stage")
     if name not in stages:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from aws_cdk import aws_logs as logs
 
+    from infra.model_files import ModelFiles
     from infra.stage import Executors
 
 _PORT = 8188
@@ -39,6 +40,7 @@ class ExecutorTask(Construct):
         name: str,
         *,
         executors: Executors,
+        model_files: ModelFiles | None,
         environment: Mapping[str, str],
         policy: iam.IManagedPolicy,
         cluster: ecs.Cluster,
@@ -49,6 +51,7 @@ class ExecutorTask(Construct):
         self.definition = ecs.Ec2TaskDefinition(self, "Definition", network_mode=ecs.NetworkMode.HOST)
         self._allow(policy, cluster)
         comfyui = self._add_comfyui(executors)
+        self._add_models(comfyui, model_files)
         self._add_executor(executors, environment).add_container_dependencies(
             # It starts after ComfyUI and, which matters, is stopped before it.
             ecs.ContainerDependency(container=comfyui, condition=ecs.ContainerDependencyCondition.START)
@@ -62,7 +65,7 @@ class ExecutorTask(Construct):
 
     def _add_comfyui(self, executors: Executors) -> ecs.ContainerDefinition:
         ask = f"import urllib.request as r; r.urlopen('http://127.0.0.1:{_PORT}/system_stats', timeout=4)"
-        comfyui = self.definition.add_container(
+        return self.definition.add_container(
             "comfyui",
             image=self._image("ComfyuiImage", executors.comfyui_image),
             command=["--listen", "127.0.0.1", "--port", str(_PORT)],
@@ -77,9 +80,14 @@ class ExecutorTask(Construct):
             ),
             logging=self._logging("comfyui"),
         )
-        self.definition.add_volume(name="models", host=ecs.Host(source_path=MODELS_FOLDER))
+
+    def _add_models(self, comfyui: ecs.ContainerDefinition, model_files: ModelFiles | None) -> None:
+        """Mount what the instance has of the bucket, or the copy of it, if there is one."""
+        if model_files is None:
+            self.definition.add_volume(name="models", host=ecs.Host(source_path=MODELS_FOLDER))
+        else:
+            model_files.mount_in(self.definition, "models")
         comfyui.add_mount_points(ecs.MountPoint(container_path="/models", source_volume="models", read_only=True))
-        return comfyui
 
     def _add_executor(self, executors: Executors, environment: Mapping[str, str]) -> ecs.ContainerDefinition:
         return self.definition.add_container(

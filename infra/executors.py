@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import aws_cdk as cdk
 from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ecs as ecs
 
 from gateway.aws.resources import JOB_QUEUES
@@ -18,6 +19,7 @@ from infra.acknowledged import acknowledge
 from infra.executor_task import ExecutorTask
 from infra.function import make_log_group
 from infra.gpu_instances import GpuInstances, make_network
+from infra.model_files import ModelFiles
 from infra.scaling import Scaling
 
 if TYPE_CHECKING:
@@ -39,6 +41,10 @@ class ExecutorStack(cdk.Stack):
         self._state = state
         self.log_group = make_log_group(self, "Log", stage)
         network = make_network(self, stage)
+        self._closed = ec2.SecurityGroup(
+            self, "Closed", vpc=network, description="Nobody connects to an executor: it connects to AWS."
+        )
+        self._model_files = self._copy_models(network) if executors.models_volume == "efs" else None
         self._cluster = ecs.Cluster(self, "Cluster", vpc=network)
         acknowledge(
             self._cluster,
@@ -49,6 +55,7 @@ class ExecutorStack(cdk.Stack):
             self,
             "Task",
             executors=executors,
+            model_files=self._model_files,
             environment={
                 "AWS_REGION": self.region,
                 **state.settings,
@@ -61,8 +68,25 @@ class ExecutorStack(cdk.Stack):
         self._serve("Spot", spot=True)
         self._serve("OnDemand", spot=False)
 
+    def _copy_models(self, network: ec2.Vpc) -> ModelFiles:
+        return ModelFiles(
+            self,
+            "Models",
+            stage=self._stage,
+            bucket=self._executors.models_bucket,
+            network=network,
+            group=self._closed,
+        )
+
     def _serve(self, name: str, *, spot: bool) -> None:
-        instances = GpuInstances(self, f"{name}Instances", executors=self._executors, cluster=self._cluster, spot=spot)
+        instances = GpuInstances(
+            self,
+            f"{name}Instances",
+            executors=self._executors,
+            cluster=self._cluster,
+            security_group=self._closed,
+            spot=spot,
+        )
         service = ecs.Ec2Service(
             self,
             name,
@@ -77,6 +101,8 @@ class ExecutorStack(cdk.Stack):
             circuit_breaker=ecs.DeploymentCircuitBreaker(rollback=True),
         )
         service.node.add_dependency(instances.provider)
+        if self._model_files is not None:
+            service.node.add_dependency(self._model_files.mounted)
         scaling = Scaling(
             self,
             f"{name}Scaling",

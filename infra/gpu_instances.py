@@ -11,13 +11,12 @@ from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
-from infra.acknowledged import acknowledge, acknowledge_all_of
+from infra.acknowledged import NAG_S3, acknowledge, acknowledge_all_of
 from infra.function import make_log_group
 
 if TYPE_CHECKING:
     from infra.stage import Executors, Stage
 
-_NAG_S3 = "arn:<AWS::Partition>:s3:::"  # as cdk-nag writes what a policy has
 MODELS_FOLDER = "/mnt/models"  # of an instance
 # What the agent on an instance asks of ECS.
 _TAKING_PART = [
@@ -56,9 +55,20 @@ def make_network(scope: Construct, stage: Stage) -> ec2.Vpc:
 class GpuInstances(Construct):
     """As many as there are tasks for, from none on: `provider` sees to it."""
 
-    def __init__(self, scope: Construct, name: str, *, executors: Executors, cluster: ecs.Cluster, spot: bool) -> None:
+    def __init__(  # noqa: PLR0913  what they belong to
+        self,
+        scope: Construct,
+        name: str,
+        *,
+        executors: Executors,
+        cluster: ecs.Cluster,
+        security_group: ec2.ISecurityGroup,
+        spot: bool,
+    ) -> None:
         super().__init__(scope, name)
         self._executors = executors
+        self._security_group = security_group
+        self._mounts_bucket = executors.models_volume == "s3"  # EFS is mounted by ECS, for the task
         group = autoscaling.AutoScalingGroup(
             self,
             "Group",
@@ -86,16 +96,13 @@ class GpuInstances(Construct):
 
     def _launch_template(self, cluster: ecs.Cluster) -> ec2.LaunchTemplate:
         role = self._make_role(cluster)
-        closed = ec2.SecurityGroup(
-            self, "Closed", vpc=cluster.vpc, description="Nobody connects to an executor: it connects to AWS."
-        )
         return ec2.LaunchTemplate(
             self,
             "Template",
             # AWS's own, with the drivers of the GPU; the newest when the stack is deployed.
             machine_image=ecs.EcsOptimizedImage.amazon_linux2023(ecs.AmiHardwareType.GPU),
             role=role.without_policy_updates(),  # CDK would let it do more than it has to
-            security_group=closed,
+            security_group=self._security_group,
             associate_public_ip_address=True,
             require_imdsv2=True,
             user_data=self._user_data(),
@@ -110,37 +117,41 @@ class GpuInstances(Construct):
         )
 
     def _make_role(self, cluster: ecs.Cluster) -> iam.Role:
-        """Let an instance take part in the cluster and read models; its tasks have roles of their own."""
+        """Let an instance take part in the cluster, and read what it mounts; its tasks have roles of their own."""
         role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("ec2.amazonaws.com"))
         instances = cdk.Stack.of(self).format_arn(
             service="ecs", resource="container-instance", resource_name=f"{cluster.cluster_name}/*"
         )
-        bucket = f"arn:{cdk.Aws.PARTITION}:s3:::{self._executors.models_bucket}"
         for actions, resources in (
             (_TAKING_PART, [cluster.cluster_arn, instances]),
             (["ecs:DiscoverPollEndpoint"], ["*"]),
-            (["s3:ListBucket"], [bucket]),
-            (["s3:GetObject"], [f"{bucket}/*"]),
         ):
             role.add_to_policy(iam.PolicyStatement(actions=actions, resources=resources))
         acknowledge(role, "AwsSolutions-IAM5[Resource::*]", "DiscoverPollEndpoint has no resource.")
         acknowledge_all_of(role, cluster, "container-instance", "An instance has no name before it is there.")
-        acknowledge(
-            role,
-            f"AwsSolutions-IAM5[Resource::{_NAG_S3}{self._executors.models_bucket}/*]",
-            "The bucket is for models.",
-        )
+        if self._mounts_bucket:
+            self._allow_models(role)
         return role
 
+    def _allow_models(self, role: iam.Role) -> None:
+        bucket = f"arn:{cdk.Aws.PARTITION}:s3:::{self._executors.models_bucket}"
+        role.add_to_policy(iam.PolicyStatement(actions=["s3:ListBucket"], resources=[bucket]))
+        role.add_to_policy(iam.PolicyStatement(actions=["s3:GetObject"], resources=[f"{bucket}/*"]))
+        named = f"{NAG_S3}{self._executors.models_bucket}/*"
+        acknowledge(role, f"AwsSolutions-IAM5[Resource::{named}]", "The bucket is for models.")
+
     def _user_data(self) -> ec2.UserData:
-        """Mount the models before the first task comes: what is read of them stays on the disk."""
         user_data = ec2.UserData.for_linux()
-        cache = "/var/cache/models"
+        user_data.add_commands("set -e")
+        if self._mounts_bucket:
+            # Before the first task comes. What is read of the models stays on the disk.
+            cache = "/var/cache/models"
+            user_data.add_commands(
+                f"dnf install -y {_MOUNTPOINT}",
+                f"mkdir -p {MODELS_FOLDER} {cache}",
+                f"mount-s3 --read-only --allow-other --cache {cache} {self._executors.models_bucket} {MODELS_FOLDER}",
+            )
         user_data.add_commands(
-            "set -e",
-            f"dnf install -y {_MOUNTPOINT}",
-            f"mkdir -p {MODELS_FOLDER} {cache}",
-            f"mount-s3 --read-only --allow-other --cache {cache} {self._executors.models_bucket} {MODELS_FOLDER}",
             # Tasks on the instance's network get their own role, and not the instance's.
             "echo ECS_ENABLE_TASK_IAM_ROLE_NETWORK_HOST=true >> /etc/ecs/ecs.config",
             # An instance that is about to be taken back takes no more tasks, and ends those that it has in good order.

@@ -1,18 +1,20 @@
 """What a function's module imports, read from the source: so that its zip holds that and nothing else.
 
 Nothing is imported here, and imports inside functions count, as they happen some time. Those for type checkers don't.
+What was read is remembered: functions share most of it, and reading it for each anew took half of a synthesis.
 """
 
 from __future__ import annotations
 
 import ast
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 ROOT = Path(__file__).parents[1]
 # What a Lambda function may consist of. Whatever else lies in the repository is no part of one.
@@ -64,7 +66,12 @@ def _parents(module: str) -> list[str]:
     return [".".join(steps[: end + 1]) for end in range(len(steps))]
 
 
-def _imported(path: Path) -> Iterator[str]:
+@cache
+def _imported(path: Path) -> tuple[str, ...]:
+    return tuple(_names_imported(path))
+
+
+def _names_imported(path: Path) -> Iterator[str]:
     """Name what a file imports; for `from a import b` both `a` and `a.b`, which may be a module."""
     waiting: list[ast.AST] = [ast.parse(path.read_text(encoding="utf-8"))]
     while waiting:
@@ -87,5 +94,10 @@ def _is_data(path: Path) -> bool:
 
 def _distributions(packages: set[str]) -> set[str]:
     # Python's own modules belong to no distribution.
-    owners = packages_distributions()
+    owners = _owners()
     return {owners[package][0].lower() for package in packages if package in owners and package not in _IN_RUNTIME}
+
+
+@cache
+def _owners() -> Mapping[str, list[str]]:
+    return packages_distributions()

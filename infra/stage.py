@@ -6,7 +6,7 @@ cdk deploy --all -c stage=prod
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -45,6 +45,8 @@ class Executors(_Checked):
     executor_image: str = Field(pattern=_IMAGE)  # made from executor/Dockerfile; with a tag or a digest
     comfyui_image: str = Field(pattern=_IMAGE)  # takes ComfyUI's own arguments, and finds models in /models
     models_bucket: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")  # S3, in the stack's own region
+    # Whether instances read that bucket itself, or a copy of it on EFS that the stack has: docs/deployment.md.
+    models_volume: Literal["s3", "efs"] = "s3"
     instance_types: tuple[str, ...] = Field(default=("g6.xlarge", "g5.xlarge"), min_length=1)  # with one GPU each
     most: int = Field(default=4, ge=1, le=20)  # executors
     jobs_per_executor: int = Field(default=5, ge=1)  # that wait or run, before there is one executor more

@@ -5,21 +5,21 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
-import os
 import platform
 import subprocess
 import sys
+import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from infra.bundle import LAMBDA, Platform
+from infra.bundle import Platform
 from infra.imports import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
 # The embedded AWS runs functions on the Python that runs itself.
 THIS_MACHINE = Platform(
@@ -86,18 +86,17 @@ class Assembly:
         return {output["Export"]["Name"]: output["Value"] for output in outputs if "Export" in output}
 
 
-def assembly(stage: str, target: Platform = LAMBDA) -> Assembly:
-    """Synthesise a stage, or find what was synthesised of the same sources."""
-    key = hashlib.sha256(f"{stage} {target} {_fingerprint()}".encode()).hexdigest()[:16]
-    folder = _BUILD / f"{stage}-{key}"
-    with _alone(_BUILD / f"{stage}-{target.machine}.lock"):
-        if not (folder / "manifest.json").exists():
-            _synthesise(stage, target, folder)
-    return Assembly(folder, stage)
+def assembly(stage: str) -> Assembly:
+    """Find a stage of stages.py for this machine: they are all synthesised at once, and anew when a source changes."""
+    folder = _BUILD / _fingerprint()[:16]
+    with _alone(_BUILD / "lock"):
+        if not folder.exists():
+            _synthesise_all(folder)
+    return Assembly(folder / stage, stage)
 
 
 def _fingerprint() -> str:
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(str(THIS_MACHINE).encode())
     files = sorted({path for pattern in _SOURCES for path in ROOT.glob(pattern) if path.is_file()})
     for path in files:
         if "__pycache__" not in path.parts:
@@ -105,17 +104,17 @@ def _fingerprint() -> str:
     return digest.hexdigest()
 
 
-def _synthesise(stage: str, target: Platform, folder: Path) -> None:
-    context = json.loads((ROOT / "cdk.json").read_text())["context"]
+def _synthesise_all(folder: Path) -> None:
+    fresh = Path(tempfile.mkdtemp(dir=folder.parent))
     run = subprocess.run(  # noqa: S603  the command is this package's own
-        [sys.executable, "-m", "tests.infra.synthesise", target.python, target.machine],
+        [sys.executable, "-m", "tests.infra.synthesise", THIS_MACHINE.python, THIS_MACHINE.machine, fresh],
         cwd=ROOT,
-        env={**os.environ, "CDK_OUTDIR": str(folder), "CDK_CONTEXT_JSON": json.dumps({**context, "stage": stage})},
         capture_output=True,
         text=True,
         check=False,
     )
     assert run.returncode == 0, run.stdout + run.stderr
+    fresh.rename(folder)
 
 
 @contextmanager

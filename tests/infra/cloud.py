@@ -1,12 +1,14 @@
-"""An AWS of the tests' own: TLS only, IAM enforced, and stacks deployed into it as `cdk deploy` would."""
+"""An AWS of the tests' own: TLS only, IAM enforced, and stacks that the command `cdk` deploys into it and destroys."""
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
+import subprocess
 import sys
-import time
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import boto3
@@ -18,14 +20,13 @@ from cli.local.loopback import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from tests.infra.assembly import Assembly
 
 REGION, ACCOUNT = "us-east-1", "000000000000"
 _ROOT = {"AWS_ACCESS_KEY_ID": "root", "AWS_SECRET_ACCESS_KEY": "root-secret"}
-_BOOTSTRAP = "/cdk-bootstrap/hnb659fds/version"  # the parameter that CDK's bootstrap leaves
-_START_SECONDS, _DEPLOY_SECONDS = 20.0, 60.0
+_CDK = Path(sys.prefix) / "cdk" / "node_modules" / ".bin" / "cdk"  # put there by `make test-deployment`
+_START_SECONDS = 20.0
 
 
 class Cloud:
@@ -66,7 +67,6 @@ class Cloud:
     def __enter__(self) -> Self:
         """Wait until it answers. Raises ChildFailedError."""
         self._child.wait_until(self._answers, seconds=_START_SECONDS)
-        self.client("ssm").put_parameter(Name=_BOOTSTRAP, Value="30", Type="String")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -101,45 +101,37 @@ class Cloud:
         return [json.loads(line) for line in self.calls_file.read_text().splitlines()]
 
     def deploy(self, assembly: Assembly) -> Deployed:
-        """Upload the assets and create the stacks, one after the other."""
-        cloudformation = self.client("cloudformation")
-        outputs: dict[str, str] = {}
-        for name, template in assembly.templates.items():
-            known = {n: each for n, each in template["Resources"].items() if not _unknown_here(each)}
-            template_url = self._upload_assets(assembly.folder, name, {**template, "Resources": known})
-            cloudformation.create_stack(StackName=name, TemplateURL=template_url, Capabilities=["CAPABILITY_IAM"])
-            outputs |= self._outputs(cloudformation, name)
-        return Deployed(self, assembly, outputs)
+        """Deploy all stacks of the only stage. Raises AssertionError with what the command said if it fails."""
+        folder = self._folder / assembly.stage
+        shutil.copytree(assembly.folder, folder)
+        for file in folder.glob("*.template.json"):
+            template = json.loads(file.read_text())
+            known = {name: each for name, each in template["Resources"].items() if not _unknown_here(each)}
+            file.write_text(json.dumps({**template, "Resources": known}))
+        self.cdk("bootstrap", f"aws://{ACCOUNT}/{REGION}")
+        self.cdk("deploy", "--all", "--app", str(folder), "--require-approval", "never")
+        stacks = self.client("cloudformation").describe_stacks()["Stacks"]
+        outputs = [output for stack in stacks for output in stack.get("Outputs", ())]
+        return Deployed(self, folder, {output["OutputKey"]: output["OutputValue"] for output in outputs})
 
-    def _upload_assets(self, folder: Path, stack: str, template: Mapping[str, Any]) -> str:
-        """Upload what a stack needs, and its template; return where that is."""
-        s3 = self.client("s3")
-        uploaded = {}
-        for asset in json.loads((folder / f"{stack}.assets.json").read_text())["files"].values():
-            (destination,) = asset["destinations"].values()
-            bucket = destination["bucketName"].replace("${AWS::AccountId}", ACCOUNT).replace("${AWS::Region}", REGION)
-            s3.create_bucket(Bucket=bucket)
-            is_template = asset["source"]["path"] == f"{stack}.template.json"
-            content = json.dumps(template).encode() if is_template else (folder / asset["source"]["path"]).read_bytes()
-            s3.put_object(Bucket=bucket, Key=destination["objectKey"], Body=content)
-            uploaded[asset["source"]["path"]] = f"{self.endpoint_url}/{bucket}/{destination['objectKey']}"
-        return uploaded[f"{stack}.template.json"]
-
-    def _outputs(self, cloudformation: Any, stack: str) -> dict[str, str]:  # noqa: ANN401  boto3's
-        deadline = time.monotonic() + _DEPLOY_SECONDS
-        while True:
-            found = cloudformation.describe_stacks(StackName=stack)["Stacks"][0]
-            if found["StackStatus"] == "CREATE_COMPLETE":
-                return {output["OutputKey"]: output["OutputValue"] for output in found.get("Outputs", ())}
-            if found["StackStatus"] != "CREATE_IN_PROGRESS" or time.monotonic() > deadline:
-                events = cloudformation.describe_stack_events(StackName=stack)["StackEvents"]
-                failed = [
-                    f"{e['LogicalResourceId']}: {e.get('ResourceStatusReason')}"
-                    for e in events
-                    if "FAILED" in e["ResourceStatus"]
-                ]
-                raise AssertionError(f"{stack}: {found['StackStatus']} {failed}")
-            time.sleep(0.1)
+    def cdk(self, *arguments: str) -> str:
+        """Run the command, as root; return what it wrote. Raises AssertionError with that if it fails."""
+        run = subprocess.run(  # noqa: S603  ours
+            [_CDK, *arguments, "--no-notices"],
+            env={
+                **self.environment(),
+                "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
+                "NODE_EXTRA_CA_CERTS": str(self.ca_file),
+                "HOME": str(self._folder),  # where it keeps what it looked up
+            },
+            cwd=self._folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        assert run.returncode == 0, run.stdout
+        return run.stdout
 
     def _answers(self) -> bool:
         try:
@@ -165,16 +157,24 @@ def _unknown_here(resource: Mapping[str, Any]) -> bool:
 class Deployed:
     """The stacks of a stage, as they run. `outputs`: of all stacks."""
 
-    def __init__(self, cloud: Cloud, assembly: Assembly, outputs: Mapping[str, str]) -> None:
+    def __init__(self, cloud: Cloud, assembly: Path, outputs: Mapping[str, str]) -> None:
         self.cloud = cloud
         self.outputs = outputs
-        self._stage = assembly.stage
+        self._assembly = assembly
+
+    def differences(self) -> str:
+        """Ask the command what it would change."""
+        return self.cloud.cdk("diff", "--all", "--app", str(self._assembly))
+
+    def destroy(self) -> None:
+        """Destroy all stacks. Raises AssertionError with what the command said if it fails."""
+        self.cloud.cdk("destroy", "--all", "--app", str(self._assembly), "--force")
 
     @cached_property
     def api_url(self) -> str:
         """The root of the API's paths. What the stack puts out names a host that only AWS has."""
         api_id = self.outputs["Url"].removeprefix("https://").split(".")[0]
-        return f"{self.cloud.endpoint_url}/restapis/{api_id}/{self._stage}/_user_request_"
+        return f"{self.cloud.endpoint_url}/restapis/{api_id}/{self._assembly.name}/_user_request_"
 
     @cached_property
     def settings(self) -> dict[str, str]:

@@ -1,10 +1,17 @@
-"""The stages that the tests synthesise: those of the product, and one that has every option."""
+"""The stages that the tests synthesise: those of the product, one that has every option, and models on S3."""
 
 from __future__ import annotations
 
 import infra.stage
 from infra.stage import Domain, Executors, Stage
 
+EXECUTORS = Executors(
+    executor_image="123456789012.dkr.ecr.eu-central-1.amazonaws.com/gateway/executor:1",
+    comfyui_image="ghcr.io/example/comfyui:1",
+    models_bucket="models-of-example",
+    models_volume="efs",
+    most=3,
+)
 EVERYTHING = Stage(
     name="everything",
     keep_data=True,
@@ -17,12 +24,13 @@ EVERYTHING = Stage(
     ),
     waf_requests_per_address=2000,
     snap_start=True,
-    executors=Executors(
-        executor_image="123456789012.dkr.ecr.eu-central-1.amazonaws.com/gateway/executor:1",
-        comfyui_image="ghcr.io/example/comfyui:1",
-        models_bucket="models-of-example",
-        most=3,
-    ),
+    executors=EXECUTORS,
     alarm_email="ops@example.com",
 )
-STAGES = {**infra.stage.STAGES, EVERYTHING.name: EVERYTHING}
+MODELS_ON_S3 = Stage(
+    name="models-on-s3",
+    keep_data=False,
+    log_retention_days=7,
+    executors=EXECUTORS.model_copy(update={"models_volume": "s3"}),
+)
+STAGES = {stage.name: stage for stage in (infra.stage.STAGES["dev"], EVERYTHING, MODELS_ON_S3)}

@@ -1,12 +1,15 @@
-"""Synthesises a stage of the tests, for a platform: `python -m tests.infra.synthesise PYTHON MACHINE`."""
+"""Synthesises the tests' stages, for a platform: `python -m tests.infra.synthesise PYTHON MACHINE FOLDER`."""
 
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 from infra.app import synthesise
 from infra.bundle import Platform
 from tests.infra.stages import STAGES
 
 if __name__ == "__main__":
-    synthesise(STAGES, platform=Platform(*sys.argv[1:]))
+    python, machine, folder = sys.argv[1:]
+    for stage in STAGES:
+        synthesise(STAGES, stage=stage, platform=Platform(python, machine), folder=Path(folder, stage))

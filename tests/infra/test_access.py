@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.executor.test_permissions import listed as page_of_executors
-from tests.infra.assembly import THIS_MACHINE, Assembly, assembly
+from tests.infra.assembly import Assembly, assembly
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,10 +25,10 @@ WITHOUT_RESOURCE = {
 }
 
 
-@pytest.fixture(scope="module", params=["dev", "everything"])
+@pytest.fixture(scope="module", params=["dev", "everything", "models-on-s3"])
 def synthesised(request: pytest.FixtureRequest) -> Assembly:
     """Synthesise a stage as it is, and one with every option."""
-    return assembly(request.param, THIS_MACHINE)
+    return assembly(request.param)
 
 
 def statements(synthesised: Assembly) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -16,7 +16,7 @@ from infra.imports import imports_of
 from tests.infra.assembly import THIS_MACHINE
 from tests.infra.functions import FUNCTIONS
 
-pytestmark = pytest.mark.timeout(300)  # the first tests fetch packages
+pytestmark = [pytest.mark.deployment, pytest.mark.timeout(300)]  # the first tests fetch packages
 
 MOST_BYTES = 8 * 1024 * 1024
 # What Lambda's own runtime has.

@@ -1,4 +1,4 @@
-"""The proof: the stacks as they are synthesised, in an AWS that enforces IAM and TLS, run jobs."""
+"""The proof: the stacks as they are synthesised, deployed into an AWS that enforces IAM and TLS, run jobs, and go."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from gateway.domain.identity import ApiKey, Role, hash_key
 from gateway.domain.messages import JobMessage
 from tests.component.samples import new_job
 from tests.executor.stage import wait_until
-from tests.infra.assembly import THIS_MACHINE, assembly
+from tests.infra.assembly import assembly
 from tests.infra.cloud import Cloud, Deployed
 from tests.webhooks.receiver import Receiver, answers
 
@@ -53,7 +53,7 @@ STEPS_SECONDS = 60
 def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
     """Deploy the stage `dev`."""
     with Cloud(tmp_path_factory.mktemp("cloud")) as cloud:
-        yield cloud.deploy(assembly("dev", THIS_MACHINE))
+        yield cloud.deploy(assembly("dev"))
 
 
 def executor_key(deployed: Deployed, user: str) -> dict[str, str]:
@@ -233,6 +233,11 @@ def test_what_the_clock_starts_has_the_rights_that_it_needs(deployed: Deployed) 
         assert "FunctionError" not in answer, answer["Payload"].read()
 
 
+def test_deploying_again_changes_nothing(deployed: Deployed) -> None:
+    """The same sources make the same zips and templates."""
+    assert "Number of stacks with differences: 0" in deployed.differences()
+
+
 @pytest.mark.parametrize(
     ("service", "operation", "arguments"),
     [
@@ -261,3 +266,30 @@ def test_no_call_was_refused(deployed: Deployed, job: dict[str, Any]) -> None:  
     """All that happened so far happened within what IAM allows."""
     refused = [call for call in deployed.cloud.calls() if not call["allowed"] and "intruder" not in call["caller"]]
     assert refused == []
+
+
+def test_destroying_leaves_nothing(deployed: Deployed, job: dict[str, Any]) -> None:  # noqa: ARG001  it has files
+    """`cdk destroy` takes out a stage that does not keep its data, once its bucket is empty."""
+    client = deployed.cloud.client
+    files = client("s3").list_objects_v2(Bucket=deployed.settings["BUCKET_NAME"])["Contents"]
+    for file in files:
+        client("s3").delete_object(Bucket=deployed.settings["BUCKET_NAME"], Key=file["Key"])
+    deployed.destroy()
+    assert [stack["StackName"] for stack in client("cloudformation").describe_stacks()["Stacks"]] == ["CDKToolkit"]
+    assert client("dynamodb").list_tables()["TableNames"] == []
+    assert client("sqs").list_queues().get("QueueUrls", []) == []
+    assert client("lambda").list_functions()["Functions"] == []
+    assert client("apigateway").get_rest_apis()["items"] == []
+    assert client("secretsmanager").list_secrets()["SecretList"] == []
+    assert client("sns").list_topics()["Topics"] == []
+    assert client("cloudwatch").describe_alarms()["MetricAlarms"] == []
+    assert client("logs").describe_log_groups()["logGroups"] == []
+    assert [bus["Name"] for bus in client("events").list_event_buses()["EventBuses"]] == ["default"]
+    assert [
+        each["Name"] for each in client("s3").list_buckets()["Buckets"] if not each["Name"].startswith("cdk-")
+    ] == []
+    # The account's role by which API Gateway writes logs stays, as it is not the stage's alone.
+    roles = [
+        role["RoleName"] for role in client("iam").list_roles()["Roles"] if not role["RoleName"].startswith("cdk-")
+    ]
+    assert ["RestApiCloudWatchRole" in role for role in roles] == [True]

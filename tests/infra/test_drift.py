@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.infra.assembly import THIS_MACHINE, Assembly, assembly
+from tests.infra.assembly import Assembly, assembly
 
 if TYPE_CHECKING:
     from gateway.aws.clients import Clients
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.timeout(300)  # the first test may have to synthesise
 @pytest.fixture(scope="module")
 def dev() -> Assembly:
     """Synthesise a stage with the default settings, which local mode has too."""
-    return assembly("dev", THIS_MACHINE)
+    return assembly("dev")
 
 
 def variables(dev: Assembly) -> dict[str, Any]:

@@ -7,15 +7,23 @@ from typing import Any
 
 import pytest
 
-from tests.infra.assembly import THIS_MACHINE, Assembly, assembly
+from tests.infra.assembly import Assembly, assembly
 
 pytestmark = pytest.mark.timeout(300)  # the first test may have to synthesise
+
+MODELS_READ_ONLY = [{"ContainerPath": "/models", "ReadOnly": True, "SourceVolume": "models"}]
 
 
 @pytest.fixture(scope="module")
 def stack() -> dict[str, Any]:
-    """Synthesise a stage with executors, three at most."""
-    return assembly("everything", THIS_MACHINE).template("executors")
+    """Synthesise a stage with executors, three at most, and a copy of their models on EFS."""
+    return assembly("everything").template("executors")
+
+
+@pytest.fixture(scope="module")
+def stack_on_s3() -> dict[str, Any]:
+    """Synthesise a stage whose instances read the bucket for models itself."""
+    return assembly("models-on-s3").template("executors")
 
 
 def of_kind(stack: dict[str, Any], kind: str) -> dict[str, Any]:
@@ -46,15 +54,24 @@ def policies(stack: dict[str, Any], service: str) -> dict[str, dict[str, Any]]:
 
 def test_a_stage_without_executors_has_no_such_stack() -> None:
     """Executors elsewhere need nothing of it."""
-    dev: Assembly = assembly("dev", THIS_MACHINE)
+    dev: Assembly = assembly("dev")
     assert not [name for name in dev.templates if "executors" in name]
+
+
+def group_of_instances(stack: dict[str, Any]) -> str:
+    """Find the one security group that all instances are in."""
+    templates = of_kind(stack, "AWS::EC2::LaunchTemplate").values()
+    cards = [card for template in templates for card in template["LaunchTemplateData"]["NetworkInterfaces"]]
+    (group,) = {group["Fn::GetAtt"][0] for card in cards for group in card["Groups"]}
+    return str(group)
 
 
 def test_nothing_can_connect_to_an_instance(stack: dict[str, Any]) -> None:
     """Not to ComfyUI either, which listens for its own instance only."""
     for group in of_kind(stack, "AWS::EC2::SecurityGroup").values():
         assert "SecurityGroupIngress" not in group
-    assert not [each for each in stack["Resources"].values() if each["Type"] == "AWS::EC2::SecurityGroupIngress"]
+    entered = [each["GroupId"]["Fn::GetAtt"][0] for each in of_kind(stack, "AWS::EC2::SecurityGroupIngress").values()]
+    assert group_of_instances(stack) not in entered
     assert containers(stack)["comfyui"]["Command"][:2] == ["--listen", "127.0.0.1"]
     assert not [each for each in containers(stack).values() if each.get("PortMappings")]
 
@@ -63,7 +80,7 @@ def test_a_task_has_a_gpu_its_models_and_time_to_stop(stack: dict[str, Any]) -> 
     """The executor is stopped before ComfyUI, and within the two minutes of a spot instance that is taken back."""
     comfyui, executor = containers(stack)["comfyui"], containers(stack)["executor"]
     assert comfyui["ResourceRequirements"] == [{"Type": "GPU", "Value": "1"}]
-    assert comfyui["MountPoints"] == [{"ContainerPath": "/models", "ReadOnly": True, "SourceVolume": "models"}]
+    assert comfyui["MountPoints"] == MODELS_READ_ONLY
     assert executor["DependsOn"] == [{"ContainerName": "comfyui", "Condition": "START"}]
     told = {each["Name"]: each["Value"] for each in executor["Environment"]}
     assert float(told["SHUTDOWN_GRACE_SECONDS"]) + 10 < executor["StopTimeout"] < 120
@@ -90,7 +107,7 @@ def test_instances_are_spot_ones_and_on_demand_ones_beside_them(stack: dict[str,
 
 
 def test_instances_drain_when_they_are_taken_back_and_keep_to_themselves(stack: dict[str, Any]) -> None:
-    """Disks are encrypted, credentials take a token, the models are mounted before the first task."""
+    """Disks are encrypted, and credentials take a token."""
     for template in of_kind(stack, "AWS::EC2::LaunchTemplate").values():
         data = template["LaunchTemplateData"]
         assert data["MetadataOptions"]["HttpTokens"] == "required"
@@ -98,17 +115,83 @@ def test_instances_drain_when_they_are_taken_back_and_keep_to_themselves(stack: 
         script = json.dumps(data["UserData"])
         assert "ECS_ENABLE_SPOT_INSTANCE_DRAINING=true" in script
         assert "ECS_ENABLE_TASK_IAM_ROLE_NETWORK_HOST=true" in script
-        assert "mount-s3 --read-only" in script
 
 
-def test_a_task_may_protect_itself_and_do_what_executors_do(stack: dict[str, Any]) -> None:
-    """Its role has the policy that executors elsewhere have, and the right to ask ECS for protection."""
+def test_a_task_may_protect_itself_and_do_what_executors_do(stack: dict[str, Any], stack_on_s3: dict[str, Any]) -> None:
+    """Its role has the policy that executors elsewhere have, and may ask ECS for protection and read models."""
     (task,) = of_kind(stack, "AWS::ECS::TaskDefinition").values()
     role = task["TaskRoleArn"]["Fn::GetAtt"][0]
     assert "ExecutorPolicy" in json.dumps(of_kind(stack, "AWS::IAM::Role")[role]["ManagedPolicyArns"])
+    assert actions_of(stack_on_s3, role) == {"ecs:GetTaskProtection", "ecs:UpdateTaskProtection"}
+    assert actions_of(stack, role) == {
+        "ecs:GetTaskProtection", "ecs:UpdateTaskProtection", "elasticfilesystem:ClientMount",
+    }  # fmt: skip
+
+
+def actions_of(stack: dict[str, Any], role: str) -> set[str]:
+    """Find what a role may do by policies of its own."""
     own = [policy for policy in of_kind(stack, "AWS::IAM::Policy").values() if {"Ref": role} in policy["Roles"]]
-    actions = [action for policy in own for each in policy["PolicyDocument"]["Statement"] for action in each["Action"]]
-    assert sorted(actions) == ["ecs:GetTaskProtection", "ecs:UpdateTaskProtection"]
+    actions = [each["Action"] for policy in own for each in policy["PolicyDocument"]["Statement"]]
+    return {action for each in actions for action in (each if isinstance(each, list) else [each])}
+
+
+def test_instances_read_the_models_from_the_bucket(stack_on_s3: dict[str, Any]) -> None:
+    """They mount it before the first task, read-only, and may read that bucket and no other; there is no EFS."""
+    for template in of_kind(stack_on_s3, "AWS::EC2::LaunchTemplate").values():
+        assert "mount-s3 --read-only" in json.dumps(template["LaunchTemplateData"]["UserData"])
+    (task,) = of_kind(stack_on_s3, "AWS::ECS::TaskDefinition").values()
+    assert task["Volumes"] == [{"Name": "models", "Host": {"SourcePath": "/mnt/models"}}]
+    assert containers(stack_on_s3)["comfyui"]["MountPoints"] == MODELS_READ_ONLY
+    assert "s3:::models-of-example/*" in json.dumps(of_kind(stack_on_s3, "AWS::IAM::Policy"))
+    assert not [each for each in stack_on_s3["Resources"].values() if "AWS::EFS::" in each["Type"]]
+
+
+def test_a_copy_of_the_models_is_mounted_by_task_and_encrypted(stack: dict[str, Any]) -> None:
+    """At rest and on the way. Instances mount nothing then, and have no right to the bucket."""
+    ((files, file_system),) = of_kind(stack, "AWS::EFS::FileSystem").items()
+    assert file_system["Encrypted"] is True
+    assert {"TransitionToIA": "AFTER_30_DAYS"} in file_system["LifecyclePolicies"]
+    (task,) = of_kind(stack, "AWS::ECS::TaskDefinition").values()
+    (volume,) = task["Volumes"]
+    assert volume["EFSVolumeConfiguration"] == {
+        "FilesystemId": {"Ref": files}, "TransitEncryption": "ENABLED", "AuthorizationConfig": {"IAM": "ENABLED"},
+    }  # fmt: skip
+    for template in of_kind(stack, "AWS::EC2::LaunchTemplate").values():
+        assert "mount-s3" not in json.dumps(template["LaunchTemplateData"]["UserData"])
+    assert "s3:" not in json.dumps([p for n, p in of_kind(stack, "AWS::IAM::Policy").items() if "Instances" in n])
+
+
+def test_only_instances_reach_the_copy_of_the_models(stack: dict[str, Any]) -> None:
+    """NFS from their security group, over TLS, with a role that may: the task's to read, the copying one to write."""
+    ((files, file_system),) = of_kind(stack, "AWS::EFS::FileSystem").items()
+    (entry,) = of_kind(stack, "AWS::EC2::SecurityGroupIngress").values()
+    assert (entry["IpProtocol"], entry["FromPort"], entry["ToPort"]) == ("tcp", 2049, 2049)
+    assert entry["SourceSecurityGroupId"]["Fn::GetAtt"][0] == group_of_instances(stack)
+    for target in of_kind(stack, "AWS::EFS::MountTarget").values():
+        assert target["SecurityGroups"] == [entry["GroupId"]]
+    (statement,) = file_system["FileSystemPolicy"]["Statement"]  # it allows nothing, so that roles have to
+    assert (statement["Effect"], statement["Condition"]) == ("Deny", {"Bool": {"aws:SecureTransport": "false"}})
+    allowed = {
+        tuple(each["Action"]) if isinstance(each["Action"], list) else (each["Action"],)
+        for policy in of_kind(stack, "AWS::IAM::Policy").values()
+        for each in policy["PolicyDocument"]["Statement"]
+        if each["Resource"] == {"Fn::GetAtt": [files, "Arn"]}
+    }
+    client = "elasticfilesystem:Client"
+    assert allowed == {(f"{client}Mount",), (f"{client}Mount", f"{client}RootAccess", f"{client}Write")}
+
+
+def test_the_copy_of_the_models_is_filled_from_their_bucket(stack: dict[str, Any]) -> None:
+    """By a task that also removes what is no longer there; the stack tells its name."""
+    ((name, task),) = of_kind(stack, "AWS::DataSync::Task").items()
+    assert task["Options"]["PreserveDeletedFiles"] == "REMOVE"
+    ((source, bucket),) = of_kind(stack, "AWS::DataSync::LocationS3").items()
+    assert task["SourceLocationArn"]["Fn::GetAtt"][0] == source
+    assert "models-of-example" in json.dumps(bucket["S3BucketArn"])
+    ((to, copy),) = of_kind(stack, "AWS::DataSync::LocationEFS").items()
+    assert task["DestinationLocationArn"]["Fn::GetAtt"][0] == to
+    assert copy["InTransitEncryption"] == "TLS1_2"
+    assert stack["Outputs"]["ModelsTaskArn"]["Value"] == {"Fn::GetAtt": [name, "TaskArn"]}
 
 
 def test_spot_tasks_follow_the_backlog_from_none_to_all(stack: dict[str, Any]) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from functions.metrics import Metric
 from infra.imports import ROOT
-from tests.infra.assembly import THIS_MACHINE, Assembly, assembly
+from tests.infra.assembly import Assembly, assembly
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +23,7 @@ RUNBOOKS = ROOT / "docs" / "runbooks"
 @pytest.fixture(scope="module")
 def dev() -> Assembly:
     """Synthesise a stage as it is."""
-    return assembly("dev", THIS_MACHINE)
+    return assembly("dev")
 
 
 def alarms(dev: Assembly) -> list[dict[str, Any]]:

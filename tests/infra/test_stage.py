@@ -34,6 +34,7 @@ def test_the_stages_for_trying_and_for_customers_are_there() -> None:
         ({"settings": {"OPEN_ACCESS": "true"}}, "OPEN_ACCESS: is for local mode"),
         ({"domain": {"name": "https://a.example", "certificate_arn": "arn:aws:acm:x"}}, "should match pattern"),
         ({"alarm_email": "ops"}, "should match pattern"),
+        ({"executors": {"models_volume": "nfs"}}, "should be 's3' or 'efs'"),
     ],
 )
 def test_what_is_wrong_is_named(wrong: dict[str, Any], said: str) -> None:

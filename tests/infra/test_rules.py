@@ -1,0 +1,25 @@
+"""The templates are what CloudFormation takes. What AWS Solutions wants of them, each synthesis looks at."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.infra.assembly import assembly
+from tests.infra.stages import STAGES
+
+pytestmark = [pytest.mark.deployment, pytest.mark.timeout(300)]  # it may have to synthesise
+
+
+def test_cfn_lint_finds_nothing() -> None:
+    """In any template, of stages with and without every option."""
+    linter = Path(sys.executable).with_name("cfn-lint")
+    templates = [str(path) for stage in STAGES for path in assembly(stage).folder.glob("*.template.json")]
+    # W3005 is about CDK's habit of saying of what a resource depends, also where that shows already.
+    run = subprocess.run(  # noqa: S603  our own files
+        [linter, "--ignore-checks", "W3005", "--", *templates], capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stdout
