@@ -26,7 +26,7 @@ class RealComfyUI:
     """The server, as a context manager; installed first when need be."""
 
     def __init__(self) -> None:
-        cache = _cache_folder()
+        cache = cache_folder()
         cache.mkdir(parents=True, exist_ok=True)
         self._port = _free_port()
         self._log_path = cache / f"comfyui-{self._port}.log"
@@ -105,7 +105,7 @@ def _end_group(process: subprocess.Popen[bytes]) -> None:
     process.communicate()
 
 
-def _cache_folder() -> Path:
+def cache_folder() -> Path:
     """Name the folder that the script uses, too."""
     user_cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(os.environ.get("COMFYUI_CACHE") or Path(user_cache, "comfyui-gateway", "comfyui"))

