@@ -31,7 +31,7 @@ run: $(READY) ## run the whole gateway on this machine, until Ctrl-C
 	@exec $(BIN)/comfyui-gateway run
 
 test: $(READY) $(LINTER) ## run the tests, on the embedded AWS and the simulated ComfyUI
-	$(BIN)/pytest -m "not comfyui and not deployment" -n 6 --dist worksteal
+	$(BIN)/pytest -m "not comfyui and not deployment" -n 4 --dist worksteal
 
 check: $(READY) ## lint, types and import rules
 	$(BIN)/ruff format --check .

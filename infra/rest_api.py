@@ -136,7 +136,8 @@ class RestApi(Construct):
             security_policy=apigateway.SecurityPolicy.TLS_1_2,
         )
         target = made.domain_name_alias_domain_name
-        cdk.CfnOutput(self, "DomainTarget", value=target, description="What its DNS record has to point at.")
+        stack = cdk.Stack.of(self)
+        cdk.CfnOutput(stack, "DomainTarget", value=target, description="What its DNS record has to point at.")
         return f"https://{domain.name}/"
 
     def _add_waf(self, requests_per_address: int) -> None:

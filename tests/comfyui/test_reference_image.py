@@ -42,7 +42,7 @@ PROMPT_SECONDS = 60
 
 def step(instruction: str) -> str:
     """Find the only step, or the last, that an instruction stands for."""
-    return [arguments for name, arguments in STEPS if name == instruction][-1]
+    return str([arguments for name, arguments in STEPS if name == instruction][-1])
 
 
 def here(text: str, folder: Path) -> str:

@@ -10,6 +10,7 @@ import pytest
 from functions.routing import DEFAULT_FUNCTION, FUNCTION_OF_SEGMENT
 from gateway.aws.resources import REQUEST_SECONDS
 from tests.infra.assembly import Assembly, assembly
+from tests.infra.stages import STAGES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -117,24 +118,29 @@ def test_data_outlives_a_stage_that_keeps_it_and_no_other(dev: Assembly, everyth
 
 NAMES_OF_RESOURCES = (
     "TableName", "BucketName", "QueueName", "FunctionName", "RoleName", "ManagedPolicyName", "LogGroupName",
-    "TopicName", "AlarmName", "ClusterName", "ServiceName", "SecretName",
+    "TopicName", "AlarmName", "ClusterName", "SecretName", "DashboardName", "Name",
 )  # fmt: skip
 
 
-def test_nothing_is_named_so_that_two_stages_clash(dev: Assembly) -> None:
+@pytest.mark.parametrize("stage", STAGES)
+def test_nothing_is_named_so_that_two_stages_clash(stage: str) -> None:
     """Whatever has a name of its own has the stage's name in it; the rest is named by CloudFormation."""
-    for template in dev.templates.values():
+    part_of_a_name = stage.replace("-", "")  # CDK leaves hyphens out of some
+    for template in assembly(stage).templates.values():
         for logical_id, resource in template["Resources"].items():
             if resource["Type"] in (
+                "AWS::ApiGateway::RestApi",
                 "AWS::Lambda::Permission",
                 "AWS::Lambda::EventSourceMapping",
                 "AWS::Lambda::Alias",
                 "AWS::Lambda::Version",
             ):
-                continue  # these name another resource
+                continue  # these name another resource, or nothing by which anything is found
             for name in NAMES_OF_RESOURCES:
                 given = resource.get("Properties", {}).get(name)
-                assert given is None or "dev" in json.dumps(given), f"{logical_id}.{name}"
+                is_reference = isinstance(given, dict) and given.keys() <= {"Ref", "Fn::GetAtt"}
+                in_it = part_of_a_name in json.dumps(given).replace("-", "")
+                assert given is None or is_reference or in_it, f"{logical_id}.{name}"
 
 
 def test_what_api_gateway_answers_itself_has_the_shape_of_every_error(dev: Assembly) -> None:
@@ -152,6 +158,31 @@ def test_the_api_is_throttled_logged_and_traced(dev: Assembly) -> None:
     assert stage["TracingEnabled"] is True
     line = json.loads(stage["AccessLogSetting"]["Format"])
     assert not [value for value in line.values() if "header" in value.lower() or "apiKey" in value]
+
+
+def test_an_api_with_a_domain_is_there_under_its_own_name_only(everything: Assembly) -> None:
+    """With TLS 1.2 at the least; the stack tells where the name has to point."""
+    ((_, domain),) = properties(everything, "AWS::ApiGateway::DomainName")
+    assert (domain["DomainName"], domain["SecurityPolicy"]) == ("images.example.com", "TLS_1_2")
+    ((_, api),) = properties(everything, "AWS::ApiGateway::RestApi")
+    assert api["DisableExecuteApiEndpoint"] is True
+    outputs = everything.template("api")["Outputs"]
+    assert outputs["Url"]["Value"] == "https://images.example.com/"
+    assert outputs["DomainTarget"]["Value"]["Fn::GetAtt"][1] == "RegionalDomainName"
+
+
+def test_an_address_that_asks_too_often_is_blocked(everything: Assembly) -> None:
+    """By a rule of WAF before the API's stage: as many requests within five minutes as the stage says."""
+    ((acl, waf),) = properties(everything, "AWS::WAFv2::WebACL")
+    (rule,) = waf["Rules"]
+    assert rule["Action"] == {"Block": {}}
+    assert rule["Statement"]["RateBasedStatement"] == {
+        "AggregateKeyType": "IP", "EvaluationWindowSec": 300, "Limit": 2000,
+    }  # fmt: skip
+    ((_, association),) = properties(everything, "AWS::WAFv2::WebACLAssociation")
+    ((stage, _),) = properties(everything, "AWS::ApiGateway::Stage")
+    assert association["WebACLArn"]["Fn::GetAtt"][0] == acl
+    assert stage in json.dumps(association["ResourceArn"])
 
 
 def test_options_are_there_when_they_are_asked_for(dev: Assembly, everything: Assembly) -> None:
