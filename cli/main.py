@@ -23,6 +23,7 @@ from gateway.__about__ import VERSION
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+_NAME = "comfyui-gateway"
 _SET_UP, _WORKFLOWS, _JOBS, _OPERATION = "Set up and run", "Workflows", "Jobs", "Operation"
 _EXIT_CODES = "\n".join(f"{code.value}: {code.meaning}" for code in ExitCode)
 
@@ -82,7 +83,9 @@ def run(
     settings = LocalSettings.from_environment(environment)
     from cli.local.supervisor import Supervisor  # noqa: PLC0415  likewise
 
-    if not Supervisor(settings, environment, ephemeral=ephemeral).run():
+    called = Path(sys.argv[0])
+    command = str(called) if called.name == _NAME else _NAME  # with its path, as it need not be on PATH
+    if not Supervisor(settings, environment, ephemeral=ephemeral, command=command).run():
         raise typer.Exit(ExitCode.FAILED)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
+from cli.connection import API_KEY, LOCAL_URL, TOKEN
 from gateway.__about__ import VERSION
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ class Running:
     """What is running."""
 
     url: str
+    command: str  # this one, as it was called
     comfyui_url: str
     simulated: bool  # nothing answers at comfyui_url
     data_dir: Path | None  # None when nothing is kept
@@ -56,21 +58,22 @@ def _lines(running: Running) -> list[Text]:
     lines.append(_field("Webhooks", f"signed with {signed_with}"))
     credentials = ""
     if running.api_keys:
-        credentials = ' -H "X-API-Key: $API_KEY"'
+        credentials = f' -H "X-API-Key: ${API_KEY}"'
         or_token = " or JWT" if running.tokens else ""
-        lines.append(_field("Access", f"By API key{or_token}. Put a key in $API_KEY for the command below."))
+        lines.append(_field("Access", f"By API key{or_token}. Put a key in ${API_KEY} for the commands below."))
     elif running.tokens:
-        credentials = ' -H "Authorization: Bearer $TOKEN"'
-        lines.append(_field("Access", "By JWT. Put one in $TOKEN for the command below."))
+        credentials = f' -H "Authorization: Bearer ${TOKEN}"'
+        lines.append(_field("Access", f"By JWT. Put one in ${TOKEN} for the commands below."))
     else:
         open_to_all = "Open: whoever reaches it is admin. Set API_KEYS=some-key:admin or JWT_SECRET."
         lines.append(_field("Access", open_to_all, warning))
+    elsewhere = "" if running.url == LOCAL_URL else f" --url {running.url}"
     return [
         *lines,
-        Text("Make an image:"),
+        Text("Make an image, in another terminal:"),
+        Text(f'  {running.command} submit sdxl_realism_v1 -i prompt="a lighthouse at dawn" -o pictures{elsewhere}'),
+        Text("Or by HTTP:"),
         Text(f"  curl {running.url}/jobs{credentials} -H 'Content-Type: application/json' -d '{_BODY}'"),
-        Text("See it, with the jobId of the answer in place of JOB_ID:"),
-        Text(f"  curl{credentials} '{running.url}/jobs/JOB_ID?wait=25'"),
     ]
 
 

@@ -63,10 +63,13 @@ class _StopRequestedError(Exception):
 
 
 class Supervisor:
-    """One run. `ephemeral` keeps nothing."""
+    """One run. `ephemeral` keeps nothing; `command`: as what a person calls the command, to show."""
 
-    def __init__(self, settings: LocalSettings, environment: Mapping[str, str], *, ephemeral: bool) -> None:
+    def __init__(
+        self, settings: LocalSettings, environment: Mapping[str, str], *, ephemeral: bool, command: str
+    ) -> None:
         self._settings = settings
+        self._command = command
         self._keys = parse_keys(settings.api_keys)
         self._ephemeral = ephemeral
         self._environment = _base_environment(environment)
@@ -143,6 +146,7 @@ class Supervisor:
         self._start_child("background", ["cli.local.background", _PREFIX], data, functions)
         running = Running(
             url=url,
+            command=self._command,
             comfyui_url=self._settings.comfyui_url,
             simulated=not comfyui_answers,
             data_dir=None if self._ephemeral else data.path,

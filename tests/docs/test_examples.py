@@ -25,6 +25,7 @@ FILES = {
 MOST_NOT_RUN = 20  # blocks of all pages
 
 
+@pytest.mark.timeout(300)  # many processes, one after the other
 def test_all_examples_run(tmp_path: Path) -> None:
     """Shell, Python and JavaScript, page by page, in the order in which they stand there."""
     scripts = {page.name: script_of(page) for page in PAGES} | FILES

@@ -55,7 +55,7 @@ class Run:
 
     def up(self) -> str:
         """Wait until it says that it is up; return the address that it names."""
-        wait_until(lambda: "JOB_ID" in self.text or self.process.poll() is not None, START_SECONDS)
+        wait_until(lambda: "Or by HTTP:\n  curl " in self.text or self.process.poll() is not None, START_SECONDS)
         found = re.search(r"is running at (\S+)\. ", self.text)
         assert found, self.text
         return found[1]

@@ -118,7 +118,7 @@ def test_keys_are_asked_for_and_never_shown(running: Run) -> None:
     url = running.up()
     assert requests.get(f"{url}/workflows", timeout=10).status_code == 401
     assert requests.get(f"{url}/workflows", headers={"X-API-Key": "s3cret-two"}, timeout=10).status_code == 200
-    assert '-H "X-API-Key: $API_KEY"' in running.text
+    assert '-H "X-API-Key: $COMFYUI_GATEWAY_API_KEY"' in running.text
     environments = [Path(f"/proc/{pid}/environ").read_text() for pid in running.descendants()]
     logs = [log.read_text() for log in (Path(running.environment["DATA_DIR"]) / "logs").iterdir()]
     assert environments
@@ -157,7 +157,7 @@ def test_a_jwt_secret_closes_open_access(start: Callable[..., Run], tmp_path: Pa
     run = start("--ephemeral", JWT_SECRET=secret, TMPDIR=str(tmp_path), **limit)
     url = run.up()
     assert "Open" not in run.text
-    assert '-H "Authorization: Bearer $TOKEN"' in run.text
+    assert '-H "Authorization: Bearer $COMFYUI_GATEWAY_TOKEN"' in run.text
     assert requests.get(f"{url}/workflows", timeout=10).status_code == 401
     finished_job(url, **bearer("ada", secret))
     with ThreadPoolExecutor(8) as clients:  # and the limit holds across the processes of the front
