@@ -22,7 +22,7 @@ FILES = {
     "examples/n8n_workflow.json": "node tests/docs/n8n.mjs examples/n8n_workflow.json",
     "examples/supabase": "node tests/docs/deno.mjs examples/supabase/functions/make-image/index.ts",
 }  # examples that are no blocks of a page; those of webhook receivers are run in tests/webhooks
-MOST_NOT_RUN = 20  # blocks of all pages
+MOST_NOT_RUN = 24  # blocks of all pages: AWS accounts, container engines, and what runs until it is stopped
 
 
 @pytest.mark.timeout(300)  # many processes, one after the other
