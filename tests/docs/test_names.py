@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -147,3 +148,18 @@ def test_make_targets_exist(page: Page) -> None:
     """Each `make …` is in the Makefile."""
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
     assert {name for text in page.code for name in re.findall(r"\bmake ([a-z-]+)", text)} <= targets
+
+
+def test_messages_that_troubleshooting_quotes_are_said() -> None:
+    """What is in italics there is found in the code's own texts, however they are put together."""
+    texts = [
+        node.value
+        for folder in ("gateway", "functions", "executor", "cli")
+        for path in (ROOT / folder).rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    ]
+    page = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
+    quoted = re.findall(r"(?<![*`\w])\*([^*`]+)\*(?!\*)", re.sub(r"`[^`]*`", "", page))
+    assert len(quoted) > 15
+    assert [message for message in quoted if not any(message in text for text in texts)] == []
