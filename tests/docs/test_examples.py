@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
 
 from tests.docs.examples import RUN, SHOWN, Desk, script_of
 from tests.docs.pages import Page, all_pages
+from tests.executor.stage import wait_until
 from tests.local.command import Run
 from tests.webhooks.receiver import Receiver, answers
 
@@ -23,6 +24,12 @@ FILES = {
     "examples/supabase": "node tests/docs/deno.mjs examples/supabase/functions/make-image/index.ts",
 }  # examples that are no blocks of a page; those of webhook receivers are run in tests/webhooks
 MOST_NOT_RUN = 24  # blocks of all pages: AWS accounts, container engines, and what runs until it is stopped
+EXECUTOR_SECONDS = 30
+
+
+def executors(url: str) -> list[Any]:
+    """Ask a gateway which executors it has."""
+    return list(requests.get(f"{url}/health", timeout=10).json()["executors"])
 
 
 @pytest.mark.timeout(300)  # many processes, one after the other
@@ -34,9 +41,9 @@ def test_all_examples_run(tmp_path: Path) -> None:
     try:
         with Receiver(answers(204)) as receiver:
             url = gateway.up()
-            (executor,) = requests.get(f"{url}/health", timeout=10).json()["executors"]
+            wait_until(lambda: executors(url), "the executor tells of itself", EXECUTOR_SECONDS)
             addresses = {
-                "http://127.0.0.1:8188": executor["comfyui"]["url"],
+                "http://127.0.0.1:8188": executors(url)[0]["comfyui"]["url"],
                 "https://app.example.com/hooks/comfyui": receiver.url,
             }
             desk = Desk(tmp_path, gateway_url=url, addresses=addresses, data_dir=data)
