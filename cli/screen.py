@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
+import textwrap
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -75,7 +77,24 @@ class Screen:
         shown = [(name, value) for name, value in fields if value]
         width = max((len(name) for name, _ in shown), default=0)
         for name, value in shown:
-            self.line(f"{name:<{width}}  {value}" if sys.stdout.isatty() else f"{name}\t{value}")
+            if sys.stdout.isatty():
+                self.wrapped(value, first=f"{name:<{width}}  ", indent=width + 2)
+            else:
+                self.line(f"{name}\t{value}")
+
+    def wrapped(self, text: str, *, first: str, indent: int) -> None:
+        """Show a text in lines as long as the terminal is wide; `first` begins it, the others are indented."""
+        columns = shutil.get_terminal_size().columns
+        self.line(
+            textwrap.fill(
+                text,
+                columns,
+                initial_indent=first,
+                subsequent_indent=" " * indent,
+                break_long_words=False,
+                break_on_hyphens=False,
+            )
+        )
 
 
 def console(*, stderr: bool = False) -> Console:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
-import textwrap
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -71,14 +69,18 @@ def show_inputs(screen: Screen, schema: Mapping[str, Any]) -> None:
     for name, field in properties.items() if isinstance(properties, dict) else ():
         described = field if isinstance(field, dict) else {}
         is_required = isinstance(required, list) and name in required
-        default = "required" if is_required else _short(described.get("default", "no default"))
+        default = "required" if is_required else _short(described.get("default", "nothing"))
         what = str(described.get("description", "")).strip()
         if not sys.stdout.isatty():
             screen.line("\t".join(part.replace("\t", " ") for part in ("input", name, _kind(described), default, what)))
             continue
-        screen.line(f"\n{name}  {_kind(described)}, {default if is_required else f'else {default}'}")
-        for line in textwrap.wrap(what, shutil.get_terminal_size().columns - 4):
-            screen.line(f"    {line}")
+        screen.line("")
+        screen.wrapped(
+            f"{_kind(described)}, {default if is_required else f'{default} unless you say'}",
+            first=f"{name}  ",
+            indent=4,
+        )
+        screen.wrapped(what, first="    ", indent=4)
 
 
 def remove_workflow(

@@ -17,10 +17,8 @@ from botocore.exceptions import ClientError
 
 from cli.comfyui_simulator import SimulatorServer, SimulatorSettings
 from gateway.aws.job_store import DynamoJobStore
-from gateway.aws.key_store import DynamoKeyStore
 from gateway.aws.resources import SCHEDULES
 from gateway.domain import instant
-from gateway.domain.identity import ApiKey, Role, hash_key
 from gateway.domain.messages import JobMessage
 from tests.component.samples import new_job
 from tests.executor.stage import wait_until
@@ -36,7 +34,6 @@ pytestmark = [
     pytest.mark.timeout(300),  # everything starts for the first time here, one after the other
 ]
 
-ADMIN_KEY = "key-of-root"
 WORKFLOW: dict[str, Any] = {
     "id": "solid",
     "name": "One colour",
@@ -92,14 +89,15 @@ def executor(executor_environment: dict[str, str], tmp_path_factory: pytest.Temp
 class Api:
     """An admin of the deployed API."""
 
-    def __init__(self, deployed: Deployed) -> None:
+    def __init__(self, deployed: Deployed, key: str) -> None:
+        self._key = key
         self._root = deployed.api_url
         self._ca_file = str(deployed.cloud.ca_file)
 
     def __call__(self, method: str, path: str, body: object = None) -> requests.Response:
         """Send a request to the API, or to an address that it named."""
         url = path if path.startswith("https:") else self._root + path
-        headers = {} if path.startswith("https:") else {"X-API-Key": ADMIN_KEY}
+        headers = {} if path.startswith("https:") else {"X-API-Key": self._key}
         return requests.request(
             method, url, json=body, headers=headers, verify=self._ca_file, timeout=STEPS_SECONDS, allow_redirects=False
         )
@@ -107,10 +105,17 @@ class Api:
 
 @pytest.fixture(scope="module")
 def api(deployed: Deployed) -> Api:
-    """Make a key, as the first of a deployment has to be made: in the table itself."""
-    record = ApiKey(sha256=hash_key(ADMIN_KEY), name="root", owner="root", role=Role.ADMIN, created_at=instant.now())
-    DynamoKeyStore(deployed.cloud.client("dynamodb"), deployed.settings["TABLE_NAME"]).put(record)
-    return Api(deployed)
+    """Make a key as an operator makes the first: by the stage's name alone."""
+    command = ["keys", "create", "--stage", "dev", "--name", "root", "--role", "admin"]
+    key = subprocess.run(
+        [sys.executable, "-m", "cli.main", *command],
+        env={"PATH": os.environ.get("PATH", os.defpath), **deployed.cloud.environment()},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=STEPS_SECONDS,
+    ).stdout.strip()
+    return Api(deployed, key)
 
 
 @pytest.fixture(scope="module")
