@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli.outcome import CommandFailedError, ExitCode
-from cli.workflows import asked, show_inputs
+from cli.workflows import asked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -58,7 +58,7 @@ def add_workflow(  # noqa: PLR0913  a command's options
         from cli.proposal import propose  # noqa: PLC0415  with a schema there is nothing to propose
 
         proposal = propose(graph)
-        _show(session, proposal)
+        _show(session, file, proposal)
         if not yes and not (sys.stdin.isatty() and asked(f"Register {wanted_id} so?")):
             _write_for_review(session, wanted_id, name, proposal)
             return
@@ -117,23 +117,23 @@ def _id_from(file: Path) -> str:
     return stem
 
 
-def _show(session: Session, proposal: Proposal) -> None:
-    """Show what was found; on stderr when stdout is for JSON."""
+def _show(session: Session, file: Path, proposal: Proposal) -> None:
+    """Tell what was found, and where."""
     if not proposal.findings:
         session.screen.note(
             "No input was found. Write {{name}} in the graph where one goes, and describe it in a schema (--schema)."
         )
         return
+    session.screen.note(f"Inputs in {file}:")
     for finding in proposal.findings:
         places = ", ".join(f"{_node(proposal, place.node_id)} {place.name}" for place in finding.places)
         value = json.dumps(finding.value, ensure_ascii=False)
-        was = "" if finding.value is None else f"  was {value[:_MAX_SHOWN]}{'…' if len(value) > _MAX_SHOWN else ''}"
-        session.screen.note(f"{finding.name:<16} {places}{was}")
+        was = "" if finding.value is None else f": {value[:_MAX_SHOWN]}{'…' if len(value) > _MAX_SHOWN else ''}"
+        session.screen.note(f"  {finding.name:<16} {places}{was}")
     if "prompt" not in proposal.schema["properties"]:
         session.screen.note("No prompt was found: if there is one, write {{prompt}} in its place.")
-    if not session.screen.as_json:
-        session.screen.note("")
-        show_inputs(session.screen, proposal.schema)
+    if required := proposal.schema["required"]:
+        session.screen.note(f"Jobs have to send: {', '.join(required)}. The others are as above unless a job says.")
 
 
 def _node(proposal: Proposal, node_id: str) -> str:

@@ -33,6 +33,7 @@ _KNOWN_BY = (
     "LOW_QUEUE_URL",
     "WEBHOOK_QUEUE_URL",
 )
+_CONNECT_SECONDS = 2
 STAGE_OPTION: tuple[Any, Any] = (
     Annotated[
         str | None,
@@ -73,7 +74,8 @@ class AwsSession:
     @property
     def known(self) -> bool:
         """Whether anything says where table and queues are."""
-        return self.stage is not None or bool(self._variables.get("TABLE_NAME"))
+        in_environment = any(os.environ.get(name) for name in _KNOWN_BY)
+        return self.stage is not None or in_environment or _written_down(os.environ).exists()
 
     @property
     def retention_days(self) -> int:
@@ -89,9 +91,31 @@ class AwsSession:
             return env_file.parse(environment_of(self.clients, self.stage), f"the stage {self.stage}")
         if any(os.environ.get(name) for name in _KNOWN_BY):
             return os.environ
-        found = env_file.read(_data_dir(os.environ) / "environment") or {}
+        found = env_file.read(_written_down(os.environ)) or {}
+        # It is still there when that gateway has ended.
+        if found and not _listens(found.get("AWS_ENDPOINT_URL", "")):
+            raise CommandFailedError(
+                f"The gateway of {_data_dir(os.environ)} does not run. Start it with comfyui-gateway run, or name a "
+                "deployed one with --stage"
+            )
         os.environ.update(found)  # boto3 finds the embedded AWS by it
         return found
+
+
+def _listens(url: str) -> bool:
+    import socket  # noqa: PLC0415  few commands ask
+    from urllib.parse import urlsplit  # noqa: PLC0415  likewise
+
+    try:
+        parts = urlsplit(url)
+        with socket.create_connection((parts.hostname, parts.port), timeout=_CONNECT_SECONDS):
+            return True
+    except (OSError, ValueError):
+        return False
+
+
+def _written_down(environment: Mapping[str, str]) -> Path:
+    return _data_dir(environment) / "environment"
 
 
 def _data_dir(environment: Mapping[str, str]) -> Path:

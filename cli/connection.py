@@ -73,7 +73,7 @@ def profile_file(name: str, environment: Mapping[str, str]) -> Path:
     return Path(base).expanduser() / "comfyui-gateway" / f"{name}.env"
 
 
-def checked_url(text: str) -> str:
+def checked_url(text: str, whose: str = "The gateway's URL") -> str:
     """Check an address, without a slash at its end. Raises CommandFailedError, which does not quote it."""
     from pydantic import TypeAdapter, ValidationError  # noqa: PLC0415  `--help` need not wait for it
 
@@ -82,8 +82,8 @@ def checked_url(text: str) -> str:
     try:
         return str(TypeAdapter(HttpUrl).validate_python(text))
     except ValidationError as error:
-        reason = error.errors()[0]["msg"].removeprefix("Value error, ").replace("8188", "3000")
-        raise CommandFailedError(f"The gateway's URL {reason}", ExitCode.USAGE) from None
+        reason = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise CommandFailedError(f"{whose} {reason}", ExitCode.USAGE) from None
 
 
 def _credential(text: str | None) -> str | None:

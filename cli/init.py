@@ -99,7 +99,7 @@ def _remote(url: str, api_key: str | None, profile: str) -> Mapping[Path, str]:
 
 def _local(comfyui_url: str, port: int, profile: str, *, with_key: bool) -> Mapping[Path, str]:
     """Make a gateway's settings, and a profile where the commands would not find it without."""
-    connection.checked_url(comfyui_url)
+    connection.checked_url(comfyui_url, "--comfyui-url")
     key = _new_key() if with_key else None
     files = {_ENV: _settings(comfyui_url, port, key)}
     if key or port != _PORT:

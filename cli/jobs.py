@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from functions.answers import Job, LogLine
 
 _PAGE = 200  # the most that a gateway lists at once
+_MOST_PAGES = 500  # some are empty when few jobs pass the filter
 _FOLLOW_SECONDS = 2
 JobId = Annotated[str, typer.Argument(metavar="JOB", help="The job's id.")]
 
@@ -51,12 +52,15 @@ def jobs(  # noqa: PLR0913  a command's options
         if value is not None
     }
     found: list[Job] = []
-    while len(found) < limit:
+    for _ in range(_MOST_PAGES):
         page = session.api.jobs({**query, "limit": min(limit - len(found), _PAGE)})
         found += page["jobs"]
-        if page["nextCursor"] is None:
+        if page["nextCursor"] is None or len(found) >= limit:
             break
         query["cursor"] = page["nextCursor"]
+    else:
+        session.screen.note("There may be more; name a shorter time with --after and --before.")
+    found = found[:limit]
     if session.screen.as_json:
         session.screen.data({"jobs": found, "count": len(found)})
         return

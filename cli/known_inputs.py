@@ -34,7 +34,7 @@ BY_INPUT_NAME = {
 # Of nodes that read a text to be encoded, or that hold one.
 TEXT_INPUTS = ("text", "prompt", "text_g", "text_l", "clip_l", "clip_g", "t5xxl", "string", "value", "tags", "lyrics")
 
-_BUNDLED = "sdxl_realism_v1.schema.json"
+_BUNDLED = "sprite_transparent_bg.schema.json"  # its words fit any model
 _OWN: dict[str, dict[str, Any]] = {
     NEGATIVE_PROMPT: {"type": "string", "maxLength": 10_000, "description": "What should not be in it."},
     PROMPT: {"type": "string", "minLength": 1, "maxLength": 10_000, "description": "What to make."},

@@ -119,8 +119,13 @@ _ON_GATEWAY: tuple[tuple[str, str, Callable[..., None]], ...] = (
 )
 for panel, name, command in _ON_GATEWAY:
     app.command(name, rich_help_panel=panel)(on_gateway(command))
-app.add_typer(keys.app, name="keys", rich_help_panel=_OPERATION)
-app.add_typer(dead_letters.app, name="dead-letters", rich_help_panel=_OPERATION)
+app.add_typer(keys.app, name="keys", short_help="Make, list and revoke API keys.", rich_help_panel=_OPERATION)
+app.add_typer(
+    dead_letters.app,
+    name="dead-letters",
+    short_help="See what queues gave up on, and put it back.",
+    rich_help_panel=_OPERATION,
+)
 
 
 @app.command(rich_help_panel=_OPERATION)

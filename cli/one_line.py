@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from io import TextIOWrapper
 from typing import TYPE_CHECKING, Any
 
 from typer import Abort
@@ -35,10 +36,12 @@ class OneLineGroup(TyperGroup):
     ) -> Any:  # noqa: ANN401  likewise
         """Run a command and end the process with its exit code."""
         del standalone_mode
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, TextIOWrapper):
+                stream.reconfigure(errors="replace")  # what a terminal cannot show is no reason to fail
         try:
             code = super().main(args, prog_name or _NAME, complete_var, False, windows_expand_args, **extra)  # noqa: FBT003
-        except NoArgsIsHelpError as wanted:
-            sys.stdout.write(f"{wanted.ctx.get_help() if wanted.ctx else ''}\n")
+        except NoArgsIsHelpError:  # it has shown the help
             code = ExitCode.USAGE
         except ClickException as error:
             code = _told(_usage(error), ExitCode.USAGE)
@@ -47,7 +50,9 @@ class OneLineGroup(TyperGroup):
         except RequestError as error:
             code = _told(error.message, ExitCode.REFUSED)
         except GatewayError as error:
-            code = _told(error.message, ExitCode.FAILED)
+            # These are our own words, the last lines of a log below them included.
+            code = _told(error.message.splitlines()[0], ExitCode.FAILED)
+            sys.stderr.writelines(f"{printable(line)}\n" for line in error.message.splitlines()[1:])
         except Abort:
             code = _told("Stopped.", ExitCode.INTERRUPTED)
         sys.exit(int(code or 0))

@@ -44,13 +44,17 @@ class Screen:
         sys.stderr.write(printable(text) + "\n")
         sys.stderr.flush()
 
+    def row(self, values: Sequence[str]) -> None:
+        """Show values in one line, with tabs between."""
+        sys.stdout.write("\t".join(map(printable, values)) + "\n")
+
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]], *, whole: Sequence[str] = ()) -> None:
         """Show rows. `whole`: columns whose values are never broken, as ids are to be copied."""
         if not rows:
             return
         if not sys.stdout.isatty():
             for row in rows:
-                self.line("\t".join(printable(value).replace("\t", " ") for value in row))
+                self.row(row)
             return
         from rich.table import Table  # noqa: PLC0415  only a terminal needs it
         from rich.text import Text  # noqa: PLC0415  likewise
@@ -80,21 +84,20 @@ class Screen:
             if sys.stdout.isatty():
                 self.wrapped(value, first=f"{name:<{width}}  ", indent=width + 2)
             else:
-                self.line(f"{name}\t{value}")
+                self.row((name, value))
 
     def wrapped(self, text: str, *, first: str, indent: int) -> None:
         """Show a text in lines as long as the terminal is wide; `first` begins it, the others are indented."""
         columns = shutil.get_terminal_size().columns
-        self.line(
-            textwrap.fill(
-                text,
-                columns,
-                initial_indent=first,
-                subsequent_indent=" " * indent,
-                break_long_words=False,
-                break_on_hyphens=False,
-            )
+        filled = textwrap.fill(
+            printable(text),
+            columns,
+            initial_indent=printable(first),
+            subsequent_indent=" " * indent,
+            break_long_words=False,
+            break_on_hyphens=False,
         )
+        sys.stdout.write(filled + "\n")
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -106,8 +109,8 @@ def console(*, stderr: bool = False) -> Console:
 
 
 def printable(text: str) -> str:
-    """Take what would do something to a terminal out of a text that comes from elsewhere."""
-    return "".join(c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in text)
+    """Take what would do something to a terminal, or begin a line, out of a text that comes from elsewhere."""
+    return "".join(c if c.isprintable() else " " if c in "\n\r\t" else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def _utf8() -> bool:

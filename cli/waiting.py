@@ -7,9 +7,9 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Protocol, Self, TypeVar
 
-from cli.api import RefusedError
 from cli.outcome import CommandFailedError, ExitCode
 from cli.screen import console, printable
+from cli.transport import RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -119,8 +119,8 @@ class _Lines:
         for line in log[self._shown :]:
             self._say(line["message"])
         self._shown = len(log)
-        said = job["status"] if job["progress"] is None else f"{job['status']} {job['progress']}%"
-        if said != self._said and job["status"] not in ENDS:  # an end is in the log
+        said = f"{job['status']} {job['progress']}%"
+        if said != self._said and job["status"] == "running" and job["progress"] is not None:
             self._said = said
             self._say(said)
 

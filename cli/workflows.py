@@ -59,10 +59,10 @@ def show_workflow(session: Session, workflow: WorkflowId) -> None:
             ("updated", shown["updatedAt"]),
         )
     )
-    show_inputs(session.screen, shown["inputSchema"])
+    _show_inputs(session.screen, shown["inputSchema"])
 
 
-def show_inputs(screen: Screen, schema: Mapping[str, Any]) -> None:
+def _show_inputs(screen: Screen, schema: Mapping[str, Any]) -> None:
     """Show a schema's inputs: what each is called, of what kind it is, its default, what it is for."""
     properties = schema.get("properties")
     required = schema.get("required")
@@ -72,7 +72,7 @@ def show_inputs(screen: Screen, schema: Mapping[str, Any]) -> None:
         default = "required" if is_required else _short(described.get("default", "nothing"))
         what = str(described.get("description", "")).strip()
         if not sys.stdout.isatty():
-            screen.line("\t".join(part.replace("\t", " ") for part in ("input", name, _kind(described), default, what)))
+            screen.row(("input", name, _kind(described), default, what))
             continue
         screen.line("")
         screen.wrapped(

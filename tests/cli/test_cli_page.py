@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import typer
+from typer.testing import CliRunner
 
 from cli.main import app
 from cli.outcome import ExitCode
@@ -106,3 +107,11 @@ def test_examples_of_the_page_name_what_there_is() -> None:
         name = max((name for name in COMMANDS if " ".join(words).startswith(name)), key=len)
         known = {option for p in COMMANDS[name].params for option in (*p.opts, *p.secondary_opts)}
         assert {word for word in words if re.fullmatch("--?[a-z][a-z-]*", word)} <= known
+
+
+@pytest.mark.parametrize("arguments", [[], ["keys"], ["dead-letters"], ["--help"], ["keys", "--help"]])
+def test_help_is_shown_once(arguments: list[str]) -> None:
+    """Also to whoever names no command, which is a command line that is wrong."""
+    result = CliRunner().invoke(app, arguments)
+    assert result.output.count("Usage:") == 1
+    assert result.exit_code == (0 if "--help" in arguments else 2)

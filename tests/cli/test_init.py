@@ -65,7 +65,7 @@ def test_what_makes_no_sense_is_refused(home: Path) -> None:
     assert_refused(run("init"), 2, "--here or --url")
     assert_refused(run("init", "--here", "--url", "http://x.example"), 2, "not both")
     assert_refused(run("init", "--url", "x.example"), 2, "URL")
-    assert_refused(run("init", "--here", "--comfyui-url", "x.example"), 2, "URL")
+    assert_refused(run("init", "--here", "--comfyui-url", "x.example"), 2, "--comfyui-url must be")
     assert_refused(run("init", "--here", "--port", "0"), 2, "--port")
     assert_refused(run("init", "--url", "http://x.example", "--profile", "../x"), 2, "profile")
     assert list(home.iterdir()) == []

@@ -20,6 +20,7 @@ from gateway.domain.identity import Role, hash_key, mint_key
 from gateway.errors import StateConflictError
 from tests.cli.conftest import Gateway, assert_refused, run
 from tests.component.samples import BY
+from tests.local.command import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -139,6 +140,16 @@ def test_without_any_table_it_says_how_to_name_one(home: Path) -> None:
     """One line, with the ways there are."""
     del home
     assert_refused(run("keys", "list"), 1, "TABLE_NAME", "--stage", "comfyui-gateway run")
+
+
+def test_a_gateway_that_has_ended_is_told(home: Path) -> None:
+    """Its folder is still there, with what it wrote down; doctor tells it as a problem."""
+    lines = {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{free_port()}", "TABLE_NAME": "local-gateway"}
+    text = "".join(env_file.line(name, value) for name, value in lines.items())
+    env_file.write(home / "data" / "environment", text, replace=False)
+    assert_refused(run("keys", "list"), 1, "The gateway of data does not run", "comfyui-gateway run")
+    found = json.loads(run("doctor", "--json", "--url", f"http://127.0.0.1:{free_port()}").stdout)["findings"]
+    assert [each["what"] for each in found if each["state"] == "problem"] == ["gateway", "aws"]
 
 
 def test_what_aws_refuses_is_one_line(here: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:

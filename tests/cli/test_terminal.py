@@ -56,7 +56,7 @@ def test_progress_is_a_bar_with_node_and_percent() -> None:
 
 
 @pytest.mark.usefixtures("command")
-@pytest.mark.parametrize("arguments", [SLOW[:-1] + ("-o", "."), ("jobs",), ("doctor",), ("show-workflow", "icon_512")])
+@pytest.mark.parametrize("arguments", [(*SLOW[:-1], "-o", "."), ("jobs",), ("doctor",), ("show-workflow", "icon_512")])
 def test_there_are_no_colours_with_no_color(arguments: tuple[str, ...]) -> None:
     """Neither colours nor bold."""
     with Terminal(*arguments, NO_COLOR="1") as terminal:
@@ -185,7 +185,7 @@ def test_shells_complete_commands_and_options(home: Path, shell: str, variable: 
             "COMP_CWORD": str(len(words.split(" ")) - 1),
         }
         script = "from cli.main import app; app(prog_name='comfyui-gateway')"
-        return subprocess.run(
+        return subprocess.run(  # noqa: S603  ours
             [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True, timeout=SECONDS
         ).stdout  # fmt: skip
 
@@ -209,7 +209,9 @@ def test_a_command_imports_what_it_needs(home: Path, arguments: list[str], unnee
         "import json, sys\nfrom cli.main import app\n"
         f"try:\n    app({arguments!r})\nfinally:\n    print(json.dumps(sorted(sys.modules)), file=sys.stderr)"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=SECONDS)
+    done = subprocess.run(  # noqa: S603  ours
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=SECONDS
+    )
     modules = set(json.loads(done.stderr.splitlines()[-1]))
     assert "cli.main" in modules
     assert modules & unneeded == set()

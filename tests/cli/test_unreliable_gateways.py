@@ -45,8 +45,8 @@ def ask(receiver: Receiver, *arguments: str) -> Any:  # noqa: ANN401  the result
 @pytest.fixture(autouse=True)
 def in_a_hurry(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001  where the command runs
     """Wait for nothing as long as for a real gateway."""
-    monkeypatch.setattr("cli.api._READ_SECONDS", 0.5)
-    monkeypatch.setattr("cli.api._WHOLE_SECONDS", 0.5)
+    monkeypatch.setattr("cli.transport._READ_SECONDS", 0.5)
+    monkeypatch.setattr("cli.transport._WHOLE_SECONDS", 0.5)
     monkeypatch.setattr("cli.api._TRY_AGAIN_SECONDS", 0.01)
     monkeypatch.setattr(waiting, "_AWAY_SECONDS", 1)
     monkeypatch.setattr(waiting, "_LOOK_SECONDS", 0)
@@ -85,7 +85,7 @@ def test_what_is_no_gateway_is_told(behaviour: Behaviour, part: str) -> None:
 
 def test_a_body_without_an_end_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     """However fast it comes."""
-    monkeypatch.setattr("cli.api._MAX_BYTES", 100_000)
+    monkeypatch.setattr("cli.transport._MAX_BYTES", 100_000)
     with Receiver(answers(200, JSON_TYPE, body=b" " * 200_000)) as receiver:
         assert_refused(ask(receiver, "jobs"), 6, "more than 100000 bytes")
 
@@ -231,6 +231,16 @@ def test_a_redirect_is_followed_without_the_key(home: Path) -> None:
         assert receiver.received[0].headers["x-api-key"] == "s3cret-key"
 
 
+@pytest.mark.parametrize("behaviour", [answers(403, body=b"<Error/>"), answers(302, "Location: http://127.0.0.1:9/")])
+def test_a_store_that_refuses_is_told(home: Path, behaviour: Behaviour) -> None:
+    """And no further redirect is followed."""
+    with Receiver(behaviour) as store:
+        way = answers(302, f"Location: http://127.0.0.1:{store.port}/key")
+        with Receiver(way) as receiver, pytest.raises(CommandFailedError, match="127.0.0.1: it answers with"):
+            downloads(receiver.port, home, {**HASHED, "filename": "a.png"})()
+    assert list(home.iterdir()) == []
+
+
 def test_a_netrc_changes_nothing(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The token goes as it was given, whatever a .netrc says of the host."""
     (home.parent / "home").mkdir()
@@ -257,3 +267,22 @@ def test_a_name_that_is_no_job() -> None:
     with Receiver(says(wrong, status=202)) as receiver:
         result = ask(receiver, "submit", "w")
     assert "\x1b" not in result.output
+
+
+def test_a_list_without_an_end_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages that are empty or larger than asked for, each with another after it."""
+    monkeypatch.setattr("cli.jobs._MOST_PAGES", 5)
+    with Receiver(says({"jobs": [], "count": 0, "nextCursor": "more"})) as receiver:
+        result = ask(receiver, "jobs")
+        assert (result.exit_code, result.stdout, len(receiver.received)) == (0, "", 5)
+        assert "There may be more" in result.stderr
+    with Receiver(says({"jobs": [examples.JOB_SUCCEEDED] * 7, "count": 7, "nextCursor": "more"})) as receiver:
+        assert len(ask(receiver, "jobs", "--limit", "3").stdout.splitlines()) == 3
+
+
+def test_a_name_begins_no_line_of_its_own() -> None:
+    """What comes from elsewhere stays in its column."""
+    job = {**examples.JOB_SUCCEEDED, "workflowId": "a\nfake\tline\r\x1b[2J"}
+    with Receiver(says({"jobs": [job], "count": 1, "nextCursor": None})) as receiver:
+        (line,) = ask(receiver, "jobs").stdout.splitlines()
+    assert line.split("\t")[2] == "a fake line �[2J"

@@ -46,7 +46,7 @@ def test_a_graph_becomes_a_workflow_that_runs(command: Callable[..., Result], gr
     """What was found is told, the id comes from the file's name, and the printed command works; then it is removed."""
     added = command("add-workflow", str(graph), "--yes")
     assert added.exit_code == 0, added.output
-    assert "width            1 (EmptyImage) width  was 64" in added.stderr
+    assert "  width            1 (EmptyImage) width: 64" in added.stderr
     assert "No prompt was found" in added.stderr
     assert added.stdout.splitlines()[-1] == "comfyui-gateway submit My_Picture --wait"
     run = command("submit", "My_Picture", "-i", "width=128", "-o", ".")

@@ -107,7 +107,7 @@ class Api:
 def api(deployed: Deployed) -> Api:
     """Make a key as an operator makes the first: by the stage's name alone."""
     command = ["keys", "create", "--stage", "dev", "--name", "root", "--role", "admin"]
-    key = subprocess.run(
+    key = subprocess.run(  # noqa: S603  ours
         [sys.executable, "-m", "cli.main", *command],
         env={"PATH": os.environ.get("PATH", os.defpath), **deployed.cloud.environment()},
         capture_output=True,
