@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from gateway.aws.clients import Clients
+    from gateway.domain.audit import Authorship
 
 _KNOWN_BY = (
     "TABLE_NAME",
@@ -134,7 +135,7 @@ def on_aws(command: Callable[..., None]) -> Callable[..., None]:
     return with_options(command, {"stage": STAGE_OPTION, "as_json": JSON_OPTION}, run)
 
 
-def operator() -> Any:  # noqa: ANN401  the annotation would import what only some commands need
+def operator() -> Authorship:
     """Say who does something, for the audit log: whoever runs the command, by the name on this machine."""
     import getpass  # noqa: PLC0415  few commands ask
     import uuid  # noqa: PLC0415  likewise

@@ -25,16 +25,22 @@ _JOB_CHARACTERS = 8
 _FORBIDDEN = '<>:"|?*'  # on some file systems
 
 
+def make_folder(folder: Path) -> None:
+    """Make the folder that files are to be saved in. Raises CommandFailedError when they could not be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CommandFailedError(f"Cannot make the folder {folder}: {error.strerror}") from None
+    if not os.access(folder, os.W_OK):
+        raise CommandFailedError(f"Cannot write to the folder {folder}")
+
+
 def save_outputs(api: GatewayApi, job: Job, folder: Path, *, overwrite: bool) -> Sequence[Path]:
     """Save all files of a job, and return where they are. Raises CommandFailedError.
 
     The job's id begins their names, since many jobs have a `gateway_00001_.png`. A file that is there already with the
     same content is left alone; with another one it stays, unless `overwrite`.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise CommandFailedError(f"Cannot make the folder {folder}: {error.strerror}") from None
     return [_save(api, job["jobId"], output, folder, overwrite=overwrite) for output in job["outputs"] or ()]
 
 

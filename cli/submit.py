@@ -41,8 +41,11 @@ def submit(  # noqa: PLR0913  a command's options
 
       comfyui-gateway submit icon_512 -i prompt="a red key" -i steps=12 -i seed=7 --wait --json
     """
-    from cli.inputs import typed  # noqa: PLC0415  `--help` need not wait for it
+    from cli.download import make_folder  # noqa: PLC0415  `--help` need not wait for it
+    from cli.inputs import typed  # noqa: PLC0415  likewise
 
+    if folder is not None:
+        make_folder(folder)  # before the job: it would run for nothing
     body: dict[str, Any] = {"workflowId": workflow, "inputs": {}, "priority": priority.value}
     if inputs:
         template = session.api.workflow(workflow)
@@ -51,7 +54,7 @@ def submit(  # noqa: PLR0913  a command's options
     if callback_url is not None:
         body["callbackUrl"] = callback_url
     job_id = session.api.submit(body, str(uuid.uuid4()))
-    if wait or folder:
+    if wait or folder is not None:
         session.screen.note(f"Job {job_id}")
         end(session, job_id, folder, overwrite=overwrite)
     elif session.screen.as_json:
@@ -63,9 +66,11 @@ def submit(  # noqa: PLR0913  a command's options
 
 def end(session: Session, job_id: str, folder: Path | None, *, overwrite: bool) -> None:
     """Wait for a job's end, save its files in a folder, if any, and show it. Raises CommandFailedError if it failed."""
-    from cli.download import save_outputs  # noqa: PLC0415  `--help` need not wait for it
+    from cli.download import make_folder, save_outputs  # noqa: PLC0415  `--help` need not wait for it
     from cli.waiting import raise_if_failed, wait_for_end  # noqa: PLC0415  likewise
 
+    if folder is not None:
+        make_folder(folder)
     job = wait_for_end(session.api, job_id)
     saved = save_outputs(session.api, job, folder, overwrite=overwrite) if folder else ()
     if session.screen.as_json:

@@ -89,6 +89,15 @@ def test_a_job_as_json(command: Callable[..., Result]) -> None:
     assert queued["priority"] == "high"
 
 
+def test_a_folder_that_cannot_be_is_told_before_the_job_runs(command: Callable[..., Result], home: Path) -> None:
+    """Nothing is submitted."""
+    (home / "file").write_text("")
+    before = command("jobs", "--limit", "1").stdout
+    assert_refused(command("submit", "icon_512", "-i", "prompt=x", "-o", "file/in"), 1, "file/in")
+    assert_refused(command("submit", "icon_512", "-i", "prompt=x", "-o", "file"), 1, "file")
+    assert command("jobs", "--limit", "1").stdout == before
+
+
 def test_files_are_saved_later_too(command: Callable[..., Result], home: Path) -> None:
     """By the job's id. The same file is left alone, another of its name stays unless it is to be replaced."""
     job_id = submitted(command, "icon_512", "-i", "prompt=a later key")
