@@ -19,10 +19,10 @@ _POLLS_A_MINUTE = 15
 
 
 def resources_of(templates: Path) -> list[dict[str, Any]]:
-    """Read the resources of all templates in a folder. Raises FileNotFoundError when there are none."""
+    """Read the resources of one stage's templates. Raises FileNotFoundError when there are none."""
     resources = [
         resource
-        for path in templates.glob("*.template.json")
+        for path in templates.glob("comfyui-gateway-dev-*.template.json")
         for resource in json.loads(path.read_text())["Resources"].values()
     ]
     if not resources:

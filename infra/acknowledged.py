@@ -14,7 +14,9 @@ NAG_S3 = "arn:<AWS::Partition>:s3:::"  # how cdk-nag writes the beginning of a b
 
 
 def acknowledge(construct: IConstruct, rule: str, reason: str) -> None:
-    """Let a rule be broken by a construct and by what it is made of."""
+    """Let a rule be broken by a construct and by what it is made of. Raises ValueError without a reason."""
+    if not reason:
+        raise ValueError(f"{rule}: why?")
     cdk.Validations.of(construct).acknowledge(cdk.Acknowledgment(id=rule, reason=reason))
 
 

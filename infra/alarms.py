@@ -10,6 +10,7 @@ from aws_cdk import aws_cloudwatch_actions as actions
 from constructs import Construct
 
 from gateway.aws.resources import JOB_CHANGES, JOB_QUEUES, QUEUE_SOURCES, SCHEDULES, WEBHOOK_QUEUE, WEBHOOK_RULE
+from infra.signals import latest
 from infra.state import EVENTS_LOST
 
 if TYPE_CHECKING:
@@ -69,11 +70,12 @@ class Alarms(Construct):
             "no-executor",
             "Jobs wait, and no executor with a ComfyUI that answers is there to take them.",
             _math(
-                f"IF(FILL(healthy, 0) < 1 AND ({' + '.join(waiting)}) > 0, 1, 0)",
+                f"IF({latest('healthy')} < 1 AND ({' + '.join(map(latest, waiting))}) > 0, 1, 0)",
                 {"healthy": self._signals.healthy, **waiting},
             ),
             threshold=0,
-            minutes=10,  # an executor that is started for these jobs has this long to come up
+            minutes=1,
+            times=10,  # an executor that is started for these jobs has this long to come up
         )
 
     def _add_failures(self) -> None:
@@ -111,7 +113,7 @@ class Alarms(Construct):
             "throttled",
             "throttled",
             "AWS refuses calls of functions, or reads and writes of the table, as there are too many.",
-            _math("calls + reads + writes", signals.throttles),
+            _math(" + ".join(f"FILL({name}, 0)" for name in signals.throttles), signals.throttles),
             threshold=0,
             minutes=5,
         )
@@ -155,8 +157,9 @@ class Alarms(Construct):
         *,
         threshold: float,
         minutes: int,
+        times: int = 1,
     ) -> None:
-        """Add one that goes off when a metric, over so many minutes, is above a threshold."""
+        """Add one that goes off when a metric, over so many minutes, is above a threshold, so many times in a row."""
         alarm = cloudwatch.Alarm(
             self,
             name,
@@ -164,7 +167,7 @@ class Alarms(Construct):
             metric=_over(metric, minutes),
             comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD,
             threshold=threshold,
-            evaluation_periods=1,
+            evaluation_periods=times,
             treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
         )
         alarm.add_alarm_action(self._action)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import aws_cdk as cdk
+import jsii
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ecs as ecs
@@ -21,14 +22,27 @@ from infra.function import make_log_group
 from infra.gpu_instances import GpuInstances, make_network
 from infra.model_files import ModelFiles
 from infra.scaling import Scaling
+from infra.signals import latest
 
 if TYPE_CHECKING:
-    from constructs import Construct
+    from constructs import Construct, IConstruct
 
     from infra.stage import Executors, Stage
     from infra.state import StateStack
 
 _MINUTE = cdk.Duration.minutes(1)
+
+
+@jsii.implements(cdk.IAspect)
+class _ServicesAfterProviders:
+    """Has services made after the providers became the cluster's, and removed before; CDK leaves it to chance."""
+
+    def visit(self, node: IConstruct) -> None:
+        """Look at a construct of the stack."""
+        if isinstance(node, ecs.CfnService):
+            for other in cdk.Stack.of(node).node.find_all():
+                if isinstance(other, ecs.CfnClusterCapacityProviderAssociations):
+                    node.add_dependency(other)
 
 
 class ExecutorStack(cdk.Stack):
@@ -67,6 +81,7 @@ class ExecutorStack(cdk.Stack):
         )
         self._serve("Spot", spot=True)
         self._serve("OnDemand", spot=False)
+        cdk.Aspects.of(self).add(_ServicesAfterProviders(), priority=cdk.AspectPriority.READONLY - 1)
 
     def _copy_models(self, network: ec2.Vpc) -> ModelFiles:
         return ModelFiles(
@@ -95,6 +110,8 @@ class ExecutorStack(cdk.Stack):
             capacity_provider_strategies=[
                 ecs.CapacityProviderStrategy(capacity_provider=instances.provider.capacity_provider_name, weight=1)
             ],
+            # Each deployment begins with none, and jobs bring them. A task that has a job is protected, and goes on.
+            desired_count=0,
             # A new version takes the place of an old one when that has no job: nobody pays for two GPUs meanwhile.
             min_healthy_percent=0,
             max_healthy_percent=100,
@@ -125,7 +142,7 @@ class ExecutorStack(cdk.Stack):
             *(queue.metric_approximate_number_of_messages_not_visible(statistic="Maximum") for queue in queues),
         ]
         metrics: dict[str, cloudwatch.IMetric] = {f"m{number}": count for number, count in enumerate(counts)}
-        jobs = " + ".join(f"FILL({name}, 0)" for name in metrics)
+        jobs = " + ".join(map(latest, metrics))
         wanted = f"CEIL(({jobs}) / {self._executors.jobs_per_executor})"
         most = self._executors.most
         return cloudwatch.MathExpression(
@@ -138,7 +155,7 @@ class ExecutorStack(cdk.Stack):
             namespace=self._stage.metrics_namespace, metric_name="ExecutorsHealthy", statistic="Maximum"
         )
         return cloudwatch.MathExpression(
-            expression="wanted - FILL(healthy, 0)",
+            expression=f"wanted - {latest('healthy')}",
             using_metrics={"wanted": self._wanted(), "healthy": healthy},
             period=_MINUTE,
         )

@@ -105,6 +105,7 @@ class GpuInstances(Construct):
             security_group=self._security_group,
             associate_public_ip_address=True,
             require_imdsv2=True,
+            instance_initiated_shutdown_behavior=ec2.InstanceInitiatedShutdownBehavior.TERMINATE,
             user_data=self._user_data(),
             block_devices=[
                 ec2.BlockDevice(
@@ -142,7 +143,8 @@ class GpuInstances(Construct):
 
     def _user_data(self) -> ec2.UserData:
         user_data = ec2.UserData.for_linux()
-        user_data.add_commands("set -e")
+        # An instance that cannot take part would be paid for until somebody sees it, as only ECS lifts its protection.
+        user_data.add_commands("trap 'shutdown -h now' ERR", "set -e")
         if self._mounts_bucket:
             # Before the first task comes. What is read of the models stays on the disk.
             cache = "/var/cache/models"

@@ -69,6 +69,15 @@ class MonitoringStack(cdk.Stack):
             )
         )
         topic = sns.Topic(self, "AlarmTopic", master_key=key, enforce_ssl=True)
+        # A policy takes the place of the one that topics have otherwise, which lets all of the account publish.
+        topic.add_to_resource_policy(
+            iam.PolicyStatement(
+                principals=[iam.ServicePrincipal("cloudwatch.amazonaws.com")],
+                actions=["sns:Publish"],
+                resources=[topic.topic_arn],
+                conditions={"StringEquals": {"aws:SourceAccount": self.account}},
+            )
+        )
         if self._stage.alarm_email is not None:
             topic.add_subscription(subscriptions.EmailSubscription(self._stage.alarm_email))
         cdk.CfnOutput(self, "AlarmTopicArn", value=topic.topic_arn)

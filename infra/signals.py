@@ -85,6 +85,15 @@ class Signals:
         return self._api.rest_api.stage.metric(metric, statistic=statistic, period=_PERIOD)
 
 
+def latest(name: str) -> str:
+    """Write what a metric in an expression was last, 0 before it ever was anything.
+
+    The newest minute of most metrics comes late. Filling that with a zero would have an alarm look at nothing else:
+    https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/using-metric-math.html
+    """
+    return f"FILL(FILL({name}, REPEAT), 0)"
+
+
 def _of_table(name: str, table: dict[str, str]) -> cloudwatch.Metric:
     return cloudwatch.Metric(
         namespace="AWS/DynamoDB", metric_name=name, dimensions_map=table, statistic="Sum", period=_PERIOD

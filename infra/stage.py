@@ -14,6 +14,9 @@ from gateway.errors import SettingsInvalidError
 from gateway.settings import ApiSettings, BackgroundSettings, ExecutorSettings
 
 _HOSTS = (ApiSettings, BackgroundSettings, ExecutorSettings)
+# What goes with other things that a deployment has: alarms, secrets, the time that ECS gives a task to stop.
+_OF_THE_DEPLOYMENT = {"METRICS_NAMESPACE", "SECRET_ARNS", "HEALTH_FILE", "EXECUTOR_ID", "SHUTDOWN_GRACE_SECONDS"}
+_OF_LOCAL_MODE = {"OPEN_ACCESS", "S3_BUCKET", "S3_ENDPOINT", "S3_REGION"}  # a deployment has a bucket, and rights on it
 # How long CloudWatch can keep logs.
 _LOG_DAYS = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653)
 
@@ -39,6 +42,9 @@ class Throttle(_Checked):
 _IMAGE = r"^[a-z0-9][a-z0-9.:/_-]*(:[A-Za-z0-9._-]+|@sha256:[0-9a-f]{64})$"
 
 
+_ONE_GPU = r"^(g4dn|g5|g6|g6e|gr6|g7e)\.(2|4|8|16)?xlarge$"
+
+
 class Executors(_Checked):
     """Executors beside ComfyUIs on GPU instances, as many as there is work for and none when there is none."""
 
@@ -47,7 +53,10 @@ class Executors(_Checked):
     models_bucket: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")  # S3, in the stack's own region
     # Whether instances read that bucket itself, or a copy of it on EFS that the stack has: docs/deployment.md.
     models_volume: Literal["s3", "efs"] = "s3"
-    instance_types: tuple[str, ...] = Field(default=("g6.xlarge", "g5.xlarge"), min_length=1)  # with one GPU each
+    # With one GPU each, as there is one ComfyUI on an instance, and x86-64, as the images are.
+    instance_types: tuple[Annotated[str, Field(pattern=_ONE_GPU)], ...] = Field(
+        default=("g6.xlarge", "g5.xlarge"), min_length=1
+    )
     most: int = Field(default=4, ge=1, le=20)  # executors
     jobs_per_executor: int = Field(default=5, ge=1)  # that wait or run, before there is one executor more
     idle_minutes: int = Field(default=15, ge=2, le=120)  # without any job, then all of them end
@@ -97,7 +106,9 @@ class Stage(_Checked):
                 raise ValueError(f"{name}: the deployment sets it")
             if "SecretStr" in str(fields[name].annotation):
                 raise ValueError(f"{name}: is a secret, and these end up in templates")
-            if name == "OPEN_ACCESS":
+            if name in _OF_THE_DEPLOYMENT:
+                raise ValueError(f"{name}: the deployment sees to it")
+            if name in _OF_LOCAL_MODE:
                 raise ValueError(f"{name}: is for local mode")
         set_by_deployment = {name: "https://set.later" for name, field in fields.items() if field.is_required()}
         try:

@@ -100,6 +100,27 @@ def test_api_keys_are_written_by_nothing_that_is_deployed(synthesised: Assembly)
             assert not [kind for kind in kinds if kind.startswith(("KEY", "*"))], where
 
 
+@pytest.mark.parametrize(
+    ("function", "action"),
+    [
+        # A changed workflow's old template is copied onto itself with a tag; the embedded AWS wants no right for that.
+        ("workflows", "s3:PutObjectTagging"),
+        # It announces the end of jobs that nobody can end otherwise: the deployment's proof has none of these.
+        ("sweeper", "events:PutEvents"),
+        ("sweeper", "sqs:GetQueueAttributes"),
+    ],
+)
+def test_what_the_proof_cannot_miss_is_granted(function: str, action: str) -> None:
+    """Whatever else is missing fails the proof of the deployment."""
+    granted = {
+        each
+        for name, statement in statements(assembly("dev"))
+        if name.lower().startswith(f"function{function}".replace("_", ""))
+        for each in listed(statement["Action"])
+    }
+    assert action in granted
+
+
 def test_no_secret_is_in_an_environment_or_a_template(synthesised: Assembly) -> None:
     """Functions are told where a secret is, and not what it is."""
     for name, function in synthesised.resources("AWS::Lambda::Function").items():

@@ -103,7 +103,31 @@ def test_instances_are_spot_ones_and_on_demand_ones_beside_them(stack: dict[str,
         settings = provider["AutoScalingGroupProvider"]
         assert settings["ManagedScaling"]["Status"] == settings["ManagedTerminationProtection"] == "ENABLED"
     assert len(of_kind(stack, "AWS::ECS::Service")) == 2
-    assert not [service for service in of_kind(stack, "AWS::ECS::Service").values() if "DesiredCount" in service]
+    assert {service["DesiredCount"] for service in of_kind(stack, "AWS::ECS::Service").values()} == {0}
+
+
+def test_services_come_after_the_providers_are_the_clusters(stack: dict[str, Any]) -> None:
+    """And go before: ECS refuses a service without its provider, and to let go of a provider that is in use."""
+    (association,) = of_kind(stack, "AWS::ECS::ClusterCapacityProviderAssociations")
+    services = [each for each in stack["Resources"].values() if each["Type"] == "AWS::ECS::Service"]
+    assert len(services) == 2
+    assert all(association in service["DependsOn"] for service in services)
+
+
+def test_an_instance_that_cannot_take_part_ends_itself(stack: dict[str, Any]) -> None:
+    """Nobody else would: it is protected until ECS, which does not know it, says otherwise."""
+    for template in of_kind(stack, "AWS::EC2::LaunchTemplate").values():
+        data = template["LaunchTemplateData"]
+        assert "trap 'shutdown -h now' ERR" in json.dumps(data["UserData"])
+        assert data["InstanceInitiatedShutdownBehavior"] == "terminate"
+
+
+def test_a_metric_that_is_late_counts_as_it_was(stack: dict[str, Any]) -> None:
+    """Filled with zeros, its newest minute would always be one, and no executor would ever come."""
+    for policy in (policies(stack, "Spot")["Want"], policies(stack, "OnDemand")["Miss"]):
+        for each in policy["Metrics"]:
+            fills = each.get("Expression", "").count("FILL(")
+            assert each.get("Expression", "").count(", REPEAT), 0)") * 2 == fills
 
 
 def test_instances_drain_when_they_are_taken_back_and_keep_to_themselves(stack: dict[str, Any]) -> None:

@@ -98,6 +98,24 @@ def test_alarms_are_told_encrypted(dev: Assembly) -> None:
     assert "cloudwatch.amazonaws.com" in services
 
 
+def test_cloudwatch_may_tell_the_topic(dev: Assembly) -> None:
+    """The topic has a policy of its own, so that nobody may publish whom it does not name."""
+    (policy,) = dev.resources("AWS::SNS::TopicPolicy").values()
+    allowed = [each for each in policy["Properties"]["PolicyDocument"]["Statement"] if each["Effect"] == "Allow"]
+    assert [(each["Principal"], each["Action"]) for each in allowed] == [
+        ({"Service": "cloudwatch.amazonaws.com"}, "sns:Publish")
+    ]
+
+
+def test_jobs_wait_ten_minutes_before_anybody_is_woken_up(dev: Assembly) -> None:
+    """A stage without executors gets them within that time."""
+    (alarm,) = [each for each in alarms(dev) if each["AlarmDescription"].endswith("/no-executor.md")]
+    assert alarm["EvaluationPeriods"] == 10
+    assert {metric["MetricStat"]["Period"] for metric in alarm["Metrics"] if "MetricStat" in metric} == {60}
+    (expression,) = [metric["Expression"] for metric in alarm["Metrics"] if "Expression" in metric]
+    assert expression.count("REPEAT") == 4
+
+
 def test_queries_are_saved_for_every_log(dev: Assembly) -> None:
     """Each function's log is in some query, and so is the API's."""
     asked = {
