@@ -47,11 +47,11 @@ if TYPE_CHECKING:
 
 _PREFIX = "local-"  # of every resource's name
 _WATCH_SECONDS = 0.1
-# From Ctrl-C to the end it is five seconds in all.
-_STOP_SECONDS = 4.5
-# In this order, by when. What the first two write is counted by the background functions, and may interrupt a prompt
-# in the simulator. The emulator needs the rest to save its state.
+# In this order, by when: from Ctrl-C to the end it is five seconds in all. What the first two write is counted by the
+# background functions, and may interrupt a prompt in the simulator.
 _STOP_ORDER = ((("front", "executor"), 2.5), (("background", "simulator"), 3.5))
+# The emulator saves its state in a moment, but on a machine that is busy: then it is worth the wait.
+_SAVE_SECONDS = 20
 _SAME_MOMENT_SECONDS = 0.2  # make and shells pass a signal on to a process that the terminal has signalled too
 _EXECUTOR_GRACE_SECONDS = "1"
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -232,7 +232,7 @@ class Supervisor:
                 child.request_stop()
             for child in children:
                 child.stop(seconds=started + stopped_after_seconds - time.monotonic())
-        saved = emulator.stop(seconds=started + _STOP_SECONDS - time.monotonic()) or self._ephemeral
+        saved = emulator.stop(seconds=_SAVE_SECONDS) or self._ephemeral
         if not saved:
             log = emulator.child.log_file
             self._say(f"The embedded AWS could not save its state: what changed in this run may be lost (log: {log}).")

@@ -30,7 +30,7 @@ OWN = (
     "WEBHOOK_SECRET_PREVIOUS",
 )  # variables of the person who runs the tests that would change them
 START_SECONDS = 30
-STOP_SECONDS = 20
+STOP_SECONDS = 30
 LINUX_ONLY = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
 
 
