@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
 PAGE = Path(__file__).parents[2] / "docs" / "configuration.md"
+README = PAGE.parents[1] / "README.md"
 READERS: dict[str, type[BaseModel]] = {
     "functions": ApiSettings,
     "background": BackgroundSettings,
@@ -70,6 +71,22 @@ def test_no_setting_is_there_twice() -> None:
 def test_the_page_has_the_defaults(row: Row) -> None:
     """A default that changes has to change on the page too."""
     assert shown_default(row.name, row.readers) == {row.default}
+
+
+def test_the_readme_has_the_same_defaults() -> None:
+    """Of the few settings that it names, in a table of its own."""
+    table = re.findall(
+        r"^\| (`[A-Z_]+`(?:, `[A-Z_]+`)*) \| (`.+?) \|", README.read_text(encoding="utf-8"), flags=re.MULTILINE
+    )
+    told = {
+        name: default
+        for names, defaults in table
+        for name, default in zip(names.split(", "), defaults.split(", "), strict=True)
+    }
+    assert len(told) > 3
+    for name, default in told.items():
+        field = LocalSettings.model_fields[name.strip("`").lower()]
+        assert default == f"`{field.default}`", name
 
 
 def test_what_is_replaced_is_no_setting() -> None:
