@@ -28,11 +28,13 @@ BY_INPUT_NAME = {
     "scale_by": "upscale",
     "frame_rate": "fps",
     "fps": "fps",
+    "lyrics": "lyrics",
+    "seconds": "seconds",
     "prompt": PROMPT,
     "negative_prompt": NEGATIVE_PROMPT,
 }
 # Of nodes that read a text to be encoded, or that hold one.
-TEXT_INPUTS = ("text", "prompt", "text_g", "text_l", "clip_l", "clip_g", "t5xxl", "string", "value", "tags", "lyrics")
+TEXT_INPUTS = ("text", "prompt", "text_g", "text_l", "clip_l", "clip_g", "t5xxl", "string", "value", "tags")
 
 _BUNDLED = "sprite_transparent_bg.schema.json"  # its words fit any model
 _OWN: dict[str, dict[str, Any]] = {
@@ -43,6 +45,8 @@ _OWN: dict[str, dict[str, Any]] = {
     "lora": {"type": "string", "maxLength": 255, "description": "LoRA file in the GPU host's models/loras folder."},
     "upscale": {"type": "number", "minimum": 0.01, "maximum": 8, "description": "By how much it is enlarged."},
     "fps": {"type": "number", "minimum": 0.01, "maximum": 1000, "description": "Frames per second."},
+    "lyrics": {"type": "string", "maxLength": 10_000, "description": "What is sung."},
+    "seconds": {"type": "number", "minimum": 0.1, "maximum": 3600, "description": "How long it is, in seconds."},
     LENGTH: {"type": "integer", "minimum": 1, "maximum": 10_000, "description": "How many frames."},
 }
 

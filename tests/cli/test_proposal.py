@@ -123,7 +123,24 @@ def test_without_a_sampler() -> None:
         "9": node("CLIPLoader", clip_name="c.safetensors", type="ace"),
         "3": node("SomeAudio", conditioning_in=["1", 0], other=["2", 0]),
     }
-    assert found(propose(graph)) == {"prompt": "piano", "prompt_2": "", "negative_prompt": "noise"}
+    assert found(propose(graph)) == {"prompt": "piano", "lyrics": "", "negative_prompt": "noise"}
+
+
+def test_a_song() -> None:
+    """Its lyrics are an input of their own and not a second prompt, and so is how long it is."""
+    graph = {
+        "1": node("TextEncodeAceStepAudio", tags="piano", lyrics="[verse] la", lyrics_strength=1.0, clip=["5", 1]),
+        "2": node("EmptyAceStepLatentAudio", seconds=120.0, batch_size=1),
+        "3": node("KSampler", positive=["1", 0], negative=["4", 0], latent_image=["2", 0], seed=1),
+        "4": node("ConditioningZeroOut", conditioning=["1", 0]),
+        "5": node("CheckpointLoaderSimple", ckpt_name="ace.safetensors"),
+    }
+    proposal = propose(graph)
+    assert found(proposal) == {
+        "prompt": "piano", "lyrics": "[verse] la", "seconds": 120.0, "seed": 1, "checkpoint": "ace.safetensors",
+    }  # fmt: skip
+    assert proposal.schema["properties"]["lyrics"]["default"] == "[verse] la"
+    assert run_with(proposal, prompt="flute", seconds=30)["2"]["inputs"]["seconds"] == 30
 
 
 def test_nothing_to_be_found() -> None:
