@@ -15,7 +15,7 @@ import typer
 
 from cli import add_workflow, dead_letters, doctor, env_file, health, init, jobs, keys, submit, workflows
 from cli.one_line import OneLineGroup
-from cli.outcome import ExitCode
+from cli.outcome import CommandFailedError, ExitCode
 from cli.screen import Screen
 from cli.session import on_gateway
 from gateway.__about__ import VERSION
@@ -98,9 +98,18 @@ def worker() -> None:
 
     All settings: docs/configuration.md
     """
-    from executor.__main__ import main  # noqa: PLC0415  the other commands need not wait for it
+    from executor.__main__ import run as run_executor  # noqa: PLC0415  the other commands need not wait for it
+    from gateway.errors import SettingsInvalidError  # noqa: PLC0415  likewise
 
-    sys.exit(main())
+    try:
+        run_executor()
+    except SettingsInvalidError as error:
+        if os.environ.get("TABLE_NAME"):
+            raise
+        raise CommandFailedError(
+            f"{error.message}. Those of a deployed stage are in its output Environment (docs/executors.md); those of a "
+            "gateway that runs on this machine, in ./data/environment"
+        ) from None
 
 
 _ON_GATEWAY: tuple[tuple[str, str, Callable[..., None]], ...] = (

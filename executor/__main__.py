@@ -21,23 +21,24 @@ if TYPE_CHECKING:
 def main() -> int:
     """Run an executor by the settings in the environment. Returns the process's exit code."""
     try:
-        settings = ExecutorSettings.from_environment(with_secrets(os.environ))
+        run()
     except SettingsInvalidError as error:
         sys.stderr.write(f"executor: {error.message}\n")
         return 1
+    return 0
+
+
+def run() -> None:
+    """Run an executor by the settings in the environment, until it is stopped. Raises SettingsInvalidError."""
+    settings = ExecutorSettings.from_environment(with_secrets(os.environ))
     return_large_buffers()
     logger.setLevel(settings.log_level)
     log_uncaught()
-    try:
-        executor = assemble(settings)
-    except SettingsInvalidError as error:
-        sys.stderr.write(f"executor: {error.message}\n")
-        return 1
+    executor = assemble(settings)
     try:
         executor.pulse.start()
     except OSError as error:
-        sys.stderr.write(f"executor: HEALTH_FILE: cannot be written: {error.strerror}\n")
-        return 1
+        raise SettingsInvalidError(f"HEALTH_FILE: cannot be written: {error.strerror}") from None
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
         executor.worker.stop()
@@ -55,7 +56,6 @@ def main() -> int:
     executor.reporter.stop()
     executor.events.stop()
     logger.info("executor stopped", action="executor_stopped")
-    return 0
 
 
 if __name__ == "__main__":

@@ -37,6 +37,14 @@ def here(aws: dict[str, str], home: Path, monkeypatch: pytest.MonkeyPatch) -> di
     return aws
 
 
+def test_a_worker_without_names_is_told_where_they_are(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As keys are: in the command's own line."""
+    del home
+    for name in ("BUCKET_NAME", "EVENT_BUS_NAME"):
+        monkeypatch.delenv(name, raising=False)
+    assert_refused(run("worker"), 1, "TABLE_NAME: is not set", "docs/executors.md", "./data/environment")
+
+
 def listed() -> list[dict[str, Any]]:
     """List keys."""
     keys: list[dict[str, Any]] = json.loads(run("keys", "list", "--json").stdout)["keys"]
