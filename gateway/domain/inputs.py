@@ -21,6 +21,7 @@ MAX_SEED = 2**53 - 1  # the largest integer that every JSON client keeps exact
 MAX_INTEGER = 2**64 - 1  # the largest that ComfyUI's nodes take; a table takes 38 digits
 MAX_STRING_CHARACTERS = 100_000
 MAX_BYTES = 256 * 1024  # of all values together; a job's record may have 400 KB
+_NOT_BLANK = r"\S"  # the pattern of the bundled prompts
 _MAX_MESSAGE_CHARACTERS = 300
 
 
@@ -149,6 +150,8 @@ def _schema_problem(error: jsonschema_rs.ValidationError) -> Problem:
     steps = [str(step) for step in error.instance_path]
     if isinstance(error.kind, jsonschema_rs.ValidationErrorKind.Required):
         return Problem(".".join(("inputs", *steps, error.kind.property)), "Required.")
+    if isinstance(error.kind, jsonschema_rs.ValidationErrorKind.Pattern) and error.kind.pattern == _NOT_BLANK:
+        return Problem(".".join(("inputs", *steps)), "Must not be blank.")
     return Problem(".".join(("inputs", *steps)), str(error.message)[:_MAX_MESSAGE_CHARACTERS])
 
 
