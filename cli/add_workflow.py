@@ -6,7 +6,7 @@ import json
 import re
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -61,7 +61,6 @@ def add_workflow(  # noqa: PLR0913  a command's options
         _show(session, file, proposal)
         if not yes and not (sys.stdin.isatty() and asked(f"Register {wanted_id} so?")):
             _write_for_review(session, wanted_id, name, proposal)
-            return
         body |= {"workflowJson": proposal.graph, "inputSchema": proposal.schema}
     if replace:
         added = session.api.change_workflow(wanted_id, body if name else {**body, "name": None})
@@ -96,7 +95,13 @@ def _check_graph(graph: Mapping[str, Any], file: Path) -> None:
 
     problems = graph_problems(graph)
     if problems:
-        said = "; ".join(f"{p.path.removeprefix('workflowJson').lstrip('.')} {p.message}".strip() for p in problems[:5])
+        if isinstance(wrapped := graph.get("prompt"), dict) and not graph_problems(wrapped):
+            message = f'{file} is a request to ComfyUI: give the graph in it, what stands under "prompt"'
+            raise CommandFailedError(message, ExitCode.REFUSED)
+        places = (p.path.removeprefix("workflowJson").lstrip(".") for p in problems[:5])
+        said = "; ".join(
+            f"{place}: {p.message}" if place else p.message for place, p in zip(places, problems, strict=False)
+        )
         more = f" (and {len(problems) - 5} more)" if len(problems) > 5 else ""  # noqa: PLR2004  as above
         raise CommandFailedError(f"{file}: {said}{more}", ExitCode.REFUSED)
 
@@ -106,7 +111,7 @@ def _checked_id(text: str) -> str:
 
     # It becomes a file's name, too.
     if not ID_PATTERN.fullmatch(text):
-        raise CommandFailedError("--id: has letters, digits, - and _ only, 64 at most", ExitCode.REFUSED)
+        raise CommandFailedError("--id: has letters, digits, - and _ only, 64 at most", ExitCode.USAGE)
     return text
 
 
@@ -140,7 +145,8 @@ def _node(proposal: Proposal, node_id: str) -> str:
     return f"{node_id} ({proposal.graph[node_id]['class_type']})"
 
 
-def _write_for_review(session: Session, workflow_id: str, name: str | None, proposal: Proposal) -> None:
+def _write_for_review(session: Session, workflow_id: str, name: str | None, proposal: Proposal) -> NoReturn:
+    """Write what was found, say how to register it, and raise CommandFailedError: no script may take it for done."""
     contents = {"workflow": proposal.graph, "schema": proposal.schema}
     files = {kind: Path(f"{workflow_id}.{kind}.json") for kind in contents}
     for kind, file in files.items():
@@ -153,11 +159,15 @@ def _write_for_review(session: Session, workflow_id: str, name: str | None, prop
             raise CommandFailedError(f"Cannot write {file}: {error.strerror}") from None
     if session.screen.as_json:
         session.screen.data({**{kind: str(file) for kind, file in files.items()}, "registered": False})
-        return
-    session.screen.note(f"Not registered. Look at {files['workflow']} and {files['schema']}, change them, then:")
-    named = f" --name '{name}'" if name else ""
-    session.screen.line(
-        f"comfyui-gateway add-workflow {files['workflow']} --schema {files['schema']} --id {workflow_id}{named}"
+    else:
+        named = f" --name '{name}'" if name else ""
+        session.screen.line(
+            f"comfyui-gateway add-workflow {files['workflow']} --schema {files['schema']} --id {workflow_id}{named}"
+        )
+    raise CommandFailedError(
+        f"{workflow_id} is not registered. Look at {files['workflow']} and {files['schema']}, change them, "
+        "and register them with --schema; --yes registers what is found at once",
+        ExitCode.REFUSED,
     )
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from cli.finding import Finding, State
 from gateway.aws import inspection
 from gateway.aws.failures import told_in_one_line
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, SettingsInvalidError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,6 +34,8 @@ def look_at_aws(session: AwsSession) -> Iterator[Finding]:
             yield Finding("table", State.GOOD if good else State.PROBLEM, f"{name} is {status}", advice)
             for variable, queue in _QUEUES.items():
                 yield from _queue(queue, inspection.queue_state(session.clients.sqs, session.variable(variable)))
+    except SettingsInvalidError as error:
+        yield Finding("aws", State.PROBLEM, error.message, "Set AWS_REGION to the region of the deployment.")
     except GatewayError as error:
         advice = "Give these credentials the right to read the table and the queues, or name the right --stage."
         yield Finding("aws", State.PROBLEM, error.message, advice)

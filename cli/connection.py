@@ -22,11 +22,15 @@ _MAX_CREDENTIAL_CHARACTERS = 8192
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connection:
-    """A gateway's address, and what to show to it: a key, or else a token, or nothing."""
+    """A gateway's address, and what to show to it: a key, or else a token, or nothing.
+
+    `exposed_file`: the profile that the key or token is from, where others than its owner can read it.
+    """
 
     url: str
     api_key: str | None = field(default=None, repr=False)
     token: str | None = field(default=None, repr=False)
+    exposed_file: Path | None = None
 
     @property
     def headers(self) -> dict[str, str]:
@@ -45,7 +49,8 @@ def find(
     of them. Raises CommandFailedError.
     """
     wanted = profile or environment.get(PROFILE)
-    kept = env_file.read(profile_file(wanted or DEFAULT_PROFILE, environment))
+    file = profile_file(wanted or DEFAULT_PROFILE, environment)
+    kept = env_file.read(file)
     if kept is None and wanted:
         raise CommandFailedError(
             f"There is no profile {wanted}. Make it: comfyui-gateway init --profile {wanted} --url URL",
@@ -60,7 +65,10 @@ def find(
             continue
         if source.get(API_KEY) or source.get(TOKEN):
             return Connection(
-                url=address, api_key=_credential(source.get(API_KEY)), token=_credential(source.get(TOKEN))
+                url=address,
+                api_key=_credential(source.get(API_KEY)),
+                token=_credential(source.get(TOKEN)),
+                exposed_file=file if source is kept and env_file.is_exposed(file) else None,
             )
     return Connection(url=address)
 
@@ -73,7 +81,7 @@ def profile_file(name: str, environment: Mapping[str, str]) -> Path:
     return Path(base).expanduser() / "comfyui-gateway" / f"{name}.env"
 
 
-def checked_url(text: str, whose: str = "The gateway's URL") -> str:
+def checked_url(text: str, whose: str = "The gateway's URL", example: str = LOCAL_URL) -> str:
     """Check an address, without a slash at its end. Raises CommandFailedError, which does not quote it."""
     from pydantic import TypeAdapter, ValidationError  # noqa: PLC0415  `--help` need not wait for it
 
@@ -81,9 +89,9 @@ def checked_url(text: str, whose: str = "The gateway's URL") -> str:
 
     try:
         return str(TypeAdapter(HttpUrl).validate_python(text))
-    except ValidationError as error:
-        reason = error.errors()[0]["msg"].removeprefix("Value error, ")
-        raise CommandFailedError(f"{whose} {reason}", ExitCode.USAGE) from None
+    except ValidationError:
+        message = f"{whose} must be an address like {example}, with http:// or https://, and without user, ? and #"
+        raise CommandFailedError(message, ExitCode.USAGE) from None
 
 
 def _credential(text: str | None) -> str | None:

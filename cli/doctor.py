@@ -55,6 +55,9 @@ def _findings(session: Session, stage: str | None, webhook: str | None) -> Itera
     from cli.aws import AwsSession  # noqa: PLC0415  the other commands need not wait for it
     from cli.gateway_checks import look_at_gateway  # noqa: PLC0415  likewise
 
+    if file := session.connection.exposed_file:
+        advice = f"chmod 600 {file}; if others use this machine, have a new key made."
+        yield Finding("profile", State.WARNING, f"others can read your key in {file}", advice)
     yield from look_at_gateway(session.api, webhook)
     aws = AwsSession(session.screen, stage)
     if not aws.known:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import stat
 from typing import TYPE_CHECKING
 
 from cli.outcome import CommandFailedError
@@ -62,6 +63,11 @@ def write(file: Path, text: str, *, replace: bool) -> None:
         raise CommandFailedError(f"{file} is there already; --force replaces it") from None
     except OSError as error:
         raise CommandFailedError(f"cannot write {file}: {_reason(error)}") from None
+
+
+def is_exposed(file: Path) -> bool:
+    """Tell whether others than its owner may read or change a file, or may be able to; never so on Windows."""
+    return os.name == "posix" and bool(file.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO))
 
 
 def line(name: str, value: str) -> str:

@@ -48,7 +48,7 @@ def look_at_gateway(api: GatewayApi, webhook_url: str | None) -> Iterator[Findin
         yield Finding(
             "credentials",
             State.PROBLEM,
-            "none, and the gateway asks for some",
+            "a token, and the gateway takes none" if api.signs_in else "none, and the gateway asks for some",
             "Put a key into COMFYUI_GATEWAY_API_KEY, or a profile: comfyui-gateway init. An operator makes one with "
             "comfyui-gateway keys create",
         )

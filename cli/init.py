@@ -61,10 +61,14 @@ def init(  # noqa: PLR0913  a command's options
         else _local(comfyui_url or _COMFYUI_URL, port or _PORT, profile, with_key=_with_key(key=key, asking=not here))
     )
     taken = [file for file in files if file.exists()]
+    said = f"{' and '.join(map(str, taken))} {'is' if len(taken) == 1 else 'are'} there already"
     if taken and not force and sys.stdin.isatty():
-        force = typer.confirm(f"{', '.join(map(str, taken))} there already. Replace?", err=True)
+        force = typer.confirm(f"{said}. Replace?", err=True)
     if taken and not force:
-        raise CommandFailedError(f"{' and '.join(map(str, taken))} there already; --force replaces", ExitCode.REFUSED)
+        way = "--force replaces what is there"
+        if taken != [_ENV]:  # as for a second gateway, in another folder
+            way += ", --profile NAME writes another profile"
+        raise CommandFailedError(f"{said}; {way}", ExitCode.REFUSED)
     for file, text in files.items():
         env_file.write(file, text, replace=force)
     screen = Screen(as_json=as_json)
@@ -99,7 +103,7 @@ def _remote(url: str, api_key: str | None, profile: str) -> Mapping[Path, str]:
 
 def _local(comfyui_url: str, port: int, profile: str, *, with_key: bool) -> Mapping[Path, str]:
     """Make a gateway's settings, and a profile where the commands would not find it without."""
-    connection.checked_url(comfyui_url, "--comfyui-url")
+    connection.checked_url(comfyui_url, "--comfyui-url", _COMFYUI_URL)
     key = _new_key() if with_key else None
     files = {_ENV: _settings(comfyui_url, port, key)}
     if key or port != _PORT:

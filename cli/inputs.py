@@ -23,9 +23,11 @@ def typed(given: Sequence[str], schema: Mapping[str, Any], params: Mapping[str, 
     inputs: dict[str, Any] = {}
     others: dict[str, Any] = {}
     problems: list[str] = []
+    code = ExitCode.REFUSED
     for text in given:
         name, equals, value = text.partition("=")
         if not equals or not name:
+            code = ExitCode.USAGE  # it is no input, whatever the workflow takes
             problems.append(f"-i {text[:40]}: must be NAME=VALUE")
         elif name in inputs or name in others:
             problems.append(f"{name}: is given twice")
@@ -38,7 +40,7 @@ def typed(given: Sequence[str], schema: Mapping[str, Any], params: Mapping[str, 
             except ValueError:
                 problems.append(f"{name}: must be {' or '.join(_WORDS[kind] for kind in kinds)}")
     if problems:
-        raise CommandFailedError("; ".join(problems), ExitCode.REFUSED)
+        raise CommandFailedError("; ".join(problems), code)
     return inputs, others
 
 

@@ -9,9 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli import submit
+from cli.outcome import CommandFailedError, ExitCode
+from gateway.domain import instant
 from gateway.domain.job import JobStatus
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from cli.session import Session
     from functions.answers import Job, LogLine
 
@@ -51,6 +55,7 @@ def jobs(  # noqa: PLR0913  a command's options
         )
         if value is not None
     }
+    _check_moments({"--after": after, "--before": before})
     found: list[Job] = []
     for _ in range(_MOST_PAGES):
         page = session.api.jobs({**query, "limit": min(limit - len(found), _PAGE)})
@@ -204,6 +209,17 @@ def deliveries(
     session.screen.table(("TRY", "WHEN", "ANSWER", "RESULT", "NEXT"), rows, whole=("TRY", "WHEN", "ANSWER", "NEXT"))
     if not rows:
         session.screen.note("No tries so far: the job has no callbackUrl, or has not ended.")
+
+
+def _check_moments(given: Mapping[str, str | None]) -> None:
+    """Raise CommandFailedError for an option that is no time."""
+    for option, text in given.items():
+        try:
+            if text is not None:
+                instant.from_text(text)
+        except (ValueError, OverflowError):
+            message = f"{option}: must be like 2026-01-31T12:00:00Z, with a time zone"
+            raise CommandFailedError(message, ExitCode.USAGE) from None
 
 
 def _standing(job: Job) -> str:

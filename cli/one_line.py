@@ -41,6 +41,8 @@ class OneLineGroup(TyperGroup):
                 stream.reconfigure(errors="replace")  # what a terminal cannot show is no reason to fail
         try:
             code = super().main(args, prog_name or _NAME, complete_var, False, windows_expand_args, **extra)  # noqa: FBT003
+            if code == ExitCode.INTERRUPTED:  # Typer makes this of a Ctrl-C that no command has told of
+                _told("Stopped.", ExitCode.INTERRUPTED)
         except NoArgsIsHelpError:  # it has shown the help
             code = ExitCode.USAGE
         except ClickException as error:
@@ -61,7 +63,7 @@ class OneLineGroup(TyperGroup):
 def _usage(error: ClickException) -> str:
     context = getattr(error, "ctx", None)
     path = context.command_path if context else _NAME
-    message = error.format_message().rstrip(".")
+    message = error.format_message().rstrip(".").replace("Value error, ", "")  # as pydantic begins what Typer tells
     return f"{message}. See {path} --help"
 
 

@@ -25,7 +25,7 @@ class ExitCode(IntEnum):
     USAGE = 2, "the command line is wrong"
     REFUSED = 3, "what was given is refused: a workflow, an input, a state it does not fit"
     NOT_ALLOWED = 4, "no API key or token, a bad one, or one without the right"
-    NOT_FOUND = 5, "there is no such job, workflow, output or key"
+    NOT_FOUND = 5, "there is no such job, workflow, output, key, profile or file"
     UNREACHABLE = 6, "no gateway answers, or what answers fails or is none"
     JOB_FAILED = 7, "the job failed or was canceled"
     TRY_LATER = 8, "too many requests: try again later"

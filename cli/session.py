@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import shlex
 from dataclasses import dataclass
 from functools import cached_property, wraps
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from cli.api import GatewayApi
+    from cli.connection import Connection
 
 _KEYWORD = inspect.Parameter.KEYWORD_ONLY
 _PANEL = "Connection"
@@ -71,20 +73,26 @@ class Session:
     profile: str | None
 
     @cached_property
+    def connection(self) -> Connection:
+        """Where the gateway is, and as whom. Raises CommandFailedError when what names it is wrong."""
+        from cli import connection  # noqa: PLC0415  what only shows help need not wait for it
+
+        return connection.find(
+            url=self.url,
+            api_key=self.api_key,
+            token=self.token,
+            profile=self.profile,
+            environment=os.environ,
+        )
+
+    @cached_property
     def api(self) -> GatewayApi:
         """The gateway. Raises CommandFailedError when what names it is wrong."""
-        from cli import connection  # noqa: PLC0415  what only shows help need not wait for it
-        from cli.api import GatewayApi  # noqa: PLC0415  likewise: requests and pydantic take a fifth of a second
+        from cli.api import GatewayApi  # noqa: PLC0415  requests and pydantic take a fifth of a second
 
-        return GatewayApi(
-            connection.find(
-                url=self.url,
-                api_key=self.api_key,
-                token=self.token,
-                profile=self.profile,
-                environment=os.environ,
-            )
-        )
+        if file := self.connection.exposed_file:
+            self.screen.note(f"comfyui-gateway: others can read your key in {file}: chmod 600 {shlex.quote(str(file))}")
+        return GatewayApi(self.connection)
 
 
 def on_gateway(command: Callable[..., None]) -> Callable[..., None]:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import shlex
 import uuid
+from contextlib import contextmanager
 from pathlib import Path  # noqa: TC003  Typer reads it
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cli.outcome import CommandFailedError, ExitCode
 from gateway.domain.job import Priority
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from cli.session import Session
     from functions.answers import Job
 
@@ -53,25 +58,38 @@ def submit(  # noqa: PLR0913  a command's options
         body |= {"params": params} if params else {}
     if callback_url is not None:
         body["callbackUrl"] = callback_url
-    job_id = session.api.submit(body, str(uuid.uuid4()))
+    try:
+        job_id = session.api.submit(body, str(uuid.uuid4()))
+    except KeyboardInterrupt:
+        message = "Stopped before there was an answer. See whether the job was accepted: comfyui-gateway jobs"
+        raise CommandFailedError(message, ExitCode.INTERRUPTED) from None
     if wait or folder is not None:
-        session.screen.note(f"Job {job_id}")
         end(session, job_id, folder, overwrite=overwrite)
     elif session.screen.as_json:
-        session.screen.data(session.api.job(job_id))
+        with _ctrl_c_told(job_id, folder):
+            session.screen.data(session.api.job(job_id))
     else:
         session.screen.line(job_id)
         session.screen.note(f"Accepted. See it: comfyui-gateway job {job_id} --wait")
 
 
 def end(session: Session, job_id: str, folder: Path | None, *, overwrite: bool) -> None:
-    """Wait for a job's end, save its files in a folder, if any, and show it. Raises CommandFailedError if it failed."""
+    """Wait for a job's end, save its files in a folder, if any, and show it.
+
+    Raises CommandFailedError if it failed, and for Ctrl-C one that says that the job goes on.
+    """
+    with _ctrl_c_told(job_id, folder):
+        session.screen.note(f"Job {job_id}")
+        _end(session, job_id, folder, overwrite=overwrite)
+
+
+def _end(session: Session, job_id: str, folder: Path | None, *, overwrite: bool) -> None:
     from cli.download import make_folder, save_outputs  # noqa: PLC0415  `--help` need not wait for it
     from cli.waiting import raise_if_failed, wait_for_end  # noqa: PLC0415  likewise
 
     if folder is not None:
         make_folder(folder)
-    job = wait_for_end(session.api, job_id)
+    job = wait_for_end(session.api, job_id, _again(job_id, folder))
     saved = save_outputs(session.api, job, folder, overwrite=overwrite) if folder else ()
     if session.screen.as_json:
         session.screen.data({**job, **({"savedTo": [str(path) for path in saved]} if folder else {})})
@@ -81,6 +99,24 @@ def end(session: Session, job_id: str, folder: Path | None, *, overwrite: bool) 
         if not folder:
             _show_files(session, job)
     raise_if_failed(job)
+
+
+@contextmanager
+def _ctrl_c_told(job_id: str, folder: Path | None) -> Iterator[None]:
+    """Raise CommandFailedError for Ctrl-C: the job that was accepted goes on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise CommandFailedError(
+            f"Stopped waiting; the job goes on, unless it has ended. Wait again: {_again(job_id, folder)}. "
+            f"Stop it: comfyui-gateway cancel {job_id}",
+            ExitCode.INTERRUPTED,
+        ) from None
+
+
+def _again(job_id: str, folder: Path | None) -> str:
+    """Write the command that waits for a job again."""
+    return f"comfyui-gateway job {job_id} {f'-o {shlex.quote(str(folder))}' if folder else '--wait'}"
 
 
 def _show_files(session: Session, job: Job) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import quote, urljoin, urlsplit
+from urllib.parse import quote, unquote, urljoin, urlsplit
 
 import requests
 import urllib3
@@ -48,6 +48,7 @@ class Transport:
     def __init__(self, connection: Connection) -> None:
         self.url = connection.url
         self.signs_in = bool(connection.headers)
+        self._by_token = "Authorization" in connection.headers
         self.clock_ahead_seconds: float | None = None  # of the last answer's clock, before ours
         self._session = requests.Session()
         self._session.headers["Accept-Encoding"] = "identity"  # a small answer can unpack to a huge one
@@ -184,6 +185,10 @@ class Transport:
         code = _CODES.get(response.status_code, ExitCode.REFUSED)
         if response.status_code == requests.codes.unauthorized and not self.signs_in:
             message += " Put it into COMFYUI_GATEWAY_API_KEY, or a profile: comfyui-gateway init"
+        elif self._by_token and message.startswith("Authentication required"):  # else it says what is wrong with it
+            message += " It takes no tokens, so yours was not looked at."
+        elif response.status_code == requests.codes.not_found:
+            message = unquote(message)  # it names what was not found as the path has it
         return RefusedError(message[: 4 * _MAX_SHOWN], code, response.headers.get("Retry-After"))
 
     def _no_gateway(self, response: requests.Response, how: str) -> CommandFailedError:
@@ -221,7 +226,8 @@ class RefusedError(CommandFailedError):
 def part(text: str) -> str:
     """Make one part of a path of a text, whatever is in it. Raises CommandFailedError for what can be none."""
     if text in ("", ".", ".."):  # HTTP clients take dots for a way up, escaped or not
-        raise CommandFailedError(f"There is nothing that is called '{text}'", ExitCode.NOT_FOUND)
+        message = f"Nothing is called '{text}'" if text else "A name or id is empty: is a variable not set?"
+        raise CommandFailedError(message, ExitCode.NOT_FOUND)
     return quote(text, safe="")
 
 
@@ -234,7 +240,8 @@ def _pieces(response: requests.Response) -> Iterator[bytes]:
 def _reason(error: Exception) -> str:
     """Say what is the matter with the network, in words; the text of these errors holds addresses of objects."""
     if isinstance(error, requests.exceptions.SSLError):
-        return "its TLS certificate is not good"
+        is_bad = "CERTIFICATE" in str(error)
+        return "its TLS certificate is not good" if is_bad else "no TLS is spoken there: is it http, not https?"
     if isinstance(error, requests.exceptions.ProxyError):
         return "the proxy does not let it through (HTTP_PROXY, HTTPS_PROXY)"
     if isinstance(error, requests.Timeout | urllib3.exceptions.TimeoutError):

@@ -43,35 +43,40 @@ class Display(Protocol):
     def show(self, job: Job, log: Sequence[LogLine]) -> None:
         """Show how it is now."""
 
+    def say(self, text: str) -> None:
+        """Tell something in a line of its own."""
 
-def wait_for_end(api: GatewayApi, job_id: str) -> Job:
-    """Wait for the end of a job. Raises CommandFailedError, and for Ctrl-C one that says that the job goes on."""
+
+def wait_for_end(api: GatewayApi, job_id: str, again: str) -> Job:
+    """Wait for the end of a job. `again`: the command that waits again, told when the gateway stays away.
+
+    Raises CommandFailedError.
+    """
     try:
         with _display() as display:
             return _watched(api, job_id, display)
-    except KeyboardInterrupt:
-        raise CommandFailedError(
-            f"Stopped waiting; the job goes on. Wait again: comfyui-gateway job {job_id} --wait. "
-            f"Stop it: comfyui-gateway cancel {job_id}",
-            ExitCode.INTERRUPTED,
-        ) from None
+    except CommandFailedError as error:
+        if error.code is not ExitCode.UNREACHABLE:
+            raise
+        raise CommandFailedError(f"{error.message}. Then wait again for job {job_id}: {again}", error.code) from None
 
 
 def _watched(api: GatewayApi, job_id: str, display: Display) -> Job:
     began = time.monotonic()
     look_seconds = 0
     while True:
-        job = patiently(partial(api.job, job_id, wait_seconds=look_seconds))
-        display.show(job, patiently(partial(api.log, job_id))["logs"])
+        job = _patiently(partial(api.job, job_id, wait_seconds=look_seconds), display)
+        display.show(job, _patiently(partial(api.log, job_id), display)["logs"])
         if job["status"] in ENDS:
             return job
         is_long = time.monotonic() - began > _LONG_JOB_SECONDS
         look_seconds = _LONG_LOOK_SECONDS if is_long else _LOOK_SECONDS
 
 
-def patiently(ask: Callable[[], Told]) -> Told:
+def _patiently(ask: Callable[[], Told], display: Display) -> Told:
     """Ask again while the gateway wants fewer requests, and for a while when it is away. Raises CommandFailedError."""
     until = time.monotonic() + _AWAY_SECONDS
+    said = False
     while True:
         try:
             return ask()
@@ -82,6 +87,9 @@ def patiently(ask: Callable[[], Told]) -> Told:
         except CommandFailedError as error:
             if error.code is not ExitCode.UNREACHABLE or time.monotonic() > until:
                 raise
+            if not said:
+                display.say(f"The gateway does not answer; waiting for it for up to {_AWAY_SECONDS} s.")
+                said = True
             time.sleep(_LOOK_SECONDS)
 
 
@@ -117,14 +125,14 @@ class _Lines:
 
     def show(self, job: Job, log: Sequence[LogLine]) -> None:
         for line in log[self._shown :]:
-            self._say(line["message"])
+            self.say(line["message"])
         self._shown = len(log)
         said = f"{job['status']} {job['progress']}%"
         if said != self._said and job["status"] == "running" and job["progress"] is not None:
             self._said = said
-            self._say(said)
+            self.say(said)
 
-    def _say(self, text: str) -> None:
+    def say(self, text: str) -> None:
         sys.stderr.write(printable(text) + "\n")
         sys.stderr.flush()
 
@@ -165,3 +173,6 @@ class _Bar:
             status=printable(job["status"]),
             doing=printable(log[-1]["message"]) if log else "",
         )
+
+    def say(self, text: str) -> None:
+        self._progress.console.print(printable(text))

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Self
 from tests.local.command import control_terminal, wait_until
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 SECONDS = 30
@@ -80,8 +81,9 @@ class Terminal:
             self.text += piece.decode(errors="replace")
 
 
-def interrupted(text: str, output: Path, *arguments: str) -> subprocess.Popen[bytes]:
-    """Run a command without a terminal until it says something, then send what Ctrl-C does."""
+def interrupted(until: str | Callable[[str], bool], output: Path, *arguments: str) -> subprocess.Popen[bytes]:
+    """Run a command without a terminal until it says something, or what it said is enough, then do what Ctrl-C does."""
+    enough = until if callable(until) else lambda said: until in said
     with output.open("wb") as stream:
         process = subprocess.Popen(  # noqa: S603  the command under test
             [*COMMAND, *arguments],
@@ -90,7 +92,7 @@ def interrupted(text: str, output: Path, *arguments: str) -> subprocess.Popen[by
             stderr=stream,
             start_new_session=True,
         )
-    wait_until(lambda: text in output.read_text() or process.poll() is not None, SECONDS)
+    wait_until(lambda: enough(output.read_text()) or process.poll() is not None, SECONDS)
     process.send_signal(signal.SIGINT)
     process.wait(timeout=SECONDS)
     return process

@@ -57,6 +57,16 @@ def test_a_key_is_shown_nowhere(environment: dict[str, str]) -> None:
     assert Connection(url=PROD, token=TOKEN).headers == {"Authorization": f"Bearer {TOKEN}"}
 
 
+def test_a_profile_that_others_can_read_is_told(environment: dict[str, str]) -> None:
+    """When its key is used; by the file to be closed."""
+    file = profile_file("prod", environment)
+    assert found(environment, profile="prod").exposed_file is None
+    file.chmod(0o644)
+    assert found(environment, profile="prod").exposed_file == file
+    assert found(environment, profile="prod", api_key="another").exposed_file is None
+    assert found(environment).exposed_file is None
+
+
 @pytest.mark.parametrize(
     ("given", "code"),
     [
@@ -65,6 +75,7 @@ def test_a_key_is_shown_nowhere(environment: dict[str, str]) -> None:
         ({"url": "127.0.0.1:3000"}, ExitCode.USAGE),
         ({"url": "http://user:s3cret@example.com"}, ExitCode.USAGE),
         ({"url": "file:///etc/passwd"}, ExitCode.USAGE),
+        ({"url": "http://example.com/?k=s3cret"}, ExitCode.USAGE),
         ({"api_key": "s3cret\r\nX-Other: 1"}, ExitCode.NOT_ALLOWED),
         ({"token": "s3cret" + "x" * 10_000}, ExitCode.NOT_ALLOWED),
     ],

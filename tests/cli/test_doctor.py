@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from email.utils import formatdate
 from typing import TYPE_CHECKING, Any
@@ -11,13 +12,14 @@ import pytest
 
 from cli import env_file
 from functions.openapi import examples
-from tests.cli.conftest import USER_KEY, Gateway, run
+from tests.cli.conftest import ADMIN_KEY, USER_KEY, Gateway, run
 from tests.local.command import free_port
 from tests.webhooks.receiver import Receiver, answers
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     from typer.testing import Result
 
@@ -104,7 +106,33 @@ def test_a_user_is_told_its_role(command: Callable[..., Result], monkeypatch: py
     monkeypatch.setenv("COMFYUI_GATEWAY_API_KEY", "wrong")
     assert findings(command("doctor", "--json"))["credentials"] == ("problem", "Invalid API key")
     monkeypatch.delenv("COMFYUI_GATEWAY_API_KEY")
-    assert findings(command("doctor", "--json"))["credentials"][0] == "problem"
+    assert findings(command("doctor", "--json"))["credentials"] == ("problem", "none, and the gateway asks for some")
+    found = findings(command("doctor", "--json", "--token", "a-jwt"))
+    assert found["credentials"] == ("problem", "a token, and the gateway takes none")
+
+
+def test_a_profile_that_others_can_read(gateway: Gateway, home: Path) -> None:
+    """Is found; every command says in one line on stderr what to run, and works all the same."""
+    file = home.parent / "config" / "comfyui-gateway" / "default.env"
+    text = env_file.line("COMFYUI_GATEWAY_URL", gateway.url) + env_file.line("COMFYUI_GATEWAY_API_KEY", ADMIN_KEY)
+    env_file.write(file, text, replace=False)
+    assert run("list-workflows").stderr == ""
+    file.chmod(0o640)
+    result = run("list-workflows")
+    assert (result.exit_code, len(result.stderr.splitlines())) == (0, 1)
+    assert f"chmod 600 {file}" in result.stderr
+    assert findings(run("doctor", "--json"))["profile"] == ("warning", f"others can read your key in {file}")
+
+
+def test_a_region_that_is_missing(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The advice is about that, and not about rights."""
+    del home
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
+    result = run("doctor", "--stage", "prod", "--url", f"http://127.0.0.1:{free_port()}")
+    assert "problem aws  AWS_REGION: is not set" in result.stdout
+    assert result.stdout.splitlines()[-1].endswith("→ Set AWS_REGION to the region of the deployment.")
 
 
 def test_nobody_answers(home: object) -> None:

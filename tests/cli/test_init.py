@@ -41,13 +41,24 @@ def test_a_gateway_is_set_up_here(home: Path) -> None:
 def test_what_is_there_is_not_replaced_unasked(home: Path) -> None:
     """Neither file changes when one of them is there; --force replaces both."""
     (home / ".env").write_text("MINE=1\n")
-    assert_refused(run("init", "--here"), 3, ".env there already", "--force")
+    assert_refused(run("init", "--here"), 3, ".env is there already", "--force")
     assert (home / ".env").read_text() == "MINE=1\n"
     assert not profile(home).exists()
     result = run("init", "--here", "--force", "--no-key", "--json")
     assert json.loads(result.stdout) == {"written": [".env"]}
     assert "API_KEYS" not in (env_file.read(home / ".env") or {})
     assert (home / ".env").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_second_gateway_is_told_of_profiles(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Replacing the first one's profile would lose its key: another profile is offered."""
+    assert run("init", "--here").exit_code == 0
+    kept = profile(home).read_text()
+    (home / "second").mkdir()
+    monkeypatch.chdir(home / "second")
+    assert_refused(run("init", "--here"), 3, "default.env is there already", "--profile NAME")
+    assert run("init", "--here", "--profile", "second").exit_code == 0
+    assert profile(home).read_text() == kept
 
 
 def test_a_profile_for_a_gateway_elsewhere(gateway: Gateway, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,8 +75,8 @@ def test_what_makes_no_sense_is_refused(home: Path) -> None:
     """Before anything is written."""
     assert_refused(run("init"), 2, "--here or --url")
     assert_refused(run("init", "--here", "--url", "http://x.example"), 2, "not both")
-    assert_refused(run("init", "--url", "x.example"), 2, "URL")
-    assert_refused(run("init", "--here", "--comfyui-url", "x.example"), 2, "--comfyui-url must be")
+    assert_refused(run("init", "--url", "x.example"), 2, "URL", "http://127.0.0.1:3000")
+    assert_refused(run("init", "--here", "--comfyui-url", "x.example"), 2, "--comfyui-url must be", ":8188")
     assert_refused(run("init", "--here", "--port", "0"), 2, "--port")
     assert_refused(run("init", "--url", "http://x.example", "--profile", "../x"), 2, "profile")
     assert list(home.iterdir()) == []

@@ -70,6 +70,14 @@ def test_what_cannot_be_is_refused(text: str) -> None:
         typed([text], SCHEMA, {})
 
 
+@pytest.mark.parametrize(("text", "code"), [("x", 2), ("=1", 2), ("steps=many", 3), ("nothing=1", 3)])
+def test_what_is_no_input_at_all_is_a_wrong_command_line(text: str, code: int) -> None:
+    """What the workflow does not take is refused, as the gateway would refuse it."""
+    with pytest.raises(CommandFailedError) as caught:
+        typed([text], SCHEMA, {})
+    assert caught.value.code == code
+
+
 def test_parameters_go_by_what_they_are() -> None:
     """A name that is no input but one of defaultParams becomes a parameter."""
     assert typed(["denoise=0.5", "steps=3"], SCHEMA, {"denoise": 1.0}) == ({"steps": 3}, {"denoise": 0.5})

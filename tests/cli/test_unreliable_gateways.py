@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import socket
+import threading
 import uuid
 from typing import TYPE_CHECKING, Any
 
@@ -97,6 +99,23 @@ def test_nobody_listens() -> None:
     assert_refused(run("health", "--url", "http://no-such-host.invalid"), 6, "cannot be resolved")
 
 
+def test_a_gateway_without_tls_has_no_certificate() -> None:
+    """An https address of one is told to be that."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def answer() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(4096)
+                connection.sendall(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        result = run("health", "--url", f"https://127.0.0.1:{listener.getsockname()[1]}")
+        thread.join()
+    assert_refused(result, 6, "is it http, not https?")
+
+
 @pytest.mark.parametrize(
     ("status", "code", "exit_code"),
     [
@@ -138,21 +157,26 @@ def test_a_wait_outlasts_a_gateway_that_starts_again() -> None:
     with Receiver(*behaviours) as receiver:
         result = ask(receiver, "job", examples.JOB_ID, "--wait")
     assert result.exit_code == 0, result.output
+    assert result.stderr.count("The gateway does not answer; waiting for it") == 2  # it was away twice
     with Receiver(refuses(404, "JOB_NOT_FOUND")) as receiver:
         assert ask(receiver, "job", examples.JOB_ID, "--wait").exit_code == 5
         assert len(receiver.received) == 1
 
 
 def test_a_wait_for_a_gateway_that_stays_away_ends() -> None:
-    """After a while."""
+    """After a while, of which it tells once; then it says which job it was, and how to go on."""
     with Receiver(answers(503)) as receiver:
-        assert ask(receiver, "job", examples.JOB_ID, "--wait").exit_code == 6
+        result = ask(receiver, "job", examples.JOB_ID, "--wait")
+    assert result.exit_code == 6
+    assert result.stderr.count("waiting for it") == 1
+    assert f"comfyui-gateway job {examples.JOB_ID} --wait" in result.stderr.splitlines()[-1]
 
 
 def test_paths_stay_what_they_are() -> None:
     """An id is one part of a path, whatever is in it."""
     with Receiver(refuses(404, "JOB_NOT_FOUND")) as receiver:
-        assert ask(receiver, "job", "..").exit_code == ask(receiver, "job", "").exit_code == 5
+        assert ask(receiver, "job", "..").exit_code == 5
+        assert_refused(ask(receiver, "job", ""), 5, "A name or id is empty")
         for name in ("a/../b", "a?b#c", "%2e%2e", "é"):
             ask(receiver, "job", name)
         lines = [request.line.split()[1] for request in receiver.received]

@@ -51,17 +51,23 @@ def test_a_graph_becomes_a_workflow_that_runs(command: Callable[..., Result], gr
     assert added.stdout.splitlines()[-1] == "comfyui-gateway submit My_Picture --wait"
     run = command("submit", "My_Picture", "-i", "width=128", "-o", ".")
     assert run.exit_code == 0, run.output
-    assert_refused(command("add-workflow", str(graph), "--yes", "--json", "--id", "x y"), 3, "--id: ")
-    assert_refused(command("add-workflow", str(graph), "--id", "../x"), 3, "--id: ")
+    assert_refused(command("add-workflow", str(graph), "--yes", "--json", "--id", "x y"), 2, "--id: ")
+    assert_refused(command("add-workflow", str(graph), "--id", "../x"), 2, "--id: ")
     assert_refused(command("remove-workflow", "My_Picture"), 2, "--yes")
     assert command("remove-workflow", "My_Picture", "--yes").exit_code == 0
     assert_refused(command("remove-workflow", "My_Picture", "--yes"), 5, "My_Picture")
 
 
 def test_a_proposal_can_be_looked_at_first(command: Callable[..., Result], graph: Path, home: Path) -> None:
-    """Where there is nobody to ask, graph and schema are written, and the printed command registers them."""
+    """Where there is nobody to ask, graph and schema are written, and the printed command registers them.
+
+    It ends with 3, as nothing is registered: a script must not go on as if it were.
+    """
     result = command("add-workflow", str(graph), "--id", "looked_at", "--name", "Looked at")
-    assert result.exit_code == 0, result.output
+    assert_refused_at_the_end(result, 3, "looked_at is not registered")
+    as_json = command("add-workflow", str(graph), "--id", "as_json", "--json")
+    assert_refused_at_the_end(as_json, 3, "as_json is not registered")
+    assert json.loads(as_json.stdout)["registered"] is False
     assert "looked_at" not in command("list-workflows").stdout
     written = json.loads((home / "looked_at.workflow.json").read_text())
     assert written["1"]["inputs"]["width"] == "{{width}}"
@@ -99,10 +105,12 @@ def test_a_ui_export_is_refused_with_the_way_out(command: Callable[..., Result],
         (b"[]", "holds no JSON object"),
         (b"{}", "no nodes"),
         (b'{"1": {"inputs": {}}}', "class_type"),
+        (b'{"prompt": 5}', "prompt: A node must be"),
+        (b'{"prompt": {"1": {"class_type": "A", "inputs": {}}}, "client_id": "x"}', 'what stands under "prompt"'),
         (b'{"1": {"class_type": "A", "inputs": {"a": ["9", 0]}}}', "9"),
         (b'{"1": "' + b"x" * 1_100_000 + b'"}', "more than 1048576 bytes"),
     ],
-    ids=["empty", "binary", "deep", "list", "no-nodes", "no-class", "dangling", "large"],
+    ids=["empty", "binary", "deep", "list", "no-nodes", "no-class", "no-node", "request", "dangling", "large"],
 )
 def test_a_file_that_is_no_graph_is_refused(
     command: Callable[..., Result], home: Path, content: bytes, part: str
