@@ -15,10 +15,7 @@ from __future__ import annotations
 import io
 import json
 import os
-import threading
 from contextlib import contextmanager, redirect_stdout
-from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO, cast
@@ -28,20 +25,19 @@ import prices
 from api import WORKFLOW, Api, emulated
 from idle_cost import idle_units, resources_of
 from metering import Meter
+from one_process import executor, receiver
 from rich.console import Console
 from rich.table import Table
 from stack import wait_until
 
-from cli.comfyui_simulator import SimulatorServer, SimulatorSettings
 from cli.local.background.table_stream import TableStream
 from executor.log import logger as executor_log
-from executor.wiring import assemble
 from functions import accounting, http, webhooks
 from functions.background import Background
 from functions.background import logger as background_log
 from functions.wiring import Wiring
 from gateway.aws.resources import JOB_CHANGES, SCHEDULES
-from gateway.settings import ApiSettings, BackgroundSettings, ExecutorSettings
+from gateway.settings import ApiSettings, BackgroundSettings
 
 if TYPE_CHECKING:
     import logging
@@ -197,7 +193,7 @@ def access_line() -> str:
 def bill_one_job() -> Bill:
     """Run two jobs and bill the second: some calls only a new process makes."""
     bill = Bill()
-    with _receiver() as callback_url, emulated() as (_, clients), bill.meter.running(), _executor():
+    with receiver() as callback_url, emulated() as (_, clients), bill.meter.running(), executor():
         table = clients.dynamodb.describe_table(TableName=os.environ["TABLE_NAME"])["Table"]
         stream = TableStream(boto3.client("dynamodbstreams"), table["LatestStreamArn"])
         scene = Scene(bill, clients.sqs, stream)
@@ -207,50 +203,6 @@ def bill_one_job() -> Bill:
         scene.run(callback_url)
         scene.look_at_the_clock()
     return bill
-
-
-@contextmanager
-def _executor() -> Iterator[None]:
-    """Run an executor beside a ComfyUI, in threads of this process."""
-    fast = SimulatorSettings(seconds_per_step=0.0, history_lag_seconds=(0.0, 0.0))
-    with SimulatorServer(fast) as comfyui:
-        executor = assemble(ExecutorSettings.from_environment({**os.environ, "COMFYUI_URL": comfyui.url}))
-        loop = threading.Thread(target=executor.worker.run, args=(0,))
-        for part in (executor.events, executor.reporter, loop):
-            part.start()
-        yield
-        executor.worker.stop()
-        loop.join()
-        executor.reporter.stop()
-        executor.events.stop()
-
-
-@contextmanager
-def _receiver() -> Iterator[str]:
-    """Run what takes webhooks; give its address. Functions may send to it."""
-
-    class Answer(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["Content-Length"]))
-            self.send_response(HTTPStatus.NO_CONTENT)
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    before = dict(os.environ)
-    os.environ.update(WEBHOOK_SECRET="x" * 32, WEBHOOK_ALLOW_HTTP="true", WEBHOOK_ALLOW_LOOPBACK="true")
-    server = HTTPServer(("127.0.0.1", 0), Answer)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/hook"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-        os.environ.clear()
-        os.environ.update(before)
 
 
 def _lines_of(logger: Logger) -> io.StringIO:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 START_SECONDS, END_SECONDS = 60, 120
 _REAL_COMFYUI = Path(__file__).parent.parent / "tests" / "comfyui" / "server" / "comfyui.sh"
+_PROXY = Path(sys.prefix, "bench", "bin", "comfy-api-proxy")
 
 
 def wait_until(condition: Callable[[], object], what: str, seconds: float) -> None:
@@ -126,10 +127,10 @@ def comfyui(*, real: bool) -> Iterator[str]:
 
 
 @contextmanager
-def gateway(comfyui_url: str) -> Iterator[str]:
-    """Run the whole gateway as `make run` does; give its address."""
+def gateway(comfyui_url: str, **settings: str) -> Iterator[str]:
+    """Run the whole gateway as `make run` does; give its address. Requests are counted, and none is too many."""
     port = free_port()
-    variables = {"PORT": str(port), "COMFYUI_URL": comfyui_url, "RATE_LIMIT_MAX": "0"}
+    variables = {"PORT": str(port), "COMFYUI_URL": comfyui_url, "RATE_LIMIT_MAX": "1000000000", **settings}
     with tempfile.TemporaryDirectory(prefix="bench-gateway-") as folder:
         child = Child(
             "gateway",
@@ -144,33 +145,22 @@ def gateway(comfyui_url: str) -> Iterator[str]:
             child.stop(seconds=10)
 
 
-def sleeping(seconds: float, *, output_mib: int = 0) -> dict[str, Any]:
-    """Make a prompt that keeps a GPU for so long without using this machine's cores, and saves a file of that size."""
-    prompt: dict[str, Any] = {
-        "1": {"class_type": "EmptyImage", "inputs": {"width": 64, "height": 64, "batch_size": 1, "color": 255}},
-        "2": {
-            "class_type": "LabSleep",
-            "inputs": {
-                "image": ["1", 0],
-                "seconds": seconds,
-                "steps": 10,
-                "interruptible": True,
-                "progress": True,
-                "salt": uuid.uuid4().int % 2**31,  # never from ComfyUI's cache
-            },
-        },
-    }
-    if not output_mib:
-        save = {"images": ["2", 0], "filename_prefix": "bench"}
-        return {**prompt, "3": {"class_type": "SaveImage", "inputs": save}}
-    # Latents of 512 x 512 have 4 channels of 64 x 64 floats: 64 KiB each.
-    latents = {"width": 512, "height": 512, "batch_size": 16 * output_mib}
-    return {
-        **prompt,
-        "3": {"class_type": "PreviewImage", "inputs": {"images": ["2", 0]}},
-        "4": {"class_type": "EmptyLatentImage", "inputs": latents},
-        "5": {"class_type": "SaveLatent", "inputs": {"samples": ["4", 0], "filename_prefix": "bench"}},
-    }
+@contextmanager
+def proxy(comfyui_url: str) -> Iterator[str | None]:
+    """Run the Comfy API v2 proxy; give its address, or None when it is not installed: `make bench` installs it."""
+    if not _PROXY.exists():
+        yield None
+        return
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    with tempfile.TemporaryDirectory(prefix="bench-proxy-") as folder:
+        command = [str(_PROXY), "--comfyui", comfyui_url, "--port", str(port)]
+        child = Child("proxy", command, environment=dict(os.environ), log_file=Path(folder, "log"))
+        try:
+            child.wait_until(lambda: answers(f"{url}/api/v2/health"), seconds=START_SECONDS)
+            yield url
+        finally:
+            child.kill()
 
 
 def runs(comfyui_url: str) -> list[tuple[int, int]]:
