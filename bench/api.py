@@ -56,7 +56,7 @@ class Api:
 
     def __init__(self, wiring: Wiring) -> None:
         self._handlers = {
-            name: import_module(f"functions.{name}").make_handler(wiring) for name in ("jobs", "workflows")
+            name: import_module(f"functions.{name}").make_handler(wiring) for name in ("jobs", "stats", "workflows")
         }
 
     def request(
@@ -135,9 +135,7 @@ def counting(clients: Clients) -> Iterator[list[Call]]:
     calls: list[Call] = []
 
     def sent(event_name: str, request: Any, **_: object) -> None:  # noqa: ANN401  botocore's
-        body = request.body or b""
-        size = len(body if isinstance(body, bytes) else body.encode())
-        calls.append(Call(event_name.removeprefix("before-send."), size))
+        calls.append(Call(event_name.removeprefix("before-send."), int(request.headers.get("Content-Length", 0))))
 
     def received(http_response: Any, **_: object) -> None:  # noqa: ANN401  botocore's
         calls[-1].received = int(http_response.headers.get("Content-Length", 0))

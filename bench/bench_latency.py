@@ -1,42 +1,39 @@
-"""How long it takes from POST /jobs to ComfyUI's execution_start when nothing else is going on.
+"""How long a job takes beside its run when nothing else is going on: before ComfyUI begins, and after it is done.
 
-    python bench/bench_latency.py
+    python bench/bench_latency.py [--quick]
 
-prints a table and writes results/latency.json. Everything runs as `make run` starts it, on a simulator whose history
-says when each prompt began. Long polls of the embedded AWS wake after 51 ms in the median: those are in the whole.
+prints two tables and writes results/latency.json. Everything runs as `make run` starts it, on a simulator whose history
+says when each prompt began and ended. Long polls of the embedded AWS wake after 51 ms in the median: one is in the way
+to ComfyUI, one in that of the webhook.
 """
 
 from __future__ import annotations
 
-import json
 import os
-import platform
 import random
 import statistics
 import time
 from datetime import datetime
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import requests
+from prompts import SOLID_WORKFLOW, colors
+from receiver import receiver
+from report import arguments, p95, write
 from rich.console import Console
 from rich.table import Table
-from stack import comfyui, gateway
+from stack import comfyui, gateway, wait_until
 
 from gateway.domain.job import Priority, prompt_id
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from receiver import Delivery
+
 ROUNDS, WARM_UPS = 50, 5
 TARGET_MS = 120
-WORKFLOW = {
-    "id": "solid",
-    "name": "One colour",
-    "workflowJson": {
-        "1": {"class_type": "EmptyImage", "inputs": {"width": 64, "height": 64, "batch_size": 1, "color": "{{color}}"}},
-        "2": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": "solid"}},
-    },
-    "inputSchema": {"type": "object", "fields": {"color": {"type": "integer", "required": True}}},
-}
-# The parts of the way, which add up to the whole.
+# The parts of the way to ComfyUI, which add up to the whole.
 PARTS = (
     "POST to acceptance: front, checks, template, cache",
     "acceptance to 202: record, message",
@@ -44,33 +41,62 @@ PARTS = (
     "claim",
     "submit, until ComfyUI begins",
 )
+SEEN, ANSWERED, RECEIVED = "visible as succeeded", "a request with ?wait= answered", "webhook received"
+_LOOK_SECONDS = 0.002
+_WEBHOOK_SECONDS = 20
 
 
 class Measurement:
-    """Jobs through one gateway, one at a time."""
+    """Jobs through one gateway, one at a time. `received`: the webhooks that came to `hook_url`."""
 
-    def __init__(self, url: str, comfyui_url: str) -> None:
+    def __init__(self, url: str, comfyui_url: str, hook_url: str, received: Sequence[Delivery]) -> None:
         self._url = url
         self._comfyui_url = comfyui_url
+        self._hook_url = hook_url
+        self._received = received
         self._session = requests.Session()
-        self._colors = iter(range(1_000_000))  # no two jobs are equal, or the second would come from the cache
-        self._session.post(f"{url}/workflows", json=WORKFLOW, timeout=10).raise_for_status()
+        self._session.post(f"{url}/workflows", json=SOLID_WORKFLOW, timeout=10).raise_for_status()
 
-    def parts_ms(self, priority: Priority) -> list[float]:
-        """Run a job and say how long each part of its way took."""
-        time.sleep(random.uniform(0.2, 0.4))  # noqa: S311  so that the polls of an idle executor are at any point
-        body = {"workflowId": "solid", "inputs": {"color": next(self._colors)}, "priority": priority}
-        posted = time.time()
-        job_id = self._json("POST", f"{self._url}/jobs", body)["jobId"]
+    def before_ms(self, priority: Priority) -> list[float]:
+        """Run a job and say how long each part of its way to ComfyUI took."""
+        posted, job_id = self._post(priority=priority)
         answered = time.time()
         timing = self._json("GET", f"{self._url}/jobs/{job_id}?wait=25")["timing"]
         logs = self._json("GET", f"{self._url}/jobs/{job_id}/logs")["logs"]
         (claimed,) = (line["timestamp"] for line in logs if line["message"].startswith("Taken by"))
-        run = prompt_id(job_id, 1)
-        entry = self._json("GET", f"{self._comfyui_url}/history/{run}")[run]
-        began = dict(entry["status"]["messages"])["execution_start"]["timestamp"] / 1000
+        began = self._ran(job_id)["execution_start"]
         ends = [_seconds(timing["createdAt"]), answered, _seconds(timing["startedAt"]), _seconds(claimed), began]
         return [(end - start) * 1000 for start, end in zip([posted, *ends], ends, strict=False)]
+
+    def after_ms(self, *, waiting: bool) -> dict[str, float]:
+        """Run a job and say how long after its run its end was known.
+
+        `waiting`: by one request that waits for it; otherwise by asking again and again.
+        """
+        _, job_id = self._post(callbackUrl=self._hook_url)
+        query = "?wait=25" if waiting else ""
+        while self._json("GET", f"{self._url}/jobs/{job_id}{query}")["status"] != "succeeded":
+            time.sleep(_LOOK_SECONDS)
+        seen = time.time()
+        wait_until(lambda: self._received and self._received[-1].job_id == job_id, "a webhook", _WEBHOOK_SECONDS)
+        ended = self._ran(job_id)["execution_success"]
+        return {
+            ANSWERED if waiting else SEEN: (seen - ended) * 1000,
+            RECEIVED: (self._received[-1].at - ended) * 1000,
+        }
+
+    def _post(self, **fields: object) -> tuple[float, str]:
+        """Submit a job; return when, and its id."""
+        time.sleep(random.uniform(0.2, 0.4))  # noqa: S311  so that the polls of an idle executor are at any point
+        body = {"workflowId": "solid", "inputs": {"color": next(colors)}, **fields}
+        posted = time.time()
+        return posted, self._json("POST", f"{self._url}/jobs", body)["jobId"]
+
+    def _ran(self, job_id: str) -> dict[str, float]:
+        """Read when ComfyUI began and ended a job's first attempt, in epoch seconds."""
+        run = prompt_id(job_id, 1)
+        messages = self._json("GET", f"{self._comfyui_url}/history/{run}")[run]["status"]["messages"]
+        return {name: data["timestamp"] / 1000 for name, data in messages}
 
     def _json(self, method: str, url: str, body: object = None) -> dict[str, Any]:
         answer = self._session.request(method, url, json=body, timeout=60)
@@ -83,36 +109,53 @@ def _seconds(instant: str) -> float:
     return datetime.fromisoformat(instant).timestamp()
 
 
-def measure() -> dict[Priority, list[list[float]]]:
-    """Measure jobs of each priority."""
-    with comfyui(real=False) as comfyui_url, gateway(comfyui_url) as url:
-        measurement = Measurement(url, comfyui_url)
+def measure(rounds: int) -> tuple[dict[Priority, list[list[float]]], list[dict[str, float]]]:
+    """Measure the way to ComfyUI for jobs of each priority, and what comes after the run."""
+    with (
+        comfyui(real=False) as comfyui_url,
+        gateway(comfyui_url) as url,
+        receiver() as (hook_url, received),
+    ):
+        measurement = Measurement(url, comfyui_url, hook_url, received)
         for _ in range(WARM_UPS):
-            measurement.parts_ms(Priority.NORMAL)
-        return {priority: [measurement.parts_ms(priority) for _ in range(ROUNDS)] for priority in Priority}
+            measurement.before_ms(Priority.NORMAL)
+            measurement.after_ms(waiting=True)
+        before = {priority: [measurement.before_ms(priority) for _ in range(rounds)] for priority in Priority}
+        return before, [measurement.after_ms(waiting=number % 2 == 0) for number in range(2 * rounds)]
+
+
+def summary(samples: Sequence[float]) -> dict[str, float]:
+    """Say what is usual, and what one in twenty takes, in milliseconds."""
+    return {"median_ms": round(statistics.median(samples), 1), "p95_ms": round(p95(samples), 1)}
 
 
 def main() -> None:
     """Measure, print, write."""
-    began = os.getloadavg()[0]
-    seen = measure()
-    load = round((began + os.getloadavg()[0]) / 2, 2)
-    table = Table("median ms", *seen)
-    result: dict[str, dict[str, float]] = {priority: {} for priority in seen}
-    for index, part in enumerate(PARTS):
-        for priority, rounds in seen.items():
-            result[priority][part] = round(statistics.median(parts[index] for parts in rounds), 1)
-    for priority, rounds in seen.items():
-        wholes = [sum(parts) for parts in rounds]
-        result[priority]["whole"] = round(statistics.median(wholes), 1)
-        result[priority]["whole, 95th percentile"] = round(statistics.quantiles(wholes, n=20)[-1], 1)
-    for row in next(iter(result.values())):
-        table.add_row(row, *(f"{result[priority][row]:g}" for priority in seen))
+    given = arguments().parse_args()
+    rounds = 5 if given.quick else ROUNDS
+    load = os.getloadavg()[0]
+    before, after = measure(rounds)
+    wholes = {priority: summary([sum(parts) for parts in seen]) for priority, seen in before.items()}
+    parts = {
+        part: {priority: round(statistics.median(each[index] for each in seen), 1) for priority, seen in before.items()}
+        for index, part in enumerate(PARTS)
+    }
+    ends = {
+        what: summary([each[what] for each in after if what in each]) for what in (SEEN, ANSWERED, RECEIVED)
+    }
+    table = Table("from POST to the beginning of the run, median ms", *before)
+    for part, values in parts.items():
+        table.add_row(part, *(f"{value:g}" for value in values.values()), end_section=part == PARTS[-1])
+    for name in ("median_ms", "p95_ms"):
+        table.add_row(f"the whole, {name}", *(f"{wholes[priority][name]:g}" for priority in before))
     Console(width=120).print(table)
-    print(f"target: the whole under {TARGET_MS} ms; load of the machine {load}")
-    machine = {"cores": os.cpu_count(), "python": platform.python_version(), "load": load}
-    target = Path(__file__).with_name("results") / "latency.json"
-    target.write_text(json.dumps({"machine": machine, "rounds": ROUNDS, "median_ms": result}, indent=2) + "\n")
+    table = Table("from the end of the run to", "median ms", "p95 ms")
+    for what, values in ends.items():
+        table.add_row(what, *(f"{value:g}" for value in values.values()))
+    Console(width=120).print(table)
+    print(f"target: the whole under {TARGET_MS} ms; load of the machine at the beginning {load:.2f}")
+    result = {"rounds": rounds, "parts_median_ms": parts, "before_the_run": wholes, "after_the_run": ends}
+    write("latency", result, quick=given.quick)
 
 
 if __name__ == "__main__":

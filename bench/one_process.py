@@ -1,12 +1,10 @@
-"""An executor, a ComfyUI and a receiver of webhooks in threads of this process, so that what they do can be seen."""
+"""An executor and a ComfyUI in threads of this process, so that what they ask of AWS can be seen."""
 
 from __future__ import annotations
 
 import os
 import threading
 from contextlib import contextmanager
-from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import TYPE_CHECKING
 
 from cli.comfyui_simulator import SimulatorServer, SimulatorSettings
@@ -31,31 +29,3 @@ def executor(*, grace_seconds: float = 0) -> Iterator[None]:
         loop.join()
         parts.reporter.stop()
         parts.events.stop()
-
-
-@contextmanager
-def receiver() -> Iterator[str]:
-    """Run what takes webhooks; give its address. Functions may send to it."""
-
-    class Answer(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["Content-Length"]))
-            self.send_response(HTTPStatus.NO_CONTENT)
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    before = dict(os.environ)
-    os.environ.update(WEBHOOK_SECRET="x" * 32, WEBHOOK_ALLOW_HTTP="true", WEBHOOK_ALLOW_LOOPBACK="true")
-    server = HTTPServer(("127.0.0.1", 0), Answer)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/hook"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-        os.environ.clear()
-        os.environ.update(before)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import sys
 import tempfile
 import time
@@ -143,6 +144,26 @@ def gateway(comfyui_url: str, **settings: str) -> Iterator[str]:
             yield f"http://127.0.0.1:{port}"
         finally:
             child.stop(seconds=10)
+
+
+@contextmanager
+def front() -> Iterator[str]:
+    """Run the HTTP front alone, for functions that this process's environment is of; give its address."""
+    with tempfile.TemporaryDirectory(prefix="bench-front-") as folder, socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        child = Child(
+            "front",
+            [sys.executable, "-m", "cli.local.front", str(listener.fileno())],
+            environment=dict(os.environ),
+            log_file=Path(folder, "log"),
+            inherited_fds=[listener.fileno()],
+        )
+        try:
+            child.wait_until(lambda: answers(f"{url}/health"), seconds=START_SECONDS)
+            yield url
+        finally:
+            child.stop(seconds=5)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ import contextlib
 import errno
 import gc
 import os
+import select
 import signal
 import socket
 import sys
@@ -115,6 +116,24 @@ class _Client:
 
 
 class _Worker(SyncWorker):  # type: ignore[misc]  # gunicorn has no types
+    def run(self) -> None:
+        """Serve. As gunicorn waits, by select(), each connection would wake every idle worker; so it wakes one."""
+        self._bell = None
+        if sys.platform == "linux":
+            self._bell = select.epoll()
+            self._bell.register(self.PIPE[0], select.EPOLLIN)
+            for listener in self.sockets:
+                self._bell.register(listener, select.EPOLLIN | select.EPOLLEXCLUSIVE)
+        super().run()
+
+    def wait(self, timeout: float) -> None:
+        if self._bell is None:
+            super().wait(timeout)
+            return
+        self.notify()
+        if any(fd == self.PIPE[0] for fd, _ in self._bell.poll(timeout)):
+            os.read(self.PIPE[0], 1)
+
     def handle(self, listener: object, client: socket.socket, addr: object) -> None:
         super().handle(listener, _Client(client), addr)
 

@@ -43,8 +43,14 @@ def front_log(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def front(front_log: Path) -> Iterator[str]:
+def front(front_process: tuple[Child, str]) -> str:
     """Give the address of a running front whose handlers are those of echo_front.py."""
+    return front_process[1]
+
+
+@pytest.fixture(scope="module")
+def front_process(front_log: Path) -> Iterator[tuple[Child, str]]:
+    """Run that front; give its process, too."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         command = [
             sys.executable,
@@ -57,6 +63,6 @@ def front(front_log: Path) -> Iterator[str]:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     try:
         requests.get(f"{url}/health", timeout=20)  # the socket listens already: this waits for the first worker
-        yield url
+        yield child, url
     finally:
         assert child.stop(seconds=5)

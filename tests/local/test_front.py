@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import json
 import socket
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,7 +14,7 @@ import requests
 from tests.local.conftest import FRONT_WORKERS
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from cli.local.child import Child
 
 
 def test_parallel_requests_never_get_each_others_answers(front: str) -> None:
@@ -31,6 +33,25 @@ def test_parallel_requests_never_get_each_others_answers(front: str) -> None:
 
     with ThreadPoolExecutor(16) as clients:
         list(clients.map(ask, range(200)))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a connection wakes all of them")
+def test_a_connection_wakes_one_worker(front_process: tuple[Child, str]) -> None:
+    """The others sleep on: together they would use up as much time as a request does itself."""
+    child, url = front_process
+    while len(before := sleeps_of_workers(child)) < FRONT_WORKERS:
+        time.sleep(0.02)
+    for _ in range(20):
+        requests.get(f"{url}/health", timeout=5)
+    slept = sum(sleeps_of_workers(child).values()) - sum(before.values())
+    assert slept < 20 * FRONT_WORKERS / 2  # each that works sleeps, too, until all of its request is there
+
+
+def sleeps_of_workers(front: Child) -> dict[str, int]:
+    """Count how often each worker has gone to sleep, by process id."""
+    children = Path(f"/proc/{front.pid}/task/{front.pid}/children").read_text().split()
+    statuses = {pid: Path(f"/proc/{pid}/status").read_text() for pid in children}
+    return {pid: int(status.split("\nvoluntary_ctxt_switches:")[1].split()[0]) for pid, status in statuses.items()}
 
 
 def test_the_handler_gets_the_request_as_it_was_sent(front: str) -> None:

@@ -1,8 +1,8 @@
-"""What lists of jobs cost as the table grows.
+"""What requests cost as the table grows, and what submitting costs with many large workflows.
 
-    python bench/bench_lists.py
+    python bench/bench_growth.py [--quick]
 
-prints a table and writes results/lists.json. The embedded AWS's table gets 100 jobs, then 1,000, 10,000 and 100,000, by
+prints tables and writes results/growth.json. The embedded AWS's table gets 100 jobs, then 1,000, 10,000 and 100,000, by
 four owners, and each request is answered by the handlers: what they ask of AWS, and the CPU time that they take, must
 not grow. The whole time does, as the embedded AWS looks through all it has for every Query: what one Query for one item
 takes stands beside it.
@@ -11,8 +11,6 @@ takes stands beside it.
 from __future__ import annotations
 
 import json
-import os
-import platform
 import random
 import statistics
 import time
@@ -20,10 +18,13 @@ import uuid
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from api import ADMIN_KEY, USER, WORKFLOW, Api, counting, emulated, silence_the_log
+from large_workflows import measure_large_workflows
+from metering import Meter
+from prompts import SOLID_WORKFLOW, colors
+from report import arguments, write
 from rich.console import Console
 from rich.table import Table
 
@@ -32,6 +33,7 @@ from gateway.aws import attributes, job_item
 from gateway.aws.resources import JOBS_BY_OWNER
 from gateway.domain.job import Job, JobStatus, LogLevel, LogLine, Output
 from gateway.domain.position import Position
+from gateway.domain.tally import Tally
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -105,6 +107,10 @@ def requests_of(api: Api, jobs: Sequence[Job]) -> dict[str, Send]:
     middle = jobs[len(jobs) // 2]
     deep = f"cursor={paging.to_cursor(Position(middle.created_at, middle.id))}"
     return {
+        "submit: rate limit, cache lookup": lambda: api.request(
+            "POST", "/jobs", body={"workflowId": "solid", "inputs": {"color": next(colors)}}
+        )(),
+        "statistics": api.request("GET", "/stats", key=ADMIN_KEY),
         "a job": api.request("GET", f"/jobs/{newest_of_user.id}"),
         "first page, user": api.request("GET", "/jobs"),
         "first page, admin": api.request("GET", "/jobs", key=ADMIN_KEY),
@@ -130,9 +136,13 @@ def measure(send: Send, clients: Clients) -> dict[str, Any]:
             seconds.append(time.perf_counter() - started)
         made.append(calls)
     fewest = min(made, key=len)  # the first one, and one a minute, looks up the API key
+    meter = Meter(elsewhere="")
+    with meter.running(), meter.part("request"):
+        send()
     return {
         "jobs": json.loads(answer["body"]).get("count", 1),
-        "calls": dict(Counter(call.operation.removeprefix("dynamodb.") for call in fewest)),
+        "calls": dict(Counter(call.operation.rpartition(".")[2] for call in fewest)),
+        "units": round(sum(count for unit, count in meter.units["request"].items() if "DynamoDB" in unit), 1),
         "bytes_received": sum(call.received for call in fewest),
         "cpu_ms": _median_ms(cpu_seconds),
         "ms": _median_ms(seconds),
@@ -161,6 +171,7 @@ def _median_ms(seconds: Sequence[float]) -> float:
 
 def main() -> None:
     """Measure at each size, print, write."""
+    given = arguments().parse_args()
     silence_the_log()
     console = Console(width=150)
     endless = make_jobs()
@@ -168,7 +179,12 @@ def main() -> None:
     results: dict[str, Any] = {}
     with emulated() as (wiring, clients):
         api = Api(wiring)
-        for size in SIZES:
+        api.request("POST", "/workflows", body=SOLID_WORKFLOW, key=ADMIN_KEY)()
+        today = datetime.now(UTC).date()
+        for day in range(wiring.settings.retention_days):  # one item of counts for each, however many jobs they count
+            wiring.tallies.add({today - timedelta(days=day): Tally(succeeded=1)}, batch_id=str(day))
+        large = measure_large_workflows(api, wiring.settings, count=5 if given.quick else 100)
+        for size in SIZES[:2] if given.quick else SIZES:
             added = [next(endless) for _ in range(size - len(jobs))]
             fill(clients.dynamodb, wiring.settings.table_name, added)
             jobs += added
@@ -176,17 +192,19 @@ def main() -> None:
             query_ms = emulator_query_ms(clients.dynamodb, wiring.settings.table_name)
             results[str(size)] = {"emulator_query_ms": query_ms, "requests": measured}
             console.print(_table(size, query_ms, measured))
-    result = {"machine": {"cores": os.cpu_count(), "python": platform.python_version()}, "jobs": results}
-    target = Path(__file__).with_name("results") / "lists.json"
-    target.write_text(json.dumps(result, indent=2) + "\n")
+    table = Table("submit", "median ms", "median CPU ms", "AWS calls", title=f"with {large['workflows']} workflows of 1 MB")
+    for name, row in large["submits"].items():
+        table.add_row(name, str(row["ms"]), str(row["cpu_ms"]), ", ".join(row["calls"]))
+    console.print(table)
+    write("growth", {"jobs": results, "large_workflows": large}, quick=given.quick)
 
 
 def _table(size: int, query_ms: float, measured: dict[str, dict[str, Any]]) -> Table:
-    columns = ("request", "jobs", "AWS calls", "bytes from AWS", "CPU ms", "ms")
+    columns = ("request", "jobs", "AWS calls", "DynamoDB units", "bytes from AWS", "CPU ms", "ms")
     table = Table(*columns, title=f"{size:,} jobs; one Query of the embedded AWS: {query_ms} ms")
     for name, row in measured.items():
         calls = ", ".join(f"{count} {operation}" for operation, count in row["calls"].items())
-        figures = (row["bytes_received"], row["cpu_ms"], row["ms"])
+        figures = (row["units"], row["bytes_received"], row["cpu_ms"], row["ms"])
         table.add_row(name, str(row["jobs"]), calls, *map(str, figures))
     return table
 

@@ -1,0 +1,52 @@
+"""What takes webhooks, and remembers when each came."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One webhook. `id`: as its header has it, the same for each try; `at`: epoch seconds."""
+
+    id: str
+    job_id: str
+    status: str
+    at: float
+
+
+@contextmanager
+def receiver() -> Iterator[tuple[str, list[Delivery]]]:
+    """Take webhooks on this machine; give the address, and a list that grows with each."""
+    received: list[Delivery] = []
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            at = time.time()
+            said = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            received.append(Delivery(self.headers["webhook-id"], said["jobId"], said["status"], at))
+            self.send_response(HTTPStatus.NO_CONTENT)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/hook", received
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
