@@ -1,0 +1,156 @@
+"""The whole gateway with two hosts, each with an executor and a ComfyUI, and a gate before AWS: all that can break."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+import tempfile
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from stack import START_SECONDS
+
+from cli.local.child import Child
+from cli.local.emulator import Emulator
+from cli.local.loopback import answers, free_port
+from cli.local.provision import provision
+from gateway.aws.clients import Clients
+from tests.executor.stage import Stage
+from tests.faults.gate import Gate, aws_step
+from tests.faults.witness import Witness
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+LEASE_SECONDS = 10  # long enough for all of boto3's tries
+_PREFIX = "soak-"
+_PAUSE_SECONDS = 3.0
+_HOSTS = 2
+
+
+class Host:
+    """An executor and its ComfyUI. Whatever ends one of them, it is there again when the call is over."""
+
+    def __init__(self, number: int, folder: Path, environment: dict[str, str]) -> None:
+        self._number = number
+        self._folder = folder
+        self._environment = environment
+        self._port = free_port()
+        self._starts = 0
+        self.comfyui_url = f"http://127.0.0.1:{self._port}"
+        self._comfyui = self._start_comfyui()
+        self._executor = self._start_executor()
+
+    def kill_executor(self) -> None:
+        """End the executor by SIGKILL."""
+        self._executor.stop(seconds=0)
+        self._executor = self._start_executor()
+
+    def stop_executor(self) -> None:
+        """Ask the executor to end, by SIGTERM, as an operator does."""
+        self._executor.stop(seconds=20)
+        self._executor = self._start_executor()
+
+    def kill_comfyui(self) -> None:
+        """End ComfyUI by SIGKILL: with it go its queue and its history."""
+        self._comfyui.stop(seconds=0)
+        self._comfyui = self._start_comfyui()
+
+    def pause_comfyui(self) -> None:
+        """Let ComfyUI stand still for a while."""
+        os.kill(self._comfyui.pid, signal.SIGSTOP)
+        time.sleep(_PAUSE_SECONDS)
+        os.kill(self._comfyui.pid, signal.SIGCONT)
+
+    def end(self) -> None:
+        """End both."""
+        for child in (self._executor, self._comfyui):
+            child.stop(seconds=0)
+
+    def _start_comfyui(self) -> Child:
+        data = self._folder / f"comfyui-{self._number}"
+        command = ["-m", "cli.comfyui_simulator", "--port", str(self._port), "--data-dir", str(data)]
+        child = self._start("comfyui", command, self._environment)
+        child.wait_until(lambda: answers(f"{self.comfyui_url}/system_stats"), seconds=START_SECONDS)
+        return child
+
+    def _start_executor(self) -> Child:
+        own = {"COMFYUI_URL": self.comfyui_url, "EXECUTOR_ID": f"host-{self._number}-{self._starts}"}
+        return self._start("executor", ["-m", "executor"], {**self._environment, **own})
+
+    def _start(self, name: str, command: Sequence[str], environment: dict[str, str]) -> Child:
+        self._starts += 1
+        log_file = self._folder / f"{name}-{self._number}-{self._starts}.log"
+        return Child(name, [sys.executable, *command], environment=environment, log_file=log_file)
+
+
+class SoakStack:
+    """All of it, as a context manager. Everything that is the gateway's goes through `gate` to AWS; `stage` does not.
+
+    `queues_left` counts what is in the queue of webhooks and its dead-letter queue.
+    """
+
+    def __enter__(self) -> Self:
+        self._cleanup = ExitStack()
+        with ExitStack() as starting:
+            self._start(starting)
+            self._cleanup = starting.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._cleanup.close()
+
+    def _start(self, cleanup: ExitStack) -> None:
+        folder = Path(cleanup.enter_context(tempfile.TemporaryDirectory(prefix="bench-soak-")))
+        emulator = cleanup.enter_context(Emulator(state_dir=None, work_dir=folder))
+        os.environ.update(emulator.environment)
+        clients = Clients()
+        names = provision(clients, prefix=_PREFIX, retention_days=30)
+        self.stage = Stage.on({**emulator.environment, **names}, clients)
+        self.witness = Witness(self.stage)
+        self.gate = cleanup.enter_context(Gate(emulator.endpoint_url, aws_step))
+        through_gate = {
+            name: value.replace(emulator.endpoint_url, self.gate.url)
+            for name, value in {**emulator.environment, **names}.items()
+        }
+        environment = {
+            **os.environ,
+            **through_gate,
+            "OPEN_ACCESS": "true",
+            "RATE_LIMIT_MAX": "1000000000",
+            "LEASE_SECONDS": str(LEASE_SECONDS),
+            "WEBHOOK_SECRET": "x" * 32,
+            "WEBHOOK_ALLOW_HTTP": "true",
+            "WEBHOOK_ALLOW_LOOPBACK": "true",
+        }
+        self.hosts = [Host(number, folder, environment) for number in range(_HOSTS)]
+        for host in self.hosts:
+            cleanup.callback(host.end)
+        command = [sys.executable, "-m", "cli.local.background", _PREFIX]
+        background = Child("background", command, environment=environment, log_file=folder / "background.log")
+        cleanup.callback(background.stop, seconds=5)
+        listener = cleanup.enter_context(socket.create_server(("127.0.0.1", 0)))
+        self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        front = Child(
+            "front",
+            [sys.executable, "-m", "cli.local.front", str(listener.fileno())],
+            environment=environment,
+            log_file=folder / "front.log",
+            inherited_fds=[listener.fileno()],
+        )
+        cleanup.callback(front.stop, seconds=5)
+        front.wait_until(lambda: answers(f"{self.url}/health"), seconds=START_SECONDS)
+
+    def webhooks_left(self) -> int:
+        """Count the messages in the queue of webhooks, and in its dead-letter queue."""
+        sqs = self.stage.clients.sqs
+        left = 0
+        for url in (url for url in sqs.list_queues()["QueueUrls"] if "webhooks" in url):
+            counts = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")
+            attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=counts)["Attributes"]
+            left += sum(map(int, attributes.values()))
+        return left
