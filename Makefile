@@ -4,10 +4,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 LINTER := $(VENV)/redocly/.ready
+BENCH := $(VENV)/bench/.ready
 CDK := $(VENV)/cdk/.ready
 STAGE ?= dev
 
-.PHONY: help setup run test check docs test-comfyui test-deployment synth deploy destroy lock clean
+QUICK ?=
+REAL ?=
+
+.PHONY: help setup run test check docs bench test-comfyui test-deployment synth deploy destroy lock clean
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
 
@@ -43,6 +47,15 @@ docs: $(READY) ## write the pages and pictures of docs/ that are made from the c
 	$(BIN)/python docs/tools/http_api.py
 	$(BIN)/python docs/tools/flow_picture.py
 
+# What the gateway is compared with, and what draws the charts, in an environment of its own.
+$(BENCH): $(READY) bench/requirements.txt
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --no-compile --requirement bench/requirements.txt
+	@touch $@
+
+bench: $(BENCH) synth ## measure all of it and draw the charts: 45 minutes; QUICK=1 only sees that it works, REAL=1 takes a real ComfyUI, too
+	PYTHONPATH=. $(BIN)/python bench/run.py $(if $(QUICK),--quick) $(if $(REAL),--real)
+
 test-comfyui: $(READY) ## run the same jobs on the simulator and on a real ComfyUI (the first time: 2 GB into ~/.cache)
 	$(BIN)/pytest tests/comfyui
 
@@ -65,6 +78,7 @@ destroy: $(CDK) ## take STAGE (dev) out of the account again
 
 lock: $(READY) ## pin every dependency again, after a change in pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --no-header --no-annotate --output-file requirements.lock pyproject.toml
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate --output-file bench/requirements.txt bench/requirements.in
 
 clean: ## remove what the other targets made, but for ./data
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

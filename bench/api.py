@@ -9,6 +9,7 @@ import time
 import uuid
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from http import HTTPStatus
 from importlib import import_module, resources
 from pathlib import Path
@@ -55,9 +56,7 @@ class Api:
     """Answers requests with the handlers of one wiring."""
 
     def __init__(self, wiring: Wiring) -> None:
-        self._handlers = {
-            name: import_module(f"functions.{name}").make_handler(wiring) for name in ("jobs", "stats", "workflows")
-        }
+        self._handler_of = cache(lambda name: import_module(f"functions.{name}").make_handler(wiring))
 
     def request(
         self, method: str, path: str, *, query: str = "", body: object = None, key: str = USER_KEY
@@ -75,10 +74,11 @@ class Api:
         )
         text = json.dumps(to_event(request, request_id=str(uuid.uuid4()), received_at=instant.now()))
         name = function_for(path)
+        handler = self._handler_of(name)
         context = cast("LambdaContext", LocalContext(name, "r", time.monotonic() + 3600))
 
         def send() -> dict[str, Any]:
-            answer: dict[str, Any] = self._handlers[name](json.loads(text), context)  # Lambda's runtime parses it, too
+            answer: dict[str, Any] = handler(json.loads(text), context)  # Lambda's runtime parses it, too
             if answer["statusCode"] >= HTTPStatus.BAD_REQUEST:
                 raise RuntimeError(answer["body"])
             return answer

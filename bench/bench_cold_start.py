@@ -1,7 +1,9 @@
 """What each function loads before its first answer, and how long that takes.
 
-    python bench/bench_cold_start.py          prints a table and writes results/cold_start.json: the budget
-    python bench/bench_cold_start.py jobs     loads one function in this process, and prints what that took as JSON
+    python bench/bench_cold_start.py [--quick]  prints a table and writes results/cold_start.json: the budget
+    python bench/bench_cold_start.py jobs       loads one function in this process, and prints what that took as JSON
+
+The sizes of their archives, by package, are those of `make synth`.
 
 Milliseconds are of this machine's CPU over the bare interpreter: Lambda's are others, but grow alike. So that they can
 be held to a budget on any machine, `reference` is what it takes there to import some of Python's own library.
@@ -21,7 +23,7 @@ from pathlib import Path
 ROUNDS = 5
 _REFERENCE = "reference"  # in the place of a function's name
 _REFERENCE_MODULES = ("asyncio", "email.parser", "http.client", "logging.config", "unittest.mock", "xml.dom.minidom")
-RESULTS = Path(__file__).with_name("results") / "cold_start.json"
+TARGET_MS = 500
 # What a function is told; nothing of it is called.
 _ENVIRONMENT = {
     "TABLE_NAME": "t", "BUCKET_NAME": "b", "EVENT_BUS_NAME": "e",
@@ -73,26 +75,38 @@ def load_afresh(function: str) -> dict[str, int | float]:
 
 def main() -> None:
     """Measure all, print, write."""
+    from bundles import zipped_kb  # noqa: PLC0415  likewise
+    from report import ROOT, arguments, write  # noqa: PLC0415  likewise
     from rich.console import Console  # noqa: PLC0415  none of a function's modules
     from rich.table import Table  # noqa: PLC0415  likewise
 
     from functions.routing import DEFAULT_FUNCTION, FUNCTION_OF_SEGMENT  # noqa: PLC0415  likewise
     from gateway.aws.resources import JOB_CHANGES, QUEUE_SOURCES, SCHEDULES  # noqa: PLC0415  likewise
 
+    given = arguments().parse_args()
     by_queue, by_clock = ({each.function.name for each in sources} for sources in (QUEUE_SOURCES, SCHEDULES))
     names = {*FUNCTION_OF_SEGMENT.values(), DEFAULT_FUNCTION, JOB_CHANGES.function.name, *by_queue, *by_clock}
+    archives = zipped_kb(ROOT / "build" / "cdk.out")
     budget = {}
-    table = Table("function", "modules", "KiB of code", "CPU ms, median")
-    for name in (*sorted(names), _REFERENCE):
-        rounds = [load_afresh(name) for _ in range(ROUNDS)]
-        budget[name] = {**rounds[0], "cpu_ms": statistics.median(each["cpu_ms"] for each in rounds)}
-        table.add_row(name, *map(str, budget[name].values()))
-    Console().print(table)
-    RESULTS.write_text(json.dumps({"python": sys.version.split()[0], "functions": budget}, indent=2) + "\n")
+    table = Table("function", "modules", "KiB of code", "CPU ms, median", "archive, KB", "of that, the largest")
+    for name in sorted(names):
+        rounds = [load_afresh(name) for _ in range(1 if given.quick else ROUNDS)]
+        packages = archives[name]
+        budget[name] = {
+            **rounds[0],
+            "cpu_ms": statistics.median(each["cpu_ms"] for each in rounds),
+            "zip_kb": packages.total(),
+            "zip_kb_by_package": dict(packages.most_common()),
+        }
+        largest = ", ".join(f"{package} {size}" for package, size in packages.most_common(4))
+        table.add_row(name, *map(str, list(budget[name].values())[:4]), largest)
+    Console(width=120).print(table)
+    print(f"target: under {TARGET_MS} ms for the slowest function of the API")
+    write("cold_start", {"functions": budget}, quick=given.quick)
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 1:
+    if sys.argv[1:] and not sys.argv[1].startswith("-"):
         sys.stdout.write(json.dumps(load(sys.argv[1])) + "\n")
     else:
         main()

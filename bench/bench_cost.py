@@ -1,7 +1,7 @@
 """What a million jobs cost on AWS without the GPU, from the calls that one job makes.
 
     make synth
-    python bench/bench_cost.py
+    python bench/bench_cost.py [--quick]
 
 takes a job from submission to stored output, counts it, reads its status once and delivers its webhook, all in this
 process and against the embedded AWS; prints the bill line by line and what a month costs in which nothing happens, and
@@ -17,7 +17,6 @@ import json
 import os
 from contextlib import contextmanager, redirect_stdout
 from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING, TextIO, cast
 
 import boto3
@@ -27,6 +26,7 @@ from idle_cost import idle_units, resources_of
 from metering import Meter
 from one_process import executor
 from receiver import receiver
+from report import ROOT, arguments, write
 from rich.console import Console
 from rich.table import Table
 from stack import wait_until
@@ -61,7 +61,7 @@ JOBS_IN_A_BATCH = 1_000_000 * JOB_CHANGES.window_seconds / (30 * 24 * 3600)
 # each call to AWS, boto3 included; how long a receiver of webhooks takes.
 CODE_SECONDS, CALL_SECONDS, RECEIVER_SECONDS = 0.010, 0.010, 0.100
 TRACED_SHARE = 0.01  # of requests: what a stage has unless it says otherwise
-TEMPLATES = Path(__file__).parent.parent / "build" / "cdk.out"
+TEMPLATES = ROOT / "build" / "cdk.out"
 _LINE_BYTES = 26  # that CloudWatch adds to each
 _WAIT_SECONDS = 30
 _NO_CONTEXT = cast("LambdaContext", None)
@@ -216,6 +216,7 @@ def _lines_of(logger: Logger) -> io.StringIO:
 
 def main() -> None:
     """Measure, print, write."""
+    given = arguments().parse_args()
     bill = bill_one_job()
     console = Console(width=120)
     table = Table("part", "unit", "for a job", "$ for a million jobs")
@@ -241,7 +242,7 @@ def main() -> None:
         "dollars_per_idle_month": {unit: round(dollars, 2) for unit, (_, dollars, _) in idle.items()},
         "totals": {name: round(total, 2) for name, total in totals.items()},
     }
-    Path(__file__).with_name("results").joinpath("cost.json").write_text(json.dumps(result, indent=2) + "\n")
+    write("cost", result, quick=given.quick)
     for name, total in totals.items():
         target = f" (target: under ${TARGETS[name][1]:g})" if name in TARGETS else ""
         console.print(f"{name}: ${total:.2f}{target}")

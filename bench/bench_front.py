@@ -91,15 +91,16 @@ def rate(make_client: Callable[[], Work], clients: int, seconds: float) -> dict[
     return {"per_second": len(times) / (time.perf_counter() - began), "times": times}
 
 
-def measure(what: str, front_client: Callable[[], Work], alone: Callable[[], Work], *, quick: bool) -> list[dict[str, Any]]:
+def measure(
+    what: str, front_client: Callable[[], Work], alone: Callable[[], Work], *, quick: bool
+) -> list[dict[str, Any]]:
     """Measure one kind of request with every number of clients."""
     rows = []
     seconds = 1.0 if quick else SECONDS
     rate(front_client, max(CLIENTS), 1.0)  # so that every process of the front has answered
     for clients in CLIENTS:
         rounds = [
-            (rate(front_client, clients, seconds), rate(alone, clients, seconds))
-            for _ in range(1 if quick else ROUNDS)
+            (rate(front_client, clients, seconds), rate(alone, clients, seconds)) for _ in range(1 if quick else ROUNDS)
         ]
         times = [one for ours, _ in rounds for one in ours["times"]]
         shares = [ours["per_second"] / theirs["per_second"] for ours, theirs in rounds]

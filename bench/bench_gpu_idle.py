@@ -132,10 +132,12 @@ def main() -> None:
     parser.add_argument("--real", action="store_true", help="on a real ComfyUI, on the CPU")
     parser.add_argument("--target", action="store_true", help="only what the target is for")
     given = parser.parse_args()
-    sizes, lengths = (SIZES_MIB, tuple(JOBS))
-    if given.quick or given.target:
-        sizes, lengths = (TARGET_MIB,), (TARGET_SECONDS,)
-    rows = measure(real=given.real, sizes=sizes, lengths=lengths)
+    only_target = given.quick or given.target
+    rows = measure(
+        real=given.real,
+        sizes=[TARGET_MIB] if only_target else SIZES_MIB,
+        lengths=[TARGET_SECONDS] if only_target else tuple(JOBS),
+    )
     table = Table("job", "output", "way", "waits", "beyond alone", "median ms", "longest ms", "run ms", "load")
     for row in rows:
         table.add_row(

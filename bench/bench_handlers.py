@@ -1,6 +1,6 @@
 """How long a warm handler takes without AWS, and what it asks of AWS.
 
-    python bench/bench_handlers.py
+    python bench/bench_handlers.py [--quick]
 
 prints a table and writes results/handlers.json. Times run from an API Gateway event to the answer, with the ports in
 memory; calls and bytes (bodies, without headers) are counted against the embedded AWS.
@@ -9,15 +9,13 @@ memory; calls and bytes (bodies, without headers) are counted against the embedd
 from __future__ import annotations
 
 import json
-import os
-import platform
 import statistics
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from api import WORKFLOW, Api, bundled_workflows, counting, emulated, silence_the_log
 from in_memory import InMemoryWiring
+from report import arguments, p95, write
 from rich.console import Console
 from rich.table import Table
 
@@ -50,7 +48,7 @@ def routes(api: Api) -> dict[str, Callable[[], dict[str, Any]]]:
     }
 
 
-def measure_times() -> dict[str, dict[str, float]]:
+def measure_times(rounds: int) -> dict[str, dict[str, float]]:
     """Time each route, ports in memory: milliseconds."""
     wiring = InMemoryWiring(ApiSettings.from_environment(NOWHERE), bundled_workflows())
     times = {}
@@ -58,13 +56,13 @@ def measure_times() -> dict[str, dict[str, float]]:
         for _ in range(WARM_UPS):
             send()
         samples = []
-        for _ in range(ROUNDS):
+        for _ in range(rounds):
             started = time.perf_counter()
             send()
             samples.append((time.perf_counter() - started) * 1000)
         times[route] = {
             "median_ms": round(statistics.median(samples), 3),
-            "p95_ms": round(statistics.quantiles(samples, n=20)[-1], 3),
+            "p95_ms": round(p95(samples), 3),
         }
     return times
 
@@ -87,21 +85,17 @@ def measure_calls() -> dict[str, dict[str, Any]]:
 
 def main() -> None:
     """Measure, print, write."""
+    given = arguments().parse_args()
     silence_the_log()
-    times, calls = measure_times(), measure_calls()
+    times, calls = measure_times(100 if given.quick else ROUNDS), measure_calls()
     table = Table("route", "median ms", "p95 ms", "target ms", "AWS calls", "bytes to AWS", "bytes from AWS")
     for route, time_of in times.items():
         count = calls[route]
         numbers = (time_of["median_ms"], time_of["p95_ms"], TARGET_MS.get(route, ""))
         table.add_row(route, *map(str, numbers), "\n".join(count["calls"]), *map(str, list(count.values())[1:]))
     Console(width=140).print(table)
-    result = {
-        "machine": {"cores": os.cpu_count(), "python": platform.python_version()},
-        "rounds": ROUNDS,
-        "routes": {route: {**times[route], **calls[route]} for route in times},
-    }
-    target = Path(__file__).with_name("results") / "handlers.json"
-    target.write_text(json.dumps(result, indent=2) + "\n")
+    result = {"rounds": ROUNDS, "routes": {route: {**times[route], **calls[route]} for route in times}}
+    write("handlers", result, quick=given.quick)
 
 
 if __name__ == "__main__":

@@ -140,12 +140,10 @@ def main() -> None:
         part: {priority: round(statistics.median(each[index] for each in seen), 1) for priority, seen in before.items()}
         for index, part in enumerate(PARTS)
     }
-    ends = {
-        what: summary([each[what] for each in after if what in each]) for what in (SEEN, ANSWERED, RECEIVED)
-    }
+    ends = {what: summary([each[what] for each in after if what in each]) for what in (SEEN, ANSWERED, RECEIVED)}
     table = Table("from POST to the beginning of the run, median ms", *before)
-    for part, values in parts.items():
-        table.add_row(part, *(f"{value:g}" for value in values.values()), end_section=part == PARTS[-1])
+    for part, of_priorities in parts.items():
+        table.add_row(part, *(f"{value:g}" for value in of_priorities.values()), end_section=part == PARTS[-1])
     for name in ("median_ms", "p95_ms"):
         table.add_row(f"the whole, {name}", *(f"{wholes[priority][name]:g}" for priority in before))
     Console(width=120).print(table)

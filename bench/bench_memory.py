@@ -1,23 +1,22 @@
 """How much memory an executor takes: idle, and over two thousand jobs.
 
-    python bench/bench_memory.py
+    python bench/bench_memory.py [--quick]
 
 prints a table and writes results/memory.json. What counts is what the process has in RAM, in MB.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import platform
 import re
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from prompts import sleeping
+from report import arguments, write
 from rich.console import Console
 from rich.table import Table
-from stack import Stack, comfyui, sleeping
+from stack import Stack, comfyui
 
 if TYPE_CHECKING:
     from cli.local.child import Child
@@ -38,11 +37,13 @@ def resident_mb(process: Child) -> float:
 
 def main() -> None:
     """Measure, print, write."""
+    given = arguments().parse_args()
+    jobs, idle_seconds = (2 * AT_A_TIME, 5) if given.quick else (JOBS, IDLE_SECONDS)
     seen: dict[str, float] = {}
     with Stack() as stack, comfyui(real=False) as comfyui_url, stack.executor(comfyui_url) as executor:
-        time.sleep(IDLE_SECONDS)
+        time.sleep(idle_seconds)
         seen["idle"] = resident_mb(executor)
-        for done in range(AT_A_TIME, JOBS + 1, AT_A_TIME):
+        for done in range(AT_A_TIME, jobs + 1, AT_A_TIME):
             job_ids = [stack.accept(sleeping(0, output_mib=1)) for _ in range(AT_A_TIME)]
             stack.wait_for(job_ids)
             seen[f"after {done} jobs"] = resident_mb(executor)
@@ -52,9 +53,7 @@ def main() -> None:
         table.add_row(when, f"{megabytes:g}")
     Console(width=120).print(table)
     print(f"target: under {TARGET_MB} MB idle")
-    machine = {"cores": os.cpu_count(), "python": platform.python_version()}
-    target = Path(__file__).with_name("results") / "memory.json"
-    target.write_text(json.dumps({"machine": machine, "resident_mb": seen}, indent=2) + "\n")
+    write("memory", {"resident_mb": seen}, quick=given.quick)
 
 
 if __name__ == "__main__":

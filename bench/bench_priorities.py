@@ -1,6 +1,6 @@
 """In which order a backlog of all priorities runs.
 
-    python bench/bench_priorities.py
+    python bench/bench_priorities.py [--quick]
 
 prints a table and writes results/priorities.json. Thirty jobs of each priority, sent in turns and lowest first, wait
 when an executor starts. The order is that of ComfyUI's own history.
@@ -8,29 +8,27 @@ when an executor starts. The order is that of ComfyUI's own history.
 
 from __future__ import annotations
 
-import json
-import os
-import platform
 import statistics
 from itertools import groupby
-from pathlib import Path
 
 import requests
+from prompts import sleeping
+from report import arguments, write
 from rich.console import Console
 from rich.table import Table
-from stack import Stack, comfyui, sleeping
+from stack import Stack, comfyui
 
 from gateway.domain.job import Priority, prompt_id
 
 JOBS, JOB_SECONDS = 30, 0.2
 
 
-def measure() -> list[Priority]:
+def measure(jobs: int) -> list[Priority]:
     """Run a backlog and list its priorities as they ran."""
     with Stack() as stack, comfyui(real=False) as comfyui_url:
         sent = {
             stack.accept(sleeping(JOB_SECONDS), priority=priority): priority
-            for _ in range(JOBS)
+            for _ in range(jobs)
             for priority in reversed(tuple(Priority))
         }
         with stack.executor(comfyui_url):
@@ -41,7 +39,9 @@ def measure() -> list[Priority]:
 
 def main() -> None:
     """Measure, print, write."""
-    order = measure()
+    given = arguments().parse_args()
+    jobs = 5 if given.quick else JOBS
+    order = measure(jobs)
     places = {priority: [place for place, ran in enumerate(order, start=1) if ran is priority] for priority in Priority}
     table = Table("priority", "first ran as", "median", "last ran as")
     for priority, ran in places.items():
@@ -49,9 +49,7 @@ def main() -> None:
     Console(width=120).print(table)
     blocks = [[priority, len(list(jobs))] for priority, jobs in groupby(order)]
     print("as they ran: " + ", ".join(f"{count} {priority}" for priority, count in blocks))
-    machine = {"cores": os.cpu_count(), "python": platform.python_version(), "load": round(os.getloadavg()[0], 2)}
-    target = Path(__file__).with_name("results") / "priorities.json"
-    target.write_text(json.dumps({"machine": machine, "jobs": JOBS, "as_they_ran": blocks}, indent=2) + "\n")
+    write("priorities", {"jobs": jobs, "as_they_ran": blocks}, quick=given.quick)
 
 
 if __name__ == "__main__":

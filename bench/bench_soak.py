@@ -99,9 +99,7 @@ def check(stack: SoakStack, jobs: Sequence[Accepted], received: Sequence[Deliver
             _check_end(stack.url, accepted, findings)
         wait_until(lambda: stack.webhooks_left() == 0, "an empty queue of webhooks", _END_SECONDS)
         own = [accepted.job_id for accepted in jobs if not _of_another(stack.url, accepted.job_id)]
-        stack.witness.check(
-            *own, lease_seconds=LEASE_SECONDS, comfyui_urls=[host.comfyui_url for host in stack.hosts]
-        )
+        stack.witness.check(*own, lease_seconds=LEASE_SECONDS, comfyui_urls=[host.comfyui_url for host in stack.hosts])
     except (AssertionError, TimeoutError, pytest.fail.Exception, requests.RequestException) as error:
         where = traceback.extract_tb(error.__traceback__)[-1]
         findings.broken.append(f"{type(error).__name__}: {error} ({where.line})")
@@ -165,7 +163,9 @@ def main() -> None:
     for title, counts in {"faults": findings.faults, "calls to AWS": stack.gate.passed}.items():
         print(f"{title}: " + ", ".join(f"{count} {name}" for name, count in counts.most_common()))
     hooked = sum(accepted.hooked for accepted in load.accepted)
-    print(f"{len(load.accepted)} jobs, {load.tries_again} requests sent again, {len(received)} webhooks for {hooked} jobs")
+    print(
+        f"{len(load.accepted)} jobs, {load.tries_again} requests sent again, {len(received)} webhooks for {hooked} jobs"
+    )
     print("\n".join(["broken:", *findings.broken]) if findings.broken else "every invariant was kept")
     result = {
         "minutes": round(seconds / 60, 2),

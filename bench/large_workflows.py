@@ -32,9 +32,7 @@ def measure_large_workflows(api: Api, settings: ApiSettings, *, count: int) -> d
         "submits": {
             "of a small workflow": _summary([_submit(api, clients, "solid") for _ in range(count)]),
             "of a large one, read for the first time": _summary([_submit(api, clients, name) for name in names]),
-            "of a large one, as often as one likes": _summary(
-                [_submit(api, clients, names[-1]) for _ in range(count)]
-            ),
+            "of a large one, as often as one likes": _summary([_submit(api, clients, names[-1]) for _ in range(count)]),
         },
     }
 
@@ -42,7 +40,10 @@ def measure_large_workflows(api: Api, settings: ApiSettings, *, count: int) -> d
 def _large_workflow(name: str) -> dict[str, Any]:
     # Text that a graph carries, as a long prompt or a mask does; all of it is kept and goes to ComfyUI.
     notes = {
-        f"note{number}": {"class_type": "LabText", "inputs": {"image": ["1", 0], "text": f"{number} " * (_NOTE_BYTES // 4)}}
+        f"note{number}": {
+            "class_type": "LabText",
+            "inputs": {"image": ["1", 0], "text": f"{number} " * (_NOTE_BYTES // 4)},
+        }
         for number in range(_NOTES)
     }
     graph = {**SOLID_WORKFLOW["workflowJson"], **notes}  # type: ignore[dict-item]

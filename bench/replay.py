@@ -54,7 +54,6 @@ class Call:
             return replace(self, path=self.path.replace(old, new))
         return replace(self, body=self.body.replace(old.encode(), new.encode()))
 
-
     def asking(self, **fields: object) -> Call:
         """Make the same call with other fields in its JSON."""
         headers = {key: value for key, value in self.headers.items() if key != "Content-Length"}
@@ -138,7 +137,7 @@ class EmulatorAlone:
 
 @contextmanager
 def scripted() -> Iterator[tuple[Script, Wiring]]:
-    """Run the embedded AWS, and a job on it; give what that asked of it, to be asked again, and the handlers' wiring."""
+    """Run the embedded AWS, and a job on it; give what that asked of it, and the handlers' wiring."""
     with emulated() as (wiring, _):
         api = Api(wiring)
         api.request("POST", "/workflows", body=SOLID_WORKFLOW, key=ADMIN_KEY)()
@@ -182,7 +181,7 @@ def _taken_down(calls: list[tuple[bool, Call]]) -> Iterator[None]:
         calls.append((threading.current_thread() is thread, Call(request.method, path, headers, _bytes(body))))
         return _send(session, request)
 
-    URLLib3Session.send = send  # type: ignore[method-assign]
+    URLLib3Session.send = send  # type: ignore[assignment,method-assign]
     try:
         yield
     finally:

@@ -89,10 +89,7 @@ class Host:
 
 
 class SoakStack:
-    """All of it, as a context manager. Everything that is the gateway's goes through `gate` to AWS; `stage` does not.
-
-    `queues_left` counts what is in the queue of webhooks and its dead-letter queue.
-    """
+    """All of it, as a context manager. All calls of the gateway's go through `gate` to AWS, those of `stage` do not."""
 
     def __enter__(self) -> Self:
         self._cleanup = ExitStack()
@@ -150,7 +147,9 @@ class SoakStack:
         sqs = self.stage.clients.sqs
         left = 0
         for url in (url for url in sqs.list_queues()["QueueUrls"] if "webhooks" in url):
-            counts = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")
-            attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=counts)["Attributes"]
+            attributes = sqs.get_queue_attributes(
+                QueueUrl=url,
+                AttributeNames=["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"],
+            )["Attributes"]
             left += sum(map(int, attributes.values()))
         return left

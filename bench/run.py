@@ -1,0 +1,58 @@
+"""All measurements, one after the other, and the charts: what `make bench` runs.
+
+    python bench/run.py [--quick]
+
+prints every table. Results go to bench/results and charts to docs/measurements; of a quick run both go to build/bench.
+A measurement that fails does not hold up the others; the exit code is 1 then.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from report import ROOT, arguments
+
+HERE = Path(__file__).parent
+MEASUREMENTS = (
+    ["bench_overhead.py"],
+    ["bench_front.py"],
+    ["bench_latency.py"],
+    ["bench_handlers.py"],
+    ["bench_gpu_idle.py"],
+    ["bench_priorities.py"],
+    ["bench_memory.py"],
+    ["bench_growth.py"],
+    ["bench_cold_start.py"],
+    ["bench_cost.py"],
+    ["bench_soak.py"],
+)
+REAL = (["bench_overhead.py", "--real"], ["bench_gpu_idle.py", "--real", "--target"])
+_DRAWING = Path(sys.prefix, "bench", "bin", "python")  # matplotlib is installed for it alone
+
+
+def main() -> None:
+    """Run all of it."""
+    parser = arguments()
+    parser.add_argument("--real", action="store_true", help="measure on a real ComfyUI as well, which takes 2 GB once")
+    given = parser.parse_args()
+    quick = ["--quick"] if given.quick else []
+    scripts = [*MEASUREMENTS, *(REAL if given.real else ())]
+    commands = [[sys.executable, str(HERE / script), *options, *quick] for script, *options in scripts]
+    commands.append([str(_DRAWING), str(HERE / "charts.py"), *quick])
+    failed = []
+    for command in commands:
+        name = " ".join([Path(command[1]).name, *command[2:]])
+        print(f"\n── {name}", flush=True)
+        began = time.monotonic()
+        if subprocess.run(command, cwd=ROOT, check=False).returncode:  # noqa: S603  our own files
+            failed.append(name)
+        print(f"   {time.monotonic() - began:.0f} s", flush=True)
+    if failed:
+        sys.exit("failed: " + ", ".join(failed))
+
+
+if __name__ == "__main__":
+    main()
