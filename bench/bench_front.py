@@ -3,21 +3,27 @@
     python bench/bench_front.py [--quick]
 
 prints a table and writes results/front.json. Clients submit jobs, or read the status of one, as fast as they are
-answered; no executor runs. In turns with it, as many clients make only the calls to AWS that the handlers make for such
-a request, over kept connections and with nothing between: more than that no front on this embedded AWS can answer.
+answered; no executor runs. In turns with it, only the calls to AWS are made that the handlers make for such a request:
+
+- by as many clients that send them ready-made over kept connections: the embedded AWS itself allows no more
+- by boto3, in as many processes but eight at most: nothing that uses AWS's SDK can do more on this machine
+
+Clients, front and the embedded AWS share its cores.
 """
 
 from __future__ import annotations
 
+import http.client
 import json
 import statistics
 import threading
 import time
 import uuid
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
-import requests
 from api import USER_KEY, silence_the_log
+from boto3_calls import Boto3Calls
 from prompts import colors
 from replay import Wire, scripted
 from report import arguments, p95, write
@@ -26,7 +32,7 @@ from rich.table import Table
 from stack import front
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from replay import Call, Script
 
@@ -37,27 +43,20 @@ ROUNDS, SECONDS = 3, 5.0
 TARGET = 0.70
 
 
-def submits(url: str) -> Work:
-    """Make a client that submits."""
-    session = requests.Session()
-    session.headers["X-API-Key"] = USER_KEY
+def client(url: str, method: str, path: str) -> Work:
+    """Make a client that sends a request again and again; a POST asks for a new job each time."""
+    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=60)
+    headers = {"X-API-Key": USER_KEY, "Content-Type": "application/json"}
 
-    def submit() -> None:
-        body = {"workflowId": "solid", "inputs": {"color": next(colors)}}
-        session.post(f"{url}/jobs", json=body, timeout=60).raise_for_status()
+    def send() -> None:
+        job = {"workflowId": "solid", "inputs": {"color": next(colors)}}
+        connection.request(method, path, json.dumps(job) if method == "POST" else None, headers)
+        answer = connection.getresponse()
+        body = answer.read()
+        if answer.status >= http.client.BAD_REQUEST:
+            raise RuntimeError(body.decode())
 
-    return submit
-
-
-def reads(url: str, job_id: str) -> Work:
-    """Make a client that reads a job's status."""
-    session = requests.Session()
-    session.headers["X-API-Key"] = USER_KEY
-
-    def read() -> None:
-        session.get(f"{url}/jobs/{job_id}", timeout=60).raise_for_status()
-
-    return read
+    return send
 
 
 def calls_alone(script: Script, calls: list[Call], *, new_job: bool) -> Work:
@@ -77,9 +76,9 @@ def rate(make_client: Callable[[], Work], clients: int, seconds: float) -> dict[
     times: list[float] = []
     ends_at = time.perf_counter() + seconds
 
-    def work(client: Work) -> None:
+    def work(send: Work) -> None:
         while (began := time.perf_counter()) < ends_at:
-            client()
+            send()
             times.append((time.perf_counter() - began) * 1000)
 
     threads = [threading.Thread(target=work, args=(make_client(),)) for _ in range(clients)]
@@ -91,33 +90,44 @@ def rate(make_client: Callable[[], Work], clients: int, seconds: float) -> dict[
     return {"per_second": len(times) / (time.perf_counter() - began), "times": times}
 
 
-def measure(
-    what: str, front_client: Callable[[], Work], alone: Callable[[], Work], *, quick: bool
-) -> list[dict[str, Any]]:
+def measure(url: str, script: Script, method: str, path: str, *, quick: bool) -> list[dict[str, Any]]:
     """Measure one kind of request with every number of clients."""
-    rows = []
+    new_job = method == "POST"
+    calls = script.submit if new_job else script.status
     seconds = 1.0 if quick else SECONDS
-    rate(front_client, max(CLIENTS), 1.0)  # so that every process of the front has answered
+    rate(lambda: client(url, method, path), max(CLIENTS), 1.0)  # so that many processes of the front have answered
+    rows = []
     for clients in CLIENTS:
-        rounds = [
-            (rate(front_client, clients, seconds), rate(alone, clients, seconds)) for _ in range(1 if quick else ROUNDS)
-        ]
-        times = [one for ours, _ in rounds for one in ours["times"]]
-        shares = [ours["per_second"] / theirs["per_second"] for ours, theirs in rounds]
+        rounds = []
+        with Boto3Calls(script, calls, clients, new_job=new_job) as by_boto3:
+            for _ in range(1 if quick else ROUNDS):
+                ours = rate(lambda: client(url, method, path), clients, seconds)
+                alone = rate(lambda: calls_alone(script, calls, new_job=new_job), clients, seconds)
+                rounds.append((ours, alone["per_second"], by_boto3.per_second(seconds)))
+        times = [one for ours, *_ in rounds for one in ours["times"]]
         rows.append(
             {
-                "request": what,
+                "request": "POST /jobs" if new_job else "GET /jobs/{id}",
                 "clients": clients,
-                "per_second": round(statistics.median(ours["per_second"] for ours, _ in rounds), 1),
-                "median_ms": round(statistics.median(times), 1),
+                "per_second": _median(ours["per_second"] for ours, *_ in rounds),
+                "median_ms": _median(times),
                 "p95_ms": round(p95(times), 1),
-                "its_calls_alone_per_second": round(statistics.median(each["per_second"] for _, each in rounds), 1),
-                "share": round(statistics.median(shares), 3),
-                "share_least": round(min(shares), 3),
-                "share_most": round(max(shares), 3),
+                "its_calls_alone_per_second": _median(alone for _, alone, _ in rounds),
+                "its_calls_by_boto3_per_second": _median(boto3 for *_, boto3 in rounds),
+                "share": _shares(ours["per_second"] / alone for ours, alone, _ in rounds),
+                "share_of_boto3": _shares(ours["per_second"] / boto3 for ours, _, boto3 in rounds),
             }
         )
     return rows
+
+
+def _median(values: Iterable[float]) -> float:
+    return round(statistics.median(values), 1)
+
+
+def _shares(values: Iterable[float]) -> dict[str, float]:
+    shares = sorted(values)
+    return {"median": round(statistics.median(shares), 3), "least": round(shares[0], 3), "most": round(shares[-1], 3)}
 
 
 def main() -> None:
@@ -125,35 +135,23 @@ def main() -> None:
     given = arguments().parse_args()
     silence_the_log()
     with scripted() as (script, _), front() as url:
-        submitted = requests.post(
-            f"{url}/jobs",
-            json={"workflowId": "solid", "inputs": {"color": next(colors)}},
-            headers={"X-API-Key": USER_KEY},
-            timeout=10,
-        )
-        job_id = json.loads(submitted.content)["jobId"]
         rows = [
-            *measure(
-                "GET /jobs/{id}",
-                lambda: reads(url, job_id),
-                lambda: calls_alone(script, script.status, new_job=False),
-                quick=given.quick,
-            ),
-            *measure(
-                "POST /jobs",
-                lambda: submits(url),
-                lambda: calls_alone(script, script.submit, new_job=True),
-                quick=given.quick,
-            ),
+            *measure(url, script, "GET", f"/jobs/{script.job_id}", quick=given.quick),
+            *measure(url, script, "POST", "/jobs", quick=given.quick),
         ]
-    table = Table("request", "clients", "a second", "median ms", "p95 ms", "its calls alone", "share (least to most)")
+    columns = ("request", "clients", "a second", "median ms", "p95 ms", "its calls alone", "share", "by boto3", "share")
+    table = Table(*columns)
     for row in rows:
-        shown = f"{row['share']:.0%} ({row['share_least']:.0%} to {row['share_most']:.0%})"
-        names = ("request", "clients", "per_second", "median_ms", "p95_ms", "its_calls_alone_per_second")
-        table.add_row(*(str(row[name]) for name in names), shown)
-    Console(width=120).print(table)
+        first = ("request", "clients", "per_second", "median_ms", "p95_ms", "its_calls_alone_per_second")
+        cells = [str(row[name]) for name in first] + [_shown(row["share"])]
+        table.add_row(*cells, str(row["its_calls_by_boto3_per_second"]), _shown(row["share_of_boto3"]))
+    Console(width=140).print(table)
     print(f"target: at least {TARGET:.0%} of what its calls alone allow")
     write("front", {"rounds": ROUNDS, "seconds": SECONDS, "rows": rows}, quick=given.quick)
+
+
+def _shown(shares: dict[str, float]) -> str:
+    return f"{shares['median']:.0%} ({shares['least']:.0%} to {shares['most']:.0%})"
 
 
 if __name__ == "__main__":
