@@ -1,8 +1,8 @@
-"""All measurements, one after the other, and the charts: what `make bench` runs.
+"""All measurements, one after the other, the charts, and how they stand to the targets: what `make bench` runs.
 
     python bench/run.py [--quick]
 
-prints every table. Results go to bench/results and charts to docs/measurements; of a quick run both go to build/bench.
+prints every table. Results go to bench/results charts to docs/measurements; of a quick run both go to build/bench.
 A measurement that fails does not hold up the others; the exit code is 1 then.
 """
 
@@ -42,6 +42,7 @@ def main() -> None:
     scripts = [*MEASUREMENTS, *(REAL if given.real else ())]
     commands = [[sys.executable, str(HERE / script), *options, *quick] for script, *options in scripts]
     commands.append([str(_DRAWING), str(HERE / "charts.py"), *quick])
+    commands.append([sys.executable, str(HERE / "targets.py"), *quick])
     failed = []
     for command in commands:
         name = " ".join([Path(command[1]).name, *command[2:]])

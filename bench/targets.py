@@ -1,0 +1,131 @@
+"""Holds the results against what they are meant to be, and writes that into docs/measurements.md.
+
+    python bench/targets.py [--quick]
+
+A quick run's results are only printed.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from report import QUICK_RESULTS, RESULTS, ROOT, arguments
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+    Result = Mapping[str, Any]
+
+PAGE = ROOT / "docs" / "measurements.md"
+BEGIN, END = "<!-- written by bench/targets.py -->\n", "<!-- until here -->\n"
+Row = tuple[str, str, str, bool]  # what, target, measured, met
+
+
+def overhead(result: Result) -> Iterator[Row]:
+    """One client, no-op job."""
+    parts = result["overhead_ms"]
+    own = parts["the embedded AWS's own"]
+    measured = f"{parts['whole']:.0f} ms, of which {own:.0f} ms are the embedded AWS's own"
+    yield "Added to a job at one client, median", "at most 150 ms", measured, parts["whole"] <= 150  # noqa: PLR2004
+
+
+def front(result: Result) -> Iterator[Row]:
+    """Shares of what is possible."""
+    for request in dict.fromkeys(row["request"] for row in result["rows"]):
+        rows = [row for row in result["rows"] if row["request"] == request]
+        share, boto3 = (min(row[name]["median"] for row in rows) for name in ("share", "share_of_boto3"))
+        what = f"Local front, `{request}`, of what the embedded AWS allows"
+        yield what, "at least 70 %", f"{share:.0%}; {boto3:.0%} of what boto3 allows", share >= 0.7  # noqa: PLR2004
+
+
+def latency(result: Result) -> Iterator[Row]:
+    """From POST to the beginning of the run."""
+    median = result["before_the_run"]["normal"]["median_ms"]
+    yield "From POST to the beginning of the run, idle, median", "under 120 ms", f"{median:.0f} ms", median < 120  # noqa: PLR2004
+
+
+def gpu_idle(result: Result) -> Iterator[Row]:
+    """Jobs of 500 ms, 5 MiB."""
+    shares = {row["way"]: row["share"] for row in result["rows"] if (row["job_seconds"], row["output_mib"]) == (0.5, 5)}
+    measured = f"{shares['gateway']:.2%}; {shares['plain loop']:.0%} with a plain loop"
+    yield "GPU idle under backlog, jobs of 500 ms with 5 MiB", "under 1 %", measured, shares["gateway"] < 0.01  # noqa: PLR2004
+
+
+def memory(result: Result) -> Iterator[Row]:
+    """Flat after the first hundreds."""
+    seen = list(result["resident_mb"].values())
+    yield "Executor's memory, idle", "under 120 MB", f"{seen[0]:.0f} MB; {seen[-1]:.0f} MB at the end", seen[0] < 120  # noqa: PLR2004
+
+
+def growth(result: Result) -> Iterator[Row]:
+    """Compare what is asked of AWS with 1,000 jobs and in the largest table."""
+    few, many = result["jobs"]["1000"]["requests"], list(result["jobs"].values())[-1]["requests"]
+    names = ("submit: rate limit, cache lookup", "statistics", "a job", "first page, user", "page in the middle, user")
+    growths = [many[name][unit] / few[name][unit] - 1 for name in names for unit in ("units", "bytes_received")]
+    most = max(growths)
+    size = f"{int(list(result['jobs'])[-1]):,}"
+    yield f"Units and bytes of a request, from 1,000 to {size} jobs", "within 20 %", f"{most:+.0%} at most", most <= 0.2  # noqa: PLR2004
+
+
+def cold_start(result: Result) -> Iterator[Row]:
+    """Slowest function that a request calls."""
+    slowest = max(result["functions"].items(), key=lambda each: each[1]["cpu_ms"])
+    measured = f"{slowest[1]['cpu_ms']:.0f} ms, `{slowest[0]}`"
+    yield "Loading a function and its clients, the slowest", "under 500 ms", measured, slowest[1]["cpu_ms"] < 500  # noqa: PLR2004
+
+
+def cost(result: Result) -> Iterator[Row]:
+    """Count calls and dollars."""
+    calls = {part: len(made) for part, made in result["calls"].items()}
+    job = calls["POST /jobs"] + calls["executor"]
+    yield "Calls to AWS for a job", "at most 11", str(job), job <= 11  # noqa: PLR2004
+    for name, most in (("from submission to stored output", 16), ("with one read of the status and one webhook", 26)):
+        dollars = result["totals"][name]
+        yield f"A million jobs, {name}", f"under ${most}", f"${dollars:.2f}", dollars < most
+
+
+def soak(result: Result) -> Iterator[Row]:
+    """Invariants."""
+    faults = sum(result["faults"].values())
+    measured = f"{len(result['broken'])} in {result['minutes']:g} minutes: {result['jobs']} jobs, {faults} faults"
+    yield "Soak: broken invariants", "none", measured, not result["broken"]
+
+
+HELD: Mapping[str, Callable[[Result], Iterator[Row]]] = {
+    "overhead_simulator": overhead,
+    "latency": latency,
+    "gpu_idle_simulator": gpu_idle,
+    "front": front,
+    "growth": growth,
+    "memory": memory,
+    "cold_start": cold_start,
+    "cost": cost,
+    "soak": soak,
+}
+
+
+def table(results: Path) -> str:
+    """Write the table, in Markdown, of all results that are there."""
+    lines = ["| what | target | measured | |", "| --- | --- | --- | --- |"]
+    for name, rows_of in HELD.items():
+        file = results / f"{name}.json"
+        if file.exists():
+            rows = rows_of(json.loads(file.read_text()))
+            lines += [f"| {what} | {to} | {was} | {'met' if met else '**missed**'} |" for what, to, was, met in rows]
+    return "\n".join(lines) + "\n"
+
+
+def page_with(figures: str) -> str:
+    """Put a table into the page."""
+    before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
+    return f"{before}{BEGIN}\n{figures}\n{END}{rest.partition(END)[2]}"
+
+
+if __name__ == "__main__":
+    if arguments().parse_args().quick:
+        print(table(QUICK_RESULTS))
+    else:
+        print(table(RESULTS))
+        PAGE.write_text(page_with(table(RESULTS)), encoding="utf-8")
