@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     Work = Callable[[], None]  # one request; made anew for each client
 
 CLIENTS = (1, 8, 32)
-ROUNDS, SECONDS = 3, 5.0
+ROUNDS, SECONDS = 3, 2.0
 TARGET = 0.70
 
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from receiver import Delivery
 
-ROUNDS, WARM_UPS = 50, 5
+ROUNDS, WARM_UPS = 30, 5
 TARGET_MS = 120
 # The parts of the way to ComfyUI, which add up to the whole.
 PARTS = (

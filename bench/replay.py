@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
     from functions.wiring import Wiring
 
-_BEFORE_THE_END_IS_SEEN = ("UpdateItem", "PutObject")
 _POLL_SECONDS = 1  # at the end they are waited for
 _JOB_SECONDS = 30
 _send: Any = URLLib3Session.send  # all calls of all clients pass it
@@ -122,16 +121,18 @@ class EmulatorAlone:
     def _run_jobs(self) -> None:
         script, wire = self._script, Wire(self._script.endpoint)
         (poll,) = script.receive
+        ends_at = 1 + max(place for place, call in enumerate(script.run) if call.operation == "UpdateItem")
         while not self._closed:
             for message in json.loads(wire.send(poll)).get("Messages", ()):
                 job_id = json.loads(message["Body"])["jobId"]
-                for call in script.run:
-                    if call.operation not in _BEFORE_THE_END_IS_SEEN:
-                        self._ended.set()
-                    again = call.naming(script.job_id, job_id)
+                for call in script.run[:ends_at]:
+                    wire.send(call.naming(script.job_id, job_id))
+                self._ended.set()
+                for call in script.run[ends_at:]:
                     if call.operation == "DeleteMessage":
-                        again = call.asking(ReceiptHandle=message["ReceiptHandle"])
-                    wire.send(again)
+                        wire.send(call.asking(ReceiptHandle=message["ReceiptHandle"]))
+                    else:
+                        wire.send(call.naming(script.job_id, job_id))
         wire.close()
 
 
