@@ -195,7 +195,7 @@ def memory(result: Result) -> Any:  # noqa: ANN401  a figure
 
 def cold_start(result: Result) -> Any:  # noqa: ANN401  a figure
     """Draw how large functions are, and how long they take to load."""
-    functions = result["functions"]
+    functions = {name: each for name, each in result["functions"].items() if each["zip_kb"]}  # without the reference
     names = sorted(functions, key=lambda name: functions[name]["cpu_ms"])
     figure, (times, sizes) = plt.subplots(1, 2, figsize=(10, 4.4), sharey=True)
     bars = times.barh(names, [functions[name]["cpu_ms"] for name in names], color=OURS)
