@@ -24,6 +24,7 @@ from cli.comfyui_simulator.web_support import answer_errors, inject_faults, logg
 
 _MAX_BODY_BYTES = 100 * 1024 * 1024
 _START_TIMEOUT_SECONDS = 10.0
+_STEPS_OF_AN_ACCEPT = 5  # of the event loop, from a connection in its hand to one that the server knows
 # How long requests under way may keep a stopping server, whose connections are broken by then. 0 is for ever.
 _SHUTDOWN_SECONDS = 0.01
 
@@ -60,8 +61,8 @@ class RunningServer:
 
     async def __aenter__(self) -> Self:
         await self._runner.setup()
-        site = web.TCPSite(self._runner, self._settings.host, self._settings.port)
-        await site.start()
+        self._site = web.TCPSite(self._runner, self._settings.host, self._settings.port)
+        await self._site.start()
         self.port = self._runner.addresses[0][1]
         self._publisher = asyncio.create_task(self.parts.hub.publish())
         self.parts.worker.start()
@@ -71,6 +72,9 @@ class RunningServer:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         # Abruptly, as a killed process: no closing handshakes, no answers to requests under way (recorded: kill -9).
+        await self._site.stop()
+        for _ in range(_STEPS_OF_AN_ACCEPT):  # who has just come would be left open otherwise
+            await asyncio.sleep(0)
         server = self._runner.server
         for connection in server.connections if server is not None else []:
             if connection.transport is not None:
@@ -80,6 +84,11 @@ class RunningServer:
         with contextlib.suppress(asyncio.CancelledError):
             await self._publisher
         await self._runner.cleanup()
+        # A kernel closes all that a killed process had, what the server did not know of any more included.
+        transports = getattr(asyncio.get_running_loop(), "_transports", {})  # of loops that select; no others run here
+        for transport in list(transports.values()):
+            transport.abort()
+        await asyncio.sleep(0)
 
 
 class SimulatorServer:
