@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 _MAX_LIST_BYTES = 4_000_000  # a Lambda answer may have 6 MB
 # A waiting request reads the record quickly at first, for short jobs, then once a second. It is late by a fifth of the
-# time that the job took at most; a read is $0.06 for a million requests, and the first five seconds have 20 of them.
+# time that the job took at most; a million reads are $0.125, and the first five seconds have 20 of them.
 _FIRST_PAUSE_SECONDS = 0.025
 _LONGEST_PAUSE_SECONDS = 1.0
 _PAUSE_GROWTH = 1.2
