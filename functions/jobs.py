@@ -39,8 +39,7 @@ _PAUSE_GROWTH = 1.2
 
 def make_handler(wiring: Wiring) -> Handler:
     """Put the function together."""
-    app = http.make_app(wiring.middlewares)
-    app.use([wiring.authenticator.signed_in_only])
+    app = http.make_app([*wiring.middlewares, wiring.authenticator.signed_in_only])
     submitter = Submitter(CallbackCheck(wiring), wiring.preparation, wiring.jobs, wiring.queue, wiring.objects)
     estimator = Estimator(wiring.executors)
     view = JobView(wiring.outputs, wiring.settings.download_url_seconds)

@@ -30,8 +30,7 @@ MAX_DIRECT_BYTES = 4_000_000
 
 def make_handler(wiring: Wiring) -> Handler:
     """Put the function together."""
-    app = http.make_app(wiring.middlewares)
-    app.use([wiring.authenticator.signed_in_only])
+    app = http.make_app([*wiring.middlewares, wiring.authenticator.signed_in_only])
     objects = wiring.outputs
     view = JobView(objects, wiring.settings.download_url_seconds)
 

@@ -28,8 +28,7 @@ _NO_JOB_ID = str(uuid.UUID(int=0))
 
 def make_handler(wiring: Wiring) -> Handler:
     """Put the function together."""
-    app = http.make_app(wiring.middlewares)
-    app.use([wiring.authenticator.signed_in_only])
+    app = http.make_app([*wiring.middlewares, wiring.authenticator.signed_in_only])
 
     @app.post("/webhooks/test")
     def send_sample() -> Response[str]:

@@ -29,8 +29,7 @@ if TYPE_CHECKING:
 
 def make_handler(wiring: Wiring) -> Handler:
     """Put the function together."""
-    app = http.make_app(wiring.middlewares)
-    app.use([wiring.authenticator.signed_in_only])
+    app = http.make_app([*wiring.middlewares, wiring.authenticator.signed_in_only])
     workflows, executors = wiring.workflows, wiring.executors
 
     @app.get("/workflows")
