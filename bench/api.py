@@ -23,7 +23,7 @@ from cli.local.lambda_runtime import LocalContext
 from cli.local.provision import provision
 from functions import http
 from functions.routing import function_for
-from functions.wiring import Wiring
+from functions.workflow_wiring import WorkflowWiring
 from gateway.aws.clients import Clients
 from gateway.aws.key_store import DynamoKeyStore
 from gateway.domain import instant
@@ -55,7 +55,7 @@ class Call:
 class Api:
     """Answers requests with the handlers of one wiring."""
 
-    def __init__(self, wiring: Wiring) -> None:
+    def __init__(self, wiring: WorkflowWiring) -> None:
         self._handler_of = cache(lambda name: import_module(f"functions.{name}").make_handler(wiring))
 
     def request(
@@ -101,7 +101,7 @@ def bundled_workflows() -> dict[str, WorkflowTemplate]:
 
 
 @contextmanager
-def emulated() -> Iterator[tuple[Wiring, Clients]]:
+def emulated() -> Iterator[tuple[WorkflowWiring, Clients]]:
     """Run the embedded AWS, with the bundled workflows, a user and an admin in it; nobody is rate-limited.
 
     The environment is that of the functions meanwhile.
@@ -112,7 +112,7 @@ def emulated() -> Iterator[tuple[Wiring, Clients]]:
         clients = Clients()
         os.environ.update(provision(clients, prefix="bench-", retention_days=30), RATE_LIMIT_MAX="1000000")
         settings = ApiSettings.from_environment(os.environ)
-        wiring = Wiring(settings)
+        wiring = WorkflowWiring(settings)
         measured = wiring._clients  # noqa: SLF001  these very clients
         # Among 100,000 jobs one Query takes the embedded AWS seconds, on a busy machine more than clients wait.
         measured._config = measured._config.merge(Config(read_timeout=60))  # noqa: SLF001  as above

@@ -55,10 +55,10 @@ def load(function: str) -> dict[str, int | float]:
 def _make_handler(function: str) -> None:
     module = import_module(f"functions.{function}")
     if "functions.wiring" in sys.modules:
-        from functions.wiring import Wiring  # noqa: PLC0415  the measured function has it, or not
-        from gateway.settings import ApiSettings  # noqa: PLC0415  likewise
+        from gateway.settings import ApiSettings  # noqa: PLC0415  the measured function has it, or not
 
-        module.make_handler(Wiring(ApiSettings.from_environment(_ENVIRONMENT)))
+        wiring = getattr(module, "WorkflowWiring", None) or module.Wiring
+        module.make_handler(wiring(ApiSettings.from_environment(_ENVIRONMENT)))
     else:
         from functions.background import Background  # noqa: PLC0415  likewise
         from gateway.settings import BackgroundSettings  # noqa: PLC0415  likewise

@@ -36,7 +36,7 @@ from executor.log import logger as executor_log
 from functions import accounting, http, webhooks
 from functions.background import Background
 from functions.background import logger as background_log
-from functions.wiring import Wiring
+from functions.workflow_wiring import WorkflowWiring
 from gateway.aws.resources import JOB_CHANGES, SCHEDULES
 from gateway.settings import ApiSettings, BackgroundSettings
 
@@ -112,7 +112,7 @@ class Scene:
     """All that a job passes through. The environment is that of the functions."""
 
     def __init__(self, bill: Bill, sqs: SQSClient, stream: TableStream) -> None:
-        self._api = Api(Wiring(ApiSettings.from_environment(os.environ)))
+        self._api = Api(WorkflowWiring(ApiSettings.from_environment(os.environ)))
         background = Background(BackgroundSettings.from_environment(os.environ))
         self._count, self._deliver = accounting.make_handler(background), webhooks.make_handler(background)
         self._clock = {

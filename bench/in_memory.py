@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 from api import USER, USER_KEY
 
 from functions.rate_limit import RateLimiter
-from functions.wiring import Wiring
+from functions.workflow_wiring import WorkflowWiring
 from gateway.domain import instant
 from gateway.domain.identity import ApiKey, Role, hash_key
 from gateway.domain.workflow import WorkflowHead
@@ -122,7 +122,7 @@ class Keys:
         return ApiKey(sha256=sha256, name=USER, owner=USER, role=Role.USER, created_at=instant.now())
 
 
-class InMemoryWiring(Wiring):
+class InMemoryWiring(WorkflowWiring):
     """A deployment without AWS. Its ports have what the measured routes ask for, and no more."""
 
     def __init__(self, settings: ApiSettings, templates: Mapping[str, WorkflowTemplate]) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from api import ADMIN_KEY, Api, counting
 from prompts import SOLID_WORKFLOW, colors
 
-from functions.wiring import Wiring
+from functions.workflow_wiring import WorkflowWiring
 
 if TYPE_CHECKING:
     from gateway.aws.clients import Clients
@@ -24,7 +24,7 @@ def measure_large_workflows(api: Api, settings: ApiSettings, *, count: int) -> d
     for name in names:
         api.request("POST", "/workflows", body=_large_workflow(name), key=ADMIN_KEY)()
     # In a process that has not seen any of them.
-    wiring = Wiring(settings)
+    wiring = WorkflowWiring(settings)
     api, clients = Api(wiring), wiring._clients  # noqa: SLF001  those very clients
     _submit(api, clients, "solid")
     return {

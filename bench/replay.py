@@ -26,7 +26,7 @@ from executor import intake
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from functions.wiring import Wiring
+    from functions.workflow_wiring import WorkflowWiring
 
 _POLL_SECONDS = 1  # at the end they are waited for
 _JOB_SECONDS = 30
@@ -137,7 +137,7 @@ class EmulatorAlone:
 
 
 @contextmanager
-def scripted() -> Iterator[tuple[Script, Wiring]]:
+def scripted() -> Iterator[tuple[Script, WorkflowWiring]]:
     """Run the embedded AWS, and a job on it; give what that asked of it, and the handlers' wiring."""
     with emulated() as (wiring, _):
         api = Api(wiring)

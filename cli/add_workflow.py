@@ -107,7 +107,7 @@ def _check_graph(graph: Mapping[str, Any], file: Path) -> None:
 
 
 def _checked_id(text: str) -> str:
-    from gateway.domain.workflow import ID_PATTERN  # noqa: PLC0415  `--help` need not wait for it
+    from gateway.domain.workflow_id import ID_PATTERN  # noqa: PLC0415  `--help` need not wait for it
 
     # It becomes a file's name, too.
     if not ID_PATTERN.fullmatch(text):

@@ -67,4 +67,4 @@ def _view(entry: AuditEntry) -> answers.AuditEntry:
     }
 
 
-handler = entry_point(make_handler)
+handler = entry_point(make_handler, Wiring)

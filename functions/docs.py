@@ -78,4 +78,4 @@ def _answer(
     return Response(HTTPStatus.OK, content_type=content_type, body=text, headers={**lasting, **(headers or {})})
 
 
-handler = entry_point(make_handler)
+handler = entry_point(make_handler, Wiring)

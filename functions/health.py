@@ -89,4 +89,4 @@ def _device_view(device: Device) -> answers.Device:
     }
 
 
-handler = entry_point(make_handler)
+handler = entry_point(make_handler, Wiring)

@@ -14,7 +14,8 @@ from functions.job_view import JobView
 from functions.requests import MAX_IDEMPOTENCY_KEY_CHARACTERS, MAX_WAIT_SECONDS, JobRequest
 from functions.submission import Submission, Submitter
 from functions.tenancy import visible_job
-from functions.wiring import Wiring, entry_point
+from functions.wiring import entry_point
+from functions.workflow_wiring import WorkflowWiring
 from gateway.domain import instant
 from gateway.domain.messages import JobEndedEvent
 from gateway.domain.position import Position
@@ -37,7 +38,7 @@ _LONGEST_PAUSE_SECONDS = 1.0
 _PAUSE_GROWTH = 1.2
 
 
-def make_handler(wiring: Wiring) -> Handler:
+def make_handler(wiring: WorkflowWiring) -> Handler:
     """Put the function together."""
     app = http.make_app([*wiring.middlewares, wiring.authenticator.signed_in_only])
     submitter = Submitter(CallbackCheck(wiring), wiring.preparation, wiring.jobs, wiring.queue, wiring.objects)
@@ -183,4 +184,4 @@ def _ended(jobs: JobStore, job: Job, wait_seconds: float) -> Job:
     return job
 
 
-handler = entry_point(make_handler)
+handler = entry_point(make_handler, WorkflowWiring)

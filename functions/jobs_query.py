@@ -9,7 +9,7 @@ from functions import paging
 from gateway.domain import instant
 from gateway.domain.identity import Role
 from gateway.domain.job import JobStatus
-from gateway.domain.workflow import ID_PATTERN
+from gateway.domain.workflow_id import ID_PATTERN
 from gateway.errors import Problem, RequestInvalidError
 from gateway.ports import JobFilter
 

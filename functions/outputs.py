@@ -121,4 +121,4 @@ def _base64_answer(output: Output, content: bytes) -> Response[str]:
     return http.json_answer(HTTPStatus.OK, answer)
 
 
-handler = entry_point(make_handler)
+handler = entry_point(make_handler, Wiring)

@@ -10,7 +10,7 @@ from pydantic import Field, field_validator
 from functions.body import RequestBody
 from gateway.domain.delivery import MAX_CALLBACK_URL_CHARACTERS
 from gateway.domain.job import Priority
-from gateway.domain.workflow import ID_PATTERN
+from gateway.domain.workflow_id import ID_PATTERN
 
 MAX_WAIT_SECONDS = 25
 MAX_IDEMPOTENCY_KEY_CHARACTERS = 255

@@ -61,4 +61,4 @@ def _view(statistics: JobStatistics, since: datetime) -> answers.Stats:
     }
 
 
-handler = entry_point(make_handler)
+handler = entry_point(make_handler, Wiring)

@@ -85,4 +85,4 @@ def _sample() -> webhook_answers.WebhookBody:
     }
 
 
-handler = entry_point(make_handler)
+handler = entry_point(make_handler, Wiring)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from functions import http, metrics
 from functions.admission import Admission
@@ -14,8 +14,6 @@ from functions.jwt_auth import JwtVerifier
 from functions.rate_limit import RateLimiter
 from functions.webhook_adapters import WebhookAdapters
 from gateway.discreet_log import tell_exceptions
-from gateway.domain.inputs import Limits
-from gateway.domain.job import Priority
 from gateway.settings import ApiSettings
 
 if TYPE_CHECKING:
@@ -25,9 +23,8 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.event_handler.middlewares import NextMiddleware
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-    from functions.preparation import Preparation
     from gateway.aws.audit_log import DynamoAuditLog
-    from gateway.ports import JobQueue, KeyStore, ResultCache, WorkflowStore
+    from gateway.ports import KeyStore
 
     Handler = Callable[[dict[str, Any], LambdaContext], dict[str, Any]]
 
@@ -38,53 +35,11 @@ class Wiring(WebhookAdapters):
     settings: ApiSettings
 
     @cached_property
-    def results(self) -> ResultCache | None:
-        """Results that can be used again; None when they are not to be."""
-        if not self.settings.cache_enabled:
-            return None
-        from gateway.aws.result_cache import DynamoResultCache  # noqa: PLC0415  see the class
-
-        return DynamoResultCache(self._clients.dynamodb, self.settings.table_name)
-
-    @cached_property
-    def preparation(self) -> Preparation:
-        """What makes a job of a request."""
-        from functions.preparation import Preparation  # noqa: PLC0415  see the class
-
-        return Preparation(
-            self.workflows,
-            self.outputs,
-            self.limits,
-            self.results,
-            shared=self.settings.cache_scope == "global",
-            private=self.settings.privacy_mode,
-        )
-
-    @cached_property
-    def workflows(self) -> WorkflowStore:
-        """Workflows."""
-        from gateway.aws.workflow_store import DynamoWorkflowStore  # noqa: PLC0415  see the class
-
-        return DynamoWorkflowStore(self._clients.dynamodb, self.settings.table_name, self.objects, self.audit)
-
-    @cached_property
     def audit(self) -> DynamoAuditLog:
         """The audit log; as it is and not as its port, since the workflows write their entries into it themselves."""
         from gateway.aws.audit_log import DynamoAuditLog  # noqa: PLC0415  see the class
 
         return DynamoAuditLog(self._clients.dynamodb, self.settings.table_name, self.settings.retention_days)
-
-    @cached_property
-    def queue(self) -> JobQueue:
-        """The job queues."""
-        from gateway.aws.job_queue import SqsJobQueue  # noqa: PLC0415  see the class
-
-        urls = {
-            Priority.HIGH: self.settings.high_queue_url,
-            Priority.NORMAL: self.settings.normal_queue_url,
-            Priority.LOW: self.settings.low_queue_url,
-        }
-        return SqsJobQueue(self._clients.sqs, urls)
 
     @cached_property
     def authenticator(self) -> Authenticator:
@@ -120,19 +75,17 @@ class Wiring(WebhookAdapters):
 
         return DynamoKeyStore(self._clients.dynamodb, self.settings.table_name)
 
-    @property
-    def limits(self) -> Limits:
-        """Bounds on inputs."""
-        return Limits(max_image_size=self.settings.max_image_size, max_batch_size=self.settings.max_batch_size)
+
+_Wiring = TypeVar("_Wiring", bound=Wiring)
 
 
-def entry_point(make_handler: Callable[[Wiring], Handler]) -> Handler:
-    """Make the function that Lambda calls."""
+def entry_point(make_handler: Callable[[_Wiring], Handler], wiring: type[_Wiring]) -> Handler:
+    """Make the function that Lambda calls. `wiring`: which it is made of."""
 
     def wire(environment: Mapping[str, str]) -> Handler:
         settings = ApiSettings.from_environment(environment)
         http.logger.setLevel(settings.log_level)
         metrics.use_namespace(settings.metrics_namespace)
-        return make_handler(Wiring(settings))
+        return make_handler(wiring(settings))
 
     return wired_once(wire)

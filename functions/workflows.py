@@ -11,12 +11,14 @@ from functions import body, http
 from functions.auth import caller_of, require_admin
 from functions.fleet import offered_models, recent_reports
 from functions.requests import WorkflowChangeRequest, WorkflowRequest
-from functions.wiring import Wiring, entry_point
+from functions.wiring import entry_point
 from functions.workflow_change import WorkflowChange, delete, update
+from functions.workflow_wiring import WorkflowWiring
 from gateway.domain import instant
 from gateway.domain.audit import Authorship
 from gateway.domain.output_file import SAVED_FORMATS
-from gateway.domain.workflow import ID_PATTERN, WorkflowHead, WorkflowTemplate
+from gateway.domain.workflow import WorkflowHead, WorkflowTemplate
+from gateway.domain.workflow_id import ID_PATTERN
 from gateway.errors import WorkflowNotFoundError
 
 if TYPE_CHECKING:
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     from functions.wiring import Handler
 
 
-def make_handler(wiring: Wiring) -> Handler:
+def make_handler(wiring: WorkflowWiring) -> Handler:
     """Put the function together."""
     app = http.make_app([*wiring.middlewares, wiring.authenticator.signed_in_only])
     workflows, executors = wiring.workflows, wiring.executors
@@ -134,4 +136,4 @@ def _answer(head: WorkflowHead, template: WorkflowTemplate) -> answers.WorkflowA
     }
 
 
-handler = entry_point(make_handler)
+handler = entry_point(make_handler, WorkflowWiring)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from functions.openapi import examples
 from functions.paging import DEFAULT_LIMIT, MAX_LIMIT
-from gateway.domain.workflow import ID_PATTERN
+from gateway.domain.workflow_id import ID_PATTERN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

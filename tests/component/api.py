@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from cli.local.api_event import HttpRequest, to_event
 from cli.local.lambda_runtime import invoke
 from functions.routing import function_for
-from functions.wiring import Wiring
+from functions.workflow_wiring import WorkflowWiring
 from gateway.aws.key_store import DynamoKeyStore
 from gateway.aws.resources import REQUEST_SECONDS
 from gateway.domain import instant
@@ -88,7 +88,7 @@ class Gateway:
         self.table_name = environment["TABLE_NAME"]
         self.source_ip = "192.0.2.1"  # of every caller
         self.clients = clients
-        self.wiring = Wiring(ApiSettings.from_environment({**environment, **settings}))
+        self.wiring = WorkflowWiring(ApiSettings.from_environment({**environment, **settings}))
         self.wiring._clients = clients  # making them takes longer than most tests
         self.keys = DynamoKeyStore(clients.dynamodb, self.table_name)
         self._handlers: dict[str, Handler] = {}

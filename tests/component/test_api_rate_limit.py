@@ -10,7 +10,7 @@ import jwt
 import pytest
 
 from functions.rate_limit import RateLimiter
-from functions.wiring import Wiring
+from functions.workflow_wiring import WorkflowWiring
 from gateway.aws.rate_store import DynamoRateStore
 from gateway.settings import ApiSettings
 from tests.component.api import Gateway, aws_calls
@@ -170,7 +170,7 @@ def test_a_failing_count_lets_nobody_through(limited: MakeGateway, aws: dict[str
 def test_all_instances_count_together(aws: dict[str, str]) -> None:
     """Of 64 requests from 8 threads, spread over two instances, exactly as many pass as the limit says."""
     settings = ApiSettings.from_environment({**aws, "RATE_LIMIT_MAX": "20", "RATE_LIMIT_WINDOW_MS": DAY_MS})
-    limiters = [Wiring(settings).limiter for _ in range(2)]
+    limiters = [WorkflowWiring(settings).limiter for _ in range(2)]
 
     def send_eight(number: int) -> int:
         limiter = limiters[number % 2]

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from gateway.domain import template
 from gateway.domain.inputs import Limits
 from gateway.domain.patterns import MAX_PATTERN_ESCAPES, MAX_TEXT_CHARACTERS
-from gateway.domain.workflow import ID_PATTERN, WorkflowTemplate
+from gateway.domain.workflow import WorkflowTemplate
+from gateway.domain.workflow_id import ID_PATTERN
 from gateway.errors import RequestInvalidError
 
 if TYPE_CHECKING:

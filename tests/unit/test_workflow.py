@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from gateway.domain.inputs import Limits
-from gateway.domain.workflow import ID_PATTERN, WorkflowTemplate
+from gateway.domain.workflow import WorkflowTemplate
+from gateway.domain.workflow_id import ID_PATTERN
 from gateway.errors import RequestInvalidError
 
 LIMITS = Limits(max_image_size=2048, max_batch_size=8)
