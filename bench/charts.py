@@ -8,6 +8,7 @@ One file for each result that is there, into docs/measurements; of a quick run, 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
@@ -197,26 +198,42 @@ def cold_start(result: Result) -> Any:  # noqa: ANN401  a figure
     """Draw how large functions are, and how long they take to load."""
     functions = {name: each for name, each in result["functions"].items() if each["zip_kb"]}  # without the reference
     names = sorted(functions, key=lambda name: functions[name]["cpu_ms"])
-    figure, (times, sizes) = plt.subplots(1, 2, figsize=(10, 4.4), sharey=True)
-    bars = times.barh(names, [functions[name]["cpu_ms"] for name in names], color=OURS)
-    times.bar_label(bars, fmt="%.0f", padding=3, fontsize=8)
+    figure, (times, sizes) = plt.subplots(1, 2, figsize=(10, 4.6), sharey=True)
+    milliseconds = {
+        name: {package: share * each["cpu_ms"] for package, share in each["share_of_time_by_package"].items()}
+        for name, each in functions.items()
+    }
+    megabytes = {
+        name: {package: kb / 1000 for package, kb in each["zip_kb_by_package"].items()}
+        for name, each in functions.items()
+    }
+    shades = dict(zip(_largest(milliseconds, 7) | _largest(megabytes, 4), mpl.colormaps["tab20"].colors, strict=False))
+    for panel, parts in ((times, milliseconds), (sizes, megabytes)):
+        left = dict.fromkeys(names, 0.0)
+        for package, shade in [*shades.items(), ("all others", BASE)]:
+            others = package not in shades
+            widths = [
+                sum(part for key, part in parts[name].items() if (key not in shades if others else key == package))
+                for name in names
+            ]
+            panel.barh(names, widths, left=list(left.values()), color=shade, label=package)
+            left = {name: left[name] + width for name, width in zip(names, widths, strict=True)}
+        for name, whole in left.items():
+            panel.text(whole, name, f" {whole:.0f}" if panel is times else f" {whole:.1f}", va="center", fontsize=8)
     times.axvline(500, color="black", linewidth=0.8, linestyle=":")
     times.set_xlabel("ms of CPU to load (dotted: 500, the target)")
-    packages = list(functions[names[-1]]["zip_kb_by_package"])[:4]
-    left = [0.0] * len(names)
-    shades = (OTHERS, OURS, "#5a8f4e", "#b5485d")
-    for package, shade in zip([*packages, "all others"], [*shades, BASE], strict=True):
-        by_package = [functions[name]["zip_kb_by_package"] for name in names]
-        others = [sum(size for key, size in each.items() if key not in packages) for each in by_package]
-        megabytes = [
-            kb / 1000 for kb in (others if package == "all others" else [each.get(package, 0) for each in by_package])
-        ]
-        sizes.barh(names, megabytes, left=left, color=shade, label=package)
-        left = [start + more for start, more in zip(left, megabytes, strict=True)]
     sizes.set_xlabel("MB of the archive")
-    figure.legend(*sizes.get_legend_handles_labels(), fontsize=8, loc="outside lower center", ncols=5)
+    figure.legend(*sizes.get_legend_handles_labels(), fontsize=8, loc="outside lower center", ncols=6)
     figure.suptitle("What a function loads before its first answer")
     return figure
+
+
+def _largest(parts: Mapping[str, Mapping[str, float]], count: int) -> dict[str, None]:
+    """Name the packages that take most, of all functions together."""
+    total: Counter[str] = Counter()
+    for by_package in parts.values():
+        total.update(by_package)
+    return dict.fromkeys(package for package, _ in total.most_common(count))
 
 
 def cost(result: Result) -> Any:  # noqa: ANN401  a figure

@@ -1,0 +1,48 @@
+"""Whose code takes the time that a function needs to load."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+LOADING = "loading"  # bench_cold_start.py says so in its errors before it begins
+_OURS = ("functions", "gateway")
+_REST = "Python's own"
+_MAKING = "making clients"
+_LINE = re.compile(r"import time:\s+(?P<own_us>\d+) \|\s+\d+ \|\s*(?P<package>[^.\s]+)")
+_OUTSIDE = ("site-packages", "dist-packages")
+
+
+def shares_by_package(script: str, function: str) -> dict[str, float]:
+    """Load a function as `script` does, with Python's own stopwatch on each import; each package's share of the whole.
+
+    What is no import is the making of AWS's clients and of the handler. Sums up to 1, the largest first.
+    """
+    run = subprocess.run(  # noqa: S603  our own file
+        [sys.executable, "-X", "importtime", script, function], capture_output=True, text=True, check=True
+    )
+    _, _, during = run.stderr.partition(f"{LOADING}\n")
+    imports, _, after = during.partition(f"{LOADING} took ")
+    times: Counter[str] = Counter()
+    for line in _LINE.finditer(imports):
+        times[_owner(line["package"])] += int(line["own_us"])
+    times[_MAKING] = max(0, int(after.split()[0]) - times.total())
+    return {package: round(time / times.total(), 3) for package, time in times.most_common()}
+
+
+def _owner(package: str) -> str:
+    if package in _OURS:
+        return "ours"
+    return package.removeprefix("_") if _is_installed(package) else _REST
+
+
+def _is_installed(package: str) -> bool:
+    return any(
+        Path(folder, name).exists()
+        for folder in sys.path
+        if folder.endswith(_OUTSIDE)
+        for name in (package, f"{package}.py")
+    )
