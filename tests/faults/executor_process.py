@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cli.local.child import Child
+from tests.faults.forked import ForkedExecutor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -25,14 +26,15 @@ _FORKING_SECONDS = 10
 
 
 class ExecutorProcess:
-    """`python -m executor`, running. `wrapper`: a command that runs the one that follows it."""
+    """An executor, running. `wrapper`: a command that runs the one that follows it; without one it is forked."""
 
     def __init__(self, environment: Mapping[str, str], log_file: Path, wrapper: Sequence[str]) -> None:
-        self._child = Child(
-            "executor",
-            [*wrapper, sys.executable, "-m", "executor"],
-            environment={"PATH": os.defpath, "PYTHONPATH": str(ROOT), **environment},
-            log_file=log_file,
+        environment = {"PATH": os.defpath, "PYTHONPATH": str(ROOT), **environment}
+        command = [*wrapper, sys.executable, "-m", "executor"]
+        self._child = (
+            Child("executor", command, environment=environment, log_file=log_file)
+            if wrapper
+            else ForkedExecutor(environment, log_file)
         )
 
     def kill(self) -> None:
