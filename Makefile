@@ -53,7 +53,8 @@ $(BENCH): $(READY) bench/requirements.txt
 	$(@D)/bin/python -m pip install --quiet --no-compile --requirement bench/requirements.txt
 	@touch $@
 
-bench: $(BENCH) synth ## measure all of it and draw the charts: 50 minutes; QUICK=1 only sees that it works, REAL=1 takes a real ComfyUI, too
+bench: $(BENCH) ## measure all of it and draw the charts: 50 minutes; QUICK=1 only sees that it works, REAL=1 takes a real ComfyUI, too
+	$(BIN)/python -m infra dev
 	PYTHONPATH=. $(BIN)/python bench/run.py $(if $(QUICK),--quick) $(if $(REAL),--real)
 
 test-comfyui: $(READY) ## run the same jobs on the simulator and on a real ComfyUI (the first time: 2 GB into ~/.cache)

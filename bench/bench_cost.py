@@ -3,9 +3,9 @@
     make synth
     python bench/bench_cost.py [--quick]
 
-takes a job from submission to stored output, counts it, reads its status once and delivers its webhook, all in this
-process and against the embedded AWS; prints the bill line by line and what a month costs in which nothing happens, and
-writes results/cost.json.
+takes a job whose run takes no time from submission to stored output, counts it, reads its status once and delivers its
+webhook, all in this process and against the embedded AWS; prints the bill line by line, what each second of a run adds
+and what a month costs in which nothing happens, and writes results/cost.json.
 
 Not in it: what is kept (table and files), traffic out of AWS, the GPU, and what an executor costs that has no jobs.
 """
@@ -32,13 +32,14 @@ from rich.table import Table
 from stack import wait_until
 
 from cli.local.background.table_stream import TableStream
+from executor import lease
 from executor.log import logger as executor_log
 from functions import accounting, http, webhooks
 from functions.background import Background
 from functions.background import logger as background_log
 from functions.workflow_wiring import WorkflowWiring
 from gateway.aws.resources import JOB_CHANGES, SCHEDULES
-from gateway.settings import ApiSettings, BackgroundSettings
+from gateway.settings import ApiSettings, BackgroundSettings, ExecutorSettings
 
 if TYPE_CHECKING:
     import logging
@@ -172,7 +173,8 @@ class Scene:
             raise RuntimeError("the webhook was not delivered")
         self._sqs.delete_message(QueueUrl=self._webhook_queue_url, ReceiptHandle=message["ReceiptHandle"])
         # The rule's message into the queue, and Lambda's own receive and delete.
-        bill.units[WEBHOOK]["SQS request"] += 3
+        for unit in ("SQS request", "SQS request with a group"):
+            bill.units[WEBHOOK][unit] += 3
 
 
 def access_line() -> str:
@@ -231,6 +233,7 @@ def main() -> None:
     for unit, (units, dollars, beyond) in idle.items():
         table.add_row(unit, f"{units:.6g}", f"{dollars:.2f}", f"{beyond:.2f}")
     console.print(table)
+    totals["each second that a run takes"] = _run_dollars_per_second()
     totals["a month without jobs"] = sum(dollars for _, dollars, _ in idle.values())
     totals["a month without jobs, beyond what is free"] = sum(beyond for _, _, beyond in idle.values())
     result = {
@@ -246,6 +249,14 @@ def main() -> None:
     for name, total in totals.items():
         target = f" (target: under ${TARGETS[name][1]:g})" if name in TARGETS else ""
         console.print(f"{name}: ${total:.2f}{target}")
+
+
+def _run_dollars_per_second() -> float:
+    """Price a second of a million runs: the lease is renewed, and its message hidden. The job billed here has none."""
+    renewals = 1 / lease._RENEW_SECONDS  # noqa: SLF001
+    hidings = lease._HIDINGS_PER_LEASE / ExecutorSettings.model_fields["lease_seconds"].default  # noqa: SLF001
+    dollars = renewals * prices.PER_MILLION["DynamoDB write unit"] + hidings * prices.PER_MILLION["SQS request"]
+    return float(dollars)
 
 
 def _price_month(units: Mapping[str, float]) -> dict[str, tuple[float, float, float]]:

@@ -1,11 +1,13 @@
 """Whether everything that was accepted comes to its end when everything breaks.
 
-    python bench/bench_soak.py [MINUTES] [--quick]
+    PYTHONPATH=. python bench/bench_soak.py [MINUTES] [--quick]
 
 Clients submit jobs of all kinds and priorities (some are canceled, some fail, some are equal to earlier ones, some are
 sent twice under one idempotency key, half have a webhook) while executors and ComfyUIs are killed, stopped and paused,
 and calls to AWS are throttled, fail, break off, or are carried out without an answer. After every minute and a half the
 clients and the faults rest, and the invariants are checked on every job since:
+
+The faulty calls are those that an executor makes; the API and the functions behind the queues see AWS as it is.
 
 - it has ended, exactly once and as its kind allows; there is one event id, and one webhook id if it has a callback URL
 - its outputs are those of one attempt, and can be read
@@ -142,6 +144,8 @@ def main() -> None:
     parser = arguments()
     parser.add_argument("minutes", nargs="?", type=float, default=10.0)
     given = parser.parse_args()
+    if not 0 < given.minutes < float("inf"):
+        parser.error("MINUTES: a number above 0")
     seconds = 20.0 if given.quick else given.minutes * 60
     findings = Findings()
     with SoakStack() as stack, receiver() as (hook_url, received):
@@ -168,7 +172,7 @@ def main() -> None:
     )
     print("\n".join(["broken:", *findings.broken]) if findings.broken else "every invariant was kept")
     result = {
-        "minutes": round(seconds / 60, 2),
+        "minutes": round(min(seconds, seconds - left) / 60, 2),
         "jobs": len(load.accepted),
         "ends": [{"kind": kind, "end": end, "jobs": count} for (kind, end), count in sorted(findings.ends.items())],
         "faults": dict(findings.faults),

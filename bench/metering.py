@@ -22,6 +22,7 @@ _KB = 1024
 _CHUNK = 64 * _KB  # of a message or an event
 _call: Callable[..., Any] = BaseClient._make_api_call  # type: ignore[attr-defined]  # noqa: SLF001  all calls pass it
 _SQS = {"SendMessage", "ReceiveMessage", "DeleteMessage", "ChangeMessageVisibility", "GetQueueAttributes"}
+_OF_MESSAGES = {"SendMessage", "ReceiveMessage", "DeleteMessage"}  # all have a group: see gateway.aws.resources
 _S3 = {
     "PutObject": "S3 write",
     "CopyObject": "S3 write",
@@ -99,6 +100,8 @@ class Meter:
         else:
             unit, count = _S3[operation], 1
         self.units[part][unit] += count
+        if operation in _OF_MESSAGES:
+            self.units[part]["SQS request with a group"] += count
         self.calls[part].append(operation)
 
 

@@ -24,8 +24,10 @@ def executor(*, grace_seconds: float = 0) -> Iterator[None]:
         loop = threading.Thread(target=parts.worker.run, args=(grace_seconds,))
         for part in (parts.events, parts.reporter, loop):
             part.start()
-        yield
-        parts.worker.stop()
-        loop.join()
-        parts.reporter.stop()
-        parts.events.stop()
+        try:
+            yield
+        finally:
+            parts.worker.stop()
+            loop.join()
+            parts.reporter.stop()
+            parts.events.stop()

@@ -15,6 +15,7 @@ PER_MILLION = {
     "DynamoDB write unit": 0.625,  # on demand: an item of up to 1 KB
     "DynamoDB read unit": 0.125,  # on demand: 4 KB, or twice that when it may be a moment old
     "SQS request": 0.40,  # standard queue, 64 KB
+    "SQS request with a group": 0.10,  # on top of that, for fair queues; here for receiving and deleting as well
     "S3 write": 5.00,  # PUT, COPY, POST, LIST
     "S3 read": 0.40,
     "EventBridge event": 1.00,  # 64 KB

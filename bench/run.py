@@ -1,8 +1,8 @@
 """All measurements, one after the other, the charts, and how they stand to the targets: what `make bench` runs.
 
-    python bench/run.py [--quick]
+    PYTHONPATH=. python bench/run.py [--quick] [--real]
 
-prints every table. Results go to bench/results charts to docs/measurements; of a quick run both go to build/bench.
+prints every table. Results go to bench/results, charts to docs/measurements; of a quick run both go to build/bench.
 A measurement that fails does not hold up the others; the exit code is 1 then.
 """
 
@@ -30,6 +30,7 @@ MEASUREMENTS = (
     ["bench_soak.py"],
 )
 REAL = (["bench_overhead.py", "--real"], ["bench_gpu_idle.py", "--real", "--target"])
+_LEAVING_SECONDS = 60
 _DRAWING = Path(sys.prefix, "bench", "bin", "python")  # matplotlib is installed for it alone
 
 
@@ -48,11 +49,21 @@ def main() -> None:
         name = " ".join([Path(command[1]).name, *command[2:]])
         print(f"\n── {name}", flush=True)
         began = time.monotonic()
-        if subprocess.run(command, cwd=ROOT, check=False).returncode:  # noqa: S603  our own files
+        if _run(command):
             failed.append(name)
         print(f"   {time.monotonic() - began:.0f} s", flush=True)
     if failed:
         sys.exit("failed: " + ", ".join(failed))
+
+
+def _run(command: list[str]) -> int:
+    """Run a script to its end, also after Ctrl-C, which it hears itself: it takes down what it started."""
+    with subprocess.Popen(command, cwd=ROOT) as process:  # noqa: S603  our own files
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            process.wait(_LEAVING_SECONDS)
+            sys.exit("interrupted")
 
 
 if __name__ == "__main__":

@@ -77,7 +77,7 @@ class Load:
     def start(self) -> None:
         """Let the clients begin."""
         self._over.clear()
-        self._threads = [threading.Thread(target=self._work) for _ in range(_CLIENTS)]
+        self._threads = [threading.Thread(target=self._work, daemon=True) for _ in range(_CLIENTS)]
         for thread in self._threads:
             thread.start()
 

@@ -122,7 +122,9 @@ class Runner:
         except JobNotClaimableError as refused:
             self._leave(received, refused.job)
             return
-        logger.info("job claimed", action="job_claimed", attempt=job.attempt)
+        # A line for each job is money; the job's own log has this one, too.
+        tell = logger.info if job.attempt > 1 else logger.debug
+        tell("job claimed", action="job_claimed", attempt=job.attempt)
         log = JobLog(job.log, self._now)
         log.add(f"Taken by executor {self._executor_id}, attempt {job.attempt}.")
         try:

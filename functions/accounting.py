@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from functions.background import Background, entry_point, logger
 from functions.job_metrics import write_job_metrics
 from gateway.aws import job_changes
+from gateway.domain.job import JobStatus
 from gateway.domain.tally import Tally
 
 if TYPE_CHECKING:
@@ -71,7 +72,9 @@ def _batch_id(records: Iterable[Mapping[str, Any]]) -> str:
 def _log_ends(changes: Iterable[JobChange]) -> None:
     for change in changes:
         if (job := change.after) and change.ends:
-            logger.info(
+            # A line for each job is money, and those that succeeded have one of their executor.
+            tell = logger.debug if job.status is JobStatus.SUCCEEDED else logger.info
+            tell(
                 "end of a job counted",
                 action="job_end_counted",
                 job_id=job.id,

@@ -36,7 +36,7 @@ _OF_FUNCTIONS = {
         "sort @timestamp desc",
         "limit 200",
     ),
-    "ends of jobs, by outcome": (
+    "jobs that did not succeed, by outcome": (
         'filter action = "job_end_counted"',
         "stats count(*) as jobs by status, error",
         "sort jobs desc",

@@ -269,6 +269,15 @@ def test_ends_are_told_with_their_correlation_ids(
     assert "secret" not in log.getvalue() + capsys.readouterr().out
 
 
+def test_success_costs_no_line(gateway: Gateway, accounting: Accounting, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its executor has told it, and logs are billed by the byte."""
+    log = io.StringIO()
+    monkeypatch.setattr(logger.registered_handler, "stream", log)
+    gateway.wiring.jobs.finish(started(gateway.wiring.jobs), SUCCESS)
+    accounting.catch_up()
+    assert log.getvalue() == ""
+
+
 def test_metrics_are_written_for_each_batch(
     gateway: Gateway, accounting: Accounting, capsys: pytest.CaptureFixture[str]
 ) -> None:

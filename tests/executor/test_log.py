@@ -28,7 +28,7 @@ def test_every_line_of_a_job_bears_its_ids(
         stage.ended(job_id)
     lines = [json.loads(line) for line in log.getvalue().splitlines()]
     of_the_job = [line for line in lines if line["action"].startswith(("job_", "lease_"))]
-    assert {line["action"] for line in of_the_job} == {"job_claimed", "lease_not_renewed", "job_ended"}
+    assert {line["action"] for line in of_the_job} == {"lease_not_renewed", "job_ended"}
     assert {(line["job_id"], line["correlation_id"]) for line in of_the_job} == {(job_id, "correlated")}
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from infra.imports import ROOT
+from infra.imports import ROOT, imports_of
 from tests.infra.functions import FUNCTIONS
 
 BENCH = ROOT / "bench" / "bench_cold_start.py"
@@ -37,6 +37,13 @@ def test_a_function_loads_no_more_than_a_quarter_above_its_budget(function: str)
     loaded = load(function)
     assert loaded["modules"] <= GROWTH * BUDGET[function]["modules"]
     assert loaded["kib"] <= GROWTH * BUDGET[function]["kib"]
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_only_functions_that_check_inputs_bring_the_validator(function: str) -> None:
+    """It trebles an archive."""
+    brings_it = "jsonschema_rs" in imports_of(f"functions.{function}").distributions
+    assert brings_it == (function in ("jobs", "workflows"))
 
 
 @cache

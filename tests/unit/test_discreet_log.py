@@ -42,6 +42,19 @@ def logged(error: BaseException) -> dict[str, Any]:
     return fields
 
 
+def test_a_message_that_says_no_more_than_the_action_is_left_out() -> None:
+    """Bytes of a log are billed, and a job has several lines."""
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(DiscreetFormatter())
+    for message in ("job ended", "it is over"):
+        record = logging.LogRecord("api", logging.INFO, "f.py", 1, message, None, None)
+        record.action = "job_ended"
+        handler.handle(record)
+    told = [json.loads(line).get("message") for line in stream.getvalue().splitlines()]
+    assert told == [None, "it is over"]
+
+
 def caught(act: Callable[[], object]) -> BaseException:
     """Do something that raises; return what it raises."""
     try:
