@@ -7,7 +7,7 @@ sent twice under one idempotency key, half have a webhook) while executors and C
 and calls to AWS are throttled, fail, break off, or are carried out without an answer. After every minute and a half the
 clients and the faults rest, and the invariants are checked on every job since:
 
-The faulty calls are those that an executor makes; the API and the functions behind the queues see AWS as it is.
+What serves the API and what calls the functions behind the queues is not killed, and webhooks are always taken.
 
 - it has ended, exactly once and as its kind allows; there is one event id, and one webhook id if it has a callback URL
 - its outputs are those of one attempt, and can be read
@@ -46,6 +46,8 @@ if TYPE_CHECKING:
     from soak_load import Accepted
 
 CHAPTER_SECONDS = 90.0  # the embedded AWS tells what became of the table for five minutes
+# Calls of the API, of what counts jobs and of what sends webhooks, which no executor makes.
+_OTHER_STEPS = ("BatchGetItem", "GetItem", "GetObject", "Query", "SendMessage", "TransactWriteItems")
 _BETWEEN_FAULTS_SECONDS = (1.0, 4.0)
 _END_SECONDS = 180
 # How jobs of a kind may end. What breaks too often for a job may end it, too, as one that can be sent again.
@@ -74,7 +76,7 @@ def break_things(stack: SoakStack, faults: Counter[str], seconds: float) -> None
 
     def fail_aws() -> None:
         fault = random.choice([throttled, internal_error, reset, answer_lost])  # noqa: S311  no secret
-        for step in random.sample(STEPS, 3):
+        for step in random.sample((*STEPS, *_OTHER_STEPS), 3):
             stack.gate.fail(step, fault, times=random.randint(1, 4))  # noqa: S311  no secret
 
     ends_at = time.monotonic() + seconds
