@@ -7,11 +7,11 @@ sent twice under one idempotency key, half have a webhook) while executors and C
 and calls to AWS are throttled, fail, break off, or are carried out without an answer. After every minute and a half the
 clients and the faults rest, and the invariants are checked on every job since:
 
-What serves the API and what calls the functions behind the queues is not killed, and webhooks are always taken.
-
 - it has ended, exactly once and as its kind allows; there is one event id, and one webhook id if it has a callback URL
 - its outputs are those of one attempt, and can be read
 - nothing is left in any queue or dead-letter queue, and no prompt in a ComfyUI
+
+What serves the API and what calls the functions behind the queues is not killed, and webhooks are always taken.
 
 Prints a table, writes results/soak.json, and exits with 1 if one of them is broken.
 """
