@@ -53,7 +53,7 @@ def main() -> None:
             failed.append(name)
         print(f"   {time.monotonic() - began:.0f} s", flush=True)
     if failed:
-        sys.exit("failed: " + ", ".join(failed))
+        sys.exit("failed, so that its figures above are of an earlier run: " + ", ".join(failed))
 
 
 def _run(command: list[str]) -> int:

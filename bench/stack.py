@@ -170,6 +170,7 @@ def front() -> Iterator[str]:
 def proxy(comfyui_url: str) -> Iterator[str | None]:
     """Run the Comfy API v2 proxy; give its address, or None when it is not installed: `make bench` installs it."""
     if not _PROXY.exists():
+        print("without the Comfy API v2 proxy, which `make bench` installs", file=sys.stderr)
         yield None
         return
     port = free_port()
