@@ -30,7 +30,6 @@ MEASUREMENTS = (
     ["bench_soak.py"],
 )
 REAL = (["bench_overhead.py", "--real"], ["bench_gpu_idle.py", "--real", "--target"])
-_LEAVING_SECONDS = 60
 _DRAWING = Path(sys.prefix, "bench", "bin", "python")  # matplotlib is installed for it alone
 
 
@@ -53,7 +52,7 @@ def main() -> None:
             failed.append(name)
         print(f"   {time.monotonic() - began:.0f} s", flush=True)
     if failed:
-        sys.exit("failed, so that its figures above are of an earlier run: " + ", ".join(failed))
+        sys.exit("failed, so that figures above may be of an earlier run: " + ", ".join(failed))
 
 
 def _run(command: list[str]) -> int:
@@ -62,7 +61,7 @@ def _run(command: list[str]) -> int:
         try:
             return process.wait()
         except KeyboardInterrupt:
-            process.wait(_LEAVING_SECONDS)
+            process.wait()
             sys.exit("interrupted")
 
 

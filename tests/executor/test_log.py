@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import json
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from executor.log import log_context, logger
 from gateway.aws.job_store import DynamoJobStore
-from tests.executor.stage import Stage, sleeping
+from gateway.domain import instant
+from tests.executor.stage import Stage, picture, sleeping
 
 if TYPE_CHECKING:
     import pytest
@@ -30,6 +32,21 @@ def test_every_line_of_a_job_bears_its_ids(
     of_the_job = [line for line in lines if line["action"].startswith(("job_", "lease_"))]
     assert {line["action"] for line in of_the_job} == {"lease_not_renewed", "job_ended"}
     assert {(line["job_id"], line["correlation_id"]) for line in of_the_job} == {(job_id, "correlated")}
+
+
+def test_an_attempt_after_a_lost_one_is_told(
+    stage: Stage, simulator: SimulatorServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A first one is not: logs are billed by the byte, and its end is told."""
+    log = io.StringIO()
+    monkeypatch.setattr(logger.registered_handler, "stream", log)
+    job_id = stage.accept(picture())
+    now = instant.now()
+    stage.jobs.claim(job_id, executor_id="dead", now=now, lease_until=now - timedelta(seconds=1))
+    with stage.executor(simulator.url):
+        stage.ended(job_id)
+    claimed = [line for line in map(json.loads, log.getvalue().splitlines()) if line["action"] == "job_claimed"]
+    assert [(line["job_id"], line["attempt"]) for line in claimed] == [(job_id, 2)]
 
 
 def test_what_comes_after_a_job_does_not_bear_its_ids(monkeypatch: pytest.MonkeyPatch) -> None:
