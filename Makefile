@@ -44,8 +44,8 @@ check: $(READY) ## lint, types and import rules
 	$(BIN)/lint-imports
 
 docs: $(READY) ## write the pages and pictures of docs/ that are made from the code
-	$(BIN)/python docs/tools/http_api.py
-	$(BIN)/python docs/tools/flow_picture.py
+	$(BIN)/python -m tools.http_api
+	$(BIN)/python -m tools.flow_picture
 
 # What the gateway is compared with, and what draws the charts, in an environment of its own.
 $(BENCH): $(READY) bench/requirements.txt

@@ -17,20 +17,20 @@ from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from botocore.config import Config
 
-from cli.local.api_event import HttpRequest, to_event
-from cli.local.emulator import Emulator
-from cli.local.lambda_runtime import LocalContext
-from cli.local.provision import provision
-from functions import http
-from functions.routing import function_for
-from functions.workflow_wiring import WorkflowWiring
+from functions.http import router
+from functions.routing import function_for, module_of
+from functions.wiring.workflows import WorkflowWiring
 from gateway.aws.clients import Clients
-from gateway.aws.key_store import DynamoKeyStore
-from gateway.domain import instant
+from gateway.aws.dynamodb.api_key_store import DynamoKeyStore
+from gateway.domain import timestamps
 from gateway.domain.audit import Authorship
-from gateway.domain.identity import ApiKey, Role, hash_key
+from gateway.domain.principal import ApiKey, Role, hash_key
 from gateway.domain.workflow import WorkflowTemplate
 from gateway.settings import ApiSettings
+from local.api_event import HttpRequest, to_event
+from local.emulator import Emulator
+from local.lambda_runtime import LocalContext
+from local.provision import provision
 
 if TYPE_CHECKING:
     import logging
@@ -56,7 +56,7 @@ class Api:
     """Answers requests with the handlers of one wiring."""
 
     def __init__(self, wiring: WorkflowWiring) -> None:
-        self._handler_of = cache(lambda name: import_module(f"functions.{name}").make_handler(wiring))
+        self._handler_of = cache(lambda name: import_module(module_of(name)).make_handler(wiring))
 
     def request(
         self, method: str, path: str, *, query: str = "", body: object = None, key: str = USER_KEY
@@ -72,7 +72,7 @@ class Api:
             scheme="https",
             port=443,
         )
-        text = json.dumps(to_event(request, request_id=str(uuid.uuid4()), received_at=instant.now()))
+        text = json.dumps(to_event(request, request_id=str(uuid.uuid4()), received_at=timestamps.now()))
         name = function_for(path)
         handler = self._handler_of(name)
         context = cast("LambdaContext", LocalContext(name, "r", time.monotonic() + 3600))
@@ -117,9 +117,11 @@ def emulated() -> Iterator[tuple[WorkflowWiring, Clients]]:
         # Among 100,000 jobs one Query takes the embedded AWS seconds, on a busy machine more than clients wait.
         measured._config = measured._config.merge(Config(read_timeout=60))  # noqa: SLF001  as above
         keys = DynamoKeyStore(clients.dynamodb, settings.table_name)
-        admin = ApiKey(sha256=hash_key(ADMIN_KEY), name="root", owner="root", role=Role.ADMIN, created_at=instant.now())
+        admin = ApiKey(
+            sha256=hash_key(ADMIN_KEY), name="root", owner="root", role=Role.ADMIN, created_at=timestamps.now()
+        )
         keys.put(admin)
-        keys.put(ApiKey(sha256=hash_key(USER_KEY), name=USER, owner=USER, role=Role.USER, created_at=instant.now()))
+        keys.put(ApiKey(sha256=hash_key(USER_KEY), name=USER, owner=USER, role=Role.USER, created_at=timestamps.now()))
         for name, template in bundled_workflows().items():
             wiring.workflows.create(name, name, "", template, Authorship(actor=admin.principal, correlation_id="bench"))
         try:
@@ -154,5 +156,5 @@ def counting(clients: Clients) -> Iterator[list[Call]]:
 
 def silence_the_log() -> None:
     """Send log lines nowhere; they are made all the same."""
-    handler = cast("logging.StreamHandler[TextIO]", http.logger.registered_handler)
+    handler = cast("logging.StreamHandler[TextIO]", router.logger.registered_handler)
     handler.setStream(Path(os.devnull).open("w"))  # noqa: SIM115  for as long as the process

@@ -23,6 +23,8 @@ from pathlib import Path
 
 from import_times import LOADING, shares_by_package
 
+from functions.routing import module_of
+
 ROUNDS = 9
 _REFERENCE = "reference"  # in the place of a function's name
 _REFERENCE_MODULES = ("asyncio", "email.parser", "http.client", "logging.config", "unittest.mock", "xml.dom.minidom")
@@ -57,14 +59,14 @@ def load(function: str) -> dict[str, int | float]:
 
 
 def _make_handler(function: str) -> None:
-    module = import_module(f"functions.{function}")
-    if "functions.wiring" in sys.modules:
+    module = import_module(module_of(function))
+    if "functions.wiring.api" in sys.modules:
         from gateway.settings import ApiSettings  # noqa: PLC0415  the measured function has it, or not
 
         wiring = getattr(module, "WorkflowWiring", None) or module.Wiring
         module.make_handler(wiring(ApiSettings.from_environment(_ENVIRONMENT)))
     else:
-        from functions.background import Background  # noqa: PLC0415  likewise
+        from functions.wiring.events import Background  # noqa: PLC0415  likewise
         from gateway.settings import BackgroundSettings  # noqa: PLC0415  likewise
 
         module.make_handler(Background(BackgroundSettings.from_environment(_ENVIRONMENT)))
@@ -85,7 +87,7 @@ def main() -> None:
     from rich.console import Console  # noqa: PLC0415  none of a function's modules
     from rich.table import Table  # noqa: PLC0415  likewise
 
-    from functions.routing import DEFAULT_FUNCTION, FUNCTION_OF_SEGMENT  # noqa: PLC0415  likewise
+    from functions.routing import DEFAULT_FUNCTION, FUNCTION_OF_SEGMENT  # noqa: PLC0415  likewise, module_of
     from gateway.aws.resources import JOB_CHANGES, QUEUE_SOURCES, SCHEDULES  # noqa: PLC0415  likewise
 
     given = arguments().parse_args()

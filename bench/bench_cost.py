@@ -31,15 +31,17 @@ from rich.console import Console
 from rich.table import Table
 from stack import wait_until
 
-from cli.local.background.table_stream import TableStream
-from executor import lease
+from executor.job import lease
 from executor.log import logger as executor_log
-from functions import accounting, http, webhooks
-from functions.background import Background
-from functions.background import logger as background_log
-from functions.workflow_wiring import WorkflowWiring
+from functions.events import job_metrics, webhook_delivery
+from functions.http import router
+from functions.routing import module_of
+from functions.wiring.events import Background
+from functions.wiring.events import logger as background_log
+from functions.wiring.workflows import WorkflowWiring
 from gateway.aws.resources import JOB_CHANGES, SCHEDULES
 from gateway.settings import ApiSettings, BackgroundSettings, ExecutorSettings
+from local.event_sources.table_stream import TableStream
 
 if TYPE_CHECKING:
     import logging
@@ -79,7 +81,7 @@ class Bill:
     @contextmanager
     def request(self, part: str, path: str) -> Iterator[None]:
         """Bill a request that is answered in the block."""
-        with self.function(part, _lines_of(http.logger), memory_gb=0.5):
+        with self.function(part, _lines_of(router.logger), memory_gb=0.5):
             yield
         self.units[part]["API Gateway request"] += 1
         self.units[part]["X-Ray trace"] += TRACED_SHARE
@@ -115,9 +117,9 @@ class Scene:
     def __init__(self, bill: Bill, sqs: SQSClient, stream: TableStream) -> None:
         self._api = Api(WorkflowWiring(ApiSettings.from_environment(os.environ)))
         background = Background(BackgroundSettings.from_environment(os.environ))
-        self._count, self._deliver = accounting.make_handler(background), webhooks.make_handler(background)
+        self._count, self._deliver = job_metrics.make_handler(background), webhook_delivery.make_handler(background)
         self._clock = {
-            schedule.function.name: import_module(f"functions.{schedule.function.name}").make_handler(background)
+            schedule.function.name: import_module(module_of(schedule.function.name)).make_handler(background)
             for schedule in SCHEDULES
         }
         self._webhook_queue_url = background.settings.webhook_queue_url

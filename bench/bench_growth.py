@@ -28,12 +28,12 @@ from report import arguments, write
 from rich.console import Console
 from rich.table import Table
 
-from functions import paging
-from gateway.aws import attributes, job_item
+from functions.http import pagination
+from gateway.aws.dynamodb import attributes, job_item
 from gateway.aws.resources import JOBS_BY_OWNER
 from gateway.domain.job import Job, JobStatus, LogLevel, LogLine, Output
-from gateway.domain.position import Position
-from gateway.domain.tally import Tally
+from gateway.domain.job_counts import Tally
+from gateway.domain.page_position import Position
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -105,7 +105,7 @@ def requests_of(api: Api, jobs: Sequence[Job]) -> dict[str, Send]:
     """Prepare the requests to measure on a table with these jobs, the oldest first."""
     newest_of_user = next(job for job in reversed(jobs) if job.owner == USER)
     middle = jobs[len(jobs) // 2]
-    deep = f"cursor={paging.to_cursor(Position(middle.created_at, middle.id))}"
+    deep = f"cursor={pagination.to_cursor(Position(middle.created_at, middle.id))}"
 
     def submit() -> dict[str, Any]:
         return api.request("POST", "/jobs", body={"workflowId": "solid", "inputs": {"color": next(colors)}})()

@@ -19,7 +19,7 @@ from rich.table import Table
 from stack import Stack, comfyui
 
 if TYPE_CHECKING:
-    from cli.local.child import Child
+    from local.child_process import Child
 
 JOBS, AT_A_TIME = 2000, 100
 IDLE_SECONDS = 25  # long enough for all that happens now and then: reports, long polls

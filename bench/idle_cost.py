@@ -43,7 +43,7 @@ def idle_units(templates: Path, clock: Mapping[str, Mapping[str, float]]) -> Map
             "SQS request": len(queues) * _POLLS_A_MINUTE * MONTH_MINUTES,
             "CloudWatch alarm": sum(map(_metrics_of, alarms)),
             "CloudWatch dashboard": kinds["AWS::CloudWatch::Dashboard"],
-            "CloudWatch metric": 2,  # those that fleet_watch writes; others are there when jobs are
+            "CloudWatch metric": 2,  # those that executor_metrics writes; others are there when jobs are
             "KMS key": kinds["AWS::KMS::Key"],
             "secret": kinds["AWS::SecretsManager::Secret"],
         },

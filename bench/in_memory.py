@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, cast
 
 from api import USER, USER_KEY
 
-from functions.rate_limit import RateLimiter
-from functions.workflow_wiring import WorkflowWiring
-from gateway.domain import instant
-from gateway.domain.identity import ApiKey, Role, hash_key
+from functions.http.rate_limit import RateLimiter
+from functions.wiring.workflows import WorkflowWiring
+from gateway.domain import timestamps
+from gateway.domain.principal import ApiKey, Role, hash_key
 from gateway.domain.workflow import WorkflowHead
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class Workflows:
     """These workflows, by id."""
 
     def __init__(self, templates: Mapping[str, WorkflowTemplate]) -> None:
-        now = instant.now()
+        now = timestamps.now()
         self._templates = templates
         self._heads = {
             name: WorkflowHead(
@@ -119,7 +119,7 @@ class Keys:
         """Read its record."""
         if sha256 != hash_key(USER_KEY):
             return None
-        return ApiKey(sha256=sha256, name=USER, owner=USER, role=Role.USER, created_at=instant.now())
+        return ApiKey(sha256=sha256, name=USER, owner=USER, role=Role.USER, created_at=timestamps.now())
 
 
 class InMemoryWiring(WorkflowWiring):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from api import ADMIN_KEY, Api, counting
 from prompts import SOLID_WORKFLOW, colors
 
-from functions.workflow_wiring import WorkflowWiring
+from functions.wiring.workflows import WorkflowWiring
 
 if TYPE_CHECKING:
     from gateway.aws.clients import Clients

@@ -7,7 +7,7 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from cli.comfyui_simulator import SimulatorServer, SimulatorSettings
+from comfyui_simulator import SimulatorServer, SimulatorSettings
 from executor.wiring import assemble
 from gateway.settings import ExecutorSettings
 

@@ -21,12 +21,12 @@ from one_process import executor
 from prompts import SOLID_WORKFLOW, colors
 from stack import wait_until
 
-from executor import intake
+from executor import receiver
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from functions.workflow_wiring import WorkflowWiring
+    from functions.wiring.workflows import WorkflowWiring
 
 _POLL_SECONDS = 1  # at the end they are waited for
 _JOB_SECONDS = 30
@@ -143,13 +143,13 @@ def scripted() -> Iterator[tuple[Script, WorkflowWiring]]:
         api = Api(wiring)
         api.request("POST", "/workflows", body=SOLID_WORKFLOW, key=ADMIN_KEY)()
         script = Script(os.environ["AWS_ENDPOINT_URL"], "")
-        before, intake._LONG_POLL_SECONDS = intake._LONG_POLL_SECONDS, _POLL_SECONDS  # noqa: SLF001
+        before, receiver._LONG_POLL_SECONDS = receiver._LONG_POLL_SECONDS, _POLL_SECONDS  # noqa: SLF001
         calls: list[tuple[bool, Call]] = []
         with executor(grace_seconds=2), _taken_down(calls):
             _run_job(api, calls)  # some calls only a new process makes
             since = len(calls)
             script.job_id = _run_job(api, calls)
-        intake._LONG_POLL_SECONDS = before  # noqa: SLF001
+        receiver._LONG_POLL_SECONDS = before  # noqa: SLF001
         _sort(calls, since, script)
         yield script, wiring
 

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Self
 
 from stack import START_SECONDS
 
-from cli.local.child import Child
-from cli.local.emulator import Emulator
-from cli.local.loopback import answers, free_port
-from cli.local.provision import provision
 from gateway.aws.clients import Clients
+from local.child_process import Child
+from local.emulator import Emulator
+from local.loopback import answers, free_port
+from local.provision import provision
 from tests.executor.stage import Stage
 from tests.faults.gate import Gate, aws_step
 from tests.faults.witness import Witness
@@ -73,7 +73,7 @@ class Host:
 
     def _start_comfyui(self) -> Child:
         data = self._folder / f"comfyui-{self._number}"
-        command = ["-m", "cli.comfyui_simulator", "--port", str(self._port), "--data-dir", str(data)]
+        command = ["-m", "comfyui_simulator", "--port", str(self._port), "--data-dir", str(data)]
         child = self._start("comfyui", command, self._environment)
         child.wait_until(lambda: answers(f"{self.comfyui_url}/system_stats"), seconds=START_SECONDS)
         return child
@@ -127,14 +127,14 @@ class SoakStack:
         self.hosts = [Host(number, folder, environment) for number in range(_HOSTS)]
         for host in self.hosts:
             cleanup.callback(host.end)
-        command = [sys.executable, "-m", "cli.local.background", _PREFIX]
+        command = [sys.executable, "-m", "local.event_sources", _PREFIX]
         background = Child("background", command, environment=environment, log_file=folder / "background.log")
         cleanup.callback(background.stop, seconds=5)
         listener = cleanup.enter_context(socket.create_server(("127.0.0.1", 0)))
         self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         front = Child(
             "front",
-            [sys.executable, "-m", "cli.local.front", str(listener.fileno())],
+            [sys.executable, "-m", "local.api_server", str(listener.fileno())],
             environment=environment,
             log_file=folder / "front.log",
             inherited_fds=[listener.fileno()],

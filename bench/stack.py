@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING, Any, Self
 
 import requests
 
-from cli.local.child import Child
-from cli.local.emulator import Emulator
-from cli.local.loopback import answers, free_port
-from cli.local.provision import provision
 from gateway.aws.clients import Clients
-from gateway.aws.job_queue import SqsJobQueue
-from gateway.aws.job_store import DynamoJobStore
-from gateway.domain import instant
+from gateway.aws.dynamodb.job_store import DynamoJobStore
+from gateway.aws.sqs.job_queue import SqsJobQueue
+from gateway.domain import timestamps
 from gateway.domain.job import Job, Priority
 from gateway.domain.messages import JobMessage
+from local.child_process import Child
+from local.emulator import Emulator
+from local.loopback import answers, free_port
+from local.provision import provision
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -76,7 +76,7 @@ class Stack:
             priority=priority,
             inputs={},
             correlation_id="bench",
-            created_at=instant.now(),
+            created_at=timestamps.now(),
         )
         self.jobs.create(job)
         message = JobMessage(job_id=job.id, priority=priority, correlation_id="bench", prompt=dict(prompt))
@@ -117,7 +117,7 @@ def comfyui(*, real: bool) -> Iterator[str]:
         command = (
             ["bash", str(_REAL_COMFYUI), "serve", str(port), str(base)]
             if real
-            else [sys.executable, "-m", "cli.comfyui_simulator", "--port", str(port), "--data-dir", str(base)]
+            else [sys.executable, "-m", "comfyui_simulator", "--port", str(port), "--data-dir", str(base)]
         )
         child = Child("ComfyUI", command, environment=dict(os.environ), log_file=Path(folder, "log"))
         try:
@@ -154,7 +154,7 @@ def front() -> Iterator[str]:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         child = Child(
             "front",
-            [sys.executable, "-m", "cli.local.front", str(listener.fileno())],
+            [sys.executable, "-m", "local.api_server", str(listener.fileno())],
             environment=dict(os.environ),
             log_file=Path(folder, "log"),
             inherited_fds=[listener.fileno()],

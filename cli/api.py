@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from cli.outcome import CommandFailedError, ExitCode
 from cli.transport import Transport, part
-from functions import answers, webhook_answers
+from functions.api import responses, webhook_responses
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -32,30 +32,30 @@ class GatewayApi:
         """How far the gateway's clock is before this machine's, by its last answer; None when it does not tell."""
         return self._transport.clock_ahead_seconds
 
-    def health(self) -> answers.Health:
+    def health(self) -> responses.Health:
         """GET /health."""
-        return self._transport.answer("GET", "/health", answers.Health)
+        return self._transport.answer("GET", "/health", responses.Health)
 
-    def capabilities(self) -> answers.Capabilities:
+    def capabilities(self) -> responses.Capabilities:
         """GET /capabilities."""
-        return self._transport.answer("GET", "/capabilities", answers.Capabilities)
+        return self._transport.answer("GET", "/capabilities", responses.Capabilities)
 
-    def workflows(self) -> answers.WorkflowList:
+    def workflows(self) -> responses.WorkflowList:
         """GET /workflows."""
-        return self._transport.answer("GET", "/workflows", answers.WorkflowList)
+        return self._transport.answer("GET", "/workflows", responses.WorkflowList)
 
-    def workflow(self, workflow_id: str) -> answers.Workflow:
+    def workflow(self, workflow_id: str) -> responses.Workflow:
         """GET /workflows/{id}."""
-        return self._transport.answer("GET", f"/workflows/{part(workflow_id)}", answers.WorkflowAnswer)["workflow"]
+        return self._transport.answer("GET", f"/workflows/{part(workflow_id)}", responses.WorkflowAnswer)["workflow"]
 
-    def create_workflow(self, body: Mapping[str, Any]) -> answers.Workflow:
+    def create_workflow(self, body: Mapping[str, Any]) -> responses.Workflow:
         """POST /workflows."""
-        return self._transport.answer("POST", "/workflows", answers.WorkflowAnswer, body=body)["workflow"]
+        return self._transport.answer("POST", "/workflows", responses.WorkflowAnswer, body=body)["workflow"]
 
-    def change_workflow(self, workflow_id: str, body: Mapping[str, Any]) -> answers.Workflow:
+    def change_workflow(self, workflow_id: str, body: Mapping[str, Any]) -> responses.Workflow:
         """PUT /workflows/{id}."""
         path = f"/workflows/{part(workflow_id)}"
-        return self._transport.answer("PUT", path, answers.WorkflowAnswer, body=body)["workflow"]
+        return self._transport.answer("PUT", path, responses.WorkflowAnswer, body=body)["workflow"]
 
     def remove_workflow(self, workflow_id: str) -> None:
         """DELETE /workflows/{id}."""
@@ -67,7 +67,7 @@ class GatewayApi:
         for attempt in range(1, _SUBMIT_TRIES + 1):
             try:
                 response = self._transport.request("POST", "/jobs", body=body, headers=headers)
-                shape = answers.JobFromCache if response.status_code == HTTPStatus.OK else answers.JobAccepted
+                shape = responses.JobFromCache if response.status_code == HTTPStatus.OK else responses.JobAccepted
                 answer: Mapping[str, Any] = self._transport.parsed(response, shape)
                 return str(answer["jobId"])
             except CommandFailedError as error:
@@ -76,38 +76,38 @@ class GatewayApi:
                 time.sleep(_TRY_AGAIN_SECONDS)
         raise AssertionError("The last try returns or raises.")
 
-    def job(self, job_id: str, *, wait_seconds: int = 0) -> answers.Job:
+    def job(self, job_id: str, *, wait_seconds: int = 0) -> responses.Job:
         """GET /jobs/{id}; `wait_seconds`: how long the answer may be held until the job ends, 25 at most."""
         query = {"wait": wait_seconds} if wait_seconds else {}
-        return self._transport.answer("GET", f"/jobs/{part(job_id)}", answers.Job, query=query)
+        return self._transport.answer("GET", f"/jobs/{part(job_id)}", responses.Job, query=query)
 
-    def jobs(self, query: Mapping[str, str | int]) -> answers.JobList:
+    def jobs(self, query: Mapping[str, str | int]) -> responses.JobList:
         """GET /jobs."""
-        return self._transport.answer("GET", "/jobs", answers.JobList, query=query)
+        return self._transport.answer("GET", "/jobs", responses.JobList, query=query)
 
-    def log(self, job_id: str) -> answers.JobLog:
+    def log(self, job_id: str) -> responses.JobLog:
         """GET /jobs/{id}/logs."""
-        return self._transport.answer("GET", f"/jobs/{part(job_id)}/logs", answers.JobLog)
+        return self._transport.answer("GET", f"/jobs/{part(job_id)}/logs", responses.JobLog)
 
-    def cancel(self, job_id: str) -> answers.CancelAnswer:
+    def cancel(self, job_id: str) -> responses.CancelAnswer:
         """POST /jobs/{id}/cancel."""
-        return self._transport.answer("POST", f"/jobs/{part(job_id)}/cancel", answers.CancelAnswer)
+        return self._transport.answer("POST", f"/jobs/{part(job_id)}/cancel", responses.CancelAnswer)
 
-    def deliveries(self, job_id: str) -> webhook_answers.DeliveryList:
+    def deliveries(self, job_id: str) -> webhook_responses.DeliveryList:
         """GET /jobs/{id}/deliveries."""
-        return self._transport.answer("GET", f"/jobs/{part(job_id)}/deliveries", webhook_answers.DeliveryList)
+        return self._transport.answer("GET", f"/jobs/{part(job_id)}/deliveries", webhook_responses.DeliveryList)
 
-    def deliver_again(self, job_id: str) -> webhook_answers.DeliveryRequested:
+    def deliver_again(self, job_id: str) -> webhook_responses.DeliveryRequested:
         """POST /jobs/{id}/deliveries."""
-        return self._transport.answer("POST", f"/jobs/{part(job_id)}/deliveries", webhook_answers.DeliveryRequested)
+        return self._transport.answer("POST", f"/jobs/{part(job_id)}/deliveries", webhook_responses.DeliveryRequested)
 
-    def try_webhook(self, url: str) -> webhook_answers.WebhookTestResult:
+    def try_webhook(self, url: str) -> webhook_responses.WebhookTestResult:
         """POST /webhooks/test."""
-        return self._transport.answer("POST", "/webhooks/test", webhook_answers.WebhookTestResult, body={"url": url})
+        return self._transport.answer("POST", "/webhooks/test", webhook_responses.WebhookTestResult, body={"url": url})
 
-    def audit(self) -> answers.AuditList:
+    def audit(self) -> responses.AuditList:
         """GET /audit, the newest entry of it."""
-        return self._transport.answer("GET", "/audit", answers.AuditList, query={"limit": 1})
+        return self._transport.answer("GET", "/audit", responses.AuditList, query={"limit": 1})
 
     def file(self, job_id: str, filename: str) -> Iterator[bytes]:
         """GET /outputs/{id}/{file}, piece by piece."""

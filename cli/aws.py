@@ -87,7 +87,7 @@ class AwsSession:
     @cached_property
     def _variables(self) -> Mapping[str, str]:
         if self.stage is not None:
-            from gateway.aws.stage import environment_of  # noqa: PLC0415  as above
+            from gateway.aws.stack_outputs import environment_of  # noqa: PLC0415  as above
 
             return env_file.parse(environment_of(self.clients, self.stage), f"the stage {self.stage}")
         if any(os.environ.get(name) for name in _KNOWN_BY):
@@ -127,7 +127,7 @@ def on_aws(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command the options of an AWS session, which it takes as its first argument; tell what AWS refuses."""
 
     def run(arguments: dict[str, Any], rest: dict[str, Any]) -> None:
-        from gateway.aws.failures import told_in_one_line  # noqa: PLC0415  boto3 takes half a second
+        from gateway.aws.error_messages import told_in_one_line  # noqa: PLC0415  boto3 takes half a second
 
         with told_in_one_line():
             command(AwsSession(Screen(as_json=arguments["as_json"]), arguments["stage"]), **rest)
@@ -141,7 +141,7 @@ def operator() -> Authorship:
     import uuid  # noqa: PLC0415  likewise
 
     from gateway.domain.audit import Authorship  # noqa: PLC0415  likewise
-    from gateway.domain.identity import Principal, Role  # noqa: PLC0415  likewise
+    from gateway.domain.principal import Principal, Role  # noqa: PLC0415  likewise
 
     try:
         name = getpass.getuser()

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cli.finding import Finding, State
-from gateway.aws import inspection
-from gateway.aws.failures import told_in_one_line
+from gateway.aws import diagnostics
+from gateway.aws.error_messages import told_in_one_line
 from gateway.errors import GatewayError, SettingsInvalidError
 
 if TYPE_CHECKING:
@@ -28,12 +28,12 @@ def look_at_aws(session: AwsSession) -> Iterator[Finding]:
     try:
         with told_in_one_line():
             name = session.variable("TABLE_NAME")
-            status = inspection.table_status(session.clients.dynamodb, name)
+            status = diagnostics.table_status(session.clients.dynamodb, name)
             good = status == "ACTIVE"
             advice = "" if good else "Wait, and look at the table in the AWS console."
             yield Finding("table", State.GOOD if good else State.PROBLEM, f"{name} is {status}", advice)
             for variable, queue in _QUEUES.items():
-                yield from _queue(queue, inspection.queue_state(session.clients.sqs, session.variable(variable)))
+                yield from _queue(queue, diagnostics.queue_state(session.clients.sqs, session.variable(variable)))
     except SettingsInvalidError as error:
         yield Finding("aws", State.PROBLEM, error.message, "Set AWS_REGION to the region of the deployment.")
     except GatewayError as error:
@@ -41,7 +41,7 @@ def look_at_aws(session: AwsSession) -> Iterator[Finding]:
         yield Finding("aws", State.PROBLEM, error.message, advice)
 
 
-def _queue(queue: str, state: inspection.QueueState) -> Iterator[Finding]:
+def _queue(queue: str, state: diagnostics.QueueState) -> Iterator[Finding]:
     said = f"{state.waiting} waiting, {state.taken} under way"
     if state.waiting >= _MANY_WAITING:
         yield Finding(f"queue {queue}", State.WARNING, said, "More executors make it shorter.")

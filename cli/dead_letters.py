@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.aws import AwsSession, on_aws, operator
-from gateway.domain import instant
+from gateway.domain import timestamps
 
 if TYPE_CHECKING:
-    from gateway.aws.dead_letters import SqsDeadLetters
+    from gateway.aws.sqs.dead_letters import SqsDeadLetters
 
 app = typer.Typer(
     help="See what queues gave up on, and put it back. Needs AWS credentials that may use the gateway's queues, or a "
@@ -55,7 +55,9 @@ def list_letters(
     from gateway.domain.messages import job_id_in  # noqa: PLC0415  `--help` need not wait for pydantic
 
     # Not the messages themselves: one can be a caller's prompt.
-    letters = [(instant.to_text(each.sent_at), job_id_in(each.body)) for each in _letters(session, queue).look(limit)]
+    letters = [
+        (timestamps.to_text(each.sent_at), job_id_in(each.body)) for each in _letters(session, queue).look(limit)
+    ]
     if session.screen.as_json:
         listed = [{"sentAt": sent_at, "jobId": job_id} for sent_at, job_id in letters]
         session.screen.data({"queue": queue, "deadLetters": listed, "count": len(listed)})
@@ -74,16 +76,16 @@ def redrive(session: AwsSession, queue: Annotated[Queue, typer.Argument(help="Of
 
       comfyui-gateway dead-letters redrive webhooks --stage prod
     """
-    from gateway.aws.audit_log import DynamoAuditLog  # noqa: PLC0415  boto3 takes half a second
+    from gateway.aws.dynamodb.audit_log import DynamoAuditLog  # noqa: PLC0415  boto3 takes half a second
     from gateway.domain.audit import AuditAction, AuditEntry  # noqa: PLC0415  `--help` need not wait for it
-    from gateway.domain.position import Position  # noqa: PLC0415  likewise
+    from gateway.domain.page_position import Position  # noqa: PLC0415  likewise
 
     letters = _letters(session, queue)
     audit = DynamoAuditLog(session.clients.dynamodb, session.variable("TABLE_NAME"), session.retention_days)
     # Before, so that nothing is put back without a trace.
     audit.record(
         AuditEntry(
-            position=Position(instant.now(), str(uuid.uuid4())),
+            position=Position(timestamps.now(), str(uuid.uuid4())),
             by=operator(),
             action=AuditAction.DEAD_LETTERS_REDRIVEN,
             target=queue,
@@ -97,6 +99,6 @@ def redrive(session: AwsSession, queue: Annotated[Queue, typer.Argument(help="Of
 
 
 def _letters(session: AwsSession, queue: Queue) -> SqsDeadLetters:
-    from gateway.aws.dead_letters import SqsDeadLetters  # noqa: PLC0415  boto3 takes half a second
+    from gateway.aws.sqs.dead_letters import SqsDeadLetters  # noqa: PLC0415  boto3 takes half a second
 
     return SqsDeadLetters(session.clients.sqs, session.variable(_VARIABLES[queue]))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from cli.api import GatewayApi
-    from functions.answers import Job, Output
+    from functions.api.responses import Job, Output
 
 _MAX_NAME_BYTES = 200  # file systems take 255
 _JOB_CHARACTERS = 8

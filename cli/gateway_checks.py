@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from cli.api import GatewayApi
-    from functions.answers import Health
+    from functions.api.responses import Health
 
 _CLOCK_SECONDS = 30  # JWTs and the times of a list are off by that
 _CLOCK_PROBLEM_SECONDS = 300  # AWS refuses signatures that are older

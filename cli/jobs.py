@@ -10,14 +10,14 @@ import typer
 
 from cli import submit
 from cli.outcome import CommandFailedError, ExitCode
-from gateway.domain import instant
+from gateway.domain import timestamps
 from gateway.domain.job import JobStatus
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from cli.session import Session
-    from functions.answers import Job, LogLine
+    from functions.api.responses import Job, LogLine
 
 _PAGE = 200  # the most that a gateway lists at once
 _MOST_PAGES = 500  # some are empty when few jobs pass the filter
@@ -216,7 +216,7 @@ def _check_moments(given: Mapping[str, str | None]) -> None:
     for option, text in given.items():
         try:
             if text is not None:
-                instant.from_text(text)
+                timestamps.from_text(text)
         except (ValueError, OverflowError):
             message = f"{option}: must be like 2026-01-31T12:00:00Z, with a time zone"
             raise CommandFailedError(message, ExitCode.USAGE) from None

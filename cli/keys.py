@@ -10,8 +10,8 @@ import typer
 
 from cli.aws import AwsSession, on_aws, operator
 from cli.outcome import CommandFailedError, ExitCode
-from gateway.domain import instant
-from gateway.domain.identity import ApiKey, Role, mint_key
+from gateway.domain import timestamps
+from gateway.domain.principal import ApiKey, Role, mint_key
 
 if TYPE_CHECKING:
     from gateway.ports import KeyRing
@@ -48,7 +48,11 @@ def create(
       comfyui-gateway keys create --name shop --expires 90d > shop.key
     """
     key, record = mint_key(
-        name=name, owner=owner or name, role=role, now=instant.now(), expires_at=_expiry(expires) if expires else None
+        name=name,
+        owner=owner or name,
+        role=role,
+        now=timestamps.now(),
+        expires_at=_expiry(expires) if expires else None,
     )
     _ring(session).create(record, operator())
     if session.screen.as_json:
@@ -78,8 +82,8 @@ def list_keys(session: AwsSession) -> None:
             key.owner,
             key.role,
             _state(key),
-            session.screen.moment(instant.to_text(key.created_at)),
-            session.screen.moment(instant.to_text(key.expires_at)) if key.expires_at else "never",
+            session.screen.moment(timestamps.to_text(key.created_at)),
+            session.screen.moment(timestamps.to_text(key.expires_at)) if key.expires_at else "never",
         )
         for key in keys
     ]
@@ -114,8 +118,8 @@ def revoke(
 
 
 def _ring(session: AwsSession) -> KeyRing:
-    from gateway.aws.audit_log import DynamoAuditLog  # noqa: PLC0415  boto3 takes half a second
-    from gateway.aws.key_ring import DynamoKeyRing  # noqa: PLC0415  likewise
+    from gateway.aws.dynamodb.api_key_admin import DynamoKeyRing  # noqa: PLC0415  likewise
+    from gateway.aws.dynamodb.audit_log import DynamoAuditLog  # noqa: PLC0415  boto3 takes half a second
 
     table_name = session.variable("TABLE_NAME")
     client = session.clients.dynamodb
@@ -125,13 +129,13 @@ def _ring(session: AwsSession) -> KeyRing:
 def _expiry(text: str) -> datetime:
     """Read when a key expires. Raises CommandFailedError."""
     if days := _DAYS.fullmatch(text):
-        return instant.now() + timedelta(days=int(days[1]))
+        return timestamps.now() + timedelta(days=int(days[1]))
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
         raise CommandFailedError("--expires: must be like 90d or 2027-01-31", ExitCode.USAGE) from None
-    moment = instant.whole_milliseconds(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
-    if moment <= instant.now():
+    moment = timestamps.whole_milliseconds(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+    if moment <= timestamps.now():
         raise CommandFailedError("--expires: is over already", ExitCode.USAGE)
     return moment
 
@@ -139,7 +143,7 @@ def _expiry(text: str) -> datetime:
 def _state(key: ApiKey) -> str:
     if key.disabled:
         return "revoked"
-    return "good" if key.usable(instant.now()) else "expired"
+    return "good" if key.usable(timestamps.now()) else "expired"
 
 
 def _view(key: ApiKey) -> dict[str, str | None]:
@@ -149,6 +153,6 @@ def _view(key: ApiKey) -> dict[str, str | None]:
         "owner": key.owner,
         "role": key.role,
         "state": _state(key),
-        "createdAt": instant.to_text(key.created_at),
-        "expiresAt": instant.to_text(key.expires_at) if key.expires_at else None,
+        "createdAt": timestamps.to_text(key.created_at),
+        "expiresAt": timestamps.to_text(key.expires_at) if key.expires_at else None,
     }

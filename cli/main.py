@@ -81,7 +81,7 @@ def run(
     environment = env_file.under(os.environ, Path(".env"))
     environment |= {name: value for name, value in given.items() if value is not None}
     settings = LocalSettings.from_environment(environment)
-    from cli.local.supervisor import Supervisor  # noqa: PLC0415  likewise
+    from local.supervisor import Supervisor  # noqa: PLC0415  likewise
 
     called = Path(sys.argv[0])
     command = str(called) if called.name == _NAME else _NAME  # with its path, as it need not be on PATH
@@ -147,7 +147,7 @@ def webhook_secret(
 
     It is made from WEBHOOK_SECRET and, if it was ever replaced, WEBHOOK_SECRET_RENEWALS.
     """
-    from functions.webhook_signature import owner_secret  # noqa: PLC0415  the other commands need not wait for it
+    from functions.webhooks.signing import owner_secret  # noqa: PLC0415  the other commands need not wait for it
     from gateway.settings import WebhookSecretSettings  # noqa: PLC0415  likewise
 
     settings = WebhookSecretSettings.from_environment(os.environ)

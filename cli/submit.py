@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cli.session import Session
-    from functions.answers import Job
+    from functions.api.responses import Job
 
 
 def submit(  # noqa: PLR0913  a command's options

@@ -15,7 +15,7 @@ import urllib3
 from pydantic import TypeAdapter, ValidationError
 
 from cli.outcome import CommandFailedError, ExitCode
-from functions import answers
+from functions.api import responses
 from gateway.__about__ import VERSION
 
 if TYPE_CHECKING:
@@ -172,7 +172,7 @@ class Transport:
         if response.status_code in _REDIRECTS:
             return self._no_gateway(response, "with a redirect: give the address that it leads to")
         try:
-            body = TypeAdapter(answers.Error).validate_json(self._read(response))
+            body = TypeAdapter(responses.Error).validate_json(self._read(response))
         except ValidationError:
             return self._no_gateway(response, f"with {response.status_code} and no error of a gateway")
         message = body["message"]

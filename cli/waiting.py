@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from cli.api import GatewayApi
-    from functions.answers import Job, LogLine
+    from functions.api.responses import Job, LogLine
 
 
 Told = TypeVar("Told")

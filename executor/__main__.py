@@ -8,9 +8,9 @@ import sys
 from typing import TYPE_CHECKING
 
 from executor.log import log_uncaught, logger
-from executor.memory import return_large_buffers
+from executor.malloc import return_large_buffers
 from executor.wiring import assemble
-from gateway.aws.secret_settings import with_secrets
+from gateway.aws.secrets import with_secrets
 from gateway.errors import SettingsInvalidError
 from gateway.settings import ExecutorSettings
 

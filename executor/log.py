@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from aws_lambda_powertools.logging import Logger
 
-from gateway.discreet_log import DiscreetFormatter, tell_exceptions
+from gateway.redacting_log import DiscreetFormatter, tell_exceptions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -19,7 +19,7 @@ import requests
 from executor.log import logger
 
 if TYPE_CHECKING:
-    from executor.places import Places
+    from executor.slots import Places
 
 _LOOK_SECONDS = 1.0
 _PROTECTED_MINUTES = 60  # then it ends by itself, should this process hang

@@ -8,28 +8,28 @@ import threading
 from dataclasses import dataclass
 from datetime import timedelta
 
-from executor.comfyui import ComfyUI
-from executor.ending import Ending
-from executor.events import EventStream
-from executor.execution import Execution
-from executor.health import Pulse
-from executor.intake import Intake
-from executor.model_watch import ModelWatch
-from executor.outputs import OutputCollector
-from executor.overseer import Limits, Overseer
-from executor.places import Places
-from executor.reporter import Reporter
-from executor.runner import Runner
+from executor.comfyui.client import ComfyUI
+from executor.comfyui.execution import Execution
+from executor.comfyui.monitor import Limits, Overseer
+from executor.comfyui.websocket import EventStream
+from executor.heartbeat import Reporter
+from executor.job.finisher import Ending
+from executor.job.outputs import OutputCollector
+from executor.job.runner import Runner
+from executor.liveness import Pulse
+from executor.model_reporter import ModelWatch
+from executor.receiver import Intake
+from executor.slots import Places
 from executor.task_protection import TaskProtection
 from executor.worker import Worker
 from gateway.aws.clients import Clients
 from gateway.aws.clock import AwsClock
-from gateway.aws.event_bus import EventBridgeBus
-from gateway.aws.executor_store import DynamoExecutorStore
-from gateway.aws.job_queue import SqsJobQueue
-from gateway.aws.job_store import DynamoJobStore
-from gateway.aws.object_store import S3ObjectStore
-from gateway.aws.result_cache import DynamoResultCache
+from gateway.aws.dynamodb.executor_store import DynamoExecutorStore
+from gateway.aws.dynamodb.job_store import DynamoJobStore
+from gateway.aws.dynamodb.result_cache import DynamoResultCache
+from gateway.aws.eventbridge import EventBridgeBus
+from gateway.aws.s3 import S3ObjectStore
+from gateway.aws.sqs.job_queue import SqsJobQueue
 from gateway.domain.job import Priority
 from gateway.settings import ExecutorSettings  # noqa: TC001  the one place that makes everything from them
 

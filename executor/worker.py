@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 from executor.log import logger
 
 if TYPE_CHECKING:
-    from executor.health import Pulse
-    from executor.intake import Intake
-    from executor.places import Place, Places
-    from executor.reporter import Reporter
-    from executor.runner import Runner
+    from executor.heartbeat import Reporter
+    from executor.job.runner import Runner
+    from executor.liveness import Pulse
+    from executor.receiver import Intake
+    from executor.slots import Place, Places
     from gateway.ports import ReceivedJob
 
 _LOOK_SECONDS = 0.25

@@ -10,7 +10,7 @@ FUNCTION_OF_SEGMENT = {
     "audit": "audit",
     "stats": "stats",
     "outputs": "outputs",
-    "webhooks": "webhook_check",
+    "webhooks": "webhook_test",
     "openapi.json": "docs",
     "docs": "docs",
 }
@@ -18,7 +18,13 @@ FUNCTION_OF_SEGMENT = {
 DEFAULT_FUNCTION = "health"
 
 
+def module_of(function: str) -> str:
+    """Return the module of a function; its entry point is `handler` there."""
+    area = "api" if function in {*FUNCTION_OF_SEGMENT.values(), DEFAULT_FUNCTION} else "events"
+    return f"functions.{area}.{function}"
+
+
 def function_for(path: str) -> str:
-    """Name the function that answers a path; its handler is `functions.<name>.handler`."""
+    """Return the name of the function that serves a path."""
     segment = path.lstrip("/").split("/", 1)[0]
     return FUNCTION_OF_SEGMENT.get(segment, DEFAULT_FUNCTION)

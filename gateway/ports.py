@@ -12,14 +12,14 @@ if TYPE_CHECKING:
     from gateway.domain.audit import AuditEntry, Authorship
     from gateway.domain.delivery import Delivery
     from gateway.domain.executor import ExecutorReport
-    from gateway.domain.identity import ApiKey
     from gateway.domain.job import Job, JobEnd, JobFailure, JobStatus, LogLine, Priority
+    from gateway.domain.job_counts import Tally
+    from gateway.domain.lost_jobs import Sweep
     from gateway.domain.messages import JobEndedEvent, JobMessage
-    from gateway.domain.models import ModelFolder
-    from gateway.domain.position import Position
+    from gateway.domain.model_files import ModelFolder
+    from gateway.domain.page_position import Position
+    from gateway.domain.principal import ApiKey
     from gateway.domain.result_cache import CachedResult
-    from gateway.domain.sweep import Sweep
-    from gateway.domain.tally import Tally
     from gateway.domain.workflow import WorkflowHead, WorkflowTemplate
 
 

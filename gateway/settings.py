@@ -293,7 +293,7 @@ class ExecutorSettings(_AwsSettings):
     max_attempts: int = Field(default=3, ge=1, le=8)
     cache_ttl_seconds: int = Field(default=24 * 3600, ge=1)  # how long a result is used again
     ecs_agent_uri: HttpUrl | None = None  # of the container's agent; ECS sets it
-    health_file: str | None = None  # touched while all is well; see executor.health
+    health_file: str | None = None  # touched while all is well; see executor.liveness
     shutdown_grace_seconds: float = Field(default=20, ge=0, le=3600)  # for running jobs to finish
 
 

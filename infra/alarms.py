@@ -10,7 +10,7 @@ from aws_cdk import aws_cloudwatch_actions as actions
 from constructs import Construct
 
 from gateway.aws.resources import JOB_CHANGES, JOB_QUEUES, QUEUE_SOURCES, SCHEDULES, WEBHOOK_QUEUE, WEBHOOK_RULE
-from infra.signals import latest
+from infra.metrics import latest
 from infra.state import EVENTS_LOST
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from aws_cdk import aws_sns as sns
 
-    from infra.signals import Signals
+    from infra.metrics import Signals
 
 _HOUR_SECONDS = 3600
 # Webhooks are tried for a day, in their queue. One that is there for longer is not tried any more.

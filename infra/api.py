@@ -13,9 +13,9 @@ from aws_cdk import aws_lambda_event_sources as sources
 
 from functions.routing import DEFAULT_FUNCTION, FUNCTION_OF_SEGMENT
 from gateway.aws.resources import JOB_CHANGES, QUEUE_SOURCES, REQUEST_SECONDS, SCHEDULES
-from infra.acknowledged import acknowledge
 from infra.bundle import LAMBDA, Platform
 from infra.function import GatewayFunction
+from infra.nag_suppressions import acknowledge
 from infra.rest_api import RestApi
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from gateway.errors import SettingsInvalidError
 from infra.api import ApiStack
 from infra.bundle import LAMBDA, Platform
 from infra.executors import ExecutorStack
-from infra.imports import ROOT
+from infra.module_graph import ROOT
 from infra.monitoring import MonitoringStack
 from infra.state import StateStack
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import uv
 
-from infra.imports import ROOT, imports_of
+from infra.module_graph import ROOT, imports_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -12,7 +12,7 @@ from gateway.aws.resources import JOB_QUEUES, WEBHOOK_QUEUE
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from infra.signals import Signals
+    from infra.metrics import Signals
     from infra.stage import Stage
 
 _WIDTH, _HEIGHT = 8, 6  # three widgets a row

@@ -11,8 +11,8 @@ from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
-from infra.acknowledged import acknowledge, acknowledge_all_of
 from infra.gpu_instances import MODELS_FOLDER
+from infra.nag_suppressions import acknowledge, acknowledge_all_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -101,7 +101,7 @@ class ExecutorTask(Construct):
             },
             memory_reservation_mib=512,
             health_check=ecs.HealthCheck(
-                command=["CMD", "python", "-m", "executor.health"],
+                command=["CMD", "python", "-m", "executor.liveness"],
                 interval=cdk.Duration.seconds(30),
                 timeout=cdk.Duration.seconds(10),
                 retries=3,

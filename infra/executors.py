@@ -16,13 +16,13 @@ from aws_cdk import aws_ecs as ecs
 
 from gateway.aws.resources import JOB_QUEUES
 from gateway.settings import ExecutorSettings
-from infra.acknowledged import acknowledge
 from infra.executor_task import ExecutorTask
 from infra.function import make_log_group
 from infra.gpu_instances import GpuInstances, make_network
+from infra.metrics import latest
 from infra.model_files import ModelFiles
+from infra.nag_suppressions import acknowledge
 from infra.scaling import Scaling
-from infra.signals import latest
 
 if TYPE_CHECKING:
     from constructs import Construct, IConstruct

@@ -10,10 +10,11 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
+from functions.routing import module_of
 from gateway.settings import ApiSettings, BackgroundSettings
-from infra.access import FUNCTIONS
-from infra.acknowledged import acknowledge
 from infra.bundle import LAMBDA, Platform, bundle
+from infra.nag_suppressions import acknowledge
+from infra.permissions import FUNCTIONS
 
 if TYPE_CHECKING:
     from infra.stage import Stage
@@ -40,7 +41,7 @@ class GatewayFunction(Construct):
         platform: Platform = LAMBDA,
     ) -> None:
         super().__init__(scope, f"Function-{name}")
-        module = f"functions.{name}"
+        module = module_of(name)
         zipped = bundle(module, platform)
         self.log_group = make_log_group(self, "Log", stage)
         self.role = self._make_role(name, state)

@@ -11,8 +11,8 @@ from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
-from infra.acknowledged import NAG_S3, acknowledge, acknowledge_all_of
 from infra.function import make_log_group
+from infra.nag_suppressions import NAG_S3, acknowledge, acknowledge_all_of
 
 if TYPE_CHECKING:
     from infra.stage import Executors, Stage

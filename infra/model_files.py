@@ -16,7 +16,7 @@ from aws_cdk import aws_efs as efs
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
-from infra.acknowledged import NAG_S3, acknowledge
+from infra.nag_suppressions import NAG_S3, acknowledge
 
 if TYPE_CHECKING:
     from infra.stage import Stage

@@ -13,8 +13,8 @@ from aws_cdk import aws_xray as xray
 
 from infra.alarms import Alarms
 from infra.dashboard import Dashboard
+from infra.metrics import Signals
 from infra.queries import Queries
-from infra.signals import Signals
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

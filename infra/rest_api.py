@@ -13,8 +13,8 @@ from constructs import Construct
 
 from functions.routing import DEFAULT_FUNCTION, FUNCTION_OF_SEGMENT
 from gateway.aws.resources import REQUEST_SECONDS
-from infra.acknowledged import acknowledge
 from infra.function import make_log_group
+from infra.nag_suppressions import acknowledge
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -15,9 +15,9 @@ from aws_cdk import aws_sqs as sqs
 
 from gateway.aws.resources import BUCKET, JOB_QUEUES, TABLE, WEBHOOK_QUEUE, WEBHOOK_RULE
 from gateway.settings import ExecutorSettings
-from infra import access
-from infra.access import Secret
-from infra.acknowledged import acknowledge
+from infra import permissions
+from infra.nag_suppressions import acknowledge
+from infra.permissions import Secret
 
 if TYPE_CHECKING:
     from constructs import Construct
@@ -199,7 +199,7 @@ class StateStack(cdk.Stack):
     def _make_executor_policy(self) -> iam.ManagedPolicy:
         """For executors anywhere: what they may do, and the environment that they need."""
         policy = iam.ManagedPolicy(self, "ExecutorPolicy", description="All that an executor does.")
-        access.EXECUTOR.grant(policy, self)
+        permissions.EXECUTOR.grant(policy, self)
         environment = {"AWS_REGION": self.region, **self.settings, **self._stage.settings_of(ExecutorSettings)}
         lines = "\n".join(f"{name}={value}" for name, value in environment.items())
         cdk.CfnOutput(self, "Environment", value=lines, description="For `comfyui-gateway worker` and other commands.")

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cli.local.emulator import Emulator
-from cli.local.provision import provision
 from gateway.aws.clients import Clients
+from local.emulator import Emulator
+from local.provision import provision
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -22,7 +22,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
-from gateway.domain import instant
+from gateway.domain import timestamps
 
 if TYPE_CHECKING:
     from botocore.client import BaseClient
@@ -45,7 +45,7 @@ class AwsClock:
 
     def now(self) -> datetime:
         """Return the present, to the millisecond."""
-        return instant.whole_milliseconds(datetime.fromtimestamp(time.monotonic() + self._offset, UTC))
+        return timestamps.whole_milliseconds(datetime.fromtimestamp(time.monotonic() + self._offset, UTC))
 
     def _sent(self, context: dict[str, Any], **_: object) -> None:
         # Of the first try, when there are several: the bound is the wider for it, and still right.

@@ -184,7 +184,7 @@ def _job_written(how: str, *, before: tuple[JobStatus, ...] = (), after: tuple[J
 _ENDS = tuple(status for status in JobStatus if status.ended)
 # Renewals of leases, which are most of the writes to jobs, fit none of the patterns, nor does what comes after the end.
 JOB_CHANGES = StreamSourceResource(
-    function=FunctionResource(name="accounting", timeout_seconds=30),
+    function=FunctionResource(name="job_metrics", timeout_seconds=30),
     batch_size=100,  # a line of metrics has room for a hundred values of each
     # Metrics, and what GET /stats says, may be as old. Batches are what costs here: so a job alone is one or two.
     window_seconds=30,
@@ -203,7 +203,7 @@ REQUEST_SECONDS = 29
 DEAD_LETTERS = FunctionResource(name="dead_letters", timeout_seconds=30)
 # Enough for many receivers that hang at a time. Without a bound, they could use up all that an AWS account has. Should
 # one owner's take all of it, the message group sees to it that the next place is another's.
-WEBHOOKS = FunctionResource(name="webhooks", timeout_seconds=FUNCTION_SECONDS, max_concurrency=200)
+WEBHOOK_DELIVERY = FunctionResource(name="webhook_delivery", timeout_seconds=FUNCTION_SECONDS, max_concurrency=200)
 
 # For receivers that do not say how long they need; executors say, by their LEASE_SECONDS.
 VISIBILITY_SECONDS = 30
@@ -224,7 +224,7 @@ JOB_QUEUES = {
 
 WEBHOOK_QUEUE = QueueResource(
     name="webhooks",
-    visibility_seconds=WEBHOOKS.queue_visibility_seconds,
+    visibility_seconds=WEBHOOK_DELIVERY.queue_visibility_seconds,
     retention_seconds=14 * _DAY_SECONDS,
     max_receives=MAX_TRIES,
     dead_letter_visibility_seconds=30,  # no function reads it: an operator's command does
@@ -236,16 +236,16 @@ QUEUE_SOURCES = (
         for queue in JOB_QUEUES.values()
     ),
     # One at a time, so that a receiver that hangs holds up no other's webhook.
-    QueueSourceResource(queue_name=WEBHOOK_QUEUE.name, function=WEBHOOKS, batch_size=1),
+    QueueSourceResource(queue_name=WEBHOOK_QUEUE.name, function=WEBHOOK_DELIVERY, batch_size=1),
 )
 
-# The rules of gateway.domain.sweep hold for looks that are this far apart.
+# The rules of gateway.domain.lost_jobs hold for looks that are this far apart.
 SWEEPER = FunctionResource(name="sweeper", timeout_seconds=60)
 # What it writes is to be shown by the minute.
-FLEET_WATCH = FunctionResource(name="fleet_watch", timeout_seconds=30)
+EXECUTOR_METRICS = FunctionResource(name="executor_metrics", timeout_seconds=30)
 SCHEDULES = (
     ScheduleResource(function=SWEEPER, every_minutes=5),
-    ScheduleResource(function=FLEET_WATCH, every_minutes=1),
+    ScheduleResource(function=EXECUTOR_METRICS, every_minutes=1),
 )
 
 OUTPUT_PREFIX = "outputs/"

@@ -7,8 +7,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from gateway.domain.identity import Principal
-    from gateway.domain.position import Position
+    from gateway.domain.page_position import Position
+    from gateway.domain.principal import Principal
 
 
 class AuditAction(StrEnum):

@@ -9,7 +9,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, ValidationError, computed_field, field_serializer, model_validator
 from pydantic.alias_generators import to_camel
 
-from gateway.domain import instant
+from gateway.domain import timestamps
 from gateway.domain.job import Job, JobStatus, Priority, ended_event_id, is_job_id
 
 # An SQS message may have 1 MiB, but is billed per 64 KiB: a prompt larger than this goes through the object store.
@@ -79,7 +79,7 @@ class JobEndedEvent(_Wire):
 
     @field_serializer("completed_at")
     def _as_everywhere(self, value: datetime) -> str:
-        return instant.to_text(value)
+        return timestamps.to_text(value)
 
     @classmethod
     def of(cls, job: Job) -> Self:

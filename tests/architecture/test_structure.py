@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PRODUCT = ("gateway", "functions", "executor", "infra", "cli", "workflows")
+PRODUCT = ("gateway", "functions", "executor", "infra", "local", "comfyui_simulator", "cli", "tools", "workflows")
 MOST_LINES = 350
 
 
@@ -63,7 +63,7 @@ def test_the_domain_does_no_io() -> None:
 
 def test_the_environment_is_read_at_the_roots_only() -> None:
     """Settings reach everything else as arguments."""
-    roots = {"functions/entry.py", "executor/__main__.py", "executor/health.py", "gateway/aws/clients.py"}
+    roots = {"functions/wiring/entry.py", "executor/__main__.py", "executor/liveness.py", "gateway/aws/clients.py"}
     reading = {
         name
         for path in tracked_files()

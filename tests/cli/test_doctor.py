@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from cli import env_file
-from functions.openapi import examples
 from tests.cli.conftest import ADMIN_KEY, USER_KEY, Gateway, run
 from tests.local.command import free_port
 from tests.webhooks.receiver import Receiver, answers
+from tools.api_docs import examples
 
 if TYPE_CHECKING:
     import socket

@@ -10,13 +10,13 @@ import requests
 
 from cli import aws as cli_aws
 from cli import env_file
-from gateway.aws.audit_log import DynamoAuditLog
 from gateway.aws.clients import Clients
-from gateway.aws.key_ring import DynamoKeyRing
-from gateway.aws.key_store import DynamoKeyStore
-from gateway.domain import instant
+from gateway.aws.dynamodb.api_key_admin import DynamoKeyRing
+from gateway.aws.dynamodb.api_key_store import DynamoKeyStore
+from gateway.aws.dynamodb.audit_log import DynamoAuditLog
+from gateway.domain import timestamps
 from gateway.domain.audit import AuditAction
-from gateway.domain.identity import Role, hash_key, mint_key
+from gateway.domain.principal import Role, hash_key, mint_key
 from gateway.errors import StateConflictError
 from tests.cli.conftest import Gateway, assert_refused, run
 from tests.component.samples import BY
@@ -58,7 +58,12 @@ def test_a_key_is_made_listed_and_revoked(here: dict[str, str], aws_clients: Cli
     key = made.stdout.strip()
     record = DynamoKeyStore(aws_clients.dynamodb, here["TABLE_NAME"]).get(hash_key(key))
     assert record is not None
-    assert (record.name, record.owner, record.role, record.usable(instant.now())) == ("shop", "ada", Role.ADMIN, True)
+    assert (record.name, record.owner, record.role, record.usable(timestamps.now())) == (
+        "shop",
+        "ada",
+        Role.ADMIN,
+        True,
+    )
     assert record.expires_at is not None
     assert (record.expires_at - record.created_at).days in (89, 90)
     (shown,) = listed()
@@ -173,7 +178,7 @@ def test_of_two_who_revoke_one_is_told(here: dict[str, str], aws_clients: Client
     """A key that was revoked since it was read."""
     audit = DynamoAuditLog(aws_clients.dynamodb, here["TABLE_NAME"], 30)
     ring = DynamoKeyRing(aws_clients.dynamodb, here["TABLE_NAME"], audit)
-    _, key = mint_key(name="a", owner="a", role=Role.USER, now=instant.now())
+    _, key = mint_key(name="a", owner="a", role=Role.USER, now=timestamps.now())
     ring.create(key, BY)
     ring.revoke(ring.all()[0], BY)
     with pytest.raises(StateConflictError):
@@ -182,6 +187,6 @@ def test_of_two_who_revoke_one_is_told(here: dict[str, str], aws_clients: Client
 
 def test_the_commands_variables_are_those_that_are_provisioned() -> None:
     """What tells that the environment names a gateway is what a deployment sets."""
-    from cli.local.provision import PROVISIONED  # noqa: PLC0415  only here
+    from local.provision import PROVISIONED  # noqa: PLC0415  only here
 
     assert set(cli_aws._KNOWN_BY) <= set(PROVISIONED)

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cli import env_file
-from functions.openapi import examples
 from tests.cli.terminal import COMMAND, SECONDS, Terminal, interrupted
 from tests.webhooks.receiver import Receiver, answers, hangs
+from tools.api_docs import examples
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -236,9 +236,9 @@ def test_shells_complete_commands_and_options(home: Path, shell: str, variable: 
 @pytest.mark.parametrize(
     ("arguments", "unneeded"),
     [
-        (["--help"], {"boto3", "requests", "pydantic_settings", "gateway.settings", "jsonschema_rs", "cli.local"}),
-        (["keys", "--help"], {"boto3", "requests", "jsonschema_rs", "cli.local"}),
-        (["jobs"], {"boto3", "jsonschema_rs", "cli.local", "aws_lambda_powertools", "cli.gateway_checks"}),
+        (["--help"], {"boto3", "requests", "pydantic_settings", "gateway.settings", "jsonschema_rs", "local"}),
+        (["keys", "--help"], {"boto3", "requests", "jsonschema_rs", "local"}),
+        (["jobs"], {"boto3", "jsonschema_rs", "local", "aws_lambda_powertools", "cli.gateway_checks"}),
     ],
 )
 def test_a_command_imports_what_it_needs(home: Path, arguments: list[str], unneeded: set[str]) -> None:

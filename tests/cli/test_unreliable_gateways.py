@@ -16,10 +16,10 @@ from cli.api import GatewayApi
 from cli.connection import Connection
 from cli.download import make_folder, save_outputs
 from cli.outcome import CommandFailedError, ExitCode
-from functions.openapi import examples
 from tests.cli.conftest import assert_refused, run
 from tests.local.command import free_port
 from tests.webhooks.receiver import Behaviour, Receiver, answers, drips, hangs, sends
+from tools.api_docs import examples
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cli.comfyui_simulator.server import SimulatorServer
-from cli.comfyui_simulator.settings import SimulatorSettings
+from comfyui_simulator.server import SimulatorServer
+from comfyui_simulator.settings import SimulatorSettings
 from tests.comfyui.gateway_process import GatewayProcess
 from tests.comfyui.real_comfyui import RealComfyUI
 from tests.executor.stage import Stage

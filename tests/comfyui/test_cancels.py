@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 import requests
 
-from cli.comfyui_simulator.server import SimulatorServer
-from cli.comfyui_simulator.settings import SimulatorSettings
+from comfyui_simulator.server import SimulatorServer
+from comfyui_simulator.settings import SimulatorSettings
 from gateway.domain.job import JobStatus, prompt_id
 from tests.comfyui.prompts import running
 from tests.executor.stage import Stage, sleeping, wait_until

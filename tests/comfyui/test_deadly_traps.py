@@ -12,7 +12,7 @@ from tests.executor.stage import Stage, picture, sleeping, wait_until
 from tests.faults.witness import Witness
 
 if TYPE_CHECKING:
-    from cli.comfyui_simulator.server import SimulatorServer
+    from comfyui_simulator.server import SimulatorServer
     from gateway.aws.clients import Clients
     from tests.comfyui.real_comfyui import RealComfyUI
 

@@ -19,9 +19,9 @@ import pytest
 import requests
 import uv
 
-from cli.local.child import Child
-from cli.local.loopback import free_port
-from infra.imports import ROOT
+from infra.module_graph import ROOT
+from local.child_process import Child
+from local.loopback import free_port
 from tests.comfyui.real_comfyui import INSTALL_SECONDS, SCRIPT, START_SECONDS, cache_folder
 
 if TYPE_CHECKING:

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 
-from cli.local.background.table_stream import TableStream
-from functions import accounting
-from functions.background import Background
+from functions.events import job_metrics
+from functions.wiring.events import Background
 from gateway.aws.resources import JOB_CHANGES
 from gateway.settings import BackgroundSettings
+from local.event_sources.table_stream import TableStream
 from tests.component.backstage import NO_CONTEXT
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ class Accounting:
     def __init__(self, environment: dict[str, str], clients: Clients) -> None:
         background = Background(BackgroundSettings.from_environment(environment))
         background._clients = clients  # making them takes longer than most tests
-        self._handler = accounting.make_handler(background)
+        self._handler = job_metrics.make_handler(background)
         table = clients.dynamodb.describe_table(TableName=environment["TABLE_NAME"])["Table"]
         self._stream = TableStream(boto3.client("dynamodbstreams"), table["LatestStreamArn"])
 

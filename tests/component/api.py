@@ -14,21 +14,21 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from cli.local.api_event import HttpRequest, to_event
-from cli.local.lambda_runtime import invoke
-from functions.routing import function_for
-from functions.workflow_wiring import WorkflowWiring
-from gateway.aws.key_store import DynamoKeyStore
+from functions.routing import function_for, module_of
+from functions.wiring.workflows import WorkflowWiring
+from gateway.aws.dynamodb.api_key_store import DynamoKeyStore
 from gateway.aws.resources import REQUEST_SECONDS
-from gateway.domain import instant
-from gateway.domain.identity import ApiKey, Role, hash_key
+from gateway.domain import timestamps
+from gateway.domain.principal import ApiKey, Role, hash_key
 from gateway.settings import ApiSettings
+from local.api_event import HttpRequest, to_event
+from local.lambda_runtime import invoke
 from tests.component.contract import contract_problems
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from functions.wiring import Handler
+    from functions.wiring.api import Handler
     from gateway.aws.clients import Clients
 
 ADMIN_KEY, ADA_KEY, BOB_KEY = "key-of-root", "key-of-ada", "key-of-bob"
@@ -115,7 +115,7 @@ class Gateway:
 
     def caller(self, key: str, owner: str, role: Role = Role.USER, **fields: Any) -> Caller:  # noqa: ANN401  a key's
         """Make a key, and a client that sends it."""
-        record = ApiKey(sha256=hash_key(key), name=owner, owner=owner, role=role, created_at=instant.now(), **fields)
+        record = ApiKey(sha256=hash_key(key), name=owner, owner=owner, role=role, created_at=timestamps.now(), **fields)
         self.keys.put(record)
         return Caller(self, {"X-API-Key": key})
 
@@ -132,7 +132,7 @@ class Gateway:
             scheme="https",
             port=443,
         )
-        event = to_event(request, request_id=str(uuid.uuid4()), received_at=instant.now())
+        event = to_event(request, request_id=str(uuid.uuid4()), received_at=timestamps.now())
         name = function_for(path)
         answer = _read(invoke(name, self._handler(name), event, timeout_seconds=REQUEST_SECONDS))
         assert not (problems := contract_problems(method, path, answer)), f"{method} {path}: {problems}"
@@ -140,7 +140,7 @@ class Gateway:
 
     def _handler(self, name: str) -> Handler:
         if name not in self._handlers:
-            self._handlers[name] = importlib.import_module(f"functions.{name}").make_handler(self.wiring)
+            self._handlers[name] = importlib.import_module(module_of(name)).make_handler(self.wiring)
         return self._handlers[name]
 
     def stored(self, prefix: str) -> list[dict[str, Any]]:

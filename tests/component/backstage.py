@@ -6,10 +6,10 @@ import json
 import uuid
 from typing import TYPE_CHECKING, Any, cast
 
-from functions.background import Background
-from gateway.aws.job_queue import SqsJobQueue
+from functions.wiring.events import Background
 from gateway.aws.resources import EVENT_SOURCE, JOB_ENDED_DETAIL_TYPE
-from gateway.domain import instant
+from gateway.aws.sqs.job_queue import SqsJobQueue
+from gateway.domain import timestamps
 from gateway.domain.job import Job, Priority
 from gateway.domain.messages import JobEndedEvent, JobMessage
 from gateway.settings import BackgroundSettings
@@ -18,7 +18,7 @@ from tests.component.samples import new_job
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-    from functions.wiring import Handler
+    from functions.wiring.api import Handler
     from gateway.aws.clients import Clients
 
 PROMPT = {"1": {"class_type": "A", "inputs": {"text": "a-fox-that-nobody-may-read"}}}
@@ -40,7 +40,7 @@ class Backstage:
 
     def record(self, **fields: Any) -> Job:  # noqa: ANN401  the fields of a job
         """Write the record of a job that was accepted just now, and no message."""
-        return self.jobs.create(new_job(**{"created_at": instant.now(), **fields}))
+        return self.jobs.create(new_job(**{"created_at": timestamps.now(), **fields}))
 
     def send(self, job: Job) -> None:
         """Send a job's message."""

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.aws.job_queue import SqsJobQueue
-from gateway.aws.job_store import DynamoJobStore
-from gateway.aws.object_store import S3ObjectStore
-from gateway.domain import instant
+from gateway.aws.dynamodb.job_store import DynamoJobStore
+from gateway.aws.s3 import S3ObjectStore
+from gateway.aws.sqs.job_queue import SqsJobQueue
+from gateway.domain import timestamps
 from gateway.domain.job import Priority
 from tests.component.api import Gateway
 from tests.component.backstage import Backstage
@@ -62,7 +62,7 @@ def backstage(aws: dict[str, str], aws_clients: Clients) -> Backstage:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """Take the clock over."""
     clock = Clock()
-    monkeypatch.setattr(instant, "now", lambda: clock.now)
+    monkeypatch.setattr(timestamps, "now", lambda: clock.now)
     return clock
 
 

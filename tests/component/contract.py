@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import jsonschema_rs
 
-from functions.openapi.document import document
+from tools.api_docs.document import document
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,8 +10,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from gateway.domain.audit import Authorship
-from gateway.domain.identity import Principal, Role
 from gateway.domain.job import Job, JobEnd, JobStatus, Output
+from gateway.domain.principal import Principal, Role
 
 if TYPE_CHECKING:
     from collections.abc import Callable

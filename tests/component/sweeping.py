@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from functions import sweeper
-from gateway.domain import instant
+from functions.events import sweeper
+from gateway.domain import timestamps
 from tests.component.backstage import NO_CONTEXT, Backstage
 
 if TYPE_CHECKING:
-    from functions.background import Background
+    from functions.wiring.events import Background
     from gateway.domain.job import Job
 
 EVERY_MINUTES = 5
@@ -20,7 +20,7 @@ class Clock:
     """The clock of everything in this process; it stands until it is moved on."""
 
     def __init__(self) -> None:
-        self.now = instant.now()
+        self.now = timestamps.now()
 
     def pass_by(self, **time: float) -> None:
         """Move on."""
@@ -47,5 +47,5 @@ class Sweeps:
 
 def claimed(backstage: Backstage, job: Job, lease: timedelta = timedelta(seconds=30)) -> Job:
     """Claim a job."""
-    now = instant.now()
+    now = timestamps.now()
     return backstage.jobs.claim(job.id, executor_id="e-1", now=now, lease_until=now + lease)

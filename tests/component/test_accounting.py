@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from functions.background import logger
-from gateway.aws import job_item
+from functions.wiring.events import logger
+from gateway.aws.dynamodb import job_item
 from gateway.aws.resources import JOB_CHANGES
-from gateway.domain import instant
-from gateway.domain.identity import Role
+from gateway.domain import timestamps
 from gateway.domain.job import Job, JobEnd, JobFailure, JobStatus
+from gateway.domain.job_counts import Tally
+from gateway.domain.principal import Role
 from gateway.domain.result_cache import CachedResult
-from gateway.domain.tally import Tally
 from gateway.errors import TallyContendedError
 from tests.component.accounting import Accounting
 from tests.component.api import aws_calls
@@ -192,7 +192,7 @@ def test_a_batch_that_failed_is_counted_when_it_comes_again(
     everything(gateway.wiring.jobs)
     records = accounting.records()
     with monkeypatch.context() as broken:
-        broken.setattr("gateway.aws.transaction.write", lambda *_, **__: False)  # another one is always faster
+        broken.setattr("gateway.aws.dynamodb.transaction.write", lambda *_, **__: False)  # another one is always faster
         with pytest.raises(TallyContendedError):
             accounting.count(records)
     accounting.count(records)
@@ -294,6 +294,6 @@ def test_metrics_are_written_for_each_batch(
 
 def test_days_are_those_of_utc(gateway: Gateway, accounting: Accounting) -> None:
     """The present is in the counts that are read for today."""
-    gateway.wiring.jobs.create(new_job(created_at=instant.now()))
+    gateway.wiring.jobs.create(new_job(created_at=timestamps.now()))
     accounting.catch_up()
     assert list(gateway.wiring.tallies.since(date.min)) == [datetime.now(UTC).date()]

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gateway.aws.audit_log import DynamoAuditLog
-from gateway.domain import instant
+from gateway.aws.dynamodb.audit_log import DynamoAuditLog
+from gateway.domain import timestamps
 from gateway.domain.audit import AuditAction, AuditEntry
-from gateway.domain.identity import Role
 from gateway.domain.job import new_job_id
-from gateway.domain.position import Position
+from gateway.domain.page_position import Position
+from gateway.domain.principal import Role
 from tests.component.api import aws_calls
 from tests.component.samples import BY, NOW
 from tests.component.workflows import GRAPH, PARAMS, SCHEMA
@@ -202,7 +202,7 @@ def test_entries_outlive_jobs(aws: dict[str, str], aws_clients: Clients, retenti
     entry = AuditEntry(position=Position(NOW, new_job_id()), by=BY, action=AuditAction.KEY_REVOKED, target="ci")
     log.record(entry)
     (item,) = aws_clients.dynamodb.scan(TableName=aws["TABLE_NAME"])["Items"]
-    expires_at = instant.from_milliseconds(int(item["expiresAt"]["N"]) * 1000)
+    expires_at = timestamps.from_milliseconds(int(item["expiresAt"]["N"]) * 1000)
     assert expires_at - NOW.replace(microsecond=0) == timedelta(days=kept_days)
 
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import jwt
 import pytest
 
-from functions.auth import Authenticator, Caller
-from gateway.domain import instant
-from gateway.domain.identity import ApiKey, Role, hash_key
+from functions.http.auth import Authenticator, Caller
+from gateway.domain import timestamps
+from gateway.domain.principal import ApiKey, Role, hash_key
 from gateway.errors import CredentialsRejectedError
 from tests.component.api import Gateway
 from tests.component.workflows import add_workflow, run
@@ -74,7 +74,7 @@ def test_a_disabled_key_opens_nothing(gateway: Gateway) -> None:
 
 def test_an_expired_key_opens_nothing(gateway: Gateway) -> None:
     """A key is good until it expires."""
-    now = instant.now()
+    now = timestamps.now()
     assert gateway.caller("k1", "ada", expires_at=now + timedelta(hours=1)).get("/workflows").status == 200
     assert_refused(gateway.caller("k2", "ada", expires_at=now).get("/workflows"), "Invalid API key")
 
@@ -109,7 +109,7 @@ class Request:
 
 def test_a_revoked_key_stops_within_a_minute() -> None:
     """A function that knows a key asks again before a minute is over, and not at every request."""
-    key = ApiKey(sha256=hash_key("k"), name="n", owner="ada", role=Role.USER, created_at=instant.now())
+    key = ApiKey(sha256=hash_key("k"), name="n", owner="ada", role=Role.USER, created_at=timestamps.now())
     keys, seconds = Keys(key), [0.0]
     authenticator = Authenticator(keys, open_access=False, clock=lambda: seconds[0])
     request: APIGatewayProxyEvent = Request("k")  # type: ignore[assignment]  # the part of it that is read
@@ -124,15 +124,15 @@ def test_a_revoked_key_stops_within_a_minute() -> None:
 
 def test_a_remembered_key_still_expires_on_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """Remembering a key does not prolong its life."""
-    now = instant.now()
+    now = timestamps.now()
     expiry = now + timedelta(seconds=1)
     key = ApiKey(sha256=hash_key("k"), name="n", owner="ada", role=Role.USER, created_at=now, expires_at=expiry)
     keys = Keys(key)
     authenticator = Authenticator(keys, open_access=False, clock=lambda: 0.0)
     request: APIGatewayProxyEvent = Request("k")  # type: ignore[assignment]  # the part of it that is read
-    monkeypatch.setattr(instant, "now", lambda: now)
+    monkeypatch.setattr(timestamps, "now", lambda: now)
     assert authenticator.identify(request)
-    monkeypatch.setattr(instant, "now", lambda: expiry)
+    monkeypatch.setattr(timestamps, "now", lambda: expiry)
     with pytest.raises(CredentialsRejectedError):
         authenticator.identify(request)
     assert keys.asked == 1

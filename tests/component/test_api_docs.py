@@ -16,13 +16,13 @@ import jsonschema_rs
 import openapi_spec_validator
 import pytest
 
-from functions import http
-from functions.openapi.document import OPERATIONS
-from functions.openapi.examples import ERRORS
-from functions.routing import DEFAULT_FUNCTION, FUNCTION_OF_SEGMENT
+from functions.http import router
+from functions.routing import DEFAULT_FUNCTION, FUNCTION_OF_SEGMENT, module_of
 from gateway.errors import MethodNotAllowedError, RequestError
 from tests.component.api import aws_calls
 from tests.component.contract import resolved, validator
+from tools.api_docs.document import OPERATIONS
+from tools.api_docs.examples import ERRORS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -79,15 +79,15 @@ def test_a_linter_finds_nothing_in_the_document(document: dict[str, Any], tmp_pa
 def test_every_route_is_documented_and_the_other_way_round(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
     """The functions answer exactly the documented methods of the documented paths."""
     made: list[APIGatewayRestResolver] = []
-    make_app = http.make_app
+    make_app = router.make_app
 
     def remembered(*arguments: Any) -> APIGatewayRestResolver:  # noqa: ANN401  whatever it takes
         made.append(make_app(*arguments))
         return made[-1]
 
-    monkeypatch.setattr(http, "make_app", remembered)
+    monkeypatch.setattr(router, "make_app", remembered)
     for name in {*FUNCTION_OF_SEGMENT.values(), DEFAULT_FUNCTION}:
-        importlib.import_module(f"functions.{name}").make_handler(gateway.wiring)
+        importlib.import_module(module_of(name)).make_handler(gateway.wiring)
     routes = {
         (route.method, re.sub(r"<\w+>|\.\+", "{}", route.path))
         for app in made
@@ -218,9 +218,9 @@ def test_other_requests_do_not_pay_for_the_document() -> None:
     """No function but its own imports what makes the document, nor the types of answers."""
     code = (
         "import sys\n"
-        "import functions.audit, functions.health, functions.jobs, functions.outputs, functions.stats\n"
-        "import functions.workflows\n"
-        "print([name for name in sys.modules if name.startswith(('functions.openapi', 'functions.answers'))])"
+        "import functions.api.audit, functions.api.health, functions.api.jobs, functions.api.outputs\n"
+        "import functions.api.stats, functions.api.workflows\n"
+        "print([name for name in sys.modules if name.startswith(('tools.api_docs', 'functions.api.responses'))])"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603  no input
     assert run.stdout == "[]\n"

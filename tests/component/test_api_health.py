@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gateway.__about__ import VERSION
-from gateway.domain import instant
+from gateway.domain import timestamps
 from gateway.domain.executor import REPORT_FRESH, Device, ExecutorReport
-from gateway.domain.models import listed
+from gateway.domain.model_files import listed
 from tests.component.api import aws_calls
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def report(
     """Let an executor report, now if not told otherwise."""
     usual: dict[str, Any] = {
         "version": "1.0",
-        "last_seen_at": instant.now(),
+        "last_seen_at": timestamps.now(),
         "jobs": 1,
         "waiting": 0,
         "comfyui_url": "http://10.0.0.5:8188",
@@ -76,7 +76,7 @@ def test_those_with_a_key_learn_more(gateway: Gateway) -> None:
     first, second, third = body["executors"]
     assert first == {
         "id": "gpu-1",
-        "lastSeenAt": instant.to_text(seen.last_seen_at),
+        "lastSeenAt": timestamps.to_text(seen.last_seen_at),
         "busy": True,
         "version": "1.0",
         "comfyui": {
@@ -106,7 +106,7 @@ def test_only_admins_learn_which_job_runs(gateway: Gateway) -> None:
 @pytest.mark.parametrize("age", [REPORT_FRESH + timedelta(seconds=1), timedelta(days=1)])
 def test_an_old_report_counts_for_nothing(gateway: Gateway, age: timedelta) -> None:
     """An executor that has stopped reporting is not there, even before its item is swept away."""
-    report(gateway, "gpu-1", last_seen_at=instant.now() - age)
+    report(gateway, "gpu-1", last_seen_at=timestamps.now() - age)
     assert gateway.ada.get("/health").json["executors"] == []
     assert gateway.nobody.get("/health").json["comfyui"] == {"reachable": False}
 

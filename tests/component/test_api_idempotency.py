@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from botocore.exceptions import ClientError
 
-from functions.callback import CallbackCheck
-from functions.submission import Submission, Submitter
+from functions.use_cases.submit_job import Submission, Submitter
+from functions.webhooks.callback_check import CallbackCheck
 from gateway.domain.job import JobStatus, Priority
 from tests.component.api import Gateway, aws_calls
 from tests.component.samples import at_once

@@ -10,7 +10,7 @@ from urllib.parse import quote
 import pytest
 import requests
 
-from functions.outputs import MAX_DIRECT_BYTES
+from functions.api.outputs import MAX_DIRECT_BYTES
 from tests.component.api import aws_calls
 from tests.component.workflows import post, run
 

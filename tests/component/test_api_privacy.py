@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from functions import http
-from gateway.aws.job_queue import SqsJobQueue
-from gateway.aws.packed import unpack
+from functions.http import router
+from gateway.aws.dynamodb.compression import unpack
+from gateway.aws.sqs.job_queue import SqsJobQueue
 from gateway.domain.messages import MAX_PRIVATE_PROMPT_BYTES
 from gateway.domain.workflow import WorkflowTemplate
 from tests.component.api import Gateway, aws_calls
@@ -122,7 +122,7 @@ def test_a_failure_inside_is_logged_without_its_message(
     logs = []
     for each in (private, gateway):
         log = io.StringIO()
-        monkeypatch.setattr(http.logger.registered_handler, "stream", log)
+        monkeypatch.setattr(router.logger.registered_handler, "stream", log)
         assert each.ada.post("/jobs", BODY).status == 500
         logs.append(log.getvalue())
     assert "secret" not in logs[0]

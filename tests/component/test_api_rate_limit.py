@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import jwt
 import pytest
 
-from functions.rate_limit import RateLimiter
-from functions.workflow_wiring import WorkflowWiring
-from gateway.aws.rate_store import DynamoRateStore
+from functions.http.rate_limit import RateLimiter
+from functions.wiring.workflows import WorkflowWiring
+from gateway.aws.dynamodb.rate_limit_store import DynamoRateStore
 from gateway.settings import ApiSettings
 from tests.component.api import Gateway, aws_calls
 from tests.component.samples import at_once

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gateway.domain import instant
+from gateway.domain import timestamps
 from gateway.domain.executor import ExecutorReport
 from gateway.domain.job import Priority
 from gateway.domain.messages import MAX_MESSAGE_PROMPT_BYTES
@@ -60,7 +60,7 @@ def test_a_job_is_accepted(gateway: Gateway, ada: Caller) -> None:
 
 def test_the_estimate_comes_from_what_executors_report(gateway: Gateway, ada: Caller) -> None:
     """With one busy executor of ten seconds a run and nothing waiting, a new job ends after two runs."""
-    now = instant.now()
+    now = timestamps.now()
     report = ExecutorReport(
         id="e",
         version="1",

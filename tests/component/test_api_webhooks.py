@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from standardwebhooks import Webhook
 
-from functions.webhook_sender import Sender
-from functions.webhook_signature import owner_secret
-from gateway.domain import instant
+from functions.webhooks.http_client import Sender
+from functions.webhooks.signing import owner_secret
+from gateway.domain import timestamps
 from gateway.domain.job import ended_event_id
 from gateway.domain.result_cache import CachedResult
 from tests.component.api import Gateway, aws_calls
@@ -145,7 +145,7 @@ def test_a_slow_resolver_holds_nothing_up(deployed: Callable[..., Caller], monke
 
     ada = deployed()
     del ada.gateway.wiring.resolver  # back to the system's
-    monkeypatch.setattr("functions.name_lookup._look_up", slow)
+    monkeypatch.setattr("functions.webhooks.dns._look_up", slow)
     began = time.monotonic()
     assert post(ada, callbackUrl=URL).status == 202
     assert time.monotonic() - began < 10
@@ -216,7 +216,7 @@ def keep(gateway: Gateway, cache_key: str | None, job_id: str, outputs: Any) -> 
     """Keep a result for equal jobs, as an executor does."""
     assert gateway.wiring.results is not None
     result = CachedResult(job_id=job_id, outputs=outputs)
-    gateway.wiring.results.put(str(cache_key), result, expires_at=instant.now() + timedelta(hours=1))
+    gateway.wiring.results.put(str(cache_key), result, expires_at=timestamps.now() + timedelta(hours=1))
 
 
 def test_only_ended_jobs_with_a_callback_are_sent_again(local: Gateway) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from botocore.exceptions import ClientError
 
-from functions.workflow_change import WorkflowChange, delete, update
+from functions.use_cases.update_workflow import WorkflowChange, delete, update
 from gateway.aws.resources import BUCKET, TEMPLATE_PREFIX
 from gateway.errors import StateConflictError, WorkflowNotFoundError
 from tests.component.api import Gateway, aws_calls

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import pytest
 from typer.testing import CliRunner
 
-from cli.local.provision import PROVISIONED
 from cli.main import app
-from functions.webhook_signature import owner_secret
-from gateway.aws.audit_log import DynamoAuditLog
+from functions.webhooks.signing import owner_secret
+from gateway.aws.dynamodb.audit_log import DynamoAuditLog
 from gateway.domain.audit import AuditAction
 from gateway.domain.job import Priority
 from gateway.domain.messages import JobEndedEvent, JobMessage
+from local.provision import PROVISIONED
 from tests.webhooks.courier import SECRET, Courier
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from functions.dead_letters import make_handler
-from gateway.domain import instant
+from functions.events.dead_letters import make_handler
+from gateway.domain import timestamps
 from gateway.domain.job import Job, JobStatus, ended_event_id
 from gateway.errors import EventNotPublishedError, LeaseLostError
 from tests.component.api import aws_calls
@@ -18,7 +18,7 @@ from tests.component.backstage import PROMPT, Backstage, body_of, failed
 from tests.component.samples import SUCCESS, at_once
 
 if TYPE_CHECKING:
-    from functions.wiring import Handler
+    from functions.wiring.api import Handler
     from gateway.aws.clients import Clients
     from gateway.domain.messages import JobEndedEvent
 
@@ -31,7 +31,7 @@ def handler(backstage: Backstage) -> Handler:
 
 def claimed(backstage: Backstage, job: Job, lease: timedelta = timedelta(seconds=30)) -> Job:
     """Claim a job; a negative lease is one that has run out."""
-    now = instant.now()
+    now = timestamps.now()
     return backstage.jobs.claim(job.id, executor_id="e-1", now=now, lease_until=now + lease)
 
 

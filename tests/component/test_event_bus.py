@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gateway.aws.event_bus import EventBridgeBus
+from gateway.aws.eventbridge import EventBridgeBus
 from gateway.aws.resources import EVENT_SOURCE, JOB_ENDED_DETAIL_TYPE
 from gateway.domain.job import JobStatus, ended_event_id
 from gateway.domain.messages import JobEndedEvent

@@ -6,8 +6,8 @@ import json
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from functions import fleet_watch
-from gateway.domain import instant
+from functions.events import executor_metrics
+from gateway.domain import timestamps
 from gateway.domain.executor import REPORT_FRESH, ExecutorReport
 from tests.component.backstage import NO_CONTEXT, Backstage
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 def report(backstage: Backstage, executor_id: str, **fields: Any) -> None:  # noqa: ANN401  of a report
     """Have an executor say how it is, now unless it is said otherwise."""
-    usual = {"version": "1", "last_seen_at": instant.now(), "jobs": 0, "waiting": 0, "comfyui_reachable": True}
+    usual = {"version": "1", "last_seen_at": timestamps.now(), "jobs": 0, "waiting": 0, "comfyui_reachable": True}
     made = ExecutorReport(id=executor_id, comfyui_url="http://127.0.0.1:8188", **{**usual, **fields})
-    backstage.background.executors.report(made, expires_at=instant.now() + timedelta(days=1))
+    backstage.background.executors.report(made, expires_at=timestamps.now() + timedelta(days=1))
 
 
 def written(backstage: Backstage, capsys: pytest.CaptureFixture[str]) -> dict[str, int]:
     """Run it once; return what it wrote, by metric."""
-    fleet_watch.make_handler(backstage.background)({}, NO_CONTEXT)
+    executor_metrics.make_handler(backstage.background)({}, NO_CONTEXT)
     line = json.loads(capsys.readouterr().out)
     (directive,) = line["_aws"]["CloudWatchMetrics"]
     return {metric["Name"]: line[metric["Name"]] for metric in directive["Metrics"]}
@@ -40,7 +40,7 @@ def test_executors_whose_comfyui_answers_are_counted(
     report(backstage, "idle")
     report(backstage, "busy", jobs=2)
     report(backstage, "without-comfyui", comfyui_reachable=False, jobs=1)
-    report(backstage, "gone", last_seen_at=instant.now() - 2 * REPORT_FRESH)
+    report(backstage, "gone", last_seen_at=timestamps.now() - 2 * REPORT_FRESH)
     assert written(backstage, capsys) == {"ExecutorsHealthy": 2, "ExecutorsBusy": 1}
 
 

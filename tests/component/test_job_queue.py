@@ -11,7 +11,7 @@ from gateway.domain.messages import JobMessage
 
 if TYPE_CHECKING:
     from gateway.aws.clients import Clients
-    from gateway.aws.job_queue import SqsJobQueue
+    from gateway.aws.sqs.job_queue import SqsJobQueue
     from gateway.ports import ReceivedJob
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gateway.aws.clients import Clients
-    from gateway.aws.job_store import DynamoJobStore
+    from gateway.aws.dynamodb.job_store import DynamoJobStore
 
 
 def claim(jobs: DynamoJobStore, job: Job) -> Job:

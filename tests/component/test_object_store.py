@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gateway.aws.clients import Clients
-    from gateway.aws.object_store import S3ObjectStore
+    from gateway.aws.s3 import S3ObjectStore
 
 MIB = 1024 * 1024
 BLOCK = bytes(range(256)) * 256

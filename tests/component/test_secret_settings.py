@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.aws.secret_settings import with_secrets
+from gateway.aws.secrets import with_secrets
 from gateway.errors import SettingsInvalidError
 
 if TYPE_CHECKING:

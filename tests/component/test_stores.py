@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gateway.aws.audit_log import DynamoAuditLog
-from gateway.aws.executor_store import DynamoExecutorStore
-from gateway.aws.key_store import DynamoKeyStore
-from gateway.aws.workflow_store import DynamoWorkflowStore
+from gateway.aws.dynamodb.api_key_store import DynamoKeyStore
+from gateway.aws.dynamodb.audit_log import DynamoAuditLog
+from gateway.aws.dynamodb.executor_store import DynamoExecutorStore
+from gateway.aws.dynamodb.workflow_store import DynamoWorkflowStore
 from gateway.domain.executor import Device, ExecutorReport
-from gateway.domain.identity import ApiKey, Role, hash_key
-from gateway.domain.models import ModelFolder, listed
+from gateway.domain.model_files import ModelFolder, listed
+from gateway.domain.principal import ApiKey, Role, hash_key
 from gateway.domain.workflow import WorkflowHead, WorkflowTemplate
 from gateway.errors import StateConflictError
 from tests.component.api import aws_calls
@@ -22,7 +22,7 @@ from tests.component.samples import BY, LATER, NOW, at_once
 
 if TYPE_CHECKING:
     from gateway.aws.clients import Clients
-    from gateway.aws.object_store import S3ObjectStore
+    from gateway.aws.s3 import S3ObjectStore
 
 
 def template(text: str = "{{prompt}}") -> WorkflowTemplate:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from functions import sweeper
-from functions.background import Background
-from gateway.aws import job_list
-from gateway.domain import instant
+from functions.events import sweeper
+from functions.wiring.events import Background
+from gateway.aws.dynamodb import job_list
+from gateway.domain import timestamps
 from gateway.domain.job import JobStatus, Priority, ended_event_id
 from gateway.errors import EventNotPublishedError
 from gateway.settings import BackgroundSettings
@@ -147,7 +147,7 @@ def test_a_first_run_needs_no_state(aws: dict[str, str], aws_clients: Clients) -
     """Nothing has to be there; what one run wrote the next one reads as it was."""
     background = Background(BackgroundSettings.from_environment(aws))
     background._clients = aws_clients
-    now = instant.now()
+    now = timestamps.now()
     sweep = background.sweeps.read()
     known = replace(sweep.after_look(dict.fromkeys(Priority, 0), now), ended_before=now, unannounced=("a", "b"))
     assert background.sweeps.write(known) == replace(known, version=1)

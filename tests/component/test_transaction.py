@@ -8,7 +8,7 @@ import pytest
 from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 
-from gateway.aws import transaction
+from gateway.aws.dynamodb import transaction
 
 if TYPE_CHECKING:
     from gateway.aws.clients import Clients

@@ -11,10 +11,10 @@ import typer.main
 from typer.core import TyperGroup
 
 from cli.main import app
-from functions.openapi.document import OPERATIONS
 from gateway.errors import GatewayError, JobFailedError, RequestError
 from gateway.settings import ApiSettings, BackgroundSettings, ExecutorSettings, LocalSettings
 from tests.docs.pages import ROOT, Page, all_pages
+from tools.api_docs.document import OPERATIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,7 +11,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from gateway.aws.job_queue import SqsJobQueue
+from gateway.aws.sqs.job_queue import SqsJobQueue
 from gateway.domain.job import Priority
 
 if TYPE_CHECKING:

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, Self
 
 import pytest
 
-from executor import intake
+from executor import receiver
 from executor.wiring import assemble
-from gateway.aws.job_queue import SqsJobQueue
-from gateway.aws.job_store import DynamoJobStore
-from gateway.aws.object_store import S3ObjectStore
-from gateway.domain import instant
+from gateway.aws.dynamodb.job_store import DynamoJobStore
+from gateway.aws.s3 import S3ObjectStore
+from gateway.aws.sqs.job_queue import SqsJobQueue
+from gateway.domain import timestamps
 from gateway.domain.job import Job, Priority
 from gateway.domain.messages import JobMessage
 from gateway.settings import ExecutorSettings
@@ -123,7 +123,7 @@ class Stage:
             inputs=None if private else {},
             correlation_id="correlated",
             cache_key=cache_key,
-            created_at=instant.now(),
+            created_at=timestamps.now(),
         )
         self.jobs.create(job)
         return job.id
@@ -195,7 +195,7 @@ class Stage:
             parts.events.stop()
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(intake, "_LONG_POLL_SECONDS", 1)
+            patch.setattr(receiver, "_LONG_POLL_SECONDS", 1)
             loop.start()
             try:
                 yield stop

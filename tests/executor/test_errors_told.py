@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from cli.comfyui_simulator.server import SimulatorServer
+from comfyui_simulator.server import SimulatorServer
 from tests.executor.stage import Stage, picture
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def test_a_refusal_does_not_hang_on_what_there_is(
     stage: Stage, well_stocked: SimulatorServer, status: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """When ComfyUI does not say, or never answers, the job is refused all the same, without a guess."""
-    monkeypatch.setattr("executor.choices._MAX_SECONDS", 0.5)
+    monkeypatch.setattr("executor.comfyui.errors.allowed_values._MAX_SECONDS", 0.5)
     well_stocked.faults.fail_requests("/object_info", status, times=9)
     message = refused(stage, well_stocked, loading("sdxl_base.safetensors"))
     assert message.endswith('ckpt_name is "sdxl_base.safetensors", which is none of those that ComfyUI has.')

@@ -13,7 +13,7 @@ from tests.executor.stage import Stage, sleeping, wait_until
 if TYPE_CHECKING:
     import pytest
 
-    from cli.comfyui_simulator.server import SimulatorServer
+    from comfyui_simulator.server import SimulatorServer
 
 
 def ran(simulator: SimulatorServer) -> list[str]:

@@ -9,8 +9,8 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from cli.local.child import Child
-from executor import health
+from executor import liveness
+from local.child_process import Child
 from tests.executor.stage import Stage, sleeping, wait_until
 
 if TYPE_CHECKING:
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from cli.comfyui_simulator.server import SimulatorServer
+    from comfyui_simulator.server import SimulatorServer
 
 
 def check(file: Path) -> subprocess.CompletedProcess[str]:
     """Run the command that the container runs."""
-    command = [sys.executable, "-m", "executor.health"]
+    command = [sys.executable, "-m", "executor.liveness"]
     environment = {**os.environ, "HEALTH_FILE": str(file)}
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)  # noqa: S603  our own
 
@@ -43,7 +43,7 @@ def test_an_executor_is_healthy_as_long_as_its_loop_goes_round(stage: Stage, tmp
         assert stuck.returncode == 1
         assert stuck.stderr.startswith("executor: the loop stands still, for 3")
         os.kill(executor.pid, signal.SIGCONT)
-        wait_until(lambda: not health.problem(str(file)), "healthy again")
+        wait_until(lambda: not liveness.problem(str(file)), "healthy again")
     finally:
         executor.stop(seconds=0)
 
@@ -52,7 +52,7 @@ def test_an_executor_that_finishes_its_work_is_healthy(
     stage: Stage, simulator: SimulatorServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It takes nothing any more, but nobody should kill it."""
-    monkeypatch.setattr(health, "_TOUCH_SECONDS", 0)
+    monkeypatch.setattr(liveness, "_TOUCH_SECONDS", 0)
     file = tmp_path / "alive"
     with stage.executor(simulator.url, HEALTH_FILE=str(file), grace_seconds=5) as stop:
         job_id = stage.accept(sleeping(3.0))
@@ -64,8 +64,8 @@ def test_an_executor_that_finishes_its_work_is_healthy(
 
 def test_a_file_that_is_not_there_is_no_good_sign(tmp_path: Path) -> None:
     """Nor is it one that nobody named it."""
-    assert health.problem(str(tmp_path / "alive")) == "HEALTH_FILE: No such file or directory"
-    assert health.problem(None) == "HEALTH_FILE: is not set"
+    assert liveness.problem(str(tmp_path / "alive")) == "HEALTH_FILE: No such file or directory"
+    assert liveness.problem(None) == "HEALTH_FILE: is not set"
 
 
 def test_a_file_that_cannot_be_made_stops_the_start(stage: Stage, tmp_path: Path) -> None:

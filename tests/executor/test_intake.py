@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from executor.intake import Intake
+from executor.receiver import Intake
 from gateway.domain.job import Priority
 from gateway.domain.messages import JobMessage
 from gateway.ports import ReceivedJob

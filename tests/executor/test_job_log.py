@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from executor import watch
-from executor.events import EventStream
-from executor.job_log import MAX_LINES, JobLog
-from executor.watch import Watch
-from gateway.domain import instant
+from executor.comfyui import progress
+from executor.comfyui.progress import Watch
+from executor.comfyui.websocket import EventStream
+from executor.job.progress_log import MAX_LINES, JobLog
+from gateway.domain import timestamps
 from gateway.domain.template import render
 from tests.executor.stage import Stage, picture, sleeping, wait_until
 
 if TYPE_CHECKING:
-    from cli.comfyui_simulator.server import SimulatorServer
+    from comfyui_simulator.server import SimulatorServer
 
 
 BUNDLED = Path(__file__).parents[2] / "workflows"
@@ -76,7 +76,7 @@ def test_the_log_keeps_what_earlier_attempts_did(stage: Stage, simulator: Simula
 
 def test_the_log_says_how_it_goes_on(stage: Stage, simulator: SimulatorServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """Models being loaded, nodes by their titles, steps now and then, what comes from earlier runs."""
-    monkeypatch.setattr(watch, "_STEPS_AGAIN_SECONDS", 0.0)
+    monkeypatch.setattr(progress, "_STEPS_AGAIN_SECONDS", 0.0)
     with stage.executor(simulator.url):
         first, again = (stage.ended(stage.accept(sampling(seed))).id for seed in (1, 2))
     said = messages(stage, first)
@@ -102,8 +102,8 @@ def test_a_private_log_has_no_titles(stage: Stage, simulator: SimulatorServer) -
 def test_steps_take_few_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     """However many there are, each quarter has one, and those that go by quickly have none."""
     now = 100.0
-    monkeypatch.setattr("executor.watch.time.monotonic", lambda: now)
-    log = JobLog((), instant.now)
+    monkeypatch.setattr("executor.comfyui.progress.time.monotonic", lambda: now)
+    log = JobLog((), timestamps.now)
     heard = Watch(picture(), {}, log)
     for seconds, node_id in ((0.0001, "1"), (1.0, "2")):
         for step in range(1, 1001):
@@ -131,7 +131,7 @@ def test_steps_take_few_lines(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_strange_steps_do_no_harm(said: dict[str, Any]) -> None:
     """Custom nodes report what they like; the events after it are heard."""
-    heard, events = Watch(picture(), {}, JobLog((), instant.now)), EventStream("http://127.0.0.1:1", 10)
+    heard, events = Watch(picture(), {}, JobLog((), timestamps.now)), EventStream("http://127.0.0.1:1", 10)
     with events.telling(heard, "x"):
         for kind in ("progress", "progress_state", "execution_cached", "executing", "executed", "execution_success"):
             events._heard(json.dumps({"type": kind, "data": {**said, "prompt_id": "x"}}).encode())
@@ -150,7 +150,7 @@ def test_a_canceled_job_says_what_became_of_its_prompt(stage: Stage, simulator: 
 
 def test_the_log_is_bounded() -> None:
     """However much happens, the first line and the latest are kept, each cut to a length."""
-    log = JobLog((), instant.now)
+    log = JobLog((), timestamps.now)
     for number in range(3 * MAX_LINES):
         log.add(f"{number} " + "x" * 1000)
     assert len(log.lines) == MAX_LINES

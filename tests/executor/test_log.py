@@ -8,14 +8,14 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from executor.log import log_context, logger
-from gateway.aws.job_store import DynamoJobStore
-from gateway.domain import instant
+from gateway.aws.dynamodb.job_store import DynamoJobStore
+from gateway.domain import timestamps
 from tests.executor.stage import Stage, picture, sleeping
 
 if TYPE_CHECKING:
     import pytest
 
-    from cli.comfyui_simulator.server import SimulatorServer
+    from comfyui_simulator.server import SimulatorServer
 
 
 def test_every_line_of_a_job_bears_its_ids(
@@ -41,7 +41,7 @@ def test_an_attempt_after_a_lost_one_is_told(
     log = io.StringIO()
     monkeypatch.setattr(logger.registered_handler, "stream", log)
     job_id = stage.accept(picture())
-    now = instant.now()
+    now = timestamps.now()
     stage.jobs.claim(job_id, executor_id="dead", now=now, lease_until=now - timedelta(seconds=1))
     with stage.executor(simulator.url):
         stage.ended(job_id)

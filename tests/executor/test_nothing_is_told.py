@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests
 
-from functions import dead_letters, sweeper
-from functions.background import Background
-from gateway.aws.event_bus import EventBridgeBus
-from gateway.aws.job_queue import SqsJobQueue
-from gateway.domain import instant
+from functions.events import dead_letters, sweeper
+from functions.wiring.events import Background
+from gateway.aws.eventbridge import EventBridgeBus
+from gateway.aws.sqs.job_queue import SqsJobQueue
+from gateway.domain import timestamps
 from gateway.settings import BackgroundSettings
 from tests.component.accounting import Accounting
 from tests.component.backstage import NO_CONTEXT, failed
@@ -26,7 +26,7 @@ from tests.executor.stage import Stage, wait_until
 from tests.executor.witness import OverheardGateway, Witness
 
 if TYPE_CHECKING:
-    from cli.comfyui_simulator.server import SimulatorServer
+    from comfyui_simulator.server import SimulatorServer
     from gateway.aws.clients import Clients
     from tests.component.api import Answer, Caller
 
@@ -124,10 +124,10 @@ def break_the_queue(ada: Caller) -> None:
 def sweep(stage: Stage, ada: Caller) -> None:
     """Let the job that has no message be found, later."""
     handler = sweeper.make_handler(Background(BackgroundSettings.from_environment(stage.environment)))
-    start = instant.now()
+    start = timestamps.now()
     for minutes in (5, 10, 15, 20):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(instant, "now", lambda minutes=minutes: start + timedelta(minutes=minutes))
+            patch.setattr(timestamps, "now", lambda minutes=minutes: start + timedelta(minutes=minutes))
             handler({}, NO_CONTEXT)
     assert ada.get("/jobs?status=failed").json["count"] == 1
 
@@ -153,7 +153,7 @@ def bury(stage: Stage, ada: Caller) -> None:
 def run_out_of_attempts(stage: Stage, ada: Caller) -> str:
     """Have a job claimed by executors that died, as often as it may be tried."""
     job_id = accepted(ada, "paint", color=30)
-    now = instant.now()
+    now = timestamps.now()
     for _ in range(2):
         stage.jobs.claim(job_id, executor_id="dead", now=now, lease_until=now - timedelta(seconds=1))
     return job_id
@@ -166,7 +166,7 @@ def break_the_executor(ada: Caller, witness: Witness) -> None:
         raise ValueError(f"cannot watch {prompt}")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("executor.runner.Watch", broken)
+        patch.setattr("executor.job.runner.Watch", broken)
         accepted(ada, "paint", color=40)
         wait_until(lambda: "attempt_broken" in witness.log.getvalue(), "a broken attempt")
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from executor.failures import execution_failure
-from executor.heavy_inputs import memory_inputs, time_inputs
-from executor.out_of_memory import is_out_of_memory, may_fit
+from executor.comfyui.errors.advice import memory_inputs, time_inputs
+from executor.comfyui.errors.failed import execution_failure
+from executor.comfyui.errors.out_of_memory import is_out_of_memory, may_fit
 
 SAMPLED = {"3": {"class_type": "KSampler", "inputs": {"steps": 20, "seed": 7}}}
 

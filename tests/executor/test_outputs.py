@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from executor.outputs import files
+from executor.job.outputs import files
 from gateway.domain.job import JobStatus
 from tests.executor.stage import Stage, picture
 
 if TYPE_CHECKING:
-    from cli.comfyui_simulator.server import SimulatorServer
+    from comfyui_simulator.server import SimulatorServer
 
 
 def reporting(ui: str) -> dict[str, Any]:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from botocore.client import BaseClient
 
-from cli.comfyui_simulator.server import SimulatorServer
-from cli.comfyui_simulator.settings import SimulatorSettings
+from comfyui_simulator.server import SimulatorServer
+from comfyui_simulator.settings import SimulatorSettings
 from gateway.domain.job import JobStatus, Priority
 from gateway.domain.messages import JobMessage
 from tests.executor.stage import Stage, picture, sleeping, wait_until

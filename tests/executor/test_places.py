@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from executor.places import MAX_FINISHING, Places
+from executor.slots import MAX_FINISHING, Places
 from gateway.domain.job import Priority
 
 HIGH, NORMAL, LOW = Priority

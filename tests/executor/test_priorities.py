@@ -12,7 +12,7 @@ from gateway.domain.job import Priority, prompt_id
 from tests.executor.stage import Stage, picture, sleeping, wait_until
 
 if TYPE_CHECKING:
-    from cli.comfyui_simulator.server import SimulatorServer
+    from comfyui_simulator.server import SimulatorServer
 
 HIGH, NORMAL, LOW = Priority
 

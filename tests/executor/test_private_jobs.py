@@ -13,7 +13,7 @@ import pytest
 import requests
 from PIL import Image
 
-from cli.comfyui_simulator.server import SimulatorServer
+from comfyui_simulator.server import SimulatorServer
 from executor.log import logger
 from gateway.domain.job import Job, JobStatus
 from tests.executor.stage import Stage, picture, wait_until
@@ -190,7 +190,7 @@ def test_a_broken_attempt_is_logged_without_its_message(
     def broken(prompt: object, *_: object) -> None:
         raise ValueError(f"cannot watch {prompt}")
 
-    monkeypatch.setattr("executor.runner.Watch", broken)
+    monkeypatch.setattr("executor.job.runner.Watch", broken)
     with stage.executor(simulator.url):
         for private in (True, False):
             stage.accept(picture(prefix=SECRET), private=private)

@@ -12,7 +12,7 @@ from tests.webhooks.courier import SECRET
 from tests.webhooks.names import Names
 
 if TYPE_CHECKING:
-    from cli.comfyui_simulator.server import SimulatorServer
+    from comfyui_simulator.server import SimulatorServer
     from gateway.aws.clients import Clients
     from tests.executor.stage import Stage
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from executor.choices import Choices, offered_by
-from executor.rejection import rejection
+from executor.comfyui.errors.allowed_values import Choices, offered_by
+from executor.comfyui.errors.rejected import rejection
 from gateway.errors import ComfyUIUnreachableError
 
 if TYPE_CHECKING:
@@ -171,7 +171,7 @@ def test_a_class_is_asked_for_once() -> None:
 def test_choices_take_a_bounded_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """All questions of a graph share it; after that there are no more."""
     now = 100.0
-    monkeypatch.setattr("executor.choices.time.monotonic", lambda: now)
+    monkeypatch.setattr("executor.comfyui.errors.allowed_values.time.monotonic", lambda: now)
     asked: list[float] = []
 
     def slow(class_type: str, seconds: float) -> dict[str, Any]:

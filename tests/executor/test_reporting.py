@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from executor import model_watch, reporter
-from gateway.aws.executor_store import DynamoExecutorStore
-from gateway.domain import instant
+from executor import heartbeat, model_reporter
+from gateway.aws.dynamodb.executor_store import DynamoExecutorStore
+from gateway.domain import timestamps
 from tests.executor.stage import Stage, sleeping, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from cli.comfyui_simulator.server import SimulatorServer
+    from comfyui_simulator.server import SimulatorServer
     from gateway.domain.executor import ExecutorReport
-    from gateway.domain.models import ModelFolder
+    from gateway.domain.model_files import ModelFolder
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def store(stage: Stage) -> DynamoExecutorStore:
 
 def reports(store: DynamoExecutorStore) -> list[ExecutorReport]:
     """Read the reports of the last minute."""
-    return list(store.recent(instant.now() - timedelta(minutes=1)))
+    return list(store.recent(timestamps.now() - timedelta(minutes=1)))
 
 
 def test_a_report_tells_of_comfyui_and_its_gpu(
@@ -50,8 +50,8 @@ def test_a_report_tells_which_job_runs(
     stage: Stage, simulator: SimulatorServer, store: DynamoExecutorStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The one on the GPU, and how many there are with those that wait behind it; nothing once all are done."""
-    monkeypatch.setattr(reporter, "REPORT_SECONDS", 0)
-    monkeypatch.setattr(reporter, "_LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(heartbeat, "REPORT_SECONDS", 0)
+    monkeypatch.setattr(heartbeat, "_LOOK_SECONDS", 0.1)
     with stage.executor(simulator.url):
         jobs = [stage.accept(sleeping(1.5)) for _ in range(2)]
         wait_until(lambda: [report.jobs for report in reports(store)] == [2], "a report of both")
@@ -79,15 +79,15 @@ class Shelf:
     def report_models(self, executor_id: str, folders: Mapping[str, ModelFolder], *, expires_at: datetime) -> None:
         """Be told of them."""
         assert executor_id == "gpu-7"
-        assert expires_at > instant.now()
+        assert expires_at > timestamps.now()
         self.told.append(list(folders))
 
 
 def test_models_are_told_when_they_change(monkeypatch: pytest.MonkeyPatch) -> None:
     """Once, however often they are looked at, and again when there are others."""
-    monkeypatch.setattr(model_watch, "_LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(model_reporter, "_LOOK_SECONDS", 0.01)
     shelf = Shelf()
-    watch = model_watch.ModelWatch("gpu-7", shelf, shelf)  # type: ignore[arg-type]  # of each it has what is used
+    watch = model_reporter.ModelWatch("gpu-7", shelf, shelf)  # type: ignore[arg-type]  # of each it has what is used
     watch.start()
     wait_until(lambda: shelf.looks > 5, "some looks")
     shelf.folders = {"checkpoints": ["a"], "loras": ["new"]}
@@ -102,7 +102,7 @@ def test_models_are_told_once_comfyui_is_there(
     stage: Stage, simulator: SimulatorServer, store: DynamoExecutorStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An executor may start first."""
-    monkeypatch.setattr(model_watch, "_AFTER_ERROR_SECONDS", 0.05)
+    monkeypatch.setattr(model_reporter, "_AFTER_ERROR_SECONDS", 0.05)
     simulator.kill()
     with stage.executor(simulator.url, EXECUTOR_ID="gpu-7"):
         wait_until(lambda: reports(store), "a report")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from executor import task_protection
-from executor.places import Places
+from executor.slots import Places
 from executor.task_protection import TaskProtection
 from gateway.domain.job import Priority
 from tests.executor.stage import wait_until

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, cast
 import pytest
 from PIL import Image, PngImagePlugin
 
-from executor.textless_png import TextlessReader
+from executor.job.png_text import TextlessReader
 from gateway.errors import OutputUnusableError
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from executor.wording import node_name, sanitised
+from executor.comfyui.errors.sanitize import node_name, sanitised
 
 PROMPT = {
     "3": {"class_type": "KSampler", "_meta": {"title": "Sample\n it"}},

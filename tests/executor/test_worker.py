@@ -15,7 +15,7 @@ from gateway.domain.job import JobStatus, ended_event_id, prompt_id
 from tests.executor.stage import Stage, picture, sleeping, wait_until
 
 if TYPE_CHECKING:
-    from cli.comfyui_simulator.server import SimulatorServer
+    from comfyui_simulator.server import SimulatorServer
 
 
 def queue_of(simulator: SimulatorServer) -> Counter[str]:

@@ -7,8 +7,9 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from executor import log as executor_log
-from functions import background, http
-from gateway.aws.packed import unpack
+from functions.http import router
+from functions.wiring import events
+from gateway.aws.dynamodb.compression import unpack
 from tests.component.api import Gateway
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class Witness:
         self._clients = gateway.clients
         self._environment = environment
         self.log = io.StringIO()
-        for logger in (http.logger, background.logger, executor_log.logger):
+        for logger in (router.logger, events.logger, executor_log.logger):
             patch.setattr(logger.registered_handler, "stream", self.log)
         self._events_url = self._hear_all_events()
 

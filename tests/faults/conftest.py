@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cli.comfyui_simulator.server import SimulatorServer
-from cli.comfyui_simulator.settings import SimulatorSettings
+from comfyui_simulator.server import SimulatorServer
+from comfyui_simulator.settings import SimulatorSettings
 from tests.executor.stage import Stage
 from tests.faults.gate import Gate, aws_step, comfyui_step
 from tests.faults.scene import Scene
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from cli.local.emulator import Emulator
     from gateway.aws.clients import Clients
+    from local.emulator import Emulator
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cli.local.child import Child
+from local.child_process import Child
 from tests.faults.forked import ForkedExecutor
 
 if TYPE_CHECKING:

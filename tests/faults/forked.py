@@ -8,8 +8,8 @@ import sys
 from multiprocessing import get_context
 from typing import TYPE_CHECKING
 
-from cli.local.child import ChildFailedError, end_with_parent
 from executor.__main__ import main
+from local.child_process import ChildFailedError, end_with_parent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

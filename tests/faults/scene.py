@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from cli.comfyui_simulator.server import SimulatorServer
+    from comfyui_simulator.server import SimulatorServer
     from gateway.domain.job import Job
     from tests.executor.stage import Stage
     from tests.faults.gate import Gate

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cli.comfyui_simulator.server import SimulatorServer
-from cli.comfyui_simulator.settings import SimulatorSettings
+from comfyui_simulator.server import SimulatorServer
+from comfyui_simulator.settings import SimulatorSettings
 from gateway.domain.job import JobStatus
 from tests.executor.stage import picture, sleeping, wait_until
 from tests.faults.gate import Passage, Response

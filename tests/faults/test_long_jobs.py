@@ -6,7 +6,7 @@ import json
 import time
 from typing import TYPE_CHECKING
 
-from gateway.domain import instant
+from gateway.domain import timestamps
 from gateway.domain.job import JobStatus
 from tests.executor.stage import sleeping, wait_until
 from tests.faults.executor_process import full_disk
@@ -25,7 +25,7 @@ def test_lease_and_message_are_kept_throughout(scene: Scene) -> None:
         wait_until(lambda: scene.stage.job(job_id).status is JobStatus.RUNNING, "a claim")
         while (job := scene.stage.job(job_id)).status is JobStatus.RUNNING:
             assert job.lease_expires_at is not None
-            assert job.lease_expires_at > instant.now()
+            assert job.lease_expires_at > timestamps.now()
             assert scene.stage.messages_visible() == 0
             time.sleep(0.05)
         (job,) = scene.well_ended(job_id)

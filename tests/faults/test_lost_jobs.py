@@ -8,14 +8,14 @@ import uuid
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from cli.local.background.function import LocalFunction
-from cli.local.background.queue_source import QueueSource
-from functions.background import Background
-from functions.dead_letters import make_handler
+from functions.events.dead_letters import make_handler
+from functions.wiring.events import Background
 from gateway.aws.clients import Clients
 from gateway.aws.resources import DEAD_LETTERS
 from gateway.domain.job import JobStatus, Priority
 from gateway.settings import BackgroundSettings
+from local.event_sources.function import LocalFunction
+from local.event_sources.sqs import QueueSource
 from tests.executor.stage import Stage, picture, sleeping, wait_until
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cli.comfyui_simulator.server import SimulatorServer
-from cli.comfyui_simulator.settings import SimulatorSettings
-from gateway.domain import instant
+from comfyui_simulator.server import SimulatorServer
+from comfyui_simulator.settings import SimulatorSettings
+from gateway.domain import timestamps
 from gateway.domain.job import JobStatus
 from tests.executor.stage import picture, sleeping, wait_until
 from tests.faults.executor_process import wrong_clock
@@ -56,7 +56,7 @@ def test_a_job_is_taken_over_when_its_lease_ends(scene: Scene) -> None:
     """Not a whole lease after its message was looked at in vain."""
     scene.lease_seconds = 30
     job_id = scene.stage.create()
-    now = instant.now()
+    now = timestamps.now()
     scene.stage.jobs.claim(job_id, executor_id="gone", now=now, lease_until=now + timedelta(seconds=3))
     scene.stage.send(job_id, picture())
     with scene.survivor():

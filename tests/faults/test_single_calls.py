@@ -10,10 +10,10 @@ import pytest
 
 from gateway.aws.clients import Clients
 from gateway.aws.clock import AwsClock
-from gateway.aws.job_queue import SqsJobQueue
-from gateway.aws.job_store import DynamoJobStore
-from gateway.aws.object_store import S3ObjectStore
-from gateway.domain import instant
+from gateway.aws.dynamodb.job_store import DynamoJobStore
+from gateway.aws.s3 import S3ObjectStore
+from gateway.aws.sqs.job_queue import SqsJobQueue
+from gateway.domain import timestamps
 from gateway.domain.job import JobEnd, JobFailure, JobStatus, Priority
 from gateway.domain.messages import JobMessage
 from gateway.errors import JobNotClaimableError, LeaseLostError, StateConflictError
@@ -24,8 +24,8 @@ from tests.faults.gate import Gate, Passage, Response, aws_step
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from cli.local.emulator import Emulator
     from gateway.domain.job import Job
+    from local.emulator import Emulator
 
 FAILURE = JobFailure(code="EXECUTOR_LOST", message="lost", retryable=True)
 
@@ -148,7 +148,7 @@ def test_the_clock_is_that_of_the_answers(gate: Gate, aws: dict[str, str], hours
         def answer(passage: Passage) -> None:
             response = passage.forward()
             headers = {name: value for name, value in response.headers.items() if name.lower() != "date"}
-            date = format_datetime(instant.now() + shift, usegmt=True)
+            date = format_datetime(timestamps.now() + shift, usegmt=True)
             passage.answer(Response(response.status, response.body, {**headers, "Date": date}))
 
         return answer
@@ -158,7 +158,7 @@ def test_the_clock_is_that_of_the_answers(gate: Gate, aws: dict[str, str], hours
     for shift in (timedelta(hours=hours), timedelta()):
         gate.fail("DescribeTable", dated(shift))
         client.describe_table(TableName=aws["TABLE_NAME"])
-        assert abs(clock.now() - instant.now() - shift) < timedelta(seconds=1.5)
+        assert abs(clock.now() - timestamps.now() - shift) < timedelta(seconds=1.5)
 
 
 def test_a_right_clock_is_left_alone(gate: Gate, aws: dict[str, str]) -> None:
@@ -167,4 +167,4 @@ def test_a_right_clock_is_left_alone(gate: Gate, aws: dict[str, str]) -> None:
     client, clock = Clients().dynamodb, AwsClock()
     clock.follow(client)
     client.describe_table(TableName=aws["TABLE_NAME"])
-    assert abs(clock.now() - instant.now()) < timedelta(milliseconds=20)
+    assert abs(clock.now() - timestamps.now()) < timedelta(milliseconds=20)

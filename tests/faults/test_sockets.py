@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from executor.events import EventStream
+from executor.comfyui.websocket import EventStream
 from gateway.domain.job import JobStatus
 from tests.executor.stage import picture, sleeping, wait_until
 from tests.faults.deaf_client import deaf_client

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import requests
 
-from gateway.aws import job_item
+from gateway.aws.dynamodb import job_item
 from gateway.aws.resources import EVENT_SOURCE, JOB_ENDED_DETAIL_TYPE
 from gateway.domain.job import Job, JobStatus, Priority, ended_event_id
 from tests.executor.stage import Stage, wait_until

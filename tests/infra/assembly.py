@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from infra.bundle import Platform
-from infra.imports import ROOT
+from infra.module_graph import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

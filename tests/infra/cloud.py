@@ -15,8 +15,9 @@ import boto3
 import requests
 import trustme
 
-from cli.local.child import Child
-from cli.local.loopback import free_port
+from functions.routing import module_of
+from local.child_process import Child
+from local.loopback import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -208,5 +209,5 @@ class Deployed:
 
     def _deployed_name(self, function: str) -> str:
         functions = self._lambda.list_functions()["Functions"]
-        (name,) = (each["FunctionName"] for each in functions if each["Handler"] == f"functions.{function}.handler")
+        (name,) = (each["FunctionName"] for each in functions if each["Handler"] == f"{module_of(function)}.handler")
         return str(name)

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from functions.routing import module_of
 from infra import bundle as bundling
 from infra.bundle import LAMBDA, bundle
-from infra.imports import imports_of
+from infra.module_graph import imports_of
 from tests.infra.assembly import THIS_MACHINE
 from tests.infra.functions import FUNCTIONS
 
@@ -43,11 +44,9 @@ def runtime(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_a_zip_has_all_that_its_function_imports(function: str, runtime: Path, tmp_path: Path) -> None:
     """Beside Python and what Lambda has, nothing is needed."""
-    zipfile.ZipFile(bundle(f"functions.{function}", THIS_MACHINE).path).extractall(tmp_path)
+    zipfile.ZipFile(bundle(module_of(function), THIS_MACHINE).path).extractall(tmp_path)
     modules = [
-        ".".join(file.with_suffix("").parts)
-        for file in imports_of(f"functions.{function}").files
-        if file.suffix == ".py"
+        ".".join(file.with_suffix("").parts) for file in imports_of(module_of(function)).files if file.suffix == ".py"
     ]
     code = f"import sys; sys.path[:0] = {[str(tmp_path), str(runtime)]}; import {', '.join(modules)}"
     run = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=False)  # noqa: S603  ours
@@ -57,7 +56,7 @@ def test_a_zip_has_all_that_its_function_imports(function: str, runtime: Path, t
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_a_zip_for_lambda_is_small_and_for_lambda(function: str) -> None:
     """Compiled parts are for arm64 and Python 3.13; boto3, tests and other hosts' code are left out."""
-    path = bundle(f"functions.{function}", LAMBDA).path
+    path = bundle(module_of(function), LAMBDA).path
     names = zipfile.ZipFile(path).namelist()
     assert path.stat().st_size < MOST_BYTES
     compiled = [name for name in names if name.endswith(".so")]
@@ -71,9 +70,9 @@ def test_a_zip_for_lambda_is_small_and_for_lambda(function: str) -> None:
 
 def test_the_same_sources_give_the_same_zip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Down to the byte, with everything fetched and packed anew in another folder."""
-    first = bundle("functions.dead_letters", LAMBDA)
+    first = bundle("functions.events.dead_letters", LAMBDA)
     monkeypatch.setattr(bundling, "BUILD", tmp_path / "elsewhere")
-    again = bundle("functions.dead_letters", LAMBDA)
+    again = bundle("functions.events.dead_letters", LAMBDA)
     assert again.digest == first.digest
     assert again.path != first.path
     assert again.path.read_bytes() == first.path.read_bytes()
@@ -81,4 +80,4 @@ def test_the_same_sources_give_the_same_zip(tmp_path: Path, monkeypatch: pytest.
 
 def test_another_function_has_another_digest() -> None:
     """A digest is of what is in the zip."""
-    assert bundle("functions.health").digest != bundle("functions.audit").digest
+    assert bundle("functions.api.health").digest != bundle("functions.api.audit").digest

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from infra.imports import ROOT, imports_of
+from functions.routing import module_of
+from infra.module_graph import ROOT, imports_of
 from tests.infra.functions import FUNCTIONS
 
 BENCH = ROOT / "bench" / "bench_cold_start.py"
@@ -42,7 +43,7 @@ def test_a_function_loads_no_more_than_a_quarter_above_its_budget(function: str)
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_only_functions_that_check_inputs_bring_the_validator(function: str) -> None:
     """It trebles an archive."""
-    brings_it = "jsonschema_rs" in imports_of(f"functions.{function}").distributions
+    brings_it = "jsonschema_rs" in imports_of(module_of(function)).distributions
     assert brings_it == (function in ("jobs", "workflows"))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 
-from infra.imports import ROOT
+from infra.module_graph import ROOT
 
 COST = json.loads((ROOT / "bench" / "results" / "cost.json").read_text())
 PAGE = (ROOT / "docs" / "cost.md").read_text()

@@ -15,10 +15,10 @@ import pytest
 import requests
 from botocore.exceptions import ClientError
 
-from cli.comfyui_simulator import SimulatorServer, SimulatorSettings
-from gateway.aws.job_store import DynamoJobStore
+from comfyui_simulator import SimulatorServer, SimulatorSettings
+from gateway.aws.dynamodb.job_store import DynamoJobStore
 from gateway.aws.resources import SCHEDULES
-from gateway.domain import instant
+from gateway.domain import timestamps
 from gateway.domain.messages import JobMessage
 from tests.component.samples import new_job
 from tests.executor.stage import wait_until
@@ -201,7 +201,7 @@ def test_a_prompt_that_is_too_large_for_its_message_goes_by_the_bucket(api: Api,
 
 def test_a_dead_letter_starts_the_function_that_ends_its_job(deployed: Deployed, api: Api) -> None:
     """A job whose message was received too often fails, and says why."""
-    job = new_job(created_at=instant.now())
+    job = new_job(created_at=timestamps.now())
     DynamoJobStore(deployed.cloud.client("dynamodb"), deployed.settings["TABLE_NAME"], retention_days=1).create(job)
     message = JobMessage(job_id=job.id, priority=job.priority, correlation_id=job.correlation_id, prompt={})
     url = deployed.settings["LOW_DEAD_LETTER_QUEUE_URL"]
@@ -216,7 +216,7 @@ def test_a_dead_letter_starts_the_function_that_ends_its_job(deployed: Deployed,
 def test_the_end_of_a_job_is_told_by_a_signed_webhook(deployed: Deployed, api: Api, executor: None) -> None:  # noqa: ARG001
     """From the bus by the rule into the queue, from there by the function, with the secret that the stack made."""
     here = {"WEBHOOK_ALLOW_HTTP": "true", "WEBHOOK_ALLOW_LOOPBACK": "true"}  # where the receiver is
-    for function in ("jobs", "webhooks", "webhook_check"):
+    for function in ("jobs", "webhook_delivery", "webhook_test"):
         deployed.configure(function, **here)
     assert api("POST", "/workflows", {**WORKFLOW, "id": "told"}).status_code == requests.codes.created
     with Receiver(answers(200)) as receiver:

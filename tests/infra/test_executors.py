@@ -85,7 +85,7 @@ def test_a_task_has_a_gpu_its_models_and_time_to_stop(stack: dict[str, Any]) -> 
     told = {each["Name"]: each["Value"] for each in executor["Environment"]}
     assert float(told["SHUTDOWN_GRACE_SECONDS"]) + 10 < executor["StopTimeout"] < 120
     assert comfyui["HealthCheck"]
-    assert executor["HealthCheck"]["Command"] == ["CMD", "python", "-m", "executor.health"]
+    assert executor["HealthCheck"]["Command"] == ["CMD", "python", "-m", "executor.liveness"]
     assert told["HEALTH_FILE"]
     assert told["COMFYUI_TIMEOUT_MS"] == "1000"  # a setting of the stage
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import uv
 
-from infra.imports import ROOT
+from infra.module_graph import ROOT
 
 EXECUTOR = ROOT / "executor" / "Dockerfile"
 GATEWAY = ROOT / "cli" / "Dockerfile"

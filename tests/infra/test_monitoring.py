@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from functions.metrics import Metric
-from infra.imports import ROOT
+from infra.module_graph import ROOT
 from tests.infra.assembly import Assembly, assembly
 
 if TYPE_CHECKING:

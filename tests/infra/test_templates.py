@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from functions.routing import DEFAULT_FUNCTION, FUNCTION_OF_SEGMENT
+from functions.routing import DEFAULT_FUNCTION, FUNCTION_OF_SEGMENT, module_of
 from gateway.aws.resources import REQUEST_SECONDS
 from tests.infra.assembly import Assembly, assembly
 from tests.infra.stages import STAGES
@@ -69,7 +69,7 @@ def test_queues_hide_messages_long_enough_for_their_functions(dev: Assembly) -> 
 
 def test_functions_that_answer_requests_have_the_time_that_api_gateway_has(dev: Assembly) -> None:
     """29 s, here and there."""
-    answering = {f"functions.{name}.handler" for name in (*FUNCTION_OF_SEGMENT.values(), DEFAULT_FUNCTION)}
+    answering = {f"{module_of(name)}.handler" for name in (*FUNCTION_OF_SEGMENT.values(), DEFAULT_FUNCTION)}
     timeouts = {function["Handler"]: function["Timeout"] for _, function in properties(dev, "AWS::Lambda::Function")}
     assert {timeouts[handler] for handler in answering} == {REQUEST_SECONDS}
     integrations = {
@@ -80,7 +80,7 @@ def test_functions_that_answer_requests_have_the_time_that_api_gateway_has(dev: 
 
 def test_functions_are_what_they_are_meant_to_be(everything: Assembly) -> None:
     """Python 3.13 on arm64, traced, and with a log that is not kept for ever."""
-    answering = {f"functions.{name}.handler" for name in (*FUNCTION_OF_SEGMENT.values(), DEFAULT_FUNCTION)}
+    answering = {f"{module_of(name)}.handler" for name in (*FUNCTION_OF_SEGMENT.values(), DEFAULT_FUNCTION)}
     for name, function in properties(everything, "AWS::Lambda::Function"):
         assert function["Runtime"] == "python3.13", name
         assert function["Architectures"] == ["arm64"]

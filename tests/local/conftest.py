@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 import requests
 
-from cli.local.child import Child
+from local.child_process import Child
 from tests.local.command import Run
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 
-from cli.local.front import serve
-from cli.local.lambda_runtime import MAX_PAYLOAD_BYTES
+from local.api_server import serve
+from local.lambda_runtime import MAX_PAYLOAD_BYTES
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext

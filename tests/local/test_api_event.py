@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from cli.local.api_event import HttpRequest, to_event
+from local.api_event import HttpRequest, to_event
 
 # The fields of the example in AWS's page on Lambda proxy integrations, "Input format of a Lambda function".
 DOCUMENTED_FIELDS = {

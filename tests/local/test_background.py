@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from cli.local.background.function import LocalFunction
-from cli.local.background.queue_source import QueueSource
-from cli.local.background.schedule_source import ScheduleSource
 from gateway.aws.resources import FunctionResource
+from local.event_sources.function import LocalFunction
+from local.event_sources.schedule import ScheduleSource
+from local.event_sources.sqs import QueueSource
 from tests.local.command import wait_until
 
 if TYPE_CHECKING:

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cli.local.counts import leave_mark, make_counts_right
-from gateway.aws.job_store import DynamoJobStore
-from gateway.aws.tally_store import DynamoTallyStore
+from gateway.aws.dynamodb.job_count_store import DynamoTallyStore
+from gateway.aws.dynamodb.job_store import DynamoJobStore
 from gateway.domain.job import JobStatus
-from gateway.domain.tally import Tally
+from gateway.domain.job_counts import Tally
+from local.recount_jobs import leave_mark, make_counts_right
 from tests.component.samples import LATER, NOW, OUTPUT, SOON, SUCCESS, new_job
 
 if TYPE_CHECKING:

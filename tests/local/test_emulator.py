@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 import requests
 
-from cli.local.child import ChildFailedError
-from cli.local.emulator import Emulator
 from gateway.aws.clients import Clients
+from local.child_process import ChildFailedError
+from local.emulator import Emulator
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -74,7 +74,7 @@ def test_what_streams_tell_does_not_fill_the_memory() -> None:
     """It is forgotten after five minutes; every request adds to it, and a run can last for weeks."""
     code = (
         "import time\n"
-        "from cli.local import ministack_process\n"
+        "from local import ministack_process\n"
         "from ministack.services import dynamodb\n"
         "told = [{'dynamodb': {'ApproximateCreationDateTime': time.time() - age}} for age in (400, 301, 200, 0)]\n"
         "dynamodb._stream_records['t'] = told\n"

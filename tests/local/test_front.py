@@ -14,7 +14,7 @@ import requests
 from tests.local.conftest import FRONT_WORKERS
 
 if TYPE_CHECKING:
-    from cli.local.child import Child
+    from local.child_process import Child
 
 
 def test_parallel_requests_never_get_each_others_answers(front: str) -> None:

@@ -12,8 +12,8 @@ import pytest
 import requests
 from requests.structures import CaseInsensitiveDict
 
-from cli.local.front import MAX_BODY_BYTES
-from cli.local.lambda_runtime import MAX_PAYLOAD_BYTES
+from local.api_server import MAX_BODY_BYTES
+from local.lambda_runtime import MAX_PAYLOAD_BYTES
 from tests.local.conftest import FRONT_WORKERS
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from cli.local.emulator import Emulator
-from cli.local.provision import provision
 from gateway.aws.clients import Clients
 from gateway.aws.resources import BUCKET, JOB_QUEUES, QUEUE_SOURCES, TABLE, WEBHOOK_QUEUE
 from gateway.settings import ApiSettings, BackgroundSettings, ExecutorSettings
+from local.emulator import Emulator
+from local.provision import provision
 
 if TYPE_CHECKING:
     from pathlib import Path

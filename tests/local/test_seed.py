@@ -4,14 +4,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cli.local.seed import parse_keys, seed_keys, seed_workflows
-from gateway.aws.audit_log import DynamoAuditLog
-from gateway.aws.key_store import DynamoKeyStore
-from gateway.aws.object_store import S3ObjectStore
-from gateway.aws.workflow_store import DynamoWorkflowStore
-from gateway.domain import instant
-from gateway.domain.identity import ApiKey, Role, hash_key
+from gateway.aws.dynamodb.api_key_store import DynamoKeyStore
+from gateway.aws.dynamodb.audit_log import DynamoAuditLog
+from gateway.aws.dynamodb.workflow_store import DynamoWorkflowStore
+from gateway.aws.s3 import S3ObjectStore
+from gateway.domain import timestamps
+from gateway.domain.principal import ApiKey, Role, hash_key
 from gateway.errors import SettingsInvalidError
+from local.seed import parse_keys, seed_keys, seed_workflows
 
 if TYPE_CHECKING:
     from gateway.aws.clients import Clients
@@ -36,7 +36,7 @@ def test_a_seeded_key_opens_with_its_role(keys: DynamoKeyStore, aws: dict[str, s
     assert two
     assert (one.role, two.role) == (Role.ADMIN, Role.USER)
     assert one.owner != two.owner
-    assert one.usable(instant.now())
+    assert one.usable(timestamps.now())
 
 
 def test_an_owner_stays_the_same_over_restarts(keys: DynamoKeyStore, aws: dict[str, str], aws_clients: Clients) -> None:
@@ -52,7 +52,7 @@ def test_an_owner_stays_the_same_over_restarts(keys: DynamoKeyStore, aws: dict[s
 
 def test_a_key_no_longer_listed_is_gone(keys: DynamoKeyStore, aws: dict[str, str], aws_clients: Clients) -> None:
     """What an earlier run seeded goes with its entry; a key that was made in another way stays."""
-    made = ApiKey(sha256=hash_key("made"), name="ci", owner="ci", role=Role.USER, created_at=instant.now())
+    made = ApiKey(sha256=hash_key("made"), name="ci", owner="ci", role=Role.USER, created_at=timestamps.now())
     keys.put(made)
     seed("one:admin,two:user", aws, aws_clients)
     seed("two:user,three:user", aws, aws_clients)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import requests
 
-from cli.local.loopback import answers
+from local.loopback import answers
 from tests.local.command import (
     LINUX_ONLY,
     START_SECONDS,

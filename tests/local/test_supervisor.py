@@ -20,8 +20,8 @@ import pytest
 import requests
 
 from gateway.aws.clients import Clients
-from gateway.aws.job_store import DynamoJobStore
-from gateway.domain import instant
+from gateway.aws.dynamodb.job_store import DynamoJobStore
+from gateway.domain import timestamps
 from tests.component.samples import new_job
 from tests.local.command import (
     LINUX_ONLY,
@@ -38,7 +38,7 @@ from tests.local.command import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from cli.local.emulator import Emulator
+    from local.emulator import Emulator
 
 
 @LINUX_ONLY
@@ -81,7 +81,7 @@ def comfyui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     log = tmp_path_factory.mktemp("comfyui") / "log"
     with log.open("w") as stream:
         process = subprocess.Popen(  # noqa: S603  the simulator
-            [sys.executable, "-m", "cli.comfyui_simulator", "--port", str(port)], stdout=stream, stderr=stream
+            [sys.executable, "-m", "comfyui_simulator", "--port", str(port)], stdout=stream, stderr=stream
         )
     wait_until(lambda: "simulator at" in log.read_text(), START_SECONDS)
     yield f"http://127.0.0.1:{port}"
@@ -130,12 +130,12 @@ def test_functions_that_no_request_calls_run(running: Run, monkeypatch: pytest.M
     """A dead letter ends its job there as it does on AWS."""
     url = running.up()
     commands = {pid: Path(f"/proc/{pid}/cmdline").read_text() for pid in running.descendants()}
-    (pid,) = [pid for pid, command in commands.items() if "cli.local.background" in command]
+    (pid,) = [pid for pid, command in commands.items() if "local.event_sources" in command]
     lines = Path(f"/proc/{pid}/environ").read_text().split("\0")
     variables = dict(line.split("=", 1) for line in lines if line)
     for name in (name for name in variables if name.startswith("AWS_")):
         monkeypatch.setenv(name, variables[name])
-    clients, job = Clients(), new_job(created_at=instant.now())
+    clients, job = Clients(), new_job(created_at=timestamps.now())
     DynamoJobStore(clients.dynamodb, variables["TABLE_NAME"], 30).create(job)
     dead_letters = variables["NORMAL_DEAD_LETTER_QUEUE_URL"]
     clients.sqs.send_message(QueueUrl=dead_letters, MessageBody=json.dumps({"jobId": job.id}))
@@ -165,7 +165,7 @@ def test_a_jwt_secret_closes_open_access(start: Callable[..., Run], tmp_path: Pa
     assert sorted(answer.result().status_code for answer in sent) == [200] * 20 + [429] * 44
     knowing = [pid for pid in run.descendants() if "s3cret" in Path(f"/proc/{pid}/environ").read_text()]
     assert knowing
-    assert all("cli.local.front" in Path(f"/proc/{pid}/cmdline").read_text() for pid in knowing)
+    assert all("local.api_server" in Path(f"/proc/{pid}/cmdline").read_text() for pid in knowing)
     logs = [log.read_text() for log in tmp_path.glob("comfyui-gateway-*/logs/*.log")]
     assert logs
     assert not any("s3cret" in text for text in [run.text, *logs])

@@ -11,7 +11,7 @@ import pytest
 import requests
 import websocket
 
-from cli.comfyui_simulator import SimulatorServer, SimulatorSettings
+from comfyui_simulator import SimulatorServer, SimulatorSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

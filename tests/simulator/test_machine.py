@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests
 
-from cli.comfyui_simulator import SimulatorServer, SimulatorSettings
+from comfyui_simulator import SimulatorServer, SimulatorSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -119,7 +119,7 @@ def test_newer_servers_cancel_jobs_whatever_their_state(
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_the_command_serves_until_a_signal(number: signal.Signals) -> None:
     """One line when ready, the options taken, and an end at once, in the middle of a prompt and without noise."""
-    command = [sys.executable, "-m", "cli.comfyui_simulator", "--port", "0", "--checkpoint", "mine.safetensors"]
+    command = [sys.executable, "-m", "comfyui_simulator", "--port", "0", "--checkpoint", "mine.safetensors"]
     command += ["--seconds-per-step", "30", "--vram-mb", "9000", "--control-api"]
     with subprocess.Popen(  # noqa: S603 - our own command
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -141,7 +141,7 @@ def test_a_taken_port_is_told(simulator: SimulatorServer) -> None:
     port = simulator.url.rsplit(":", 1)[1]
     with pytest.raises(OSError, match="address already in use"):
         SimulatorServer(SimulatorSettings(port=int(port))).start()
-    command = [sys.executable, "-m", "cli.comfyui_simulator", "--port", port]
+    command = [sys.executable, "-m", "comfyui_simulator", "--port", port]
     result = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)  # noqa: S603 - our own
     assert (result.returncode, result.stdout) == (1, "")
     assert "address already in use" in result.stderr

@@ -14,7 +14,7 @@ from PIL import Image
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from cli.comfyui_simulator import SimulatorServer
+    from comfyui_simulator import SimulatorServer
 
     Prompt = dict[str, dict[str, Any]]
     Render = Callable[[Prompt], list[Image.Image]]

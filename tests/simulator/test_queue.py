@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests
 
-from cli.comfyui_simulator import SimulatorServer, SimulatorSettings
+from comfyui_simulator import SimulatorServer, SimulatorSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable

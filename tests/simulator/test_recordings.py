@@ -13,7 +13,7 @@ import pytest
 import requests
 from PIL import Image
 
-from cli.comfyui_simulator import SimulatorServer, SimulatorSettings
+from comfyui_simulator import SimulatorServer, SimulatorSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     import websocket
 
-    from cli.comfyui_simulator import SimulatorServer, SimulatorSettings
+    from comfyui_simulator import SimulatorServer, SimulatorSettings
 
 MARK = b"only the prompt says this"
 

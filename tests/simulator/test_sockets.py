@@ -12,7 +12,7 @@ import websocket
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from cli.comfyui_simulator import SimulatorServer
+    from comfyui_simulator import SimulatorServer
 
     Connect = Callable[[SimulatorServer, str], websocket.WebSocket]
     Events = Callable[..., list[dict[str, Any]]]

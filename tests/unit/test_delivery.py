@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from functions.webhook_body import MAX_BODY_BYTES
+from functions.webhooks.payload import MAX_BODY_BYTES
 from gateway.aws.resources import WEBHOOK_QUEUE
 from gateway.domain.delivery import (
     ATTEMPT_SECONDS,

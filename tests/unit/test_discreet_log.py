@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 
-from gateway.discreet_log import DiscreetFormatter, stack_of, tell_exceptions
 from gateway.domain.messages import JobMessage
+from gateway.redacting_log import DiscreetFormatter, stack_of, tell_exceptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -6,10 +6,10 @@ import inspect
 import re
 from pathlib import Path
 
-from executor import runner
-from functions import dead_letters, sweeper
+from executor.job import runner
+from functions.events import dead_letters, sweeper
 from gateway.aws.resources import JOB_QUEUES, SCHEDULES, SWEEPER
-from gateway.domain.sweep import GRACE
+from gateway.domain.lost_jobs import GRACE
 
 PAGE = (Path(__file__).parents[2] / "docs" / "how-jobs-end.md").read_text(encoding="utf-8")
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.domain import instant
+from gateway.domain import timestamps
 
 milliseconds = st.integers(0, 4_000_000_000_000)
 
@@ -17,29 +17,32 @@ milliseconds = st.integers(0, 4_000_000_000_000)
 @given(milliseconds)
 def test_an_instant_survives_both_notations(count: int) -> None:
     """Text and milliseconds keep every millisecond."""
-    moment = instant.from_milliseconds(count)
-    assert instant.to_milliseconds(moment) == count
-    assert instant.from_text(instant.to_text(moment)) == moment
+    moment = timestamps.from_milliseconds(count)
+    assert timestamps.to_milliseconds(moment) == count
+    assert timestamps.from_text(timestamps.to_text(moment)) == moment
 
 
 @given(milliseconds, milliseconds)
 def test_texts_sort_as_instants_do(one: int, other: int) -> None:
     """A range of texts is a range of time."""
-    texts = instant.to_text(instant.from_milliseconds(one)), instant.to_text(instant.from_milliseconds(other))
+    texts = (
+        timestamps.to_text(timestamps.from_milliseconds(one)),
+        timestamps.to_text(timestamps.from_milliseconds(other)),
+    )
     assert (texts[0] < texts[1]) == (one < other)
 
 
 def test_the_text_is_the_contracts() -> None:
     """RFC 3339 in UTC, with milliseconds and Z, whatever the zone was."""
     moment = datetime(2026, 1, 31, 14, 0, 0, 5999, timezone(timedelta(hours=2)))
-    assert instant.to_text(moment) == "2026-01-31T12:00:00.005Z"
-    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", instant.to_text(instant.now()))
+    assert timestamps.to_text(moment) == "2026-01-31T12:00:00.005Z"
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", timestamps.to_text(timestamps.now()))
 
 
 def test_the_present_has_nothing_that_its_text_loses() -> None:
     """What is stored and what is compared are the same."""
-    now = instant.now()
-    assert instant.from_text(instant.to_text(now)) == now
+    now = timestamps.now()
+    assert timestamps.from_text(timestamps.to_text(now)) == now
     assert abs(datetime.now(UTC) - now) < timedelta(seconds=5)
 
 
@@ -47,4 +50,4 @@ def test_the_present_has_nothing_that_its_text_loses() -> None:
 def test_a_text_without_time_or_zone_is_none(text: str) -> None:
     """Nothing is guessed."""
     with pytest.raises(ValueError, match=r".+"):
-        instant.from_text(text)
+        timestamps.from_text(text)

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from gateway.domain.identity import ApiKey, Principal, Role, hash_key
 from gateway.domain.job import (
     Job,
     JobStatus,
@@ -20,6 +19,7 @@ from gateway.domain.job import (
     new_job_id,
     prompt_id,
 )
+from gateway.domain.principal import ApiKey, Principal, Role, hash_key
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 _ID = "cbff6dff-535d-415f-8502-9e45569fb984"

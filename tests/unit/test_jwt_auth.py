@@ -16,8 +16,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from functions.jwt_auth import JwtVerifier
-from gateway.domain.identity import Principal, Role
+from functions.http.jwt_auth import JwtVerifier
+from gateway.domain.principal import Principal, Role
 from gateway.errors import CredentialsRejectedError
 
 SECRET = "0123456789abcdef0123456789abcdef"
@@ -130,7 +130,7 @@ def test_no_text_breaks_it(header: str, payload: bytes, signature: str) -> None:
 def test_nobody_pays_for_jwts_without_showing_one() -> None:
     """A cold start does not import PyJWT; the first token does."""
     program = (
-        "import sys; from functions.jwt_auth import JwtVerifier; import functions.wiring; "
+        "import sys; from functions.http.jwt_auth import JwtVerifier; import functions.wiring.api; "
         f"verifier = JwtVerifier('{SECRET}'); assert 'jwt' not in sys.modules; "
         f"verifier.principal('{jwt.encode(claims(), SECRET)}'); assert 'jwt' in sys.modules"
     )

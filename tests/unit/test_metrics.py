@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import jsonschema_rs
 
-from functions.job_metrics import write_job_metrics
+from functions.events.metric_values import write_job_metrics
 from functions.metrics import Metric, emit
 from gateway.aws.resources import JOB_CHANGES
 from gateway.domain.job import JobStatus
-from gateway.domain.tally import CountedJob, JobChange
+from gateway.domain.job_counts import CountedJob, JobChange
 
 if TYPE_CHECKING:
     import pytest

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from gateway.domain.models import MAX_BYTES, MAX_FOLDERS, MAX_NAMES, ModelFolder, listed, merged
+from gateway.domain.model_files import MAX_BYTES, MAX_FOLDERS, MAX_NAMES, ModelFolder, listed, merged
 
 
 def test_models_are_listed_by_folder() -> None:

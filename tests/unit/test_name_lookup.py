@@ -9,7 +9,7 @@ from typing import NoReturn
 
 import pytest
 
-from functions.name_lookup import SystemResolver
+from functions.webhooks.dns import SystemResolver
 from gateway.errors import NameUnresolvedError
 
 

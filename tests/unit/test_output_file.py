@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.domain.output_file import content_type, disposition, known_ending
+from gateway.domain.file_names import content_type, disposition, known_ending
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.aws.packed import pack, unpack
+from gateway.aws.dynamodb.compression import pack, unpack
 
 TEXT = st.text(st.characters(codec="utf-8"))
 JSON = st.recursive(

@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from functions.rate_limit import RateLimiter
+from functions.http.rate_limit import RateLimiter
 
 START = 1_700_000_040.0  # a multiple of a minute
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from gateway.aws.resources import SCHEDULES, SWEEPER
 from gateway.domain.job import JobStatus, Priority
-from gateway.domain.sweep import GRACE, LONGEST_GAP, Sweep
+from gateway.domain.lost_jobs import GRACE, LONGEST_GAP, Sweep
 from tests.component.samples import NOW, new_job
 
 if TYPE_CHECKING:

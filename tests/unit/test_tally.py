@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.domain.job import JobStatus
-from gateway.domain.tally import CountedJob, JobChange, JobStatistics, Tally
+from gateway.domain.job_counts import CountedJob, JobChange, JobStatistics, Tally
 
 if TYPE_CHECKING:
     from random import Random

@@ -10,7 +10,7 @@ import time
 import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from functions.webhook_signature import Signer, owner_secret
+from functions.webhooks.signing import Signer, owner_secret
 
 BODY = '{"event":"job.succeeded","metadata":{"ключ":"🦊"}}'.encode()
 PLAIN, OTHER = "a secret of at least 24 bytes", "another secret of 24 bytes or more"

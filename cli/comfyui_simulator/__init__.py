@@ -1,7 +1,0 @@
-"""A ComfyUI stand-in: the server that clients cannot tell from the real one, without a GPU or models."""
-
-from cli.comfyui_simulator.faults import Faults, RequestFault
-from cli.comfyui_simulator.server import SimulatorServer
-from cli.comfyui_simulator.settings import SimulatorSettings
-
-__all__ = ["Faults", "RequestFault", "SimulatorServer", "SimulatorSettings"]

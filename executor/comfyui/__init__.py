@@ -1,0 +1,1 @@
+"""The ComfyUI beside an executor: HTTP client, WebSocket, history, and the monitoring of its prompts."""

@@ -1,0 +1,114 @@
+"""A job as its owner sees it, with URLs that work from the moment they are shown."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from gateway.domain import timestamps
+from gateway.domain.job import LogLevel, LogLine
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from functions.api import responses
+    from gateway.domain.job import Job, Output
+    from gateway.ports import ObjectStore
+
+
+class JobView:
+    """Writes jobs and outputs for the wire. `url_seconds`: how long download URLs work."""
+
+    def __init__(self, objects: ObjectStore, url_seconds: int) -> None:
+        self._objects = objects
+        self._url_seconds = url_seconds
+
+    def job(self, job: Job) -> responses.Job:
+        """Write a whole job."""
+        view: responses.Job = {
+            "jobId": job.id,
+            "status": job.status,
+            "workflowId": job.workflow_id,
+            "priority": job.priority,
+            "progress": job.progress,
+            "outputs": None if job.outputs is None else self.outputs(job),
+            "error": _error(job),
+            "cacheHit": job.cache_hit,
+            "attempts": job.attempt,
+            "timing": {
+                "createdAt": timestamps.to_text(job.created_at),
+                "startedAt": _text(job.started_at),
+                "completedAt": _text(job.completed_at),
+                "executionTimeMs": job.execution_ms,
+            },
+            "webhook": _webhook(job),
+            "metadata": job.metadata,
+        }
+        if job.seed is not None:
+            view["seed"] = job.seed
+        return view
+
+    def log(self, job: Job) -> list[responses.LogLine]:
+        """Write a job's log, with its beginning and end from the record itself."""
+        lines = [LogLine(at=job.created_at, level=LogLevel.INFO, message="Accepted."), *job.log]
+        if job.completed_at is not None:
+            lines.append(_last_line(job, job.completed_at))
+        return [_line(line) for line in lines]
+
+    def outputs(self, job: Job) -> list[responses.Output]:
+        """Write a job's outputs, none when there are none (yet)."""
+        return [self._output(job.id, output) for output in job.outputs or ()]
+
+    def _output(self, job_id: str, output: Output) -> responses.Output:
+        return {
+            "filename": output.filename,
+            "url": f"/outputs/{job_id}/{quote(output.filename, safe='')}",
+            "downloadUrl": self.download_url(output),
+            "downloadUrlExpiresAt": timestamps.to_text(timestamps.now() + timedelta(seconds=self._url_seconds)),
+            "storagePath": output.key,
+            "size": output.size,
+            "sha256": output.sha256,
+            "contentType": output.content_type,
+        }
+
+    def download_url(self, output: Output) -> str:
+        """Presign a URL for an output."""
+        return self._objects.presigned_url(output.key, seconds=self._url_seconds)
+
+
+def _last_line(job: Job, at: datetime) -> LogLine:
+    if job.error is not None:
+        return LogLine(at=at, level=LogLevel.ERROR, message=f"Failed: {job.error.code}: {job.error.message}")
+    if job.cache_hit:
+        return LogLine(at=at, level=LogLevel.INFO, message="Succeeded with the files of an earlier job (cache).")
+    took = "" if job.execution_ms is None else f" ComfyUI needed {job.execution_ms / 1000:.1f} s."
+    return LogLine(at=at, level=LogLevel.INFO, message=f"{job.status.capitalize()}.{took}")
+
+
+def _webhook(job: Job) -> responses.WebhookState | None:
+    if job.callback_url is None:
+        return None
+    delivery = job.delivery.seen(timestamps.now())
+    return {"status": delivery.status, "attempts": delivery.count, "lastStatusCode": delivery.last_status_code}
+
+
+def _error(job: Job) -> responses.JobError | None:
+    error = job.error
+    if error is None:
+        return None
+    view: responses.JobError = {"code": error.code, "message": error.message, "retryable": error.retryable}
+    if error.recommendation:
+        view["recommendation"] = error.recommendation
+    return view
+
+
+def _line(line: LogLine) -> responses.LogLine:
+    view: responses.LogLine = {"timestamp": timestamps.to_text(line.at), "level": line.level, "message": line.message}
+    if line.node:
+        view["node"] = line.node
+    return view
+
+
+def _text(moment: datetime | None) -> str | None:
+    return None if moment is None else timestamps.to_text(moment)

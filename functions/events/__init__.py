@@ -1,0 +1,1 @@
+"""Lambda functions behind queues, streams and schedules."""

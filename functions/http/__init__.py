@@ -1,0 +1,1 @@
+"""What every API surface shares: router, authentication, rate limit, CORS, bodies, responses."""

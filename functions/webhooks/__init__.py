@@ -1,0 +1,1 @@
+"""Webhooks: payload, signing, address checks, and the HTTP client that sends them."""

@@ -1,0 +1,54 @@
+"""What a webhook says."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from gateway.domain import timestamps
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from functions.api import responses, webhook_responses
+    from functions.api.job_view import JobView
+    from gateway.domain.job import Job
+
+# Standard Webhooks recommends it, and many receivers take little more.
+MAX_BODY_BYTES = 20_000
+
+
+def write(view: JobView, job: Job) -> bytes:
+    """Tell an ended job's end, with URLs that are made now. Outputs that would make it too long are left out."""
+    viewed = view.job(job)
+    body: webhook_responses.WebhookBody = {
+        "event": f"job.{job.status}",
+        "jobId": viewed["jobId"],
+        "status": viewed["status"],
+        "workflowId": viewed["workflowId"],
+        "result": None if viewed["outputs"] is None else {"outputs": viewed["outputs"]},
+        "error": viewed["error"],
+        "timing": viewed["timing"],
+        "metadata": viewed["metadata"],
+        "timestamp": timestamps.to_text(job.completed_at or timestamps.now()),
+    }
+    if viewed["outputs"] is not None and len(_encoded(body)) > MAX_BODY_BYTES:
+        result: webhook_responses.WebhookOutcome = {
+            "outputs": [],
+            "cut": {"total": len(viewed["outputs"]), "url": f"/outputs/{job.id}"},
+        }
+        body["result"] = result
+        result["outputs"] = _that_fit(viewed["outputs"], MAX_BODY_BYTES - len(_encoded(body)))
+    return _encoded(body)
+
+
+def _that_fit(outputs: Sequence[responses.Output], room_bytes: int) -> Sequence[responses.Output]:
+    for count, output in enumerate(outputs):
+        room_bytes -= len(_encoded(output)) + 1  # and the comma
+        if room_bytes < 0:
+            return outputs[:count]
+    return outputs
+
+
+def _encoded(value: webhook_responses.WebhookBody | responses.Output) -> bytes:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()

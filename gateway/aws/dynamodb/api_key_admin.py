@@ -1,0 +1,60 @@
+"""API keys as an operator deals with them: listed, made and revoked, with an entry in the audit log for each change."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from gateway.aws.dynamodb import api_key_store, attributes, transaction
+from gateway.domain import timestamps
+from gateway.domain.audit import AuditAction, AuditEntry
+from gateway.domain.page_position import Position
+from gateway.errors import StateConflictError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+    from gateway.aws.dynamodb.audit_log import DynamoAuditLog
+    from gateway.domain.audit import Authorship
+    from gateway.domain.principal import ApiKey
+
+
+class DynamoKeyRing:
+    """The KeyRing port."""
+
+    def __init__(self, client: DynamoDBClient, table_name: str, audit: DynamoAuditLog) -> None:
+        self._client = client
+        self._table_name = table_name
+        self._audit = audit
+
+    def all(self) -> Sequence[ApiKey]:
+        """Read all keys, the oldest first, those included that open nothing any more."""
+        pages = self._client.get_paginator("query").paginate(
+            TableName=self._table_name,
+            KeyConditionExpression="pk = :pk",
+            ExpressionAttributeValues=attributes.write({":pk": api_key_store.LIST_PARTITION}),
+            ConsistentRead=True,
+        )
+        keys = [api_key_store.from_item(item) for page in pages for item in page["Items"]]
+        return sorted(keys, key=lambda key: key.created_at)
+
+    def create(self, key: ApiKey, by: Authorship) -> None:
+        """Put a new key."""
+        self._change(key, AuditAction.KEY_CREATED, by)
+
+    def revoke(self, key: ApiKey, by: Authorship) -> None:
+        """Let a key open nothing any more; its record stays. Raises StateConflictError when it was revoked before."""
+        if key.disabled:
+            raise StateConflictError(f"The key {key.id} was revoked before.")
+        self._change(replace(key, disabled=True), AuditAction.KEY_REVOKED, by)
+
+    def _change(self, key: ApiKey, action: AuditAction, by: Authorship) -> None:
+        entry = AuditEntry(
+            position=Position(timestamps.now(), str(uuid.uuid4())), by=by, action=action, target=key.name
+        )
+        writes = api_key_store.puts(self._table_name, key)
+        if not transaction.write(self._client, [*writes, {"Put": self._audit.put(entry)}]):
+            raise StateConflictError(f"Somebody else changes the key {key.id} just now. Try again.")

@@ -1,0 +1,121 @@
+"""Deliveries in DynamoDB: attributes of the job's item, every write conditional.
+
+begin     only for an ended job with a callback, not delivered yet,
+          that is due, and that no other attempt holds                → count + 1, asked no longer
+record    only by the attempt that began last                         → held no longer
+reopen    only for an ended job with a callback                       → pending, asked, due at once
+
+`asked` is there so that an attempt that is under way while somebody asks for another one leaves that one to be made.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import ClientError
+
+from gateway.aws.dynamodb import attributes, delivery_item, job_item
+from gateway.domain import timestamps
+from gateway.domain.delivery import CLOCK_SKEW, HELD_FOR, DeliveryStatus
+from gateway.domain.job import JobStatus
+from gateway.errors import DeliveryNotDueError, LeaseLostError, StateConflictError
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_dynamodb.type_defs import UpdateItemOutputTypeDef
+
+    from gateway.domain.delivery import Delivery
+    from gateway.domain.job import Job
+
+_ENDED = "attribute_exists(callbackUrl) AND #status IN (:succeeded, :failed, :canceled)"
+_ENDS = {":succeeded": JobStatus.SUCCEEDED, ":failed": JobStatus.FAILED, ":canceled": JobStatus.CANCELED}
+
+
+class DynamoDeliveryStore:
+    """The DeliveryStore port."""
+
+    def __init__(self, client: DynamoDBClient, table_name: str) -> None:
+        self._client = client
+        self._table_name = table_name
+
+    def begin(self, job_id: str, *, now: datetime, last: bool) -> Job:
+        """Begin an attempt; return the job as it was before. Raises DeliveryNotDueError with what is stored."""
+        try:
+            answer = self._update(
+                job_id,
+                f"SET deliveryHeldSince = :now{', deliveryStatus = :failed' if last else ''} "
+                "REMOVE deliveryAsked ADD deliveryCount :one",
+                "(attribute_not_exists(deliveryStatus) OR deliveryStatus <> :delivered) "
+                "AND (attribute_not_exists(deliveryHeldSince) OR deliveryHeldSince <= :free) "
+                "AND NOT (deliveryStatus = :retrying AND deliveryDueAt > :due)",
+                {
+                    ":delivered": DeliveryStatus.DELIVERED,
+                    ":retrying": DeliveryStatus.RETRYING,
+                    ":now": timestamps.to_milliseconds(now),
+                    ":free": timestamps.to_milliseconds(now - HELD_FOR),
+                    ":due": timestamps.to_milliseconds(now + CLOCK_SKEW),
+                    ":one": 1,
+                    **({":failed": DeliveryStatus.FAILED} if last else {}),
+                },
+            )
+        except ClientError as error:
+            standing = attributes.failed_condition(error)
+            if standing is None:
+                raise
+            raise DeliveryNotDueError(job_item.read(standing) if standing else None) from None
+        return job_item.read(answer["Attributes"])
+
+    def record(self, job_id: str, delivery: Delivery) -> None:
+        """Write how the attempt ended that began last. Raises LeaseLostError when another has begun since.
+
+        When another one was asked for meanwhile, the delivery stays pending, and only the log is written.
+        """
+        mine: attributes.Fields = {":mine": delivery.count, ":log": delivery_item.log_text(delivery)}
+        due = delivery_item.due_fields(delivery)
+        try:
+            self._update(
+                job_id,
+                "SET deliveryLog = :log, deliveryStatus = :state"
+                + "".join(f", {name} = :{name}" for name in due)
+                + " REMOVE deliveryHeldSince",
+                "deliveryCount = :mine AND attribute_not_exists(deliveryAsked)",
+                {**mine, ":state": delivery.status, **{f":{name}": value for name, value in due.items()}},
+            )
+        except ClientError as error:
+            standing = attributes.failed_condition(error)
+            if standing is None:
+                raise
+            if "deliveryAsked" not in standing:
+                raise LeaseLostError from None
+            self._update(job_id, "SET deliveryLog = :log REMOVE deliveryHeldSince", "deliveryCount = :mine", mine)
+
+    def reopen(self, job_id: str) -> None:
+        """Make a delivery pending, whatever it was. Raises StateConflictError when there is none to make."""
+        try:
+            self._update(
+                job_id,
+                "SET deliveryStatus = :pending, deliveryAsked = :yes",
+                "",
+                {":pending": DeliveryStatus.PENDING, ":yes": True},
+            )
+        except ClientError as error:
+            if attributes.failed_condition(error) is None:
+                raise
+            raise StateConflictError(
+                "There is a webhook to send once the job has ended, if it has a callbackUrl."
+            ) from None
+
+    def _update(self, job_id: str, update: str, condition: str, values: attributes.Fields) -> UpdateItemOutputTypeDef:
+        """Update an ended job with a callback, if the condition holds as well."""
+        return self._client.update_item(
+            TableName=self._table_name,
+            Key=job_item.key(job_id),
+            UpdateExpression=update,
+            ConditionExpression=f"{_ENDED} AND {condition}" if condition else _ENDED,
+            ExpressionAttributeNames={"#status": "status"},
+            ExpressionAttributeValues=attributes.write({**_ENDS, **values}),
+            ReturnValues="ALL_OLD",
+            ReturnValuesOnConditionCheckFailure="ALL_OLD",
+        )

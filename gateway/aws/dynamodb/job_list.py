@@ -1,0 +1,139 @@
+"""Lists of jobs from two indexes: an owner's, and everybody's in a few shards that are merged.
+
+The indexes hold nothing that changes. So a filter by owner, time or workflow reads the index alone, and
+one by status reads the jobs themselves. Each page looks at a bounded number of either.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import time
+from typing import TYPE_CHECKING, Any
+
+from gateway.aws.dynamodb import attributes, job_item
+from gateway.aws.resources import JOBS_BY_OWNER, JOBS_OF_ALL, LIST_SHARDS
+from gateway.domain import timestamps
+from gateway.domain.page_position import Position
+from gateway.ports import JobFilter, JobPage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+    from gateway.aws.resources import IndexResource
+    from gateway.domain.job import Job
+
+MOST_LOOKED_AT = 1000  # index entries a page
+_BATCH = 100  # the most that one BatchGetItem takes
+# DynamoDB hands back what it has no capacity for; boto3 does not ask again by itself.
+_PAUSES_SECONDS = (0.0, 0.05, 0.1, 0.2, 0.4)
+_BEFORE_ALL, _BEHIND_ALL = "0", "9"  # a list is ordered by `2026-01-31T12:00:00.000Z#id`
+
+_Entry = tuple[str, str, str]  # order, job id, workflow id
+
+
+class DynamoJobList:
+    """The JobList port."""
+
+    def __init__(self, client: DynamoDBClient, table_name: str) -> None:
+        self._client = client
+        self._table_name = table_name
+
+    def page(self, which: JobFilter, *, limit: int, position: Position | None) -> JobPage:
+        """Read a page that begins behind a position."""
+        selective = which.status is not None or which.workflow_id is not None
+        batch_size = _BATCH if selective else min(_BATCH, limit + 1)
+        entries = self._entries(which, position, batch_size)
+        found: list[Job] = []
+        for _ in range(MOST_LOOKED_AT // batch_size):
+            batch = list(itertools.islice(entries, batch_size))
+            if not batch:
+                return JobPage(found, None)
+            if len(found) == limit:
+                return JobPage(found, position)
+            wanted = [job_id for _order, job_id, workflow_id in batch if which.workflow_id in (None, workflow_id)]
+            jobs = self._read(wanted)
+            for order, job_id, _workflow_id in batch:
+                if len(found) == limit:
+                    return JobPage(found, position)
+                position = Position.from_text(order)
+                job = jobs.get(job_id)
+                if job is not None and which.status in (None, job.status):
+                    found.append(job)
+        return JobPage(found, position)
+
+    def accepted(self, since: datetime, before: datetime) -> Iterator[Job]:
+        """Read everybody's jobs that were accepted in this time, oldest first, no faster than they are taken."""
+        oldest, newest = timestamps.to_text(since), timestamps.to_text(before)
+        sorted_lists = [
+            self._query(JOBS_OF_ALL, str(shard), oldest, newest, _BATCH, newest_first=False)
+            for shard in range(LIST_SHARDS)
+        ]
+        entries = heapq.merge(*sorted_lists)
+        while batch := list(itertools.islice(entries, _BATCH)):
+            job_ids = [job_id for _order, job_id, _workflow_id in batch]
+            jobs = self._read(job_ids)
+            yield from (jobs[job_id] for job_id in job_ids if job_id in jobs)
+
+    def _entries(self, which: JobFilter, position: Position | None, page_size: int) -> Iterator[_Entry]:
+        """Go through the index, newest first, asking for more only when it is wanted."""
+        behind = position.to_text() if position else _BEHIND_ALL
+        newest = min(behind, timestamps.to_text(which.before) if which.before else _BEHIND_ALL)
+        oldest = timestamps.to_text(which.after) if which.after else _BEFORE_ALL
+        if oldest > newest:
+            return iter(())
+        partitions = (
+            [(JOBS_BY_OWNER, which.owner)]
+            if which.owner is not None
+            else [(JOBS_OF_ALL, str(shard)) for shard in range(LIST_SHARDS)]
+        )
+        # The position itself is read once more, and is no part of the page.
+        read_at_once = page_size + 1 if position else page_size
+        sorted_lists = [
+            self._query(index, key, oldest, newest, read_at_once, newest_first=True) for index, key in partitions
+        ]
+        merged = heapq.merge(*sorted_lists, reverse=True)
+        return (entry for entry in merged if entry[0] != behind)
+
+    def _query(  # noqa: PLR0913  one query has so many parts
+        self, index: IndexResource, key: str, oldest: str, newest: str, page_size: int, *, newest_first: bool
+    ) -> Iterator[_Entry]:
+        start: dict[str, Any] = {}
+        while True:
+            answer = self._client.query(
+                TableName=self._table_name,
+                IndexName=index.name,
+                KeyConditionExpression="#partition = :key AND #sort BETWEEN :oldest AND :newest",
+                ExpressionAttributeNames={"#partition": index.partition_key, "#sort": index.sort_key},
+                ExpressionAttributeValues=attributes.write({":key": key, ":oldest": oldest, ":newest": newest}),
+                ScanIndexForward=not newest_first,
+                Limit=page_size,
+                **start,
+            )
+            for item in answer["Items"]:
+                fields = attributes.read(item)
+                order = fields[index.sort_key]
+                yield order, order.split("#", 1)[1], fields["workflowId"]
+            if "LastEvaluatedKey" not in answer:
+                return
+            start = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
+
+    def _read(self, job_ids: list[str]) -> dict[str, Job]:
+        """Read jobs by id; those that have grown too old meanwhile are left out."""
+        jobs: dict[str, Job] = {}
+        request: Any = {self._table_name: {"Keys": [job_item.key(job_id) for job_id in job_ids]}} if job_ids else {}
+        for pause in _PAUSES_SECONDS:
+            if not request:
+                return jobs
+            time.sleep(pause)
+            answer = self._client.batch_get_item(RequestItems=request)
+            for item in answer["Responses"].get(self._table_name, []):
+                job = job_item.read(item)
+                jobs[job.id] = job
+            request = answer["UnprocessedKeys"]
+        if request:
+            raise TimeoutError("DynamoDB leaves keys unprocessed")
+        return jobs

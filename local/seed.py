@@ -1,0 +1,104 @@
+"""What a fresh local gateway has in it: the bundled workflows, and the keys of API_KEYS."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from importlib import resources
+from typing import TYPE_CHECKING
+
+from gateway.aws.dynamodb import attributes
+from gateway.aws.dynamodb.api_key_store import DynamoKeyStore
+from gateway.domain import timestamps
+from gateway.domain.audit import Authorship
+from gateway.domain.principal import ApiKey, Principal, Role, hash_key
+from gateway.domain.workflow import WorkflowTemplate
+from gateway.errors import SettingsInvalidError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+    from gateway.ports import WorkflowStore
+
+_MAX_KEY_CHARACTERS = 256
+_AT_START = Authorship(actor=Principal(owner="local", role=Role.ADMIN), correlation_id="start")
+# Which keys the last run seeded. It lies beside them, so that it is kept or lost together with them.
+_RECORD_KEY = attributes.write({"pk": "LOCAL", "sk": "SEEDED_KEYS"})
+
+
+def seed_workflows(store: WorkflowStore) -> None:
+    """Register the bundled workflows that are not there.
+
+    One that is there is left alone, even if the bundled one is newer: it may have been edited since.
+    """
+    folder = resources.files("workflows")
+    for graph_file in sorted(folder.iterdir(), key=lambda file: file.name):
+        workflow_id = graph_file.name.removesuffix(".json")
+        schema_file = folder / f"{workflow_id}.schema.json"
+        if not schema_file.is_file() or store.head(workflow_id) is not None:
+            continue
+        schema = json.loads(schema_file.read_text())
+        template = WorkflowTemplate.register(json.loads(graph_file.read_text()), schema, None)
+        store.create(workflow_id, schema["title"], schema["description"], template, _AT_START)
+
+
+@dataclass(frozen=True, slots=True)
+class SeededKey:
+    """One entry of API_KEYS; the key itself is known by its hash only."""
+
+    sha256: str
+    role: Role
+
+
+def parse_keys(api_keys: str) -> Sequence[SeededKey]:
+    """Read `key1:admin,key2:user`. Raises SettingsInvalidError, which names a wrong entry by its position."""
+    keys: list[SeededKey] = []
+    for position, entry in enumerate(api_keys.split(",") if api_keys.strip() else [], start=1):
+        key, _, role = (part.strip() for part in entry.rpartition(":"))
+        if not key:
+            raise SettingsInvalidError(f"API_KEYS: entry {position} is not of the form key:role")
+        if role not in list(Role):
+            raise SettingsInvalidError(f"API_KEYS: entry {position} has a role other than {' and '.join(Role)}")
+        if len(key) > _MAX_KEY_CHARACTERS or not (key.isascii() and key.isprintable()):
+            raise SettingsInvalidError(
+                f"API_KEYS: entry {position} has a key that is too long, or not all printable ASCII"
+            )
+        seeded = SeededKey(hash_key(key), Role(role))
+        if seeded.sha256 in [other.sha256 for other in keys]:
+            raise SettingsInvalidError(f"API_KEYS: entry {position} has a key that an entry before it has")
+        keys.append(seeded)
+    return keys
+
+
+def seed_keys(client: DynamoDBClient, table_name: str, keys: Sequence[SeededKey]) -> None:
+    """Make the seeded keys exactly these: those that an earlier run seeded and that are no longer listed go.
+
+    Each key is an owner of its own, the same one as long as the key stays the same. Keys that were made in
+    other ways are not touched.
+    """
+    store = DynamoKeyStore(client, table_name)
+    record = attributes.read(client.get_item(TableName=table_name, Key=_RECORD_KEY).get("Item", {}))
+    before = set(json.loads(record.get("hashes", "[]")))
+    wanted = {key.sha256 for key in keys}
+    # The record first, and of both: a key that it does not name could never be removed again.
+    _write_record(client, table_name, before | wanted)
+    for sha256 in before - wanted:
+        store.delete(sha256)
+    for key in keys:
+        store.put(
+            ApiKey(
+                sha256=key.sha256,
+                name="API_KEYS",
+                owner=f"key-{key.sha256[:16]}",
+                role=key.role,
+                created_at=timestamps.now(),
+            )
+        )
+    _write_record(client, table_name, wanted)
+
+
+def _write_record(client: DynamoDBClient, table_name: str, hashes: set[str]) -> None:
+    fields = attributes.write({"hashes": json.dumps(sorted(hashes))})
+    client.put_item(TableName=table_name, Item={**_RECORD_KEY, **fields})

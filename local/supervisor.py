@@ -1,0 +1,311 @@
+"""The whole system on this machine: starts its processes in order, watches them, stops them in order.
+
+embedded AWS ── tables, queues, bucket, bus ── workflows, keys ─┬─ executor ── ComfyUI, or its simulator
+                                                               ├─ HTTP front
+                                                               └─ background functions
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import socket
+import sys
+import time
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from gateway.aws.clients import Clients
+from gateway.aws.dynamodb.audit_log import DynamoAuditLog
+from gateway.aws.dynamodb.job_count_store import DynamoTallyStore
+from gateway.aws.dynamodb.workflow_store import DynamoWorkflowStore
+from gateway.aws.s3 import S3ObjectStore
+from gateway.errors import SettingsInvalidError
+from gateway.settings import ApiSettings, ExecutorSettings
+from local.banner import Running, show
+from local.child_process import Child
+from local.data_dir import DataDir
+from local.emulator import START_SECONDS, Emulator
+from local.loopback import answers, free_port
+from local.output_bucket import VARIABLES as OUTPUT_BUCKET_VARIABLES
+from local.output_bucket import check_output_bucket, output_bucket_variables
+from local.provision import PROVISIONED, provision
+from local.recount_jobs import make_counts_right
+from local.seed import parse_keys, seed_keys, seed_workflows
+from local.webhook_variables import SECRET_VARIABLES as WEBHOOK_SECRET_VARIABLES
+from local.webhook_variables import receiver_variables, secret_variables
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from gateway.settings import LocalSettings
+
+_PREFIX = "local-"  # of every resource's name
+_WATCH_SECONDS = 0.1
+# In this order, by when: from Ctrl-C to the end it is five seconds in all. What the first two write is counted by the
+# background functions, and may interrupt a prompt in the simulator.
+_STOP_ORDER = ((("front", "executor"), 2.5), (("background", "simulator"), 3.5))
+# The emulator saves its state in a moment, but on a machine that is busy: then it is worth the wait.
+_SAVE_SECONDS = 20
+_SAME_MOMENT_SECONDS = 0.2  # make and shells pass a signal on to a process that the terminal has signalled too
+_EXECUTOR_GRACE_SECONDS = "1"
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
+_ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  compared with, not bound
+
+
+class _StopRequestedError(Exception):
+    """Ctrl-C or a signal."""
+
+
+class Supervisor:
+    """One run. `ephemeral` keeps nothing; `command`: as what a person calls the command, to show."""
+
+    def __init__(
+        self, settings: LocalSettings, environment: Mapping[str, str], *, ephemeral: bool, command: str
+    ) -> None:
+        self._settings = settings
+        self._command = command
+        self._keys = parse_keys(settings.api_keys)
+        self._ephemeral = ephemeral
+        self._environment = _base_environment(environment)
+        self._output_bucket = output_bucket_variables(settings)
+        self._open_access = not self._keys and settings.jwt_secret is None
+        self._environment["OPEN_ACCESS"] = str(self._open_access).lower()
+        open_to_others = settings.host not in _LOOPBACK
+        self._environment |= receiver_variables(environment, open_to_others=open_to_others)
+        self._retention_days = _check_host_settings(self._environment)
+        self._children: list[Child] = []  # in the order of their start: the embedded AWS is the first
+        self._signalled_at: float | None = None
+        self._console = Console(highlight=False, markup=False, emoji=False)
+        if open_to_others and self._open_access:
+            raise SettingsInvalidError(
+                f"HOST: {settings.host} is open to other machines, which takes API_KEYS=some-key:admin or JWT_SECRET; "
+                "without either only 127.0.0.1 is served"
+            )
+
+    def run(self) -> bool:
+        """Run until Ctrl-C, SIGTERM or SIGHUP; a second one waits for nothing but the state to be saved.
+
+        False when it could not be saved. Raises SettingsInvalidError before anything is started, and ChildFailedError.
+        """
+        for name in [name for name in os.environ if name.startswith("AWS_")]:
+            del os.environ[name]
+        check_output_bucket(self._output_bucket)
+        with ExitStack() as cleanup:
+            listener = cleanup.enter_context(_bound_socket(self._settings.host, self._settings.port))
+            folder = self._settings.data_dir
+            if self._ephemeral:
+                folder = cleanup.enter_context(TemporaryDirectory(prefix="comfyui-gateway-"))
+            data = cleanup.enter_context(DataDir(Path(folder)))
+            cleanup.enter_context(self._signals_counted())
+            emulator = Emulator(
+                state_dir=None if self._ephemeral else data.state,
+                work_dir=data.logs,
+                # It holds the folder too: after a kill, nobody may read its state before it has written it.
+                inherited_fds=[data.lock_fd],
+            )
+            self._children.append(emulator.child)
+            try:
+                self._start(emulator, data, listener)
+                self._watch()
+            except _StopRequestedError:
+                self._say("Stopping …")
+            finally:
+                saved = self._stop(emulator)
+            return saved
+
+    def _start(self, emulator: Emulator, data: DataDir, listener: socket.socket) -> None:
+        self._say("Starting …")
+        comfyui_answers = answers(f"{self._settings.comfyui_url}/system_stats")
+        self._wait_until(emulator.answers, emulator.child, START_SECONDS)
+        self._environment |= emulator.environment
+        self._fill(emulator, data)
+        comfyui_url = self._settings.comfyui_url if comfyui_answers else self._start_simulator(data)
+        self._start_child(
+            "executor",
+            ["executor"],
+            data,
+            {
+                "COMFYUI_URL": comfyui_url,
+                "SHUTDOWN_GRACE_SECONDS": _EXECUTOR_GRACE_SECONDS,
+                **self._output_bucket,
+            },
+        )
+        functions = {**self._output_bucket, **secret_variables(self._settings, data.webhook_secret)}
+        secret = self._settings.jwt_secret
+        own = {**functions, **({"JWT_SECRET": secret.get_secret_value()} if secret else {})}
+        front = self._start_child("front", ["local.api_server", str(listener.fileno())], data, own, listener)
+        url = _url(listener)
+        self._wait_until(lambda: answers(f"{url}/health"), front, START_SECONDS)
+        # Only now: nothing that a person does first needs them, and their start would hold the others' up.
+        self._start_child("background", ["local.event_sources", _PREFIX], data, functions)
+        running = Running(
+            url=url,
+            command=self._command,
+            comfyui_url=self._settings.comfyui_url,
+            simulated=not comfyui_answers,
+            data_dir=None if self._ephemeral else data.path,
+            logs=data.logs,
+            api_keys=bool(self._keys),
+            tokens=self._settings.jwt_secret is not None,
+            webhook_secret=None if self._settings.webhook_secret else data.webhook_secret,
+        )
+        with _terminal_may_be_gone():
+            show(running, self._console)
+
+    def _fill(self, emulator: Emulator, data: DataDir) -> None:
+        os.environ.update(emulator.environment)
+        clients = Clients()
+        names = provision(clients, prefix=_PREFIX, retention_days=self._retention_days)
+        self._environment |= names
+        data.write_environment({**emulator.environment, **names})
+        make_counts_right(
+            clients.dynamodb,
+            names["TABLE_NAME"],
+            DynamoTallyStore(clients.dynamodb, names["TABLE_NAME"], self._retention_days),
+        )
+        objects = S3ObjectStore(clients.s3, names["BUCKET_NAME"])
+        audit = DynamoAuditLog(clients.dynamodb, names["TABLE_NAME"], self._retention_days)
+        seed_workflows(DynamoWorkflowStore(clients.dynamodb, names["TABLE_NAME"], objects, audit))
+        seed_keys(clients.dynamodb, names["TABLE_NAME"], self._keys)
+        # The emulator would wait for these connections at its end.
+        for client in (clients.dynamodb, clients.s3, clients.sqs, clients.events):
+            client.close()
+
+    def _start_simulator(self, data: DataDir) -> str:
+        port = free_port()
+        arguments = ["--host", "127.0.0.1", "--port", str(port), "--data-dir", str(data.simulator)]
+        if self._settings.privacy_mode:
+            arguments.append("--disable-metadata")
+        url = f"http://127.0.0.1:{port}"
+        simulator = self._start_child("simulator", ["comfyui_simulator", *arguments], data, {})
+        self._wait_until(lambda: answers(f"{url}/system_stats"), simulator, START_SECONDS)
+        return url
+
+    def _start_child(
+        self,
+        name: str,
+        module_and_arguments: list[str],
+        data: DataDir,
+        environment: Mapping[str, str],
+        listener: socket.socket | None = None,
+    ) -> Child:
+        child = Child(
+            name,
+            [sys.executable, "-m", *module_and_arguments],
+            environment={**self._environment, **environment},
+            log_file=data.logs / f"{name}.log",
+            inherited_fds=[listener.fileno()] if listener else [],
+        )
+        self._children.append(child)
+        return child
+
+    def _wait_until(self, ready: Callable[[], bool], child: Child, seconds: float) -> None:
+        def ready_or_stopping() -> bool:
+            self._raise_if_stopping()
+            return ready()
+
+        child.wait_until(ready_or_stopping, seconds=seconds)
+
+    def _watch(self) -> None:
+        while True:
+            self._raise_if_stopping()
+            for child in self._children:
+                if child.exit_code is not None:
+                    raise child.failure()
+            time.sleep(_WATCH_SECONDS)
+
+    def _raise_if_stopping(self) -> None:
+        if self._signalled_at is not None:
+            raise _StopRequestedError
+
+    def _stop(self, emulator: Emulator) -> bool:
+        started = time.monotonic()
+        for names, stopped_after_seconds in _STOP_ORDER:
+            children = [child for child in self._children if child.name in names]
+            for child in children:  # at once: each may take a while to let go of what it is doing
+                child.request_stop()
+            for child in children:
+                child.stop(seconds=started + stopped_after_seconds - time.monotonic())
+        saved = emulator.stop(seconds=_SAVE_SECONDS) or self._ephemeral
+        if not saved:
+            log = emulator.child.log_file
+            self._say(f"The embedded AWS could not save its state: what changed in this run may be lost (log: {log}).")
+        return saved
+
+    def _say(self, text: str) -> None:
+        with _terminal_may_be_gone():
+            self._console.print(text)
+
+    @contextmanager
+    def _signals_counted(self) -> Iterator[None]:
+        def count(*_: object) -> None:
+            now = time.monotonic()
+            if self._signalled_at is None:
+                self._signalled_at = now
+            elif now - self._signalled_at > _SAME_MOMENT_SECONDS:
+                # Never the embedded AWS, however often: it would lose all that this run has done. Its time is limited.
+                for child in self._children[1:]:
+                    child.kill()
+
+        before = {number: signal.signal(number, count) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+@contextmanager
+def _terminal_may_be_gone() -> Iterator[None]:
+    # Nobody is left to read it then, which must not keep the run from its orderly end.
+    try:
+        yield
+    except (OSError, SystemExit):  # Rich makes a SystemExit of a broken pipe
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())  # also for what is still buffered
+        os.close(nowhere)
+
+
+def _base_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    # The person's own AWS set-up plays no part; secrets are given only to the processes that need them.
+    left_out = ("API_KEYS", "JWT_SECRET", *WEBHOOK_SECRET_VARIABLES, *OUTPUT_BUCKET_VARIABLES)
+    kept = {name: value for name, value in environment.items() if not name.startswith("AWS_") and name not in left_out}
+    direct = ",".join(filter(None, [kept.get("NO_PROXY") or kept.get("no_proxy"), *_LOOPBACK]))
+    return {**kept, "NO_PROXY": direct, "no_proxy": direct, "PYTHONUNBUFFERED": "1"}
+
+
+def _check_host_settings(environment: Mapping[str, str]) -> int:
+    # What the children would find wrong much later. Returns the retention time in days.
+    complete = {**environment, **dict.fromkeys(PROVISIONED, "later")}
+    complete.pop("COMFYUI_URL", None)  # LocalSettings has looked at it
+    ExecutorSettings.from_environment(complete)
+    return ApiSettings.from_environment(complete).retention_days
+
+
+def _bound_socket(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # or a restart waits for old connections
+        listener.bind((host, port))
+    except socket.gaierror:
+        listener.close()
+        raise SettingsInvalidError(f"HOST: {host} is no address of this machine") from None
+    except OSError as error:
+        listener.close()
+        if error.errno == errno.EADDRNOTAVAIL:
+            raise SettingsInvalidError(f"HOST: {host} is no address of this machine") from None
+        raise SettingsInvalidError(f"PORT: cannot listen on {host}:{port}: {error.strerror}") from None
+    return listener
+
+
+def _url(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    host = _ANY_ADDRESS.get(host, host)
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -1,0 +1,1 @@
+"""Build-time code: the API document and pages made from code."""
