@@ -21,7 +21,7 @@ from functions.http import router
 from functions.routing import function_for, module_of
 from functions.wiring.workflows import WorkflowWiring
 from gateway.aws.clients import Clients
-from gateway.aws.dynamodb.api_key_store import DynamoKeyStore
+from gateway.aws.dynamodb.api_key_store import DynamoApiKeyStore
 from gateway.domain import timestamps
 from gateway.domain.audit import Authorship
 from gateway.domain.principal import ApiKey, Role, hash_key
@@ -116,7 +116,7 @@ def emulated() -> Iterator[tuple[WorkflowWiring, Clients]]:
         measured = wiring._clients  # noqa: SLF001  these very clients
         # Among 100,000 jobs one Query takes the embedded AWS seconds, on a busy machine more than clients wait.
         measured._config = measured._config.merge(Config(read_timeout=60))  # noqa: SLF001  as above
-        keys = DynamoKeyStore(clients.dynamodb, settings.table_name)
+        keys = DynamoApiKeyStore(clients.dynamodb, settings.table_name)
         admin = ApiKey(
             sha256=hash_key(ADMIN_KEY), name="root", owner="root", role=Role.ADMIN, created_at=timestamps.now()
         )

@@ -36,7 +36,7 @@ from executor.log import logger as executor_log
 from functions.events import job_metrics, webhook_delivery
 from functions.http import router
 from functions.routing import module_of
-from functions.wiring.events import Background
+from functions.wiring.events import EventWiring
 from functions.wiring.events import logger as background_log
 from functions.wiring.workflows import WorkflowWiring
 from gateway.aws.resources import JOB_CHANGES, SCHEDULES
@@ -116,7 +116,7 @@ class Scene:
 
     def __init__(self, bill: Bill, sqs: SQSClient, stream: TableStream) -> None:
         self._api = Api(WorkflowWiring(ApiSettings.from_environment(os.environ)))
-        background = Background(BackgroundSettings.from_environment(os.environ))
+        background = EventWiring(BackgroundSettings.from_environment(os.environ))
         self._count, self._deliver = job_metrics.make_handler(background), webhook_delivery.make_handler(background)
         self._clock = {
             schedule.function.name: import_module(module_of(schedule.function.name)).make_handler(background)

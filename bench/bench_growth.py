@@ -32,8 +32,8 @@ from functions.http import pagination
 from gateway.aws.dynamodb import attributes, job_item
 from gateway.aws.resources import JOBS_BY_OWNER
 from gateway.domain.job import Job, JobStatus, LogLevel, LogLine, Output
-from gateway.domain.job_counts import Tally
-from gateway.domain.page_position import Position
+from gateway.domain.job_counts import DailyJobCounts
+from gateway.domain.page_position import PagePosition
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -105,7 +105,7 @@ def requests_of(api: Api, jobs: Sequence[Job]) -> dict[str, Send]:
     """Prepare the requests to measure on a table with these jobs, the oldest first."""
     newest_of_user = next(job for job in reversed(jobs) if job.owner == USER)
     middle = jobs[len(jobs) // 2]
-    deep = f"cursor={pagination.to_cursor(Position(middle.created_at, middle.id))}"
+    deep = f"cursor={pagination.to_cursor(PagePosition(middle.created_at, middle.id))}"
 
     def submit() -> dict[str, Any]:
         return api.request("POST", "/jobs", body={"workflowId": "solid", "inputs": {"color": next(colors)}})()
@@ -188,7 +188,7 @@ def main() -> None:
         api.request("POST", "/workflows", body=SOLID_WORKFLOW, key=ADMIN_KEY)()
         today = datetime.now(UTC).date()
         for day in range(wiring.settings.retention_days):  # one item of counts for each, however many jobs they count
-            wiring.tallies.add({today - timedelta(days=day): Tally(succeeded=1)}, batch_id=str(day))
+            wiring.tallies.add({today - timedelta(days=day): DailyJobCounts(succeeded=1)}, batch_id=str(day))
         large = measure_large_workflows(api, wiring.settings, count=5 if given.quick else 100)
         for size in (size for size in SIZES if size <= (SIZES[1] if given.quick else given.most)):
             added = [next(endless) for _ in range(size - len(jobs))]

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from gateway.domain.job import Job
     from gateway.domain.messages import JobMessage
     from gateway.domain.workflow import WorkflowTemplate
-    from gateway.ports import ExecutorStore, JobQueue, JobStore, KeyStore, ObjectStore, ResultCache, WorkflowStore
+    from gateway.ports import ApiKeyStore, ExecutorStore, JobQueue, JobStore, ObjectStore, ResultCache, WorkflowStore
     from gateway.settings import ApiSettings
 
 
@@ -134,7 +134,7 @@ class InMemoryWiring(WorkflowWiring):
         self.queue = cast("JobQueue", Queue())
         self.executors = cast("ExecutorStore", Executors())
         self.objects = self.outputs = cast("ObjectStore", None)
-        self._keys = cast("KeyStore", Keys())
+        self._keys = cast("ApiKeyStore", Keys())
 
     @property
     def limiter(self) -> RateLimiter:

@@ -78,14 +78,14 @@ def redrive(session: AwsSession, queue: Annotated[Queue, typer.Argument(help="Of
     """
     from gateway.aws.dynamodb.audit_log import DynamoAuditLog  # noqa: PLC0415  boto3 takes half a second
     from gateway.domain.audit import AuditAction, AuditEntry  # noqa: PLC0415  `--help` need not wait for it
-    from gateway.domain.page_position import Position  # noqa: PLC0415  likewise
+    from gateway.domain.page_position import PagePosition  # noqa: PLC0415  likewise
 
     letters = _letters(session, queue)
     audit = DynamoAuditLog(session.clients.dynamodb, session.variable("TABLE_NAME"), session.retention_days)
     # Before, so that nothing is put back without a trace.
     audit.record(
         AuditEntry(
-            position=Position(timestamps.now(), str(uuid.uuid4())),
+            position=PagePosition(timestamps.now(), str(uuid.uuid4())),
             by=operator(),
             action=AuditAction.DEAD_LETTERS_REDRIVEN,
             target=queue,

@@ -14,7 +14,7 @@ from gateway.domain import timestamps
 from gateway.domain.principal import ApiKey, Role, mint_key
 
 if TYPE_CHECKING:
-    from gateway.ports import KeyRing
+    from gateway.ports import ApiKeyAdmin
 
 app = typer.Typer(
     help="Make, list and revoke API keys. Needs AWS credentials that may write the gateway's table, or a gateway that "
@@ -117,13 +117,13 @@ def revoke(
             session.screen.note("It stands in API_KEYS: take it out there, or the next start brings it back.")
 
 
-def _ring(session: AwsSession) -> KeyRing:
-    from gateway.aws.dynamodb.api_key_admin import DynamoKeyRing  # noqa: PLC0415  likewise
+def _ring(session: AwsSession) -> ApiKeyAdmin:
+    from gateway.aws.dynamodb.api_key_admin import DynamoApiKeyAdmin  # noqa: PLC0415  likewise
     from gateway.aws.dynamodb.audit_log import DynamoAuditLog  # noqa: PLC0415  boto3 takes half a second
 
     table_name = session.variable("TABLE_NAME")
     client = session.clients.dynamodb
-    return DynamoKeyRing(client, table_name, DynamoAuditLog(client, table_name, session.retention_days))
+    return DynamoApiKeyAdmin(client, table_name, DynamoAuditLog(client, table_name, session.retention_days))
 
 
 def _expiry(text: str) -> datetime:

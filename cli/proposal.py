@@ -23,7 +23,7 @@ _SIZES = (("width", "height"), ("target_width", "target_height"))
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class GraphInput:
     """An input of a node."""
 
     node_id: str
@@ -36,7 +36,7 @@ class Finding:
 
     name: str
     value: Any
-    places: tuple[Place, ...]
+    places: tuple[GraphInput, ...]
 
 
 @dataclass(slots=True)
@@ -75,8 +75,10 @@ class _Found:
 
     def __init__(self, graph: Mapping[str, Any]) -> None:
         self.graph = graph
-        self._places: dict[tuple[str, str], list[Place]] = {}  # by kind and value's text, which keeps 1 and true apart
-        self._taken: set[Place] = set()
+        self._places: dict[
+            tuple[str, str], list[GraphInput]
+        ] = {}  # by kind and value's text, which keeps 1 and true apart
+        self._taken: set[GraphInput] = set()
 
     def inputs(self, node_id: str) -> Mapping[str, Any]:
         """Give a node's inputs."""
@@ -85,7 +87,7 @@ class _Found:
 
     def add(self, kind: str, node_id: str, name: str) -> bool:
         """Take an input, or the node that only holds its value. False when it holds none, or is another's."""
-        place = self._holder(Place(node_id, name))
+        place = self._holder(GraphInput(node_id, name))
         if place is None or place in self._taken:
             return False
         value = self.value(place)
@@ -93,7 +95,7 @@ class _Found:
         self._places.setdefault((kind, repr(value)), []).append(place)
         return True
 
-    def value(self, place: Place) -> Any:  # noqa: ANN401  whatever a graph has
+    def value(self, place: GraphInput) -> Any:  # noqa: ANN401  whatever a graph has
         """Give what stands at a place."""
         return self.inputs(place.node_id)[place.name]
 
@@ -111,7 +113,7 @@ class _Found:
             named.append(Finding(name, self.value(places[0]), tuple(places)))
         return named
 
-    def _holder(self, place: Place) -> Place | None:
+    def _holder(self, place: GraphInput) -> GraphInput | None:
         """Follow links to a node that does nothing but hold one value, as primitive nodes do."""
         for _ in range(len(self.graph)):
             value = self.inputs(place.node_id).get(place.name)
@@ -120,7 +122,7 @@ class _Found:
             source = _source(value)
             if source is None or len(self.inputs(source)) != 1:
                 return None
-            place = Place(source, next(iter(self.inputs(source))))
+            place = GraphInput(source, next(iter(self.inputs(source))))
         return None
 
 
@@ -142,7 +144,7 @@ def _find_prompts(found: _Found) -> None:
 
 def _follow(found: _Found, node_id: str, name: str, kind: str, role: str) -> None:
     """Go back from a sampler to the texts that its conditioning was made of, past nodes that only change it."""
-    pending, seen = [Place(node_id, name)], set()
+    pending, seen = [GraphInput(node_id, name)], set()
     while pending:
         place = pending.pop(0)
         source = _source(found.inputs(place.node_id)[place.name])
@@ -156,7 +158,7 @@ def _follow(found: _Found, node_id: str, name: str, kind: str, role: str) -> Non
         inputs = found.inputs(source)
         onward = [role] if role in inputs else [each for each in inputs if each.startswith("conditioning")]
         if onward:
-            pending += [Place(source, each) for each in onward]
+            pending += [GraphInput(source, each) for each in onward]
         else:
             _take_texts(found, source, kind)
 
@@ -191,11 +193,11 @@ def _find_by_name(found: _Found) -> None:
                 found.add(kind, node_id, name)
 
 
-def _places_of(graph: Mapping[str, Any], token: str) -> Iterator[Place]:
+def _places_of(graph: Mapping[str, Any], token: str) -> Iterator[GraphInput]:
     for node_id, node in graph.items():
         for name, value in node.get("inputs", {}).items():
             if token in token_names({node_id: {"inputs": {name: value}}}):
-                yield Place(node_id, name)
+                yield GraphInput(node_id, name)
 
 
 def _schema(fields: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

@@ -209,10 +209,10 @@ class Transport:
         from email.utils import parsedate_to_datetime  # noqa: PLC0415  slow to import, and not always there
 
         try:
-            told = parsedate_to_datetime(response.headers["Date"]).timestamp()
+            allowed = parsedate_to_datetime(response.headers["Date"]).timestamp()
         except (KeyError, ValueError):
             return
-        self.clock_ahead_seconds = told - time.time()
+        self.clock_ahead_seconds = allowed - time.time()
 
 
 class RefusedError(CommandFailedError):

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from executor.comfyui.client import ComfyUI, ComfyUIState
-    from executor.comfyui.monitor import Overseer
-    from executor.slots import Places
+    from executor.comfyui.monitor import PromptMonitor
+    from executor.slots import Slots
     from gateway.ports import ExecutorStore, JobQueue
 
 _LOOK_SECONDS = 2.0
@@ -36,8 +36,8 @@ class Reporter:
         executor_id: str,
         *,
         comfyui: ComfyUI,
-        overseer: Overseer,
-        places: Places,
+        overseer: PromptMonitor,
+        places: Slots,
         executors: ExecutorStore,
         queue: JobQueue,
         now: Callable[[], datetime],

@@ -17,7 +17,7 @@ _TOUCH_SECONDS = 5.0
 _STUCK_SECONDS = 60.0
 
 
-class Pulse:
+class LivenessFile:
     """Touches a file while the loop goes round. `path`: None where nobody looks."""
 
     def __init__(self, path: str | None) -> None:

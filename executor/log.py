@@ -9,14 +9,18 @@ from typing import TYPE_CHECKING
 
 from aws_lambda_powertools.logging import Logger
 
-from gateway.redacting_log import DiscreetFormatter, tell_exceptions
+from gateway.redacting_log import RedactingFormatter, allow_exception_messages
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 # The level comes with the settings. Without one here Powertools would read the variable itself, and tell a wrong one.
 logger = Logger(
-    service="executor", level="INFO", log_uncaught_exceptions=False, location=None, logger_formatter=DiscreetFormatter()
+    service="executor",
+    level="INFO",
+    log_uncaught_exceptions=False,
+    location=None,
+    logger_formatter=RedactingFormatter(),
 )
 
 
@@ -35,10 +39,10 @@ def log_context(*, private: bool, **facts: str) -> Iterator[None]:
     """Put facts on every line that this thread logs inside the block, and for a private job keep exceptions' words."""
     with_before = logger.thread_safe_get_current_keys()
     logger.thread_safe_append_keys(**facts)
-    tell_exceptions(told=not private)
+    allow_exception_messages(allowed=not private)
     try:
         yield
     finally:
-        tell_exceptions(told=False)
+        allow_exception_messages(allowed=False)
         logger.thread_safe_clear_keys()
         logger.thread_safe_append_keys(**with_before)

@@ -38,11 +38,11 @@ class ModelWatch:
         self._stopping = threading.Event()
 
     def start(self) -> None:
-        """Watch in the background."""
+        """PromptProgress in the background."""
         threading.Thread(target=self._watch_until_stopped, name="models", daemon=True).start()
 
     def stop(self) -> None:
-        """Watch no longer."""
+        """PromptProgress no longer."""
         self._stopping.set()
 
     def _watch_until_stopped(self) -> None:

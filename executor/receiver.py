@@ -25,7 +25,7 @@ _LOOK_AGAIN_SECONDS = 2.0  # at a queue that was empty
 _AFTER_ERROR_SECONDS = 2.0
 
 
-class Intake:
+class JobReceiver:
     """Takes messages for one taker, who calls `next` again and again, and `close` at the end."""
 
     def __init__(self, queue: JobQueue) -> None:
@@ -81,7 +81,7 @@ class Intake:
             if idle or self._arrived is None:
                 return
             received, self._arrived = self._arrived, None
-        self._give_back(received)
+        self._release(received)
 
     def _look(self, wanted: Sequence[Priority]) -> ReceivedJob | None:
         """Look once at each wanted queue that is due, in order."""
@@ -120,14 +120,14 @@ class Intake:
                 self._arrived, received = received, None
                 self._lock.notify_all()
         if received is not None:
-            self._give_back(received)
+            self._release(received)
         with self._lock:
             del self._pollers[priority]
             self._look_at[priority] = time.monotonic() + _LOOK_AGAIN_SECONDS
 
-    def _give_back(self, received: ReceivedJob) -> None:
+    def _release(self, received: ReceivedJob) -> None:
         try:
-            self._queue.hide(received, 0)
+            self._queue.change_visibility(received, 0)
         except Exception as error:  # noqa: BLE001  it comes back by itself when its visibility runs out
             message = received.message
             with log_context(private=message.private, job_id=message.job_id, correlation_id=message.correlation_id):

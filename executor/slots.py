@@ -22,7 +22,7 @@ MAX_FINISHING = 4
 _RANKS = {priority: rank for rank, priority in enumerate(Priority)}
 
 
-class Place:
+class Slot:
     """A job's place on ComfyUI."""
 
     def __init__(self, job_id: str, priority: Priority) -> None:
@@ -30,7 +30,7 @@ class Place:
         self.rank = _RANKS[priority]
 
 
-class Places:
+class Slots:
     """The places of one ComfyUI; safe to use from several threads.
 
     `at_once`: prompts that it runs at the same time. `ahead`: prompts that wait beside them, counting for a job only
@@ -41,8 +41,8 @@ class Places:
         self._at_once = at_once
         self._ahead = ahead
         self._lock = threading.Lock()
-        self._line: list[Place] = []  # in the order in which ComfyUI runs them
-        self._finishing: set[Place] = set()
+        self._line: list[Slot] = []  # in the order in which ComfyUI runs them
+        self._finishing: set[Slot] = set()
 
     @property
     def idle(self) -> bool:
@@ -76,9 +76,9 @@ class Places:
         with self._lock:
             return self._line[0].job_id if self._line else None
 
-    def take(self, job_id: str, priority: Priority) -> Place:
+    def take(self, job_id: str, priority: Priority) -> Slot:
         """Take a place for a job: behind those that run, and behind those that wait with the same priority."""
-        taken = Place(job_id, priority)
+        taken = Slot(job_id, priority)
         with self._lock:
             position = min(self._at_once, len(self._line))
             while position < len(self._line) and self._line[position].rank <= taken.rank:
@@ -86,14 +86,14 @@ class Places:
             self._line.insert(position, taken)
         return taken
 
-    def free(self, place: Place) -> None:
+    def free(self, place: Slot) -> None:
         """Let ComfyUI be done with a job; nothing happens when it was already."""
         with self._lock:
             if place in self._line:
                 self._line.remove(place)
                 self._finishing.add(place)
 
-    def leave(self, place: Place) -> None:
+    def leave(self, place: Slot) -> None:
         """Let everything be done with a job."""
         with self._lock:
             if place in self._line:

@@ -19,7 +19,7 @@ import requests
 from executor.log import logger
 
 if TYPE_CHECKING:
-    from executor.slots import Places
+    from executor.slots import Slots
 
 _LOOK_SECONDS = 1.0
 _PROTECTED_MINUTES = 60  # then it ends by itself, should this process hang
@@ -31,7 +31,7 @@ _TIMEOUT_SECONDS = 5.0
 class TaskProtection:
     """Follows whether there are jobs. `agent_url`: the container's ECS_AGENT_URI; None outside of ECS."""
 
-    def __init__(self, agent_url: str | None, places: Places) -> None:
+    def __init__(self, agent_url: str | None, places: Slots) -> None:
         self._url = f"{agent_url}/task-protection/v1/state" if agent_url else None
         self._places = places
         self._stopping = threading.Event()

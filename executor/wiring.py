@@ -10,16 +10,16 @@ from datetime import timedelta
 
 from executor.comfyui.client import ComfyUI
 from executor.comfyui.execution import Execution
-from executor.comfyui.monitor import Limits, Overseer
-from executor.comfyui.websocket import EventStream
+from executor.comfyui.monitor import Limits, PromptMonitor
+from executor.comfyui.websocket import ProgressSocket
 from executor.heartbeat import Reporter
-from executor.job.finisher import Ending
+from executor.job.finisher import JobFinisher
 from executor.job.outputs import OutputCollector
 from executor.job.runner import Runner
-from executor.liveness import Pulse
+from executor.liveness import LivenessFile
 from executor.model_reporter import ModelWatch
-from executor.receiver import Intake
-from executor.slots import Places
+from executor.receiver import JobReceiver
+from executor.slots import Slots
 from executor.task_protection import TaskProtection
 from executor.worker import Worker
 from gateway.aws.clients import Clients
@@ -43,9 +43,9 @@ class Executor:
     worker: Worker
     reporter: Reporter
     models: ModelWatch
-    events: EventStream
+    events: ProgressSocket
     protection: TaskProtection
-    pulse: Pulse
+    pulse: LivenessFile
 
 
 def assemble(settings: ExecutorSettings) -> Executor:
@@ -61,8 +61,8 @@ def assemble(settings: ExecutorSettings) -> Executor:
         silent_seconds=settings.comfyui_stall_ms / 1000,
         wait_seconds=settings.comfyui_queue_timeout_ms / 1000,
     )
-    events = EventStream(settings.comfyui_url, limits.silent_seconds)
-    overseer = Overseer(comfyui, events, limits)
+    events = ProgressSocket(settings.comfyui_url, limits.silent_seconds)
+    overseer = PromptMonitor(comfyui, events, limits)
     objects = S3ObjectStore(clients.s3, settings.bucket_name)
     outputs = S3ObjectStore(clients.output_s3, settings.s3_bucket) if settings.s3_bucket else objects
     queue = SqsJobQueue(
@@ -75,7 +75,7 @@ def assemble(settings: ExecutorSettings) -> Executor:
         polling_client=clients.polling_sqs,
         hide_seconds=settings.lease_seconds,
     )
-    places = Places(settings.max_concurrency, settings.look_ahead)
+    places = Slots(settings.max_concurrency, settings.look_ahead)
     executors = DynamoExecutorStore(clients.dynamodb, settings.table_name)
     stopping = threading.Event()
     reporter = Reporter(
@@ -88,7 +88,7 @@ def assemble(settings: ExecutorSettings) -> Executor:
         now=clock.now,
     )
     jobs = DynamoJobStore(clients.dynamodb, settings.table_name, settings.retention_days)
-    ending = Ending(
+    ending = JobFinisher(
         jobs=jobs,
         results=DynamoResultCache(clients.dynamodb, settings.table_name),
         bus=EventBridgeBus(clients.events, settings.event_bus_name),
@@ -112,10 +112,10 @@ def assemble(settings: ExecutorSettings) -> Executor:
         on_run=reporter.ran,
         now=clock.now,
     )
-    pulse = Pulse(settings.health_file)
+    pulse = LivenessFile(settings.health_file)
     return Executor(
         worker=Worker(
-            intake=Intake(queue), runner=runner, reporter=reporter, places=places, pulse=pulse, stopping=stopping
+            intake=JobReceiver(queue), runner=runner, reporter=reporter, places=places, pulse=pulse, stopping=stopping
         ),
         reporter=reporter,
         models=ModelWatch(executor_id, comfyui, executors),

@@ -15,9 +15,9 @@ from executor.log import logger
 if TYPE_CHECKING:
     from executor.heartbeat import Reporter
     from executor.job.runner import Runner
-    from executor.liveness import Pulse
-    from executor.receiver import Intake
-    from executor.slots import Place, Places
+    from executor.liveness import LivenessFile
+    from executor.receiver import JobReceiver
+    from executor.slots import Slot, Slots
     from gateway.ports import ReceivedJob
 
 _LOOK_SECONDS = 0.25
@@ -31,11 +31,11 @@ class Worker:
     def __init__(  # noqa: PLR0913  the parts that it holds together
         self,
         *,
-        intake: Intake,
+        intake: JobReceiver,
         runner: Runner,
         reporter: Reporter,
-        places: Places,
-        pulse: Pulse,
+        places: Slots,
+        pulse: LivenessFile,
         stopping: threading.Event,
     ) -> None:
         self._intake = intake
@@ -71,7 +71,7 @@ class Worker:
         self._running.add(thread)
         thread.start()
 
-    def _run_one(self, received: ReceivedJob, place: Place) -> None:
+    def _run_one(self, received: ReceivedJob, place: Slot) -> None:
         def free_place() -> None:
             self._places.free(place)
             self._intake.wake()

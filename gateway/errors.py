@@ -33,7 +33,7 @@ GatewayError
 ├── DeliveryNotDueError                there is nothing to deliver, not yet, or another attempt is under way
 ├── AwsCallFailedError                 AWS did not do what an operator's command asked of it
 ├── EventNotPublishedError             the bus did not take an event
-└── TallyContendedError                counts of jobs could not be changed: others were always faster
+└── JobCountsConflictError                counts of jobs could not be changed: others were always faster
 """
 
 from __future__ import annotations
@@ -316,5 +316,5 @@ class EventNotPublishedError(GatewayError):
     """The bus answered, but did not take the event: it has to be published again."""
 
 
-class TallyContendedError(GatewayError):
+class JobCountsConflictError(GatewayError):
     """Others changed the same counts at every try: nothing was written, and it has to be tried again."""

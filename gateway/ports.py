@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from gateway.domain.delivery import Delivery
     from gateway.domain.executor import ExecutorReport
     from gateway.domain.job import Job, JobEnd, JobFailure, JobStatus, LogLine, Priority
-    from gateway.domain.job_counts import Tally
-    from gateway.domain.lost_jobs import Sweep
+    from gateway.domain.job_counts import DailyJobCounts
+    from gateway.domain.lost_jobs import SweepState
     from gateway.domain.messages import JobEndedEvent, JobMessage
     from gateway.domain.model_files import ModelFolder
-    from gateway.domain.page_position import Position
+    from gateway.domain.page_position import PagePosition
     from gateway.domain.principal import ApiKey
     from gateway.domain.result_cache import CachedResult
     from gateway.domain.workflow import WorkflowHead, WorkflowTemplate
@@ -48,10 +48,10 @@ class JobStore(Protocol):
         Raises LeaseLostError.
         """
 
-    def give_back(self, job: Job, log: Sequence[LogLine] = (), *, counts: bool = True) -> None:
+    def release(self, job: Job, log: Sequence[LogLine] = (), *, count_attempt: bool = True) -> None:
         """End the attempt without ending the job: its lease runs out now. Raises LeaseLostError.
 
-        `counts`: whether the attempt counts against the job.
+        `count_attempt`: whether the attempt counts against the job.
         """
 
     def finish(self, job: Job, end: JobEnd) -> Job:
@@ -63,8 +63,10 @@ class JobStore(Protocol):
         Returns the job as it is then. Raises StateConflictError when it has ended.
         """
 
-    def fail_unheld(self, job_id: str, failure: JobFailure, *, now: datetime, unheld_since: datetime) -> Job:
-        """Fail a job that waits, or whose attempt's lease had run out by `unheld_since`.
+    def fail_if_unleased(
+        self, job_id: str, failure: JobFailure, *, now: datetime, leases_expired_before: datetime
+    ) -> Job:
+        """Fail a job that waits, or whose attempt's lease had run out by `leases_expired_before`.
 
         Returns the ended job. Raises JobNotClaimableError with what is stored.
         """
@@ -83,16 +85,16 @@ class JobFilter:
 
 @dataclass(frozen=True, slots=True)
 class JobPage:
-    """One page of a list, newest first. `next_position`: where the next one begins; None at the end."""
+    """One page of a list, newest first. `next_page_position`: where the next one begins; None at the end."""
 
     jobs: Sequence[Job]
-    next_position: Position | None
+    next_page_position: PagePosition | None
 
 
 class JobList(Protocol):
     """Lists of jobs. What a page costs does not depend on how many jobs there are."""
 
-    def page(self, which: JobFilter, *, limit: int, position: Position | None) -> JobPage:
+    def page(self, which: JobFilter, *, limit: int, position: PagePosition | None) -> JobPage:
         """Read a page that begins at a position.
 
         A filter that few jobs pass can leave a page short, or empty, and yet not be at the end.
@@ -140,11 +142,11 @@ class AuditLog(Protocol):
     def record(self, entry: AuditEntry) -> None:
         """Write an entry on its own, for what changes nothing in the table."""
 
-    def newest(self, limit: int, *, before: Position | None) -> Sequence[AuditEntry]:
+    def newest(self, limit: int, *, before: PagePosition | None) -> Sequence[AuditEntry]:
         """Read so many entries, newest first: all in all, or those before a position."""
 
 
-class KeyStore(Protocol):
+class ApiKeyStore(Protocol):
     """API keys, by their hash."""
 
     def get(self, sha256: str) -> ApiKey | None:
@@ -157,7 +159,7 @@ class KeyStore(Protocol):
         """Forget a key; nothing happens when there is none."""
 
 
-class KeyRing(Protocol):
+class ApiKeyAdmin(Protocol):
     """API keys as an operator deals with them. Each change and its entry in the audit log are one write."""
 
     def all(self) -> Sequence[ApiKey]:
@@ -170,7 +172,7 @@ class KeyRing(Protocol):
         """Let a key open nothing any more; its record stays. Raises StateConflictError when it was revoked before."""
 
 
-class RateStore(Protocol):
+class RateLimitStore(Protocol):
     """Counts of requests."""
 
     def add(self, subject: str, window_starts_at_ms: int, *, expires_at: int) -> int:
@@ -180,16 +182,16 @@ class RateStore(Protocol):
         """
 
 
-class TallyStore(Protocol):
+class JobCountStore(Protocol):
     """Counts of jobs, by the day on which they were accepted."""
 
-    def add(self, differences: Mapping[date, Tally], *, batch_id: str) -> None:
-        """Change the counts of several days: all of them, or none. Raises TallyContendedError.
+    def add(self, differences: Mapping[date, DailyJobCounts], *, batch_id: str) -> None:
+        """Change the counts of several days: all of them, or none. Raises JobCountsConflictError.
 
         With an id (36 characters at most) that was there within ten minutes before, nothing is changed.
         """
 
-    def since(self, day: date) -> Mapping[date, Tally]:
+    def since(self, day: date) -> Mapping[date, DailyJobCounts]:
         """Read the counts of this day and of those after it; days without any are left out."""
 
 
@@ -214,7 +216,7 @@ class ReceivedJob:
     """A job message in this receiver's hands until its visibility runs out."""
 
     message: JobMessage
-    receipt: str
+    receipt_handle: str
     receive_count: int
 
 
@@ -227,7 +229,7 @@ class JobQueue(Protocol):
     def receive(self, priority: Priority, *, wait_seconds: int) -> ReceivedJob | None:
         """Take the next message, waiting for one at most so long."""
 
-    def hide(self, received: ReceivedJob, seconds: int) -> None:
+    def change_visibility(self, received: ReceivedJob, seconds: int) -> None:
         """Keep the message from others for so many seconds from now; 0 gives it back at once."""
 
     def delete(self, received: ReceivedJob) -> None:
@@ -237,7 +239,7 @@ class JobQueue(Protocol):
         """Count the messages that wait in all queues; about right, and a little late."""
 
 
-class QueueCounts(Protocol):
+class QueueDepth(Protocol):
     """How many messages there are."""
 
     def messages(self, priority: Priority) -> int:
@@ -250,10 +252,10 @@ class QueueCounts(Protocol):
 class SweepStore(Protocol):
     """What the sweeper knows from one run to the next."""
 
-    def read(self) -> Sweep:
+    def read(self) -> SweepState:
         """Read what the last run knew; nothing before the first."""
 
-    def write(self, sweep: Sweep) -> Sweep | None:
+    def write(self, sweep: SweepState) -> SweepState | None:
         """Write what this run knows, and return it as written; None when another run has written meanwhile."""
 
 
@@ -282,7 +284,7 @@ class WebhookQueue(Protocol):
     def send(self, event: JobEndedEvent) -> None:
         """Enqueue a delivery once more."""
 
-    def hide(self, receipt: str, seconds: int) -> None:
+    def change_visibility(self, receipt_handle: str, seconds: int) -> None:
         """Keep a received message from being received again for so many seconds from now."""
 
 

@@ -27,12 +27,12 @@ _MAX_CAUSES = 10
 _told: ContextVar[bool] = ContextVar("exceptions_told", default=False)
 
 
-def tell_exceptions(*, told: bool) -> None:
+def allow_exception_messages(*, allowed: bool) -> None:
     """Say whether exceptions' messages may be logged, from here on in this thread."""
-    _told.set(told)
+    _told.set(allowed)
 
 
-class DiscreetFormatter(LambdaPowertoolsFormatter):
+class RedactingFormatter(LambdaPowertoolsFormatter):
     """Powertools' formatter, without the messages of exceptions that are not to be told.
 
     Times are written as the API writes them.

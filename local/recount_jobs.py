@@ -14,21 +14,21 @@ from typing import TYPE_CHECKING
 
 from gateway.aws.dynamodb import attributes, job_stream
 from gateway.aws.resources import JOB_PARTITION_PREFIX, JOB_SORT_KEY
-from gateway.domain.job_counts import Tally
+from gateway.domain.job_counts import DailyJobCounts
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-    from gateway.ports import TallyStore
+    from gateway.ports import JobCountStore
 
 _MARK = attributes.write({"pk": "LOCAL", "sk": "COUNTED"})
 
 
-def make_counts_right(client: DynamoDBClient, table_name: str, tallies: TallyStore) -> None:
+def make_counts_right(client: DynamoDBClient, table_name: str, tallies: JobCountStore) -> None:
     """Count jobs, unless the last run has left a mark; take that away. To be called while nothing else writes."""
     if "Attributes" in client.delete_item(TableName=table_name, Key=_MARK, ReturnValues="ALL_OLD"):
         return
-    counted: defaultdict[date, Tally] = defaultdict(Tally)
+    counted: defaultdict[date, DailyJobCounts] = defaultdict(DailyJobCounts)
     pages = client.get_paginator("scan").paginate(
         TableName=table_name,
         FilterExpression="begins_with(pk, :prefix) AND sk = :sk",
@@ -38,8 +38,8 @@ def make_counts_right(client: DynamoDBClient, table_name: str, tallies: TallySto
         counted[job.created_at.date()].update(job.share())
     stored = tallies.since(date.min)
     for day in sorted({*counted, *stored}):
-        difference = Tally(counted[day])
-        difference.subtract(stored.get(day, Tally()))
+        difference = DailyJobCounts(counted[day])
+        difference.subtract(stored.get(day, DailyJobCounts()))
         if any(difference.values()):
             tallies.add({day: difference}, batch_id=str(uuid.uuid4()))
 

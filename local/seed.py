@@ -8,7 +8,7 @@ from importlib import resources
 from typing import TYPE_CHECKING
 
 from gateway.aws.dynamodb import attributes
-from gateway.aws.dynamodb.api_key_store import DynamoKeyStore
+from gateway.aws.dynamodb.api_key_store import DynamoApiKeyStore
 from gateway.domain import timestamps
 from gateway.domain.audit import Authorship
 from gateway.domain.principal import ApiKey, Principal, Role, hash_key
@@ -78,7 +78,7 @@ def seed_keys(client: DynamoDBClient, table_name: str, keys: Sequence[SeededKey]
     Each key is an owner of its own, the same one as long as the key stays the same. Keys that were made in
     other ways are not touched.
     """
-    store = DynamoKeyStore(client, table_name)
+    store = DynamoApiKeyStore(client, table_name)
     record = attributes.read(client.get_item(TableName=table_name, Key=_RECORD_KEY).get("Item", {}))
     before = set(json.loads(record.get("hashes", "[]")))
     wanted = {key.sha256 for key in keys}

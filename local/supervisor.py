@@ -22,7 +22,7 @@ from rich.console import Console
 
 from gateway.aws.clients import Clients
 from gateway.aws.dynamodb.audit_log import DynamoAuditLog
-from gateway.aws.dynamodb.job_count_store import DynamoTallyStore
+from gateway.aws.dynamodb.job_count_store import DynamoJobCountStore
 from gateway.aws.dynamodb.workflow_store import DynamoWorkflowStore
 from gateway.aws.s3 import S3ObjectStore
 from gateway.errors import SettingsInvalidError
@@ -167,7 +167,7 @@ class Supervisor:
         make_counts_right(
             clients.dynamodb,
             names["TABLE_NAME"],
-            DynamoTallyStore(clients.dynamodb, names["TABLE_NAME"], self._retention_days),
+            DynamoJobCountStore(clients.dynamodb, names["TABLE_NAME"], self._retention_days),
         )
         objects = S3ObjectStore(clients.s3, names["BUCKET_NAME"])
         audit = DynamoAuditLog(clients.dynamodb, names["TABLE_NAME"], self._retention_days)

@@ -97,8 +97,8 @@ def _answer(status: str, answer: dict[str, Any]) -> tuple[str, str, str]:
     in_json = content.pop("application/json", {})
     kinds = [_type(in_json["schema"])] if in_json.get("schema") else []
     headers = [f"`{name}`" for name in answer["headers"] if not name.startswith("X-")]
-    told = f" With {', '.join(headers)}." if headers else ""
-    return status, answer["description"] + told, " or ".join([*kinds, *(f"`{media}`" for media in content)])
+    allowed = f" With {', '.join(headers)}." if headers else ""
+    return status, answer["description"] + allowed, " or ".join([*kinds, *(f"`{media}`" for media in content)])
 
 
 def _error(status: str, answer: dict[str, Any]) -> str:

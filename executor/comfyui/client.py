@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 import requests
 
-from executor.comfyui.errors.allowed_values import Choices
+from executor.comfyui.errors.allowed_values import AllowedValues
 from executor.comfyui.errors.rejected import rejection
 from executor.comfyui.history import Record
 from gateway.domain.executor import Device
@@ -99,9 +99,9 @@ class ComfyUI:
             said = _json_object(answer)
             if said.get("node_errors"):
                 self.remove(prompt_id)
-                raise rejection(said, prompt, Choices(self.object_info), private=private)
+                raise rejection(said, prompt, AllowedValues(self.object_info), private=private)
         elif 400 <= answer.status_code < 500:  # noqa: PLR2004  the class of client errors
-            raise rejection(_json_object(answer), prompt, Choices(self.object_info), private=private)
+            raise rejection(_json_object(answer), prompt, AllowedValues(self.object_info), private=private)
         elif prompt_id not in self.queue() and self.history(prompt_id) is None:
             raise ComfyUIUnreachableError(f"ComfyUI answered {answer.status_code} to the prompt.")
 

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
     from executor.comfyui.client import ComfyUI
     from executor.comfyui.history import Record
-    from executor.comfyui.monitor import Overseer
-    from executor.comfyui.progress import Watch
-    from executor.comfyui.websocket import EventStream
+    from executor.comfyui.monitor import PromptMonitor
+    from executor.comfyui.progress import PromptProgress
+    from executor.comfyui.websocket import ProgressSocket
     from gateway.domain.job import Job
 
 # What frees the memory is the thread that would take the next prompt, were that there first.
@@ -34,12 +34,12 @@ _FREEING_SECONDS = 0.5
 class Execution:
     """Runs prompts on one ComfyUI; safe to use from several threads."""
 
-    def __init__(self, comfyui: ComfyUI, events: EventStream, overseer: Overseer) -> None:
+    def __init__(self, comfyui: ComfyUI, events: ProgressSocket, overseer: PromptMonitor) -> None:
         self._comfyui = comfyui
         self._events = events
         self._overseer = overseer
 
-    def run(self, job: Job, watch: Watch, must_stop: Callable[[], bool]) -> Record:
+    def run(self, job: Job, watch: PromptProgress, must_stop: Callable[[], bool]) -> Record:
         """Run the prompt of a job's latest attempt to its good end, telling the watch.
 
         `must_stop` is asked whenever there is news. Raises ExecutionStoppedError when it said so, and a JobFailedError
@@ -69,7 +69,7 @@ class Execution:
         """Let ComfyUI forget a record that is of no use, so that no later attempt takes it for its own."""
         self._comfyui.forget(record.prompt_id)
 
-    def _left_by_earlier(self, job: Job, watch: Watch, must_stop: Callable[[], bool]) -> Record | None:
+    def _left_by_earlier(self, job: Job, watch: PromptProgress, must_stop: Callable[[], bool]) -> Record | None:
         """Find a prompt of an earlier attempt that waits, runs or ran well: its executor died, ComfyUI did not.
 
         The queue is read first: from there prompts go into the history, so that none is missed in between.
@@ -88,7 +88,7 @@ class Execution:
         record = self._comfyui.history(left)
         return record is not None and record.succeeded
 
-    def _submit(self, own_id: str, job: Job, watch: Watch, must_stop: Callable[[], bool]) -> Record:
+    def _submit(self, own_id: str, job: Job, watch: PromptProgress, must_stop: Callable[[], bool]) -> Record:
         """Send the prompt to ComfyUI and wait for its end."""
         watch.log.add("Submitting it to ComfyUI.")  # not afterwards: its start can be told before the answer comes
         with self._events.telling(watch, own_id):
@@ -101,7 +101,7 @@ class Execution:
             )
             return self._overseer.wait(own_id, watch, must_stop)
 
-    def _free_memory(self, record: Record, watch: Watch, must_stop: Callable[[], bool]) -> None:
+    def _free_memory(self, record: Record, watch: PromptProgress, must_stop: Callable[[], bool]) -> None:
         """Have ComfyUI free its memory, and forget what it says of a prompt that is to run again.
 
         No other prompt is harmed: ComfyUI frees between two of them, in the thread that runs them. Those that follow

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     from executor.comfyui.client import ComfyUI
     from executor.comfyui.history import Record
-    from executor.comfyui.progress import Watch
-    from executor.comfyui.websocket import EventStream
+    from executor.comfyui.progress import PromptProgress
+    from executor.comfyui.websocket import ProgressSocket
 
 _POLL_SECONDS = 0.5
 _QUEUE_LOOK_SECONDS = 2.0
@@ -99,17 +99,17 @@ class _Times:
         return time.monotonic() - self._started_at
 
 
-class Overseer:
+class PromptMonitor:
     """Oversees the prompts of one ComfyUI; safe to use from several threads."""
 
-    def __init__(self, comfyui: ComfyUI, events: EventStream, limits: Limits) -> None:
+    def __init__(self, comfyui: ComfyUI, events: ProgressSocket, limits: Limits) -> None:
         self._comfyui = comfyui
         self._events = events
         self._limits = limits
         self._abandoned = AbandonedPrompts()
         self._stuck: dict[str, float] = {}  # prompts, and from when on there is no hope that they go by themselves
 
-    def wait(self, prompt_id: str, watch: Watch, must_stop: Callable[[], bool]) -> Record:
+    def wait(self, prompt_id: str, watch: PromptProgress, must_stop: Callable[[], bool]) -> Record:
         """Wait for the end of a prompt that ComfyUI has.
 
         `must_stop` is asked whenever there is news. Raises ExecutionStoppedError when it said so, and a JobFailedError
@@ -122,7 +122,7 @@ class Overseer:
             self._abandoned.leave(prompt_id)
             raise
 
-    def _wait(self, prompt_id: str, watch: Watch, must_stop: Callable[[], bool]) -> Record:
+    def _wait(self, prompt_id: str, watch: PromptProgress, must_stop: Callable[[], bool]) -> Record:
         times = _Times()
         while True:
             if watch.news.wait(times.pause_seconds):
@@ -159,7 +159,7 @@ class Overseer:
                     del self._stuck[prompt_id]
             self._abandoned.take_off(self._comfyui, queue)
 
-    def _ask(self, prompt_id: str, watch: Watch, times: _Times) -> Record | None:
+    def _ask(self, prompt_id: str, watch: PromptProgress, times: _Times) -> Record | None:
         """Ask for the prompt's record and, now and then, whether ComfyUI still has it at all."""
         try:
             record = self._comfyui.history(prompt_id)
@@ -183,7 +183,7 @@ class Overseer:
             return prompt_id in queue.running
         raise PromptLostError
 
-    def _time_out(self, prompt_id: str, watch: Watch) -> None:
+    def _time_out(self, prompt_id: str, watch: PromptProgress) -> None:
         try:
             self._remove(prompt_id)
         except ExecutionStoppedError:
@@ -213,7 +213,7 @@ class Overseer:
             self._comfyui.remove(prompt_id)
             raise _hung()
 
-    def _leave_queue(self, prompt_id: str, watch: Watch) -> None:
+    def _leave_queue(self, prompt_id: str, watch: PromptProgress) -> None:
         """Take a prompt back that has waited too long; one that has begun meanwhile goes on."""
         self._comfyui.remove_waiting(prompt_id)
         watch.started = prompt_id in self._comfyui.queue().running

@@ -20,7 +20,7 @@ _PARTS = 4
 _STEPS_AGAIN_SECONDS = 3.0
 
 
-class Watch:
+class PromptProgress:
     """What is heard of one prompt while it runs.
 
     `inputs`: the job's own; None when they are private. `news` is set whenever it is worth looking: at the history, or

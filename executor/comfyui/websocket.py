@@ -22,7 +22,7 @@ from executor.log import logger
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from executor.comfyui.progress import Watch
+    from executor.comfyui.progress import PromptProgress
 
 _CONNECT_SECONDS = 5
 # ComfyUI may say nothing for hours while a node works; a ping that stays unanswered shows a dead socket.
@@ -31,7 +31,7 @@ _PINGS_PER_STALL = 3
 _RECONNECT_SECONDS = 1.0
 
 
-class EventStream:
+class ProgressSocket:
     """Keeps one socket open and tells the watches what it hears.
 
     Says itself that it works, by pings, so often that `stall_seconds` of silence cannot be a dead socket's.
@@ -42,7 +42,7 @@ class EventStream:
         scheme = "wss" if parts.scheme == "https" else "ws"
         self._url = urlunsplit((scheme, parts.netloc, parts.path.rstrip("/") + "/ws", "", ""))
         self._client_id = uuid.uuid4().hex
-        self._watches: dict[str, Watch] = {}
+        self._watches: dict[str, PromptProgress] = {}
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._connected = threading.Event()
@@ -67,7 +67,7 @@ class EventStream:
         return self._connected.wait(seconds)
 
     @contextmanager
-    def telling(self, watch: Watch, prompt_id: str) -> Iterator[None]:
+    def telling(self, watch: PromptProgress, prompt_id: str) -> Iterator[None]:
         """Tell a watch of its prompt meanwhile."""
         with self._lock:
             self._watches[prompt_id] = watch
@@ -77,7 +77,7 @@ class EventStream:
             with self._lock:
                 self._watches.pop(prompt_id, None)
 
-    def silent_seconds(self, watch: Watch) -> float:
+    def silent_seconds(self, watch: PromptProgress) -> float:
         """Tell for how long the socket has worked and yet said nothing of a prompt that it had spoken of.
 
         0 when silence means nothing: a prompt's events come to the socket that it was submitted under and no other,

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _AGAIN_SECONDS = 1.0
 
 
-class Ending:
+class JobFinisher:
     """Ends jobs, as the attempt that holds them. `result_ttl`: how long their results are kept for equal jobs."""
 
     def __init__(  # noqa: PLR0913  all are named

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from types import TracebackType
 
-    from executor.comfyui.progress import Watch
+    from executor.comfyui.progress import PromptProgress
     from gateway.domain.job import Job, LogLine
     from gateway.ports import JobQueue, JobStore, ReceivedJob
 
@@ -49,7 +49,7 @@ class Lease:
         received: ReceivedJob,
         jobs: JobStore,
         queue: JobQueue,
-        watch: Watch,
+        watch: PromptProgress,
         seconds: int,
         now: Callable[[], datetime],
     ) -> None:
@@ -94,7 +94,7 @@ class Lease:
                     return
                 if time.monotonic() >= hide_at:
                     hide_at = time.monotonic() + hide_seconds
-                    self._hide()
+                    self._change_visibility()
 
     def _renew(self) -> None:
         lines = self._watch.log.lines
@@ -122,8 +122,8 @@ class Lease:
             return 0.0
         return (job.lease_expires_at - self._now()).total_seconds() - _MARGIN * self._seconds
 
-    def _hide(self) -> None:
+    def _change_visibility(self) -> None:
         try:
-            self._queue.hide(self._received, self._seconds)
+            self._queue.change_visibility(self._received, self._seconds)
         except Exception as error:  # noqa: BLE001  a second delivery is harmless: the lease decides
             logger.warning("message not kept hidden", action="message_not_hidden", reason=type(error).__name__)

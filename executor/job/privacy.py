@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from gateway.domain.job import Job
 
 
-class Traces:
+class HistoryScrubber:
     """Looks after the traces of private jobs on one ComfyUI. Best effort: no job waits for it, or fails by it."""
 
     def __init__(self, comfyui: ComfyUI) -> None:

@@ -17,10 +17,10 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from executor.comfyui.monitor import ExecutionStoppedError
-from executor.comfyui.progress import Watch
+from executor.comfyui.progress import PromptProgress
 from executor.job.lease import Lease
 from executor.job.output_prefix import with_own_prefix
-from executor.job.privacy import Traces
+from executor.job.privacy import HistoryScrubber
 from executor.job.progress_log import JobLog
 from executor.log import log_context, logger
 from gateway.domain.job import JobEnd, JobFailure, JobStatus, LogLevel
@@ -41,8 +41,8 @@ if TYPE_CHECKING:
     from executor.comfyui.client import ComfyUI
     from executor.comfyui.execution import Execution
     from executor.comfyui.history import Record
-    from executor.comfyui.monitor import Overseer
-    from executor.job.finisher import Ending
+    from executor.comfyui.monitor import PromptMonitor
+    from executor.job.finisher import JobFinisher
     from executor.job.outputs import OutputCollector
     from gateway.domain.job import Job, Output
     from gateway.ports import JobQueue, JobStore, ObjectStore, ReceivedJob
@@ -61,10 +61,10 @@ class Runner:
         jobs: JobStore,
         queue: JobQueue,
         objects: ObjectStore,
-        ending: Ending,
+        ending: JobFinisher,
         comfyui: ComfyUI,
         execution: Execution,
-        overseer: Overseer,
+        overseer: PromptMonitor,
         outputs: OutputCollector,
         max_attempts: int,
         lease_seconds: int,
@@ -86,8 +86,8 @@ class Runner:
         self._stopping = stopping
         self._on_run = on_run  # told how many milliseconds each run took
         self._now = now  # AWS's present
-        self._watches: set[Watch] = set()
-        self._traces = Traces(comfyui)
+        self._watches: set[PromptProgress] = set()
+        self._traces = HistoryScrubber(comfyui)
 
     def stop_running(self) -> None:
         """Take every running prompt off ComfyUI and give its job back. The flag `stopping` is set by now."""
@@ -105,13 +105,13 @@ class Runner:
                 logger.warning("lease lost", action="lease_lost")
             except Exception:  # noqa: BLE001  whatever it was: the job goes on with the next attempt
                 logger.exception("attempt broke off", action="attempt_broken")
-                self._hide(received, _backoff(received.receive_count))
+                self._change_visibility(received, _backoff(received.receive_count))
             finally:
                 on_gpu_free()
 
     def _run(self, received: ReceivedJob, on_gpu_free: Callable[[], None]) -> None:
         if not self._comfyui_works():
-            self._hide(received, _BACKOFF_SECONDS)
+            self._change_visibility(received, _BACKOFF_SECONDS)
             return
         now = self._now()
         lease_until = now + timedelta(seconds=self._lease_seconds)
@@ -135,7 +135,7 @@ class Runner:
         except Exception:
             # The next attempt need not wait until the lease runs out; when even this fails, it has to.
             with suppress(Exception):
-                self._jobs.give_back(job, log.lines)
+                self._jobs.release(job, log.lines)
             raise
         logger.info(
             "job ended",
@@ -173,7 +173,7 @@ class Runner:
             # Somebody holds it. Look again when its lease, as it stands, will have run out.
             until = job.lease_expires_at
             left = self._lease_seconds if until is None else math.ceil((until - self._now()).total_seconds())
-            self._hide(received, min(max(left, 1), self._lease_seconds))
+            self._change_visibility(received, min(max(left, 1), self._lease_seconds))
 
     def _discard_prompts(self, job: Job) -> None:
         """Take off ComfyUI what executors that died left there of a job that is not to run any more."""
@@ -187,7 +187,7 @@ class Runner:
         if job.cancel_requested:
             self._discard_prompts(job)
             return JobEnd(status=JobStatus.CANCELED, completed_at=self._now())
-        if job.tries > self._max_attempts:
+        if job.counted_attempts > self._max_attempts:
             self._discard_prompts(job)
             return self._failed(ExecutorLostError(f"Gave up after {self._max_attempts} attempts that broke off."))
         try:
@@ -199,7 +199,7 @@ class Runner:
         if job.private:
             self._traces.warn()
         prompt = with_own_prefix(self._prompt(received), job)
-        watch = Watch(prompt, None if job.private else job.inputs or {}, log)
+        watch = PromptProgress(prompt, None if job.private else job.inputs or {}, log)
         self._watches.add(watch)
         try:
             lease = Lease(
@@ -252,24 +252,26 @@ class Runner:
             log.add(f"A cancel was requested. {stopped.message}")
             return JobEnd(status=JobStatus.CANCELED, completed_at=self._now())
         log.add("Given back: this executor stops.")
-        self._give_back(job, received, 0, log, counts=False)
+        self._release(job, received, 0, log, count_attempt=False)
         return None
 
     def _retry_or_fail(self, job: Job, received: ReceivedJob, failure: JobFailedError, log: JobLog) -> JobEnd | None:
-        if not failure.retryable or job.tries >= self._max_attempts:
+        if not failure.retryable or job.counted_attempts >= self._max_attempts:
             return self._failed(failure)
         logger.warning("attempt failed", action="attempt_failed", error=failure.code, reason=failure.message)
-        seconds = _backoff(job.tries)
+        seconds = _backoff(job.counted_attempts)
         log.add(f"{failure.code}: {failure.message} Trying again in {seconds} s.", level=LogLevel.WARNING)
-        self._give_back(job, received, seconds, log)
+        self._release(job, received, seconds, log)
         return None
 
     def _failed(self, failure: JobFailedError) -> JobEnd:
         return JobEnd(status=JobStatus.FAILED, completed_at=self._now(), error=JobFailure.of(failure))
 
-    def _give_back(self, job: Job, received: ReceivedJob, seconds: int, log: JobLog, *, counts: bool = True) -> None:
-        self._jobs.give_back(job, log.lines, counts=counts)
-        self._hide(received, seconds)
+    def _release(
+        self, job: Job, received: ReceivedJob, seconds: int, log: JobLog, *, count_attempt: bool = True
+    ) -> None:
+        self._jobs.release(job, log.lines, count_attempt=count_attempt)
+        self._change_visibility(received, seconds)
         logger.info("job given back", action="job_given_back", again_in_seconds=seconds)
 
     def _prompt(self, received: ReceivedJob) -> Mapping[str, Any]:
@@ -291,9 +293,9 @@ class Runner:
             return False
         return not self._overseer.stuck
 
-    def _hide(self, received: ReceivedJob, seconds: int) -> None:
+    def _change_visibility(self, received: ReceivedJob, seconds: int) -> None:
         try:
-            self._queue.hide(received, seconds)
+            self._queue.change_visibility(received, seconds)
         except Exception as error:  # noqa: BLE001  it comes back by itself when its visibility runs out
             logger.warning("message not given back", action="message_not_hidden", reason=type(error).__name__)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from functions.http import pagination, router
 from functions.http.auth import require_admin
-from functions.wiring.api import Wiring, entry_point
+from functions.wiring.api import ApiWiring, entry_point
 from gateway.domain import timestamps
 from gateway.errors import Problem, RequestInvalidError
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from gateway.ports import AuditLog
 
 
-def make_handler(wiring: Wiring) -> Handler:
+def make_handler(wiring: ApiWiring) -> Handler:
     """Put the function together."""
     app = router.make_app([*wiring.middlewares, wiring.authenticator.signed_in_only])
     log: AuditLog = wiring.audit
@@ -67,4 +67,4 @@ def _view(entry: AuditEntry) -> responses.AuditEntry:
     }
 
 
-handler = entry_point(make_handler, Wiring)
+handler = entry_point(make_handler, ApiWiring)

@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 
     from functions.api import webhook_responses
-    from functions.wiring.api import Wiring
+    from functions.wiring.api import ApiWiring
     from gateway.domain.delivery import DeliveryAttempt
 
 
-def add_routes(app: APIGatewayRestResolver, wiring: Wiring) -> None:
+def add_routes(app: APIGatewayRestResolver, wiring: ApiWiring) -> None:
     """Add the routes to those of `/jobs`."""
 
     @app.get("/jobs/<job_id>/deliveries")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from aws_lambda_powertools.event_handler import Response
 
 from functions.http import router
-from functions.wiring.api import Wiring, entry_point
+from functions.wiring.api import ApiWiring, entry_point
 from tools.api_docs.document import document
 from tools.api_docs.page import CONTENT_SECURITY_POLICY, page
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _FRESH_SECONDS = 300
 
 
-def make_handler(wiring: Wiring) -> Handler:
+def make_handler(wiring: ApiWiring) -> Handler:
     """Put the function together."""
     app = router.make_app(wiring.middlewares)
 
@@ -78,4 +78,4 @@ def _answer(
     return Response(HTTPStatus.OK, content_type=content_type, body=text, headers={**lasting, **(headers or {})})
 
 
-handler = entry_point(make_handler, Wiring)
+handler = entry_point(make_handler, ApiWiring)

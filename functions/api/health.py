@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from functions.http import router
 from functions.http.auth import caller_of, signed_in
 from functions.use_cases.executors import offered_models, recent_reports
-from functions.wiring.api import Wiring, entry_point
+from functions.wiring.api import ApiWiring, entry_point
 from gateway.__about__ import VERSION
 from gateway.domain import timestamps
 from gateway.domain.model_files import CHECKPOINTS
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from gateway.domain.model_files import ModelFolder
 
 
-def make_handler(wiring: Wiring) -> Handler:
+def make_handler(wiring: ApiWiring) -> Handler:
     """Put the function together."""
     app = router.make_app(wiring.middlewares)
     started = time.monotonic()
@@ -89,4 +89,4 @@ def _device_view(device: Device) -> responses.Device:
     }
 
 
-handler = entry_point(make_handler, Wiring)
+handler = entry_point(make_handler, ApiWiring)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from gateway.domain.page_position import Position
+    from gateway.domain.page_position import PagePosition
     from gateway.domain.principal import Principal
 
 PARAMETERS = ("status", "workflowId", "after", "before", "limit", "cursor", "offset")
@@ -29,7 +29,7 @@ class JobsQuery:
 
     which: JobFilter
     limit: int
-    position: Position | None
+    position: PagePosition | None
 
 
 def read(parameters: Mapping[str, str], caller: Principal) -> JobsQuery:

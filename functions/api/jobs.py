@@ -19,7 +19,7 @@ from functions.wiring.api import entry_point
 from functions.wiring.workflows import WorkflowWiring
 from gateway.domain import timestamps
 from gateway.domain.messages import JobEndedEvent
-from gateway.domain.page_position import Position
+from gateway.domain.page_position import PagePosition
 from gateway.errors import Problem, RequestInvalidError
 
 if TYPE_CHECKING:
@@ -74,11 +74,11 @@ def make_handler(wiring: WorkflowWiring) -> Handler:
     def list_jobs() -> Response[str]:
         query = job_query.read(app.current_event.query_string_parameters or {}, caller_of(app))
         page = wiring.job_list.page(query.which, limit=query.limit, position=query.position)
-        jobs, next_position = _fitting(page, view)
+        jobs, next_page_position = _fitting(page, view)
         answer: responses.JobList = {
             "jobs": jobs,
             "count": len(jobs),
-            "nextCursor": pagination.to_cursor(next_position) if next_position else None,
+            "nextCursor": pagination.to_cursor(next_page_position) if next_page_position else None,
         }
         return router.json_answer(HTTPStatus.OK, answer)
 
@@ -123,7 +123,7 @@ def make_handler(wiring: WorkflowWiring) -> Handler:
     return handler
 
 
-def _fitting(page: JobPage, view: JobView) -> tuple[list[responses.Job], Position | None]:
+def _fitting(page: JobPage, view: JobView) -> tuple[list[responses.Job], PagePosition | None]:
     """Cut a page where it would no longer fit into an answer: jobs with hundreds of outputs are large."""
     shown: list[responses.Job] = []
     size = 0
@@ -131,9 +131,9 @@ def _fitting(page: JobPage, view: JobView) -> tuple[list[responses.Job], Positio
         viewed = view.job(job)
         size += len(router.to_json(viewed).encode())
         if before is not None and size > _MAX_LIST_BYTES:
-            return shown, Position(before.created_at, before.id)
+            return shown, PagePosition(before.created_at, before.id)
         shown.append(viewed)
-    return shown, page.next_position
+    return shown, page.next_page_position
 
 
 def _submission(app: APIGatewayRestResolver, request: JobRequest) -> Submission:

@@ -12,7 +12,7 @@ from aws_lambda_powertools.event_handler import Response
 from functions.api.job_view import JobView
 from functions.http import router
 from functions.use_cases.job_visibility import visible_job
-from functions.wiring.api import Wiring, entry_point
+from functions.wiring.api import ApiWiring, entry_point
 from gateway.domain.file_names import disposition
 from gateway.errors import OutputNotFoundError, PayloadTooLargeError, Problem, RequestInvalidError
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 MAX_DIRECT_BYTES = 4_000_000
 
 
-def make_handler(wiring: Wiring) -> Handler:
+def make_handler(wiring: ApiWiring) -> Handler:
     """Put the function together."""
     app = router.make_app([*wiring.middlewares, wiring.authenticator.signed_in_only])
     objects = wiring.outputs
@@ -121,4 +121,4 @@ def _base64_answer(output: Output, content: bytes) -> Response[str]:
     return router.json_answer(HTTPStatus.OK, answer)
 
 
-handler = entry_point(make_handler, Wiring)
+handler = entry_point(make_handler, ApiWiring)

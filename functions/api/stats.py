@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from functions.http import router
 from functions.http.auth import require_admin
-from functions.wiring.api import Wiring, entry_point
+from functions.wiring.api import ApiWiring, entry_point
 from gateway.domain import timestamps
 from gateway.domain.job import JobStatus
 from gateway.domain.job_counts import JobStatistics
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from functions.wiring.api import Handler
 
 
-def make_handler(wiring: Wiring) -> Handler:
+def make_handler(wiring: ApiWiring) -> Handler:
     """Put the function together."""
     app = router.make_app([*wiring.middlewares, wiring.authenticator.signed_in_only])
     tallies = wiring.tallies
@@ -61,4 +61,4 @@ def _view(statistics: JobStatistics, since: datetime) -> responses.Stats:
     }
 
 
-handler = entry_point(make_handler, Wiring)
+handler = entry_point(make_handler, ApiWiring)

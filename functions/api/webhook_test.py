@@ -11,7 +11,7 @@ from functions.api.requests import WebhookTestRequest
 from functions.http import body, router
 from functions.http.auth import caller_of
 from functions.webhooks.callback_check import NOT_SET_UP
-from functions.wiring.api import Wiring, entry_point
+from functions.wiring.api import ApiWiring, entry_point
 from gateway.domain import timestamps
 from gateway.domain.job import JobStatus
 from gateway.errors import CallbackRefusedError, Problem, RequestInvalidError
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _NO_JOB_ID = str(uuid.UUID(int=0))
 
 
-def make_handler(wiring: Wiring) -> Handler:
+def make_handler(wiring: ApiWiring) -> Handler:
     """Put the function together."""
     app = router.make_app([*wiring.middlewares, wiring.authenticator.signed_in_only])
 
@@ -85,4 +85,4 @@ def _sample() -> webhook_responses.WebhookBody:
     }
 
 
-handler = entry_point(make_handler, Wiring)
+handler = entry_point(make_handler, ApiWiring)

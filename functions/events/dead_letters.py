@@ -15,7 +15,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from functions.events.sqs_batch import each_message
-from functions.wiring.events import Background, entry_point, logger
+from functions.wiring.events import EventWiring, entry_point, logger
 from gateway.domain import timestamps
 from gateway.domain.job import JobFailure
 from gateway.domain.messages import JobEndedEvent, job_id_in
@@ -37,7 +37,7 @@ _FAILURE = JobFailure(
 )
 
 
-def make_handler(background: Background) -> Handler:
+def make_handler(background: EventWiring) -> Handler:
     """Put the function together."""
     dead_letters = _DeadLetters(background.jobs, background.bus)
 
@@ -72,7 +72,7 @@ class _DeadLetters:
     def _end(self, job_id: str) -> bool:
         now = timestamps.now()
         try:
-            job = self._jobs.fail_unheld(job_id, _FAILURE, now=now, unheld_since=now - _CLOCK_SKEW)
+            job = self._jobs.fail_if_unleased(job_id, _FAILURE, now=now, leases_expired_before=now - _CLOCK_SKEW)
             logger.error("job lost", action="job_lost", job_id=job_id, correlation_id=job.correlation_id)
         except JobNotClaimableError as refused:
             if refused.job is None:

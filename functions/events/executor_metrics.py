@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from functions.metrics import Metric, emit
 from functions.use_cases.executors import recent_reports
-from functions.wiring.events import Background, entry_point
+from functions.wiring.events import EventWiring, entry_point
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from functions.wiring.api import Handler
 
 
-def make_handler(background: Background) -> Handler:
+def make_handler(background: EventWiring) -> Handler:
     """Put the function together."""
     executors = background.executors
 

@@ -11,10 +11,10 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 from functions.events.metric_values import write_job_metrics
-from functions.wiring.events import Background, entry_point, logger
+from functions.wiring.events import EventWiring, entry_point, logger
 from gateway.aws.dynamodb import job_stream
 from gateway.domain.job import JobStatus
-from gateway.domain.job_counts import Tally
+from gateway.domain.job_counts import DailyJobCounts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _NAMESPACE = uuid.UUID("4f3d3a52-7f2a-4f0e-8a58-6c5bb3a4e0c9")
 
 
-def make_handler(background: Background) -> Handler:
+def make_handler(background: EventWiring) -> Handler:
     """Put the function together."""
     tallies = background.tallies
 
@@ -58,8 +58,8 @@ def _changes(records: Iterable[Mapping[str, Any]]) -> Iterator[JobChange]:
             yield change
 
 
-def _differences(changes: Iterable[JobChange]) -> Mapping[date, Tally]:
-    differences: defaultdict[date, Tally] = defaultdict(Tally)
+def _differences(changes: Iterable[JobChange]) -> Mapping[date, DailyJobCounts]:
+    differences: defaultdict[date, DailyJobCounts] = defaultdict(DailyJobCounts)
     for change in changes:
         differences[change.day].update(change.difference)
     return differences

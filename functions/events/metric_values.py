@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from functions.metrics import Metric, emit
 from gateway.domain.job import JobStatus
-from gateway.domain.job_counts import CACHE_HITS, RUN_MS, RUNS, WAIT_MS, WAITS, Tally
+from gateway.domain.job_counts import CACHE_HITS, RUN_MS, RUNS, WAIT_MS, WAITS, DailyJobCounts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,7 +24,7 @@ _COUNTED = {
 
 def write_job_metrics(changes: Sequence[JobChange]) -> None:
     """Write the metrics of a hundred changes at most: one line, and one more for each code that jobs failed with."""
-    total = sum((change.difference for change in changes), Tally())
+    total = sum((change.difference for change in changes), DailyJobCounts())
     values: dict[Metric, int | Sequence[int]] = {
         Metric.JOBS_ACCEPTED: sum(change.before is None for change in changes),
         **{metric: total[name] for name, metric in _COUNTED.items()},

@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from functions.wiring.events import Background, entry_point, logger
+from functions.wiring.events import EventWiring, entry_point, logger
 from gateway.aws.resources import JOB_QUEUES, SWEEPER
 from gateway.domain import timestamps
 from gateway.domain.job import JobFailure, Priority
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from functions.wiring.api import Handler
     from gateway.domain.job import Job
-    from gateway.domain.lost_jobs import Sweep
+    from gateway.domain.lost_jobs import SweepState
 
 # Of one run, which has 60 s: the rest is done by the next.
 _MOST_READ = 5000
@@ -57,7 +57,7 @@ _TOO_OLD = JobFailure(
 )
 
 
-def make_handler(background: Background) -> Handler:
+def make_handler(background: EventWiring) -> Handler:
     """Put the function together."""
     sweeper = _Sweeper(background)
 
@@ -78,7 +78,7 @@ class _Walk:
 
 
 class _Sweeper:
-    def __init__(self, background: Background) -> None:
+    def __init__(self, background: EventWiring) -> None:
         self._jobs = background.jobs
         self._job_list = background.job_list
         self._counts = background.counts
@@ -115,7 +115,7 @@ class _Sweeper:
             ended_before=timestamps.to_text(ended_before),
         )
 
-    def _walk(self, sweep: Sweep) -> _Walk:
+    def _walk(self, sweep: SweepState) -> _Walk:
         """Go through the jobs of which something can be told, oldest first, as far as one run goes."""
         until = max(sweep.accepted_before(priority, self._longest_wait) for priority in Priority)
         if until <= sweep.ended_before:
@@ -134,15 +134,15 @@ class _Sweeper:
                 break
         return _Walk(read, tuple(lost), oldest_left or until)
 
-    def _end(self, job: Job, sweep: Sweep) -> bool:
+    def _end(self, job: Job, sweep: SweepState) -> bool:
         """Fail a job and say so. False when it goes on after all."""
         too_old = job.created_at < sweep.looked_at - self._longest_wait
         try:
-            ended = self._jobs.fail_unheld(
+            ended = self._jobs.fail_if_unleased(
                 job.id,
                 _TOO_OLD if too_old else _MESSAGE_GONE,
                 now=timestamps.now(),
-                unheld_since=sweep.unheld_since,
+                leases_expired_before=sweep.leases_expired_before,
             )
         except JobNotClaimableError as refused:
             return refused.job is None or refused.job.status.ended

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from functions.api.job_view import JobView
 from functions.events.sqs_batch import each_message
 from functions.webhooks.deliverer import Deliverer
-from functions.wiring.events import Background, entry_point, logger
+from functions.wiring.events import EventWiring, entry_point, logger
 from gateway.domain.delivery import HELD_FOR, backoff_seconds
 from gateway.domain.messages import JobEndedEvent
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _HELD_SECONDS = int(HELD_FOR.total_seconds())
 
 
-def make_handler(background: Background) -> Handler:
+def make_handler(background: EventWiring) -> Handler:
     """Put the function together."""
     view = JobView(background.outputs, background.settings.download_url_seconds)
     deliverer = Deliverer(background.deliveries, view, background.signer, background.sender)
@@ -53,7 +53,7 @@ class _Webhooks:
             return False
         pause = self._deliver(event, record["messageId"], int(record["attributes"]["ApproximateReceiveCount"]))
         if pause is not None:
-            self._queue.hide(record["receiptHandle"], pause)
+            self._queue.change_visibility(record["receiptHandle"], pause)
         return pause is None
 
     def _deliver(self, event: JobEndedEvent, message_id: str, tries: int) -> int | None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEvent
 
     from functions.http.jwt_auth import JwtVerifier
-    from gateway.ports import KeyStore
+    from gateway.ports import ApiKeyStore
 
 _MAX_KEY_CHARACTERS = 256
 # A revoked key must stop working within a minute, on functions that know it already too.
@@ -48,7 +48,7 @@ class Authenticator:
 
     def __init__(
         self,
-        keys: KeyStore,
+        keys: ApiKeyStore,
         *,
         tokens: JwtVerifier | None = None,
         open_access: bool,

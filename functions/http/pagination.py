@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 from typing import TYPE_CHECKING
 
-from gateway.domain.page_position import Position
+from gateway.domain.page_position import PagePosition
 from gateway.errors import Problem
 
 if TYPE_CHECKING:
@@ -30,20 +30,20 @@ def read_limit(parameters: Mapping[str, str], problems: list[Problem]) -> int:
     return DEFAULT_LIMIT
 
 
-def read_position(parameters: Mapping[str, str], problems: list[Problem]) -> Position | None:
+def read_position(parameters: Mapping[str, str], problems: list[Problem]) -> PagePosition | None:
     """Read where a page begins: behind this position, or at the newest. What is wrong is added to the problems."""
     cursor = parameters.get("cursor")
     if cursor is None:
         return None
     try:
         if len(cursor) <= _MAX_CURSOR_CHARACTERS:
-            return Position.from_text(base64.b64decode(cursor, altchars=b"-_", validate=True).decode("ascii"))
+            return PagePosition.from_text(base64.b64decode(cursor, altchars=b"-_", validate=True).decode("ascii"))
     except ValueError:  # no base64, no ASCII, no position
         pass
     problems.append(Problem("cursor", "Not a cursor of this list; take it from nextCursor as it is."))
     return None
 
 
-def to_cursor(position: Position) -> str:
+def to_cursor(position: PagePosition) -> str:
     """Write where a page ended."""
     return base64.urlsafe_b64encode(position.to_text().encode("ascii")).decode("ascii")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gateway.ports import RateStore
+    from gateway.ports import RateLimitStore
 
 _MAX_REMEMBERED = 1000
 # The clocks of two instances differ a little: a counter outlives its window by this.
@@ -50,7 +50,9 @@ class Allowance:
 class RateLimiter:
     """Counts requests. Windows begin at multiples of `window_ms` since 1970; `clock` gives epoch seconds."""
 
-    def __init__(self, store: RateStore, *, limit: int, window_ms: int, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, store: RateLimitStore, *, limit: int, window_ms: int, clock: Callable[[], float] = time.time
+    ) -> None:
         self._store = store
         self._limit = limit
         self._window_ms = window_ms

@@ -20,7 +20,7 @@ from gateway.errors import (
     RateLimitedError,
     RequestError,
 )
-from gateway.redacting_log import DiscreetFormatter
+from gateway.redacting_log import RedactingFormatter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -37,7 +37,7 @@ _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 # The level comes with the settings. Without one here Powertools would read the variable itself, and tell a wrong one.
 logger = Logger(
-    service="api", level="INFO", log_uncaught_exceptions=False, location=None, logger_formatter=DiscreetFormatter()
+    service="api", level="INFO", log_uncaught_exceptions=False, location=None, logger_formatter=RedactingFormatter()
 )
 
 

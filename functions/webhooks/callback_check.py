@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from functions.webhooks.dns import Resolver
-    from functions.wiring.webhooks import WebhookAdapters
+    from functions.wiring.webhooks import WebhookWiring
     from gateway.domain.callback_url import CallbackPolicy, CallbackTarget
 
 # Usually a look-up takes milliseconds. One that takes longer keeps no job from being accepted: the host is looked up
@@ -24,7 +24,7 @@ NOT_SET_UP = "Webhooks are not set up here: the operator has to set WEBHOOK_SECR
 class CallbackCheck:
     """Checks callback URLs. What it takes for that is made when the first one comes: most jobs have none."""
 
-    def __init__(self, adapters: WebhookAdapters) -> None:
+    def __init__(self, adapters: WebhookWiring) -> None:
         self._adapters = adapters
 
     def problems(self, url: str | None) -> list[Problem]:

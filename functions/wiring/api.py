@@ -13,8 +13,8 @@ from functions.http.cors import Cors
 from functions.http.jwt_auth import JwtVerifier
 from functions.http.rate_limit import RateLimiter
 from functions.wiring.entry import wired_once
-from functions.wiring.webhooks import WebhookAdapters
-from gateway.redacting_log import tell_exceptions
+from functions.wiring.webhooks import WebhookWiring
+from gateway.redacting_log import allow_exception_messages
 from gateway.settings import ApiSettings
 
 if TYPE_CHECKING:
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
     from gateway.aws.dynamodb.audit_log import DynamoAuditLog
-    from gateway.ports import KeyStore
+    from gateway.ports import ApiKeyStore
 
     Handler = Callable[[dict[str, Any], LambdaContext], dict[str, Any]]
 
 
-class Wiring(WebhookAdapters):
+class ApiWiring(WebhookWiring):
     """What the handlers are made of. The AWS modules are imported where they are needed: cold starts pay for each."""
 
     settings: ApiSettings
@@ -56,7 +56,7 @@ class Wiring(WebhookAdapters):
         return (self._set_discretion, cors.middleware, Admission(self.authenticator, self.limiter).middleware)
 
     def _set_discretion(self, app: APIGatewayRestResolver, next_middleware: NextMiddleware) -> Response[str]:
-        tell_exceptions(told=not self.settings.privacy_mode)
+        allow_exception_messages(allowed=not self.settings.privacy_mode)
         return next_middleware(app)
 
     @property
@@ -64,23 +64,23 @@ class Wiring(WebhookAdapters):
         """Counts requests; None when they are not counted."""
         if not self.settings.rate_limit_max:
             return None
-        from gateway.aws.dynamodb.rate_limit_store import DynamoRateStore  # noqa: PLC0415  see the class
+        from gateway.aws.dynamodb.rate_limit_store import DynamoRateLimitStore  # noqa: PLC0415  see the class
 
-        store = DynamoRateStore(self._clients.dynamodb, self.settings.table_name)
+        store = DynamoRateLimitStore(self._clients.dynamodb, self.settings.table_name)
         limit, window_ms = self.settings.rate_limit_max, self.settings.rate_limit_window_ms
         return RateLimiter(store, limit=limit, window_ms=window_ms)
 
     @cached_property
-    def _keys(self) -> KeyStore:
-        from gateway.aws.dynamodb.api_key_store import DynamoKeyStore  # noqa: PLC0415  see the class
+    def _keys(self) -> ApiKeyStore:
+        from gateway.aws.dynamodb.api_key_store import DynamoApiKeyStore  # noqa: PLC0415  see the class
 
-        return DynamoKeyStore(self._clients.dynamodb, self.settings.table_name)
-
-
-_Wiring = TypeVar("_Wiring", bound=Wiring)
+        return DynamoApiKeyStore(self._clients.dynamodb, self.settings.table_name)
 
 
-def entry_point(make_handler: Callable[[_Wiring], Handler], wiring: type[_Wiring]) -> Handler:
+_ApiWiring = TypeVar("_ApiWiring", bound=ApiWiring)
+
+
+def entry_point(make_handler: Callable[[_ApiWiring], Handler], wiring: type[_ApiWiring]) -> Handler:
     """Make the function that Lambda calls. `wiring`: which it is made of."""
 
     def wire(environment: Mapping[str, str]) -> Handler:

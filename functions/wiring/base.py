@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from gateway.aws.clients import Clients
 
 if TYPE_CHECKING:
-    from gateway.ports import EventBus, ExecutorStore, JobList, JobStore, ObjectStore, TallyStore
+    from gateway.ports import EventBus, ExecutorStore, JobCountStore, JobList, JobStore, ObjectStore
     from gateway.settings import FunctionSettings
 
 
-class Adapters:
+class BaseWiring:
     """The AWS modules are imported where they are needed: cold starts pay for each."""
 
     settings: FunctionSettings
@@ -36,11 +36,11 @@ class Adapters:
         return DynamoJobList(self._clients.dynamodb, self.settings.table_name)
 
     @cached_property
-    def tallies(self) -> TallyStore:
+    def tallies(self) -> JobCountStore:
         """Counts of jobs."""
-        from gateway.aws.dynamodb.job_count_store import DynamoTallyStore  # noqa: PLC0415  see the class
+        from gateway.aws.dynamodb.job_count_store import DynamoJobCountStore  # noqa: PLC0415  see the class
 
-        return DynamoTallyStore(self._clients.dynamodb, self.settings.table_name, self.settings.retention_days)
+        return DynamoJobCountStore(self._clients.dynamodb, self.settings.table_name, self.settings.retention_days)
 
     @cached_property
     def executors(self) -> ExecutorStore:

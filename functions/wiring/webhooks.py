@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from functions.wiring.base import Adapters
+from functions.wiring.base import BaseWiring
 
 if TYPE_CHECKING:
     from functions.webhooks.dns import Resolver
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from gateway.ports import DeliveryStore, WebhookQueue
 
 
-class WebhookAdapters(Adapters):
+class WebhookWiring(BaseWiring):
     """Each made once and only when a function uses it, as the others are."""
 
     @cached_property

@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from functions.wiring.api import Wiring
+from functions.wiring.api import ApiWiring
 from gateway.domain.inputs import Limits
 from gateway.domain.job import Priority
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from gateway.ports import JobQueue, ResultCache, WorkflowStore
 
 
-class WorkflowWiring(Wiring):
-    """See Wiring."""
+class WorkflowWiring(ApiWiring):
+    """See ApiWiring."""
 
     @cached_property
     def results(self) -> ResultCache | None:

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from gateway.domain.page_position import Position
+    from gateway.domain.page_position import PagePosition
     from gateway.domain.principal import Principal
 
 
@@ -34,7 +34,7 @@ class Authorship:
 class AuditEntry:
     """One thing that was done."""
 
-    position: Position  # when, and the entry's id
+    position: PagePosition  # when, and the entry's id
     by: Authorship
     action: AuditAction
     target: str  # the id of what it was done to: a workflow's, a key's name, a queue's name

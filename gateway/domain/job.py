@@ -118,7 +118,7 @@ class Job:
     cache_hit: bool = False  # its outputs are another job's
     created_at: datetime
     attempt: int = 0  # number of the latest attempt; the fencing number of its writes
-    uncounted: int = 0  # attempts that ended because their executor was told to stop: no fault of the job's
+    uncounted_attempts: int = 0  # attempts that ended because their executor was stopped: not the fault of the job
     lease_owner: str | None = None  # executor of the latest attempt
     lease_expires_at: datetime | None = None
     progress: int | None = None  # percent
@@ -133,9 +133,9 @@ class Job:
     delivery: Delivery = NOT_ATTEMPTED  # of that; the one part of an ended job that still changes
 
     @property
-    def tries(self) -> int:
-        """How many attempts count against the job: all but the uncounted."""
-        return self.attempt - self.uncounted
+    def counted_attempts(self) -> int:
+        """Number of attempts that count against the job."""
+        return self.attempt - self.uncounted_attempts
 
     def output(self, filename: str) -> Output | None:
         """Find an output by its name; None when the job has no such output, whatever the name contains."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from datetime import date, datetime
 
 # How many jobs there are of each status, by its name; and what the names below stand for.
-Tally = Counter[str]
+DailyJobCounts = Counter[str]
 CACHE_HITS = "cacheHits"
 WAITS, WAIT_MS = "waits", "waitMs"  # jobs that were started; how long they had waited, all together
 RUNS, RUN_MS = "runs", "runMs"  # jobs that ComfyUI ran; how long it took, all together
@@ -40,9 +40,9 @@ class CountedJob:
     cache_hit: bool = False
     error_code: str | None = None
 
-    def share(self) -> Tally:
+    def share(self) -> DailyJobCounts:
         """Tell what the job adds to the counts."""
-        tally = Tally({self.status: 1})
+        tally = DailyJobCounts({self.status: 1})
         if self.cache_hit:
             tally[CACHE_HITS] = 1
         if self.started_at is not None:
@@ -77,17 +77,17 @@ class JobChange:
         return bool(self.after and self.after.status.ended and not (self.before and self.before.status.ended))
 
     @property
-    def difference(self) -> Tally:
+    def difference(self) -> DailyJobCounts:
         """By how much the counts change; empty when they don't.
 
         A job that has ended stays counted when its record is removed, until its day is forgotten. One that had no end
         does not: it would look as if it were still waiting or running.
         """
         if self.before and self.after is None and self.before.status.ended:
-            return Tally()
-        difference = Tally() if self.after is None else self.after.share()
-        difference.subtract(Tally() if self.before is None else self.before.share())
-        return Tally({name: count for name, count in difference.items() if count})
+            return DailyJobCounts()
+        difference = DailyJobCounts() if self.after is None else self.after.share()
+        difference.subtract(DailyJobCounts() if self.before is None else self.before.share())
+        return DailyJobCounts({name: count for name, count in difference.items() if count})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,12 +101,12 @@ class JobStatistics:
     cache_hit_rate: float | None  # of all jobs
 
     @classmethod
-    def of(cls, tallies: Iterable[Tally]) -> Self:
+    def of(cls, tallies: Iterable[DailyJobCounts]) -> Self:
         """Sum up the counts of several days.
 
         Jobs that were accepted before anything was counted can bring counts of their day below zero: these say 0.
         """
-        total = Tally()
+        total = DailyJobCounts()
         for tally in tallies:
             total.update(+tally)
         by_status = {status: total[status] for status in JobStatus}

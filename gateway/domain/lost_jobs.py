@@ -37,7 +37,7 @@ _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sweep:
+class SweepState:
     """What the sweeper knows; kept from one run to the next."""
 
     version: int = 0  # how often it was written
@@ -64,10 +64,10 @@ class Sweep:
         if job.status.ended or job.created_at >= self.accepted_before(job.priority, longest_wait):
             return False
         return job.status is JobStatus.QUEUED or (
-            job.lease_expires_at is not None and job.lease_expires_at <= self.unheld_since
+            job.lease_expires_at is not None and job.lease_expires_at <= self.leases_expired_before
         )
 
     @property
-    def unheld_since(self) -> datetime:
+    def leases_expired_before(self) -> datetime:
         """When the lease of a lost job had run out by."""
         return self.looked_at - GRACE

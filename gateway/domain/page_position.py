@@ -17,7 +17,7 @@ _TEXT = re.compile(
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Position:
+class PagePosition:
     """An instant, and the id that tells apart what happened at the same millisecond."""
 
     at: datetime

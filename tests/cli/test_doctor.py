@@ -59,7 +59,7 @@ def refusal(_path: str) -> tuple[int, Mapping[str, Any]]:
     return 403, {"error": "FORBIDDEN", "message": "No.", "details": None, "retryable": False, "correlationId": "c"}
 
 
-def told(**bodies: Any) -> dict[str, tuple[str, str]]:  # noqa: ANN401  JSON
+def allowed(**bodies: Any) -> dict[str, tuple[str, str]]:  # noqa: ANN401  JSON
     """Let doctor look at a gateway that says this."""
     said = {
         "health": examples.HEALTH_SIGNED_IN,
@@ -148,11 +148,11 @@ def test_nobody_answers(home: object) -> None:
 @pytest.mark.usefixtures("home")
 def test_executors_and_their_comfyuis() -> None:
     """None at all, and one whose ComfyUI does not answer."""
-    none = told(health={**examples.HEALTH_SIGNED_IN, "executors": []})
+    none = allowed(health={**examples.HEALTH_SIGNED_IN, "executors": []})
     assert none["executors"][0] == "problem"
     (executor,) = examples.HEALTH_SIGNED_IN["executors"]
     deaf: Any = {**executor, "comfyui": {**executor["comfyui"], "reachable": False, "device": None}}
-    found = told(health={**examples.HEALTH_SIGNED_IN, "executors": [deaf]})
+    found = allowed(health={**examples.HEALTH_SIGNED_IN, "executors": [deaf]})
     assert found["comfyui of gpu-1:17"][0] == "problem"
     assert "http://10.0.4.17:8188" in found["comfyui of gpu-1:17"][1]
 
@@ -169,7 +169,7 @@ def test_models_that_are_missing() -> None:
     schema = {"properties": {"checkpoint": {"default": "gone.safetensors"}, "vae": {"type": "string"}}}
     workflow = {**examples.WORKFLOW["workflow"], "id": "w", "workflowJson": graph, "inputSchema": schema}
     head = {**examples.WORKFLOW_HEAD, "id": "w"}
-    found = told(
+    found = allowed(
         **{"workflows/w": {"workflow": workflow}},
         workflows={"workflows": [head], "count": 1},
         capabilities={**examples.CAPABILITIES, "models": {"checkpoints": ["a.ckpt"], "loras": ["there.safetensors"]}},
@@ -182,7 +182,7 @@ def test_models_that_are_missing() -> None:
 @pytest.mark.parametrize(("ahead", "state"), [(0, "ok"), (-60, "warning"), (3600, "problem")])
 def test_clocks_that_differ(ahead: int, state: str) -> None:
     """By how much, and which one is ahead."""
-    found = told(date=time.time() + ahead)
+    found = allowed(date=time.time() + ahead)
     assert found["clock"][0] == state
     assert ("behind" in found["clock"][1]) == (ahead > 0)
 
@@ -190,7 +190,7 @@ def test_clocks_that_differ(ahead: int, state: str) -> None:
 @pytest.mark.usefixtures("home")
 def test_a_gateway_of_another_version() -> None:
     """Works, mostly; a user's credentials are good; AWS is left out where nothing tells of it."""
-    found = told(health={**examples.HEALTH_SIGNED_IN, "version": "99.0"}, audit=refusal)
+    found = allowed(health={**examples.HEALTH_SIGNED_IN, "version": "99.0"}, audit=refusal)
     assert found["gateway"][0] == "warning"
     assert found["credentials"] == ("ok", "good, with the role user")
     assert found["aws"][0] == found["webhooks"][0] == "skipped"
@@ -204,8 +204,8 @@ def test_queues_that_gave_up(aws: dict[str, str], home: object, monkeypatch: pyt
     for name, value in aws.items():
         monkeypatch.setenv(name, value)
     Clients().sqs.send_message(QueueUrl=f"{aws['WEBHOOK_QUEUE_URL']}-dead", MessageBody="{}")
-    found = told()
+    found = allowed()
     assert found["table"][0] == "ok"
     assert found["queue webhooks"] == ("warning", "1 messages were given up on")
     monkeypatch.setenv("TABLE_NAME", "gone")
-    assert told()["aws"][0] == "problem"
+    assert allowed()["aws"][0] == "problem"

@@ -11,8 +11,8 @@ import requests
 from cli import aws as cli_aws
 from cli import env_file
 from gateway.aws.clients import Clients
-from gateway.aws.dynamodb.api_key_admin import DynamoKeyRing
-from gateway.aws.dynamodb.api_key_store import DynamoKeyStore
+from gateway.aws.dynamodb.api_key_admin import DynamoApiKeyAdmin
+from gateway.aws.dynamodb.api_key_store import DynamoApiKeyStore
 from gateway.aws.dynamodb.audit_log import DynamoAuditLog
 from gateway.domain import timestamps
 from gateway.domain.audit import AuditAction
@@ -56,7 +56,7 @@ def test_a_key_is_made_listed_and_revoked(here: dict[str, str], aws_clients: Cli
     made = run("keys", "create", "--name", "shop", "--owner", "ada", "--role", "admin", "--expires", "90d")
     assert made.exit_code == 0, made.output
     key = made.stdout.strip()
-    record = DynamoKeyStore(aws_clients.dynamodb, here["TABLE_NAME"]).get(hash_key(key))
+    record = DynamoApiKeyStore(aws_clients.dynamodb, here["TABLE_NAME"]).get(hash_key(key))
     assert record is not None
     assert (record.name, record.owner, record.role, record.usable(timestamps.now())) == (
         "shop",
@@ -177,7 +177,7 @@ def test_what_aws_refuses_is_one_line(here: dict[str, str], monkeypatch: pytest.
 def test_of_two_who_revoke_one_is_told(here: dict[str, str], aws_clients: Clients) -> None:
     """A key that was revoked since it was read."""
     audit = DynamoAuditLog(aws_clients.dynamodb, here["TABLE_NAME"], 30)
-    ring = DynamoKeyRing(aws_clients.dynamodb, here["TABLE_NAME"], audit)
+    ring = DynamoApiKeyAdmin(aws_clients.dynamodb, here["TABLE_NAME"], audit)
     _, key = mint_key(name="a", owner="a", role=Role.USER, now=timestamps.now())
     ring.create(key, BY)
     ring.revoke(ring.all()[0], BY)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 
 from functions.events import job_metrics
-from functions.wiring.events import Background
+from functions.wiring.events import EventWiring
 from gateway.aws.resources import JOB_CHANGES
 from gateway.settings import BackgroundSettings
 from local.event_sources.table_stream import TableStream
@@ -21,7 +21,7 @@ class Accounting:
     """Follows the stream of a table from its beginning."""
 
     def __init__(self, environment: dict[str, str], clients: Clients) -> None:
-        background = Background(BackgroundSettings.from_environment(environment))
+        background = EventWiring(BackgroundSettings.from_environment(environment))
         background._clients = clients  # making them takes longer than most tests
         self._handler = job_metrics.make_handler(background)
         table = clients.dynamodb.describe_table(TableName=environment["TABLE_NAME"])["Table"]

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from functions.routing import function_for, module_of
 from functions.wiring.workflows import WorkflowWiring
-from gateway.aws.dynamodb.api_key_store import DynamoKeyStore
+from gateway.aws.dynamodb.api_key_store import DynamoApiKeyStore
 from gateway.aws.resources import REQUEST_SECONDS
 from gateway.domain import timestamps
 from gateway.domain.principal import ApiKey, Role, hash_key
@@ -90,7 +90,7 @@ class Gateway:
         self.clients = clients
         self.wiring = WorkflowWiring(ApiSettings.from_environment({**environment, **settings}))
         self.wiring._clients = clients  # making them takes longer than most tests
-        self.keys = DynamoKeyStore(clients.dynamodb, self.table_name)
+        self.keys = DynamoApiKeyStore(clients.dynamodb, self.table_name)
         self._handlers: dict[str, Handler] = {}
 
     @cached_property

@@ -6,7 +6,7 @@ import json
 import uuid
 from typing import TYPE_CHECKING, Any, cast
 
-from functions.wiring.events import Background
+from functions.wiring.events import EventWiring
 from gateway.aws.resources import EVENT_SOURCE, JOB_ENDED_DETAIL_TYPE
 from gateway.aws.sqs.job_queue import SqsJobQueue
 from gateway.domain import timestamps
@@ -31,7 +31,7 @@ class Backstage:
     def __init__(self, environment: dict[str, str], clients: Clients) -> None:
         self.environment = environment
         self.clients = clients
-        self.background = Background(BackgroundSettings.from_environment(environment))
+        self.background = EventWiring(BackgroundSettings.from_environment(environment))
         self.background._clients = clients  # making them takes longer than most tests
         self.jobs = self.background.jobs
         urls = {priority: environment[f"{priority.upper()}_QUEUE_URL"] for priority in Priority}

@@ -10,7 +10,7 @@ from gateway.domain import timestamps
 from tests.component.backstage import NO_CONTEXT, Backstage
 
 if TYPE_CHECKING:
-    from functions.wiring.events import Background
+    from functions.wiring.events import EventWiring
     from gateway.domain.job import Job
 
 EVERY_MINUTES = 5
@@ -30,7 +30,7 @@ class Clock:
 class Sweeps:
     """The function, started by a clock."""
 
-    def __init__(self, background: Background, clock: Clock) -> None:
+    def __init__(self, background: EventWiring, clock: Clock) -> None:
         self._handler = sweeper.make_handler(background)
         self._clock = clock
 
@@ -40,7 +40,7 @@ class Sweeps:
         self._handler({"detail-type": "Scheduled Event"}, NO_CONTEXT)
 
     def some(self, count: int = 4) -> None:
-        """Sweep for as long as it takes to find what is lost."""
+        """SweepState for as long as it takes to find what is lost."""
         for _ in range(count):
             self.one()
 

@@ -16,17 +16,17 @@ from gateway.aws.dynamodb import job_item
 from gateway.aws.resources import JOB_CHANGES
 from gateway.domain import timestamps
 from gateway.domain.job import Job, JobEnd, JobFailure, JobStatus
-from gateway.domain.job_counts import Tally
+from gateway.domain.job_counts import DailyJobCounts
 from gateway.domain.principal import Role
 from gateway.domain.result_cache import CachedResult
-from gateway.errors import TallyContendedError
+from gateway.errors import JobCountsConflictError
 from tests.component.accounting import Accounting
 from tests.component.api import aws_calls
 from tests.component.samples import LATER, NOW, OUTPUT, SOON, SUCCESS, at_once, new_job
 
 if TYPE_CHECKING:
     from gateway.aws.clients import Clients
-    from gateway.ports import JobStore, TallyStore
+    from gateway.ports import JobCountStore, JobStore
     from tests.component.api import Gateway
 
 TODAY = NOW.date()
@@ -51,7 +51,7 @@ def jobs(gateway: Gateway) -> JobStore:
 
 
 @pytest.fixture
-def tallies(gateway: Gateway) -> TallyStore:
+def tallies(gateway: Gateway) -> JobCountStore:
     """Give the counts of the gateway."""
     return gateway.wiring.tallies
 
@@ -77,7 +77,7 @@ def everything(jobs: JobStore) -> None:
     jobs.finish(asked, replace(SUCCESS, status=JobStatus.CANCELED, outputs=None, execution_ms=None))
     given_back = started(jobs)
     jobs.renew(given_back, lease_until=SOON, progress=40)
-    jobs.give_back(given_back)
+    jobs.release(given_back)
     again = jobs.claim(given_back.id, executor_id="f", now=LATER, lease_until=LATER + timedelta(seconds=30))
     jobs.finish(again, SUCCESS)
 
@@ -193,15 +193,15 @@ def test_a_batch_that_failed_is_counted_when_it_comes_again(
     records = accounting.records()
     with monkeypatch.context() as broken:
         broken.setattr("gateway.aws.dynamodb.transaction.write", lambda *_, **__: False)  # another one is always faster
-        with pytest.raises(TallyContendedError):
+        with pytest.raises(JobCountsConflictError):
             accounting.count(records)
     accounting.count(records)
     assert gateway.wiring.tallies.since(TODAY) == {TODAY: OF_EVERYTHING}
 
 
-def test_counts_of_the_same_day_can_be_changed_at_the_same_moment(tallies: TallyStore) -> None:
+def test_counts_of_the_same_day_can_be_changed_at_the_same_moment(tallies: JobCountStore) -> None:
     """Lambda calls the function for each shard of the stream on its own."""
-    at_once(8, lambda _: tallies.add({TODAY: Tally(queued=1)}, batch_id=str(uuid.uuid4())))
+    at_once(8, lambda _: tallies.add({TODAY: DailyJobCounts(queued=1)}, batch_id=str(uuid.uuid4())))
     assert tallies.since(TODAY) == {TODAY: {"queued": 8}}
 
 
@@ -258,8 +258,8 @@ def test_ends_are_told_with_their_correlation_ids(
     gateway.wiring.jobs.finish(job, OOM)
     accounting.catch_up()
     (line,) = [json.loads(line) for line in log.getvalue().splitlines()]
-    told = {name: line[name] for name in ("action", "job_id", "correlation_id", "status", "error")}
-    assert told == {
+    allowed = {name: line[name] for name in ("action", "job_id", "correlation_id", "status", "error")}
+    assert allowed == {
         "action": "job_end_counted",
         "job_id": job.id,
         "correlation_id": "find-me",

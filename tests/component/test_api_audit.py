@@ -16,7 +16,7 @@ from gateway.aws.dynamodb.audit_log import DynamoAuditLog
 from gateway.domain import timestamps
 from gateway.domain.audit import AuditAction, AuditEntry
 from gateway.domain.job import new_job_id
-from gateway.domain.page_position import Position
+from gateway.domain.page_position import PagePosition
 from gateway.domain.principal import Role
 from tests.component.api import aws_calls
 from tests.component.samples import BY, NOW
@@ -42,7 +42,7 @@ def record(gateway: Gateway, count: int) -> list[AuditEntry]:
     """Record so many entries, two at each millisecond; return them newest first."""
     entries = [
         AuditEntry(
-            position=Position(NOW + timedelta(milliseconds=number // 2), new_job_id()),
+            position=PagePosition(NOW + timedelta(milliseconds=number // 2), new_job_id()),
             by=BY,
             action=AuditAction.KEY_CREATED,
             target=f"key-{number}",
@@ -199,7 +199,7 @@ def test_a_made_up_cursor_reads_nothing_else(gateway: Gateway, at: str) -> None:
 def test_entries_outlive_jobs(aws: dict[str, str], aws_clients: Clients, retention_days: int, kept_days: int) -> None:
     """They are kept for 400 days, or as long as jobs are when that is longer; then the table forgets them."""
     log = DynamoAuditLog(aws_clients.dynamodb, aws["TABLE_NAME"], retention_days)
-    entry = AuditEntry(position=Position(NOW, new_job_id()), by=BY, action=AuditAction.KEY_REVOKED, target="ci")
+    entry = AuditEntry(position=PagePosition(NOW, new_job_id()), by=BY, action=AuditAction.KEY_REVOKED, target="ci")
     log.record(entry)
     (item,) = aws_clients.dynamodb.scan(TableName=aws["TABLE_NAME"])["Items"]
     expires_at = timestamps.from_milliseconds(int(item["expiresAt"]["N"]) * 1000)
@@ -209,7 +209,7 @@ def test_entries_outlive_jobs(aws: dict[str, str], aws_clients: Clients, retenti
 def test_an_entry_is_read_as_it_was_recorded(gateway: Gateway) -> None:
     """With and without what an actor or an act may lack."""
     whole = AuditEntry(
-        position=Position(NOW, new_job_id()),
+        position=PagePosition(NOW, new_job_id()),
         by=BY,
         action=AuditAction.DEAD_LETTERS_REDRIVEN,
         target="jobs-high-dead",
@@ -218,7 +218,7 @@ def test_an_entry_is_read_as_it_was_recorded(gateway: Gateway) -> None:
     )
     bare = replace(
         whole,
-        position=Position(NOW - timedelta(1), new_job_id()),
+        position=PagePosition(NOW - timedelta(1), new_job_id()),
         by=replace(BY, actor=replace(BY.actor, key_name=None)),
         before=None,
         after=None,

@@ -60,7 +60,7 @@ def test_a_job_between_two_attempts_is_canceled_at_once(gateway: Gateway, ada: C
     """Nobody holds it; the attempt that held it can write nothing."""
     job_id = post(ada).json["jobId"]
     job = claim(gateway, job_id)
-    gateway.wiring.jobs.give_back(job)
+    gateway.wiring.jobs.release(job)
     assert ada.post(f"/jobs/{job_id}/cancel").json["status"] == "canceled"
     with pytest.raises(LeaseLostError):
         gateway.wiring.jobs.finish(job, JobEnd(status=JobStatus.SUCCEEDED, completed_at=timestamps.now()))

@@ -71,13 +71,13 @@ def test_a_preflight_tells_the_methods_of_its_path(named: Gateway, path: str, me
     answer = preflight(named, path, OTHER_PAGE)
     assert (answer.status, answer.body) == (204, b"")
     assert answer.headers["vary"] == "Origin"
-    told = cors_headers(answer)
-    assert told["access-control-allow-origin"] == OTHER_PAGE
-    assert told["access-control-allow-methods"] == methods
+    allowed = cors_headers(answer)
+    assert allowed["access-control-allow-origin"] == OTHER_PAGE
+    assert allowed["access-control-allow-methods"] == methods
     sent = "Content-Type, Authorization, X-API-Key, X-Correlation-Id, Idempotency-Key, If-None-Match"
-    assert told["access-control-allow-headers"] == sent
-    assert int(told["access-control-max-age"]) > 0
-    assert "access-control-allow-credentials" not in told
+    assert allowed["access-control-allow-headers"] == sent
+    assert int(allowed["access-control-max-age"]) > 0
+    assert "access-control-allow-credentials" not in allowed
 
 
 def test_every_function_has_a_path_here() -> None:
@@ -128,9 +128,9 @@ def test_a_page_may_read_answers_and_errors(named: Gateway) -> None:
     assert [answer.status for answer in answers[:5]] == [200, 401, 404, 405, 500]
     assert answers[-1].status == 429
     for answer in answers:
-        told = cors_headers(answer)
-        assert told["access-control-allow-origin"] == PAGE
-        exposed = told["access-control-expose-headers"].lower().split(", ")
+        allowed = cors_headers(answer)
+        assert allowed["access-control-allow-origin"] == PAGE
+        exposed = allowed["access-control-expose-headers"].lower().split(", ")
         own = {name for name in answer.headers if name.startswith("x-") or name in ("retry-after", "etag")}
         assert own <= set(exposed)
 
@@ -138,9 +138,9 @@ def test_a_page_may_read_answers_and_errors(named: Gateway) -> None:
 def test_every_origin_is_a_wildcard_without_credentials(public: Gateway) -> None:
     """Whoever has a key may use it from any page, and no cookie is ever meant."""
     for answer in (preflight(public, "/jobs", PAGE), public.ada.get("/workflows", {"Origin": PAGE})):
-        told = cors_headers(answer)
-        assert told["access-control-allow-origin"] == "*"
-        assert "access-control-allow-credentials" not in told
+        allowed = cors_headers(answer)
+        assert allowed["access-control-allow-origin"] == "*"
+        assert "access-control-allow-credentials" not in allowed
 
 
 def test_without_origins_there_is_no_cors(gateway: Gateway) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from functions.http.rate_limit import RateLimiter
 from functions.wiring.workflows import WorkflowWiring
-from gateway.aws.dynamodb.rate_limit_store import DynamoRateStore
+from gateway.aws.dynamodb.rate_limit_store import DynamoRateLimitStore
 from gateway.settings import ApiSettings
 from tests.component.api import Gateway, aws_calls
 from tests.component.samples import at_once
@@ -190,7 +190,7 @@ def test_instances_share_what_their_callers_used(limited: MakeGateway) -> None:
 
 def test_the_table_forgets_the_window(aws: dict[str, str], aws_clients: Clients) -> None:
     """A counter has the attribute by which DynamoDB removes it; a window that has rolled over has a new one."""
-    store = DynamoRateStore(aws_clients.dynamodb, aws["TABLE_NAME"])
+    store = DynamoRateLimitStore(aws_clients.dynamodb, aws["TABLE_NAME"])
     seconds = [1_700_000_040.0]
     limiter = RateLimiter(store, limit=1, window_ms=60_000, clock=lambda: seconds[0])
     subject = f"IP#{uuid.uuid4()}"

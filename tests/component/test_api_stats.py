@@ -10,7 +10,7 @@ import pytest
 
 from gateway.domain import timestamps
 from gateway.domain.job import JobEnd, JobFailure, JobStatus
-from gateway.domain.job_counts import Tally
+from gateway.domain.job_counts import DailyJobCounts
 from tests.component.accounting import Accounting
 from tests.component.api import Gateway, aws_calls
 from tests.component.samples import new_job
@@ -46,7 +46,7 @@ def fail(gateway: Gateway, job_id: str, code: str) -> None:
     gateway.wiring.jobs.finish(claim(gateway, job_id), end)
 
 
-def count_days_ago(gateway: Gateway, tallies: Mapping[int, Tally]) -> None:
+def count_days_ago(gateway: Gateway, tallies: Mapping[int, DailyJobCounts]) -> None:
     """Have jobs counted under days that are so many days ago."""
     today = timestamps.now().date()
     differences = {today - timedelta(days=days): tally for days, tally in tallies.items()}
@@ -79,7 +79,7 @@ def test_the_means_are_those_of_all_that_ran(gateway: Gateway, ada: Caller, acco
         at = now + timedelta(milliseconds=wait_ms)
         job = jobs.claim(job_id, executor_id="e", now=at, lease_until=at + timedelta(seconds=30))
         if wait_ms == 4000:
-            jobs.give_back(job)
+            jobs.release(job)
     jobs.finish(job, JobEnd(status=JobStatus.SUCCEEDED, completed_at=at, execution_ms=700, outputs=()))
     accounting.catch_up()
     stats = gateway.admin.get("/stats").json
@@ -97,7 +97,7 @@ def test_it_begins_with_nothing(gateway: Gateway) -> None:
 
 def test_days_past_the_retention_time_do_not_count(gateway: Gateway) -> None:
     """DynamoDB takes its time to remove what has expired."""
-    count_days_ago(gateway, {days: Tally(succeeded=1) for days in (0, 30, 31)})
+    count_days_ago(gateway, {days: DailyJobCounts(succeeded=1) for days in (0, 30, 31)})
     assert gateway.admin.get("/stats").json["jobs"]["total"] == 2
 
 
@@ -112,7 +112,7 @@ def test_only_admins_read_it(gateway: Gateway) -> None:
 
 def test_it_costs_one_query_however_many_jobs_there_are(gateway: Gateway, accounting: Accounting) -> None:
     """Jobs are not looked at: there is one small item for each day, full or empty."""
-    count_days_ago(gateway, {days: Tally(succeeded=10**6, runs=10**6) for days in range(31)})
+    count_days_ago(gateway, {days: DailyJobCounts(succeeded=10**6, runs=10**6) for days in range(31)})
     gateway.admin.get("/stats")
     for total in (31 * 10**6, 31 * 10**6 + 20):
         with aws_calls(gateway.clients) as calls:

@@ -74,9 +74,9 @@ def test_a_failed_job_tells_why(gateway: Gateway, ada: Caller, recommendation: s
     failure = JobFailure(code="COMFYUI_OOM", message="No memory.", retryable=False, recommendation=recommendation)
     jobs.finish(claimed, JobEnd(status=JobStatus.FAILED, completed_at=LATER, error=failure))
     job = ada.get(f"/jobs/{job_id}").json
-    told = {"code": "COMFYUI_OOM", "message": "No memory.", "retryable": False}
+    allowed = {"code": "COMFYUI_OOM", "message": "No memory.", "retryable": False}
     assert (job["status"], job["outputs"]) == ("failed", None)
-    assert job["error"] == (told if recommendation is None else {**told, "recommendation": recommendation})
+    assert job["error"] == (allowed if recommendation is None else {**allowed, "recommendation": recommendation})
 
 
 @pytest.mark.parametrize("wait", ["0", "0.1", "25", "1e1"])

@@ -253,8 +253,8 @@ def test_a_receiver_can_be_tried(local: Gateway) -> None:
     assert (slow["delivered"], slow["statusCode"]) == (False, None)
     request = receiver.received[0]
     assert request.headers["webhook-id"] == good["webhookId"]
-    told = Webhook(SECRET).verify(request.body, request.headers)
-    assert told["event"] == "webhook.test"
+    allowed = Webhook(SECRET).verify(request.body, request.headers)
+    assert allowed["event"] == "webhook.test"
     assert len(set(receiver.ids)) == 3
 
 

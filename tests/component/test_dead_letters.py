@@ -62,7 +62,7 @@ def test_a_job_that_its_executor_left_ends_as_lost(backstage: Backstage, handler
 def test_a_job_that_was_given_back_ends_as_lost(backstage: Backstage, handler: Handler) -> None:
     """Between two attempts nobody holds it, however short ago the last one ended."""
     attempt = claimed(backstage, backstage.record())
-    backstage.jobs.give_back(attempt)
+    backstage.jobs.release(attempt)
     assert failed(handler, body_of(attempt)) == []
     assert backstage.job(attempt.id).status is JobStatus.FAILED
 

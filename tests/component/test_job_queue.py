@@ -71,10 +71,10 @@ def test_a_received_message_is_hidden_until_it_is_given_back(queue: SqsJobQueue)
     queue.send(message(), group="ada")
     first = received(queue)
     assert queue.receive(Priority.NORMAL, wait_seconds=0) is None
-    queue.hide(first, 0)
+    queue.change_visibility(first, 0)
     second = received(queue)
     assert (second.message, second.receive_count) == (first.message, 2)
-    queue.hide(second, 60)
+    queue.change_visibility(second, 60)
     assert queue.receive(Priority.NORMAL, wait_seconds=0) is None
 
 

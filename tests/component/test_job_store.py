@@ -113,7 +113,7 @@ def test_a_race_for_a_job_has_one_winner_each_time(jobs: DynamoJobStore) -> None
         assert winner.attempt == attempt
         assert [standing for _, standing in tries] == [winner] * 16
         assert jobs.get(job.id) == winner
-        jobs.give_back(winner)
+        jobs.release(winner)
 
 
 def test_a_live_lease_keeps_others_out(jobs: DynamoJobStore) -> None:
@@ -132,7 +132,7 @@ def test_a_new_attempt_starts_without_progress(jobs: DynamoJobStore) -> None:
     """What the last attempt had got to means nothing to the next."""
     job = new_job()
     jobs.create(job)
-    jobs.give_back(jobs.renew(claim(jobs, job), lease_until=SOON, progress=40))
+    jobs.release(jobs.renew(claim(jobs, job), lease_until=SOON, progress=40))
     assert claim(jobs, job).progress is None
 
 
@@ -188,7 +188,7 @@ def test_failure_keeps_its_reason(jobs: DynamoJobStore) -> None:
 
 WRITES: dict[str, Callable[[DynamoJobStore, Job], object]] = {
     "renew": lambda jobs, job: jobs.renew(job, lease_until=LATER, progress=99),
-    "give back": lambda jobs, job: jobs.give_back(job),
+    "give back": lambda jobs, job: jobs.release(job),
     "finish": lambda jobs, job: jobs.finish(job, SUCCESS),
     "fail": lambda jobs, job: jobs.finish(job, JobEnd(status=JobStatus.FAILED, completed_at=LATER)),
 }
@@ -200,7 +200,7 @@ def test_a_stale_attempt_can_write_nothing(jobs: DynamoJobStore, write: str) -> 
     job = new_job()
     jobs.create(job)
     stale = claim(jobs, job)
-    jobs.give_back(stale)
+    jobs.release(stale)
     current = claim(jobs, job)
     with pytest.raises(LeaseLostError):
         WRITES[write](jobs, stale)
@@ -262,7 +262,7 @@ def test_what_nobody_holds_can_be_failed_from_outside(jobs: DynamoJobStore) -> N
     jobs.create(queued)
     jobs.create(running)
     claimed = jobs.renew(claim(jobs, running), lease_until=SOON, progress=40)
-    ends = [jobs.fail_unheld(job.id, LOST, now=LATER, unheld_since=SOON) for job in (queued, claimed)]
+    ends = [jobs.fail_if_unleased(job.id, LOST, now=LATER, leases_expired_before=SOON) for job in (queued, claimed)]
     assert ends == [
         replace(job, status=JobStatus.FAILED, completed_at=LATER, error=LOST, lease_owner=None, lease_expires_at=None)
         for job in (queued, claimed)
@@ -278,7 +278,7 @@ def test_what_somebody_holds_cannot_be_failed_from_outside(jobs: DynamoJobStore)
     stored = [claim(jobs, held), jobs.finish(claim(jobs, ended), SUCCESS), None]
     for job, standing in zip((held, ended, missing), stored, strict=True):
         with pytest.raises(JobNotClaimableError) as caught:
-            jobs.fail_unheld(job.id, LOST, now=LATER, unheld_since=SOON - timedelta(milliseconds=1))
+            jobs.fail_if_unleased(job.id, LOST, now=LATER, leases_expired_before=SOON - timedelta(milliseconds=1))
         assert caught.value.job == standing
         assert jobs.get(job.id) == standing
 
@@ -293,7 +293,7 @@ def test_a_race_between_executors_and_an_end_from_outside_has_one_winner(jobs: D
             try:
                 if number % 2:
                     return claim(jobs, job)
-                return jobs.fail_unheld(job.id, LOST, now=NOW, unheld_since=NOW)
+                return jobs.fail_if_unleased(job.id, LOST, now=NOW, leases_expired_before=NOW)
             except JobNotClaimableError:
                 return None
 

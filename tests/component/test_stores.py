@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gateway.aws.dynamodb.api_key_store import DynamoKeyStore
+from gateway.aws.dynamodb.api_key_store import DynamoApiKeyStore
 from gateway.aws.dynamodb.audit_log import DynamoAuditLog
 from gateway.aws.dynamodb.executor_store import DynamoExecutorStore
 from gateway.aws.dynamodb.workflow_store import DynamoWorkflowStore
@@ -86,22 +86,22 @@ def test_workflows_are_listed_by_id(workflows: DynamoWorkflowStore) -> None:
 
 
 @pytest.fixture
-def keys(aws: dict[str, str], aws_clients: Clients) -> DynamoKeyStore:
+def keys(aws: dict[str, str], aws_clients: Clients) -> DynamoApiKeyStore:
     """Give the API keys."""
-    return DynamoKeyStore(aws_clients.dynamodb, aws["TABLE_NAME"])
+    return DynamoApiKeyStore(aws_clients.dynamodb, aws["TABLE_NAME"])
 
 
 KEY = ApiKey(sha256=hash_key("s3cret"), name="ci", owner="Ада", role=Role.USER, created_at=NOW)
 
 
 @pytest.mark.parametrize("key", [KEY, replace(KEY, role=Role.ADMIN, expires_at=LATER, disabled=True)])
-def test_a_key_is_read_as_it_was_put(keys: DynamoKeyStore, key: ApiKey) -> None:
+def test_a_key_is_read_as_it_was_put(keys: DynamoApiKeyStore, key: ApiKey) -> None:
     """All fields survive."""
     keys.put(key)
     assert keys.get(key.sha256) == key
 
 
-def test_a_key_is_replaced_and_forgotten(keys: DynamoKeyStore) -> None:
+def test_a_key_is_replaced_and_forgotten(keys: DynamoApiKeyStore) -> None:
     """The last record of a hash stands; deleting, twice even, leaves none."""
     assert keys.get(KEY.sha256) is None
     keys.put(KEY)
@@ -112,7 +112,7 @@ def test_a_key_is_replaced_and_forgotten(keys: DynamoKeyStore) -> None:
     assert keys.get(KEY.sha256) is None
 
 
-def test_an_expired_key_is_not_swept_away(keys: DynamoKeyStore, aws: dict[str, str], aws_clients: Clients) -> None:
+def test_an_expired_key_is_not_swept_away(keys: DynamoApiKeyStore, aws: dict[str, str], aws_clients: Clients) -> None:
     """The table's clean-up leaves keys alone: an expired one is still listed as such."""
     keys.put(replace(KEY, expires_at=LATER))
     items = aws_clients.dynamodb.scan(TableName=aws["TABLE_NAME"])["Items"]

@@ -37,7 +37,7 @@ def test_a_job_that_its_executor_left_without_a_message_ends(backstage: Backstag
     """Its lease has run out, and nothing would bring it to another executor."""
     orphan = claimed(backstage, backstage.record())
     given_back = claimed(backstage, backstage.record())
-    backstage.jobs.give_back(given_back)
+    backstage.jobs.release(given_back)
     sweeps.some()
     assert {backstage.job(job.id).status for job in (orphan, given_back)} == {JobStatus.FAILED}
 
@@ -53,8 +53,8 @@ def given_back(backstage: Backstage, job: Job) -> None:
     backstage.send(job)
     received = backstage.queue.receive(job.priority, wait_seconds=2)
     assert received
-    backstage.jobs.give_back(claimed(backstage, job))
-    backstage.queue.hide(received, 90)
+    backstage.jobs.release(claimed(backstage, job))
+    backstage.queue.change_visibility(received, 90)
 
 
 def delayed(backstage: Backstage, job: Job) -> None:
@@ -105,7 +105,7 @@ def test_a_job_that_is_taken_at_the_last_moment_goes_on(
 ) -> None:
     """An executor that claims it between the look and the write has it; later, the sweeper looks at it again."""
     orphan = backstage.record()
-    fail = backstage.jobs.fail_unheld
+    fail = backstage.jobs.fail_if_unleased
 
     def claim_before(*arguments: Any, **more: Any) -> Job:  # noqa: ANN401  as they come
         claimed(backstage, orphan)
@@ -113,7 +113,7 @@ def test_a_job_that_is_taken_at_the_last_moment_goes_on(
 
     sweeps.some(2)
     with monkeypatch.context() as taken:
-        taken.setattr(backstage.jobs, "fail_unheld", claim_before)
+        taken.setattr(backstage.jobs, "fail_if_unleased", claim_before)
         sweeps.one()
     assert backstage.job(orphan.id).status is JobStatus.RUNNING
     assert backstage.heard() == []
@@ -167,8 +167,8 @@ def test_whatever_happens_only_the_lost_are_ended(
             return
         attempt = claimed(backstage, backstage.job(received.message.job_id))
         if chance.random() < 0.3:
-            backstage.jobs.give_back(attempt)
-            backstage.queue.hide(received, 0)
+            backstage.jobs.release(attempt)
+            backstage.queue.change_visibility(received, 0)
             return
         status = chance.choice([JobStatus.SUCCEEDED, JobStatus.CANCELED])
         backstage.jobs.finish(attempt, JobEnd(status=status, completed_at=clock.now))

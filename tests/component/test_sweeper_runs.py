@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from functions.events import sweeper
-from functions.wiring.events import Background
+from functions.wiring.events import EventWiring
 from gateway.aws.dynamodb import job_list
 from gateway.domain import timestamps
 from gateway.domain.job import JobStatus, Priority, ended_event_id
@@ -145,7 +145,7 @@ def test_the_jobs_of_a_time_come_oldest_first(
 
 def test_a_first_run_needs_no_state(aws: dict[str, str], aws_clients: Clients) -> None:
     """Nothing has to be there; what one run wrote the next one reads as it was."""
-    background = Background(BackgroundSettings.from_environment(aws))
+    background = EventWiring(BackgroundSettings.from_environment(aws))
     background._clients = aws_clients
     now = timestamps.now()
     sweep = background.sweeps.read()

@@ -49,14 +49,14 @@ class FairSqsJobQueue(SqsJobQueue):
                 return None
             received = min(waiting, key=self._rank)  # the oldest of equal ones
             waiting.remove(received)
-            self._taken_at[received.receipt] = (self.group_of(received.message.job_id), time.monotonic())
+            self._taken_at[received.receipt_handle] = (self.group_of(received.message.job_id), time.monotonic())
             return received
 
     def delete(self, received: ReceivedJob) -> None:
         """Acknowledge; by now the consumer has spent its time."""
         super().delete(received)
         with self._lock:
-            group, since = self._taken_at.pop(received.receipt)
+            group, since = self._taken_at.pop(received.receipt_handle)
             self._seconds[group] = self._seconds.get(group, 0) + time.monotonic() - since
 
     def _rank(self, received: ReceivedJob) -> tuple[bool, int]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from executor.receiver import Intake
+from executor.receiver import JobReceiver
 from gateway.domain.job import Priority
 from gateway.domain.messages import JobMessage
 from gateway.ports import ReceivedJob
@@ -36,7 +36,7 @@ class Queue:
         """Let a message come in."""
         message = JobMessage(job_id="job", priority=priority, correlation_id="c", prompt={})
         with self._changed:
-            self._messages[priority].append(ReceivedJob(message=message, receipt="r", receive_count=1))
+            self._messages[priority].append(ReceivedJob(message=message, receipt_handle="r", receive_count=1))
             self._changed.notify_all()
 
     def end_polls(self) -> None:
@@ -60,7 +60,7 @@ class Queue:
                 self.under_way.discard(priority)
             return messages.pop(0) if messages else None
 
-    def hide(self, received: ReceivedJob, seconds: int) -> None:
+    def change_visibility(self, received: ReceivedJob, seconds: int) -> None:
         """Take a message back."""
         assert seconds == 0
         self.given_back.append(received)
@@ -75,9 +75,9 @@ def queue() -> Iterator[Queue]:
 
 
 @pytest.fixture
-def intake(queue: Queue) -> Intake:
+def intake(queue: Queue) -> JobReceiver:
     """Give an intake."""
-    return Intake(queue)  # type: ignore[arg-type]  # it sends and deletes nothing
+    return JobReceiver(queue)  # type: ignore[arg-type]  # it sends and deletes nothing
 
 
 def priority_of(received: ReceivedJob | None) -> Priority | None:
@@ -86,7 +86,7 @@ def priority_of(received: ReceivedJob | None) -> Priority | None:
 
 
 @pytest.mark.parametrize("idle", [True, False])
-def test_what_waits_comes_in_order(intake: Intake, queue: Queue, *, idle: bool) -> None:
+def test_what_waits_comes_in_order(intake: JobReceiver, queue: Queue, *, idle: bool) -> None:
     """High before normal before low, whenever they came."""
     for priority in (LOW, NORMAL, HIGH, LOW, HIGH):
         queue.arrive(priority)
@@ -94,7 +94,7 @@ def test_what_waits_comes_in_order(intake: Intake, queue: Queue, *, idle: bool) 
     assert came == [HIGH, HIGH, NORMAL, LOW, LOW]
 
 
-def test_only_what_is_wanted_is_looked_for(intake: Intake, queue: Queue) -> None:
+def test_only_what_is_wanted_is_looked_for(intake: JobReceiver, queue: Queue) -> None:
     """Where there is a place for high priority only, messages of others stay in their queues."""
     queue.arrive(LOW)
     assert intake.next((HIGH,), idle=False, seconds=0) is None
@@ -105,7 +105,7 @@ def test_only_what_is_wanted_is_looked_for(intake: Intake, queue: Queue) -> None
 
 
 @pytest.mark.parametrize("priority", Priority)
-def test_while_idle_any_message_comes_at_once(intake: Intake, queue: Queue, priority: Priority) -> None:
+def test_while_idle_any_message_comes_at_once(intake: JobReceiver, queue: Queue, priority: Priority) -> None:
     """Long polls on all queues stand at the same time."""
     assert intake.next(ALL, idle=True, seconds=0) is None
     wait_until(lambda: queue.under_way == set(ALL), "a long poll on each queue")
@@ -113,14 +113,14 @@ def test_while_idle_any_message_comes_at_once(intake: Intake, queue: Queue, prio
     assert priority_of(intake.next(ALL, idle=True, seconds=SOON)) is priority
 
 
-def test_while_busy_nothing_is_polled_for(intake: Intake, queue: Queue) -> None:
+def test_while_busy_nothing_is_polled_for(intake: JobReceiver, queue: Queue) -> None:
     """Only quick looks, and not at every turn: a job that another executor could begin is left to that one."""
     for _ in range(10):
         intake.next(ALL, idle=False, seconds=0)
     assert (queue.looks, queue.polls) == (3, 0)
 
 
-def test_a_place_that_comes_free_is_filled_at_once(intake: Intake, queue: Queue) -> None:
+def test_a_place_that_comes_free_is_filled_at_once(intake: JobReceiver, queue: Queue) -> None:
     """Whoever waits is woken, and looks again at queues that were empty a moment ago."""
     intake.next(ALL, idle=False, seconds=0)
     queue.arrive(LOW)
@@ -133,7 +133,7 @@ def test_a_place_that_comes_free_is_filled_at_once(intake: Intake, queue: Queue)
     waker.join()
 
 
-def test_what_a_poll_brings_too_late_goes_back_at_once(intake: Intake, queue: Queue) -> None:
+def test_what_a_poll_brings_too_late_goes_back_at_once(intake: JobReceiver, queue: Queue) -> None:
     """The executor got busy while the poll stood: another one may be idle."""
     intake.next(ALL, idle=True, seconds=0)
     wait_until(lambda: queue.under_way == set(ALL), "a long poll on each queue")
@@ -142,7 +142,7 @@ def test_what_a_poll_brings_too_late_goes_back_at_once(intake: Intake, queue: Qu
     wait_until(lambda: queue.given_back, "the message given back")
 
 
-def test_what_arrived_goes_back_when_nothing_is_wanted_any_more(intake: Intake, queue: Queue) -> None:
+def test_what_arrived_goes_back_when_nothing_is_wanted_any_more(intake: JobReceiver, queue: Queue) -> None:
     """ComfyUI fell ill between a message's arrival and its being taken."""
     intake.next(ALL, idle=True, seconds=0)
     queue.arrive(LOW)
@@ -151,7 +151,7 @@ def test_what_arrived_goes_back_when_nothing_is_wanted_any_more(intake: Intake, 
     wait_until(lambda: queue.given_back, "the message given back")
 
 
-def test_at_its_end_it_waits_for_polls_under_way(intake: Intake, queue: Queue) -> None:
+def test_at_its_end_it_waits_for_polls_under_way(intake: JobReceiver, queue: Queue) -> None:
     """What they still bring goes back, instead of staying hidden with nobody who knows of it."""
     intake.next(ALL, idle=True, seconds=0)
     wait_until(lambda: queue.under_way == set(ALL), "a long poll on each queue")
@@ -168,7 +168,7 @@ def test_at_its_end_it_waits_for_polls_under_way(intake: Intake, queue: Queue) -
     late.join()
 
 
-def test_at_its_end_it_waits_no_longer_than_it_may(intake: Intake, queue: Queue) -> None:
+def test_at_its_end_it_waits_no_longer_than_it_may(intake: JobReceiver, queue: Queue) -> None:
     """A poll can take twenty seconds."""
     intake.next(ALL, idle=True, seconds=0)
     wait_until(lambda: queue.under_way == set(ALL), "a long poll on each queue")
@@ -177,7 +177,7 @@ def test_at_its_end_it_waits_no_longer_than_it_may(intake: Intake, queue: Queue)
     assert time.monotonic() - started < SOON
 
 
-def test_queues_that_cannot_be_read_are_tried_again(intake: Intake, queue: Queue) -> None:
+def test_queues_that_cannot_be_read_are_tried_again(intake: JobReceiver, queue: Queue) -> None:
     """An outage is no end."""
     queue.broken = True
     queue.arrive(HIGH)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from executor.comfyui import progress
-from executor.comfyui.progress import Watch
-from executor.comfyui.websocket import EventStream
+from executor.comfyui.progress import PromptProgress
+from executor.comfyui.websocket import ProgressSocket
 from executor.job.progress_log import MAX_LINES, JobLog
 from gateway.domain import timestamps
 from gateway.domain.template import render
@@ -104,7 +104,7 @@ def test_steps_take_few_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
     monkeypatch.setattr("executor.comfyui.progress.time.monotonic", lambda: now)
     log = JobLog((), timestamps.now)
-    heard = Watch(picture(), {}, log)
+    heard = PromptProgress(picture(), {}, log)
     for seconds, node_id in ((0.0001, "1"), (1.0, "2")):
         for step in range(1, 1001):
             now += seconds
@@ -131,7 +131,7 @@ def test_steps_take_few_lines(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_strange_steps_do_no_harm(said: dict[str, Any]) -> None:
     """Custom nodes report what they like; the events after it are heard."""
-    heard, events = Watch(picture(), {}, JobLog((), timestamps.now)), EventStream("http://127.0.0.1:1", 10)
+    heard, events = PromptProgress(picture(), {}, JobLog((), timestamps.now)), ProgressSocket("http://127.0.0.1:1", 10)
     with events.telling(heard, "x"):
         for kind in ("progress", "progress_state", "execution_cached", "executing", "executed", "execution_success"):
             events._heard(json.dumps({"type": kind, "data": {**said, "prompt_id": "x"}}).encode())

@@ -15,7 +15,7 @@ import pytest
 import requests
 
 from functions.events import dead_letters, sweeper
-from functions.wiring.events import Background
+from functions.wiring.events import EventWiring
 from gateway.aws.eventbridge import EventBridgeBus
 from gateway.aws.sqs.job_queue import SqsJobQueue
 from gateway.domain import timestamps
@@ -123,7 +123,7 @@ def break_the_queue(ada: Caller) -> None:
 
 def sweep(stage: Stage, ada: Caller) -> None:
     """Let the job that has no message be found, later."""
-    handler = sweeper.make_handler(Background(BackgroundSettings.from_environment(stage.environment)))
+    handler = sweeper.make_handler(EventWiring(BackgroundSettings.from_environment(stage.environment)))
     start = timestamps.now()
     for minutes in (5, 10, 15, 20):
         with pytest.MonkeyPatch.context() as patch:
@@ -135,7 +135,7 @@ def sweep(stage: Stage, ada: Caller) -> None:
 def bury(stage: Stage, ada: Caller) -> None:
     """Let a job's message be received too often, and others that are none; and let the bus fail over one of them."""
     url = stage.environment["NORMAL_QUEUE_URL"]
-    handler = dead_letters.make_handler(Background(BackgroundSettings.from_environment(stage.environment)))
+    handler = dead_letters.make_handler(EventWiring(BackgroundSettings.from_environment(stage.environment)))
 
     def broken(_bus: object, event: object) -> None:
         raise ValueError(f"{MARK} {event}")
@@ -166,7 +166,7 @@ def break_the_executor(ada: Caller, witness: Witness) -> None:
         raise ValueError(f"cannot watch {prompt}")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("executor.job.runner.Watch", broken)
+        patch.setattr("executor.job.runner.PromptProgress", broken)
         accepted(ada, "paint", color=40)
         wait_until(lambda: "attempt_broken" in witness.log.getvalue(), "a broken attempt")
 
@@ -253,8 +253,8 @@ def test_what_private_jobs_are_given_is_told_nowhere(
     written = witness.everything()
     written["history"] = requests.get(f"{simulator.url}/history", timeout=5).text
     written["standard streams"] = "".join(capfd.readouterr())
-    told = {place for place, text in written.items() if MARK in text}
+    allowed = {place for place, text in written.items() if MARK in text}
     private = gateway.wiring.settings.privacy_mode
-    assert told == (set() if private else {"tables", "files", "log", "answers", "history"})
+    assert allowed == (set() if private else {"tables", "files", "log", "answers", "history"})
     assert written["events"].count("jobId") >= 10  # so that there was something to read
     assert "JobsFailed" in written["standard streams"]

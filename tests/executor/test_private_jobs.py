@@ -190,7 +190,7 @@ def test_a_broken_attempt_is_logged_without_its_message(
     def broken(prompt: object, *_: object) -> None:
         raise ValueError(f"cannot watch {prompt}")
 
-    monkeypatch.setattr("executor.job.runner.Watch", broken)
+    monkeypatch.setattr("executor.job.runner.PromptProgress", broken)
     with stage.executor(simulator.url):
         for private in (True, False):
             stage.accept(picture(prefix=SECRET), private=private)

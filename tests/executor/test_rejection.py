@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from executor.comfyui.errors.allowed_values import Choices, offered_by
+from executor.comfyui.errors.allowed_values import AllowedValues, offered_by
 from executor.comfyui.errors.rejected import rejection
 from gateway.errors import ComfyUIUnreachableError
 
@@ -94,8 +94,8 @@ def test_a_node_has_its_title() -> None:
     """As its author called it on ComfyUI's page; of a private job it may be anything."""
     call = REFUSED["value_smaller_than_min"]
     prompt = {"1": {"class_type": "EmptyImage", "_meta": {"title": "Canvas"}}}
-    told = rejection(call["body"], prompt, choices, private=False).message
-    assert 'node 1 "Canvas" (EmptyImage): width is 0' in told
+    allowed = rejection(call["body"], prompt, choices, private=False).message
+    assert 'node 1 "Canvas" (EmptyImage): width is 0' in allowed
     assert "Canvas" not in rejection(call["body"], prompt, choices, private=True).message
 
 
@@ -151,7 +151,7 @@ def info(class_type: str, _seconds: float) -> dict[str, Any]:
 
 def test_choices_are_what_comfyui_declares() -> None:
     """Of required inputs and of optional ones; of others there are none."""
-    known = Choices(info)
+    known = AllowedValues(info)
     assert [known("Loader", name) for name in "abc"] == [["x", "y"], ["z"], []]
 
 
@@ -163,7 +163,7 @@ def test_a_class_is_asked_for_once() -> None:
         asked.append(class_type)
         raise ComfyUIUnreachableError("gone")
 
-    known = Choices(fails)
+    known = AllowedValues(fails)
     assert [known("Loader", "a"), known("Loader", "b"), known("Other", "a")] == [[], [], []]
     assert asked == ["Loader", "Other"]
 
@@ -180,7 +180,7 @@ def test_choices_take_a_bounded_time(monkeypatch: pytest.MonkeyPatch) -> None:
         now += 3
         return info(class_type, seconds)
 
-    known = Choices(slow)
+    known = AllowedValues(slow)
     assert [len(known(name, "a")) for name in ("First", "Second", "Third")] == [2, 2, 0]
     assert asked == [5.0, 2.0]
 
@@ -190,4 +190,4 @@ def test_choices_take_a_bounded_time(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_a_strange_description_offers_nothing(said: dict[str, Any]) -> None:
     """It belongs to another program, or to a later version."""
-    assert Choices(lambda *_: said)("Loader", "a") == []
+    assert AllowedValues(lambda *_: said)("Loader", "a") == []

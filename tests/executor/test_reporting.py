@@ -69,7 +69,7 @@ class Shelf:
     def __init__(self) -> None:
         self.folders = {"checkpoints": ["a"], "loras": []}
         self.looks = 0
-        self.told: list[list[str]] = []
+        self.allowed: list[list[str]] = []
 
     def models(self) -> dict[str, list[str]]:
         """Tell the models."""
@@ -80,7 +80,7 @@ class Shelf:
         """Be told of them."""
         assert executor_id == "gpu-7"
         assert expires_at > timestamps.now()
-        self.told.append(list(folders))
+        self.allowed.append(list(folders))
 
 
 def test_models_are_told_when_they_change(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,11 +91,11 @@ def test_models_are_told_when_they_change(monkeypatch: pytest.MonkeyPatch) -> No
     watch.start()
     wait_until(lambda: shelf.looks > 5, "some looks")
     shelf.folders = {"checkpoints": ["a"], "loras": ["new"]}
-    wait_until(lambda: len(shelf.told) == 2, "the new ones told")
+    wait_until(lambda: len(shelf.allowed) == 2, "the new ones told")
     seen = shelf.looks
     wait_until(lambda: shelf.looks > seen + 5, "some more looks")
     watch.stop()
-    assert shelf.told == [["checkpoints"], ["checkpoints", "loras"]]
+    assert shelf.allowed == [["checkpoints"], ["checkpoints", "loras"]]
 
 
 def test_models_are_told_once_comfyui_is_there(

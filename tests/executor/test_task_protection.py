@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from executor import task_protection
-from executor.slots import Places
+from executor.slots import Slots
 from executor.task_protection import TaskProtection
 from gateway.domain.job import Priority
 from tests.executor.stage import wait_until
@@ -66,7 +66,7 @@ def agent() -> Iterator[Agent]:
 
 
 @contextmanager
-def following(agent_url: str | None, places: Places) -> Iterator[None]:
+def following(agent_url: str | None, places: Slots) -> Iterator[None]:
     """Follow these places, quicker than usual."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(task_protection, "_LOOK_SECONDS", 0.01)
@@ -79,7 +79,7 @@ def following(agent_url: str | None, places: Places) -> Iterator[None]:
 
 def test_a_task_is_protected_from_its_first_job_to_the_end_of_its_last(agent: Agent) -> None:
     """Once each, however many jobs there are meanwhile."""
-    places = Places(1, 1)
+    places = Slots(1, 1)
     with following(agent.url, places):
         first, second = places.take("a", Priority.NORMAL), places.take("b", Priority.NORMAL)
         wait_until(lambda: agent.wishes == [True], "protection")
@@ -97,7 +97,7 @@ def test_a_task_is_protected_from_its_first_job_to_the_end_of_its_last(agent: Ag
 def test_long_work_is_protected_anew(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
     """Before the hour is over, as ECS ends protection by itself."""
     monkeypatch.setattr(task_protection, "_RENEW_SECONDS", 0.02)
-    places = Places(1, 1)
+    places = Slots(1, 1)
     with following(agent.url, places):
         places.take("a", Priority.NORMAL)
         wait_until(lambda: len(agent.wishes) >= 3, "protection, again and again")
@@ -107,7 +107,7 @@ def test_long_work_is_protected_anew(agent: Agent, monkeypatch: pytest.MonkeyPat
 def test_what_is_refused_is_asked_for_again(agent: Agent) -> None:
     """ECS refuses now and then, as during a deployment, and says so in an answer that is no HTTP error."""
     agent.answers = [REFUSED, REFUSED]
-    places = Places(1, 1)
+    places = Slots(1, 1)
     with following(agent.url, places):
         places.take("a", Priority.NORMAL)
         wait_until(lambda: agent.wishes == [True, True, True], "a third try")
@@ -115,7 +115,7 @@ def test_what_is_refused_is_asked_for_again(agent: Agent) -> None:
 
 def test_outside_of_ecs_nothing_is_asked(agent: Agent) -> None:
     """Nobody sets the variable there."""
-    places = Places(1, 1)
+    places = Slots(1, 1)
     with following(None, places):
         places.take("a", Priority.NORMAL)
     assert agent.asked == []

@@ -63,8 +63,8 @@ def wrong_clock(skew_seconds: str) -> list[str]:
     """Make the wrapper that shows its process another time of day; intervals stay what they are."""
     library = distribution("libfaketime").locate_file("libfaketime/vendor/libfaketime/src/libfaketime.so.1")
     wrapper = ["env", f"FAKETIME={skew_seconds}", "FAKETIME_DONT_FAKE_MONOTONIC=1", f"LD_PRELOAD={library}"]
-    told = subprocess.run([*wrapper, "date", "+%s"], capture_output=True, text=True, check=True).stdout  # noqa: S603  our own
-    if abs(float(told) - time.time() - float(skew_seconds)) > _FORKING_SECONDS:
+    allowed = subprocess.run([*wrapper, "date", "+%s"], capture_output=True, text=True, check=True).stdout  # noqa: S603  our own
+    if abs(float(allowed) - time.time() - float(skew_seconds)) > _FORKING_SECONDS:
         pytest.skip("libfaketime was not built for this kind of machine")
     return wrapper
 

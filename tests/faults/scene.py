@@ -79,7 +79,7 @@ class Scene:
         return prompt_id
 
     def nothing_is_received(self) -> None:
-        """Watch for a while that no executor looks for messages."""
+        """PromptProgress for a while that no executor looks for messages."""
         received = self.aws_gate.passed["ReceiveMessage"]
         time.sleep(_WATCHED_SECONDS)
         assert self.aws_gate.passed["ReceiveMessage"] == received

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from functions.events.dead_letters import make_handler
-from functions.wiring.events import Background
+from functions.wiring.events import EventWiring
 from gateway.aws.clients import Clients
 from gateway.aws.resources import DEAD_LETTERS
 from gateway.domain.job import JobStatus, Priority
@@ -47,7 +47,7 @@ def give_up_after(stage: Stage, max_receives: int) -> None:
 @contextmanager
 def dead_letter_function(stage: Stage) -> Iterator[None]:
     """Let the dead-letter queues start their function; what it leaves comes back after a second."""
-    handler = make_handler(Background(BackgroundSettings.from_environment(stage.environment)))
+    handler = make_handler(EventWiring(BackgroundSettings.from_environment(stage.environment)))
     function, stopping, sqs = LocalFunction(DEAD_LETTERS, handler), threading.Event(), Clients().sqs
     urls = [dead_letter_queue_of(stage, priority) for priority in Priority]
     for url in urls:
@@ -139,7 +139,7 @@ def test_a_job_is_not_worn_out_by_waiting(scene: Scene) -> None:
         received = scene.stage.queue.receive(Priority.NORMAL, wait_seconds=2)
         assert received
         assert received.receive_count == count
-        scene.stage.queue.hide(received, 0)
+        scene.stage.queue.change_visibility(received, 0)
     with scene.survivor():
         (job,) = scene.well_ended(job_id)
     assert (job.status, job.attempt) == (JobStatus.SUCCEEDED, 1)

@@ -95,7 +95,7 @@ def test_a_repeated_end_is_refused_when_the_job_ended_otherwise(
     """What another attempt wrote in between stands."""
     first = claimed(jobs, jobs.create(new_job()))
     gate.fail("finish", reset)
-    untouched.give_back(first)
+    untouched.release(first)
     ended = untouched.finish(claimed(untouched, first), JobEnd(status=JobStatus.FAILED, completed_at=LATER))
     with pytest.raises(LeaseLostError):
         jobs.finish(first, SUCCESS)
@@ -104,7 +104,7 @@ def test_a_repeated_end_is_refused_when_the_job_ended_otherwise(
 
 ENDS: dict[str, Callable[[DynamoJobStore, str], Job]] = {
     "cancel": lambda jobs, job_id: jobs.cancel(job_id, now=NOW),
-    "fail": lambda jobs, job_id: jobs.fail_unheld(job_id, FAILURE, now=NOW, unheld_since=NOW),
+    "fail": lambda jobs, job_id: jobs.fail_if_unleased(job_id, FAILURE, now=NOW, leases_expired_before=NOW),
 }
 
 

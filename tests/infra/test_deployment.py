@@ -227,9 +227,9 @@ def test_the_end_of_a_job_is_told_by_a_signed_webhook(deployed: Deployed, api: A
         assert api("POST", "/webhooks/test", {"url": receiver.url}).json()["delivered"] is True
     digest = hmac.new(deployed.secret("WEBHOOK_SECRET").encode(), webhook.body, hashlib.sha256).hexdigest()
     assert webhook.headers["x-signature"] == f"sha256={digest}"
-    told = json.loads(webhook.body)
-    assert told["jobId"] == job_id
-    assert api("GET", told["result"]["outputs"][0]["downloadUrl"]).content.startswith(b"\x89PNG")
+    allowed = json.loads(webhook.body)
+    assert allowed["jobId"] == job_id
+    assert api("GET", allowed["result"]["outputs"][0]["downloadUrl"]).content.startswith(b"\x89PNG")
     assert api("POST", f"/jobs/{job_id}/deliveries").status_code == requests.codes.accepted
 
 

@@ -82,12 +82,12 @@ def test_a_task_has_a_gpu_its_models_and_time_to_stop(stack: dict[str, Any]) -> 
     assert comfyui["ResourceRequirements"] == [{"Type": "GPU", "Value": "1"}]
     assert comfyui["MountPoints"] == MODELS_READ_ONLY
     assert executor["DependsOn"] == [{"ContainerName": "comfyui", "Condition": "START"}]
-    told = {each["Name"]: each["Value"] for each in executor["Environment"]}
-    assert float(told["SHUTDOWN_GRACE_SECONDS"]) + 10 < executor["StopTimeout"] < 120
+    allowed = {each["Name"]: each["Value"] for each in executor["Environment"]}
+    assert float(allowed["SHUTDOWN_GRACE_SECONDS"]) + 10 < executor["StopTimeout"] < 120
     assert comfyui["HealthCheck"]
     assert executor["HealthCheck"]["Command"] == ["CMD", "python", "-m", "executor.liveness"]
-    assert told["HEALTH_FILE"]
-    assert told["COMFYUI_TIMEOUT_MS"] == "1000"  # a setting of the stage
+    assert allowed["HEALTH_FILE"]
+    assert allowed["COMFYUI_TIMEOUT_MS"] == "1000"  # a setting of the stage
 
 
 def test_instances_are_spot_ones_and_on_demand_ones_beside_them(stack: dict[str, Any]) -> None:

@@ -83,11 +83,11 @@ def test_own_metrics_are_looked_at_by_the_names_that_functions_write(dev: Assemb
     own |= {m["MetricName"] for a in alarms(dev) for m in metrics_of(a) if m["Namespace"] == "ComfyUIGateway/dev"}
     own |= set(re.findall(r'\{ComfyUIGateway/dev,ErrorCode\} MetricName="(\w+)"', text))
     assert own == {str(metric) for metric in Metric} - {"JobsStarted"}
-    told = {
+    allowed = {
         function["Properties"]["Environment"]["Variables"]["METRICS_NAMESPACE"]
         for function in dev.resources("AWS::Lambda::Function").values()
     }
-    assert told == {"ComfyUIGateway/dev"}
+    assert allowed == {"ComfyUIGateway/dev"}
 
 
 def test_alarms_are_told_encrypted(dev: Assembly) -> None:

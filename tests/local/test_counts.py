@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.aws.dynamodb.job_count_store import DynamoTallyStore
+from gateway.aws.dynamodb.job_count_store import DynamoJobCountStore
 from gateway.aws.dynamodb.job_store import DynamoJobStore
 from gateway.domain.job import JobStatus
-from gateway.domain.job_counts import Tally
+from gateway.domain.job_counts import DailyJobCounts
 from local.recount_jobs import leave_mark, make_counts_right
 from tests.component.samples import LATER, NOW, OUTPUT, SOON, SUCCESS, new_job
 
@@ -31,7 +31,7 @@ class Run:
         self.table_name = environment["TABLE_NAME"]
         self._client = clients.dynamodb
         self.jobs = DynamoJobStore(clients.dynamodb, self.table_name, 30)
-        self.tallies = DynamoTallyStore(clients.dynamodb, self.table_name, 30)
+        self.tallies = DynamoJobCountStore(clients.dynamodb, self.table_name, 30)
 
     def start(self) -> None:
         """Begin."""
@@ -73,7 +73,10 @@ def test_jobs_that_were_never_counted_are(run: Run) -> None:
 
 def test_counts_of_a_run_that_was_killed_are_put_right(run: Run) -> None:
     """Whatever it had counted, and whatever it had not: too many, too few, or on a day without jobs."""
-    wrong = {TODAY: Tally(running=3, succeeded=1, runMs=-5), TODAY + timedelta(days=1): Tally(failed=2)}
+    wrong = {
+        TODAY: DailyJobCounts(running=3, succeeded=1, runMs=-5),
+        TODAY + timedelta(days=1): DailyJobCounts(failed=2),
+    }
     run.tallies.add(wrong, batch_id="0" * 35)
     run.start()
     assert run.counts == {**OF_THE_JOBS, TODAY + timedelta(days=1): {}}
@@ -83,7 +86,7 @@ def test_counts_of_a_run_that_was_killed_are_put_right(run: Run) -> None:
 
 def test_counts_of_a_run_that_ended_in_order_are_not_touched(run: Run) -> None:
     """Counting takes a while when there are many jobs. But such an end holds for the next start only."""
-    run.tallies.add({TODAY: Tally(succeeded=7)}, batch_id="1" * 35)
+    run.tallies.add({TODAY: DailyJobCounts(succeeded=7)}, batch_id="1" * 35)
     run.end_in_order()
     run.start()
     assert run.counts == {TODAY: {"succeeded": 7}}

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.aws.dynamodb.api_key_store import DynamoKeyStore
+from gateway.aws.dynamodb.api_key_store import DynamoApiKeyStore
 from gateway.aws.dynamodb.audit_log import DynamoAuditLog
 from gateway.aws.dynamodb.workflow_store import DynamoWorkflowStore
 from gateway.aws.s3 import S3ObjectStore
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def keys(aws: dict[str, str], aws_clients: Clients) -> DynamoKeyStore:
+def keys(aws: dict[str, str], aws_clients: Clients) -> DynamoApiKeyStore:
     """Give the key store of a table of its own."""
-    return DynamoKeyStore(aws_clients.dynamodb, aws["TABLE_NAME"])
+    return DynamoApiKeyStore(aws_clients.dynamodb, aws["TABLE_NAME"])
 
 
 def seed(api_keys: str, aws: dict[str, str], aws_clients: Clients) -> None:
@@ -28,7 +28,7 @@ def seed(api_keys: str, aws: dict[str, str], aws_clients: Clients) -> None:
     seed_keys(aws_clients.dynamodb, aws["TABLE_NAME"], parse_keys(api_keys))
 
 
-def test_a_seeded_key_opens_with_its_role(keys: DynamoKeyStore, aws: dict[str, str], aws_clients: Clients) -> None:
+def test_a_seeded_key_opens_with_its_role(keys: DynamoApiKeyStore, aws: dict[str, str], aws_clients: Clients) -> None:
     """Each listed key is found by its hash, with its role and an owner of its own."""
     seed("one:admin, two:user", aws, aws_clients)
     one, two = keys.get(hash_key("one")), keys.get(hash_key("two"))
@@ -39,7 +39,9 @@ def test_a_seeded_key_opens_with_its_role(keys: DynamoKeyStore, aws: dict[str, s
     assert one.usable(timestamps.now())
 
 
-def test_an_owner_stays_the_same_over_restarts(keys: DynamoKeyStore, aws: dict[str, str], aws_clients: Clients) -> None:
+def test_an_owner_stays_the_same_over_restarts(
+    keys: DynamoApiKeyStore, aws: dict[str, str], aws_clients: Clients
+) -> None:
     """Or a user would lose its jobs with each run; a new role does not change it either."""
     seed("one:admin", aws, aws_clients)
     before = keys.get(hash_key("one"))
@@ -50,7 +52,7 @@ def test_an_owner_stays_the_same_over_restarts(keys: DynamoKeyStore, aws: dict[s
     assert (before.owner, after.role) == (after.owner, Role.USER)
 
 
-def test_a_key_no_longer_listed_is_gone(keys: DynamoKeyStore, aws: dict[str, str], aws_clients: Clients) -> None:
+def test_a_key_no_longer_listed_is_gone(keys: DynamoApiKeyStore, aws: dict[str, str], aws_clients: Clients) -> None:
     """What an earlier run seeded goes with its entry; a key that was made in another way stays."""
     made = ApiKey(sha256=hash_key("made"), name="ci", owner="ci", role=Role.USER, created_at=timestamps.now())
     keys.put(made)

@@ -46,7 +46,7 @@ def put(aws: dict[str, str], clients: Clients, *numbers: int) -> None:
         clients.dynamodb.put_item(TableName=aws["TABLE_NAME"], Item=item)
 
 
-def told(records: list[dict[str, Any]]) -> list[int]:
+def allowed(records: list[dict[str, Any]]) -> list[int]:
     """Pick what the item was after each write."""
     return [int(record["dynamodb"]["NewImage"]["n"]["N"]) for record in records]
 
@@ -55,9 +55,9 @@ def test_every_write_is_read_once_in_order(aws: dict[str, str], aws_clients: Cli
     """From the first on, and in batches."""
     put(aws, aws_clients, 1, 2, 3)
     stream = TableStream(boto3.client("dynamodbstreams"), arn)
-    assert [told(stream.read(2)) for _ in range(3)] == [[1, 2], [3], []]
+    assert [allowed(stream.read(2)) for _ in range(3)] == [[1, 2], [3], []]
     put(aws, aws_clients, 4)
-    assert told(stream.read(2)) == [4]
+    assert allowed(stream.read(2)) == [4]
 
 
 def test_records_are_as_lambda_hands_them_over(aws: dict[str, str], aws_clients: Clients, arn: str) -> None:
@@ -79,7 +79,7 @@ def test_a_long_sleep_of_the_machine_changes_nothing(
     client: Any = boto3.client("dynamodbstreams")
     stream = TableStream(client, arn)
     put(aws, aws_clients, 1, 2)
-    assert told(stream.read(10)) == [1, 2]
+    assert allowed(stream.read(10)) == [1, 2]
     put(aws, aws_clients, 3)
     stream._client = Forgetful(client, error)  # type: ignore[assignment]  # as much of a client as is used
-    assert told(stream.read(10)) == [3]
+    assert allowed(stream.read(10)) == [3]

@@ -50,9 +50,9 @@ def test_a_job_ends_at_its_receiver(start: Callable[..., Run], tmp_path: Path) -
         wait_until(lambda: receiver.received != [], 5)
         (request,) = receiver.received
         secret = (tmp_path / "data" / "webhook-secret").read_text().strip()
-        told = Webhook(secret).verify(request.body, request.headers)
-        assert (told["event"], told["jobId"]) == ("job.succeeded", job_id)
-        assert requests.get(told["result"]["outputs"][0]["downloadUrl"], timeout=10).content.startswith(b"\x89PNG")
+        allowed = Webhook(secret).verify(request.body, request.headers)
+        assert (allowed["event"], allowed["jobId"]) == ("job.succeeded", job_id)
+        assert requests.get(allowed["result"]["outputs"][0]["downloadUrl"], timeout=10).content.startswith(b"\x89PNG")
 
         def state() -> object:
             return requests.get(f"{url}/jobs/{job_id}", timeout=10).json()["webhook"]

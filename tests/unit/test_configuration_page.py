@@ -78,13 +78,13 @@ def test_the_readme_has_the_same_defaults() -> None:
     table = re.findall(
         r"^\| (`[A-Z_]+`(?:, `[A-Z_]+`)*) \| (`.+?) \|", README.read_text(encoding="utf-8"), flags=re.MULTILINE
     )
-    told = {
+    allowed = {
         name: default
         for names, defaults in table
         for name, default in zip(names.split(", "), defaults.split(", "), strict=True)
     }
-    assert len(told) > 3
-    for name, default in told.items():
+    assert len(allowed) > 3
+    for name, default in allowed.items():
         field = LocalSettings.model_fields[name.strip("`").lower()]
         assert default == f"`{field.default}`", name
 

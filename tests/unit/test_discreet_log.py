@@ -14,7 +14,7 @@ import boto3
 import pytest
 
 from gateway.domain.messages import JobMessage
-from gateway.redacting_log import DiscreetFormatter, stack_of, tell_exceptions
+from gateway.redacting_log import RedactingFormatter, allow_exception_messages, stack_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,16 +25,16 @@ SECRET = "a secret fox"
 @pytest.fixture(autouse=True)
 def _as_at_the_start() -> Iterator[None]:
     """Let each test begin, and leave, as a thread begins."""
-    tell_exceptions(told=False)
+    allow_exception_messages(allowed=False)
     yield
-    tell_exceptions(told=False)
+    allow_exception_messages(allowed=False)
 
 
 def logged(error: BaseException) -> dict[str, Any]:
     """Log an exception; return the line."""
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
-    handler.setFormatter(DiscreetFormatter())
+    handler.setFormatter(RedactingFormatter())
     record = logging.LogRecord("api", logging.ERROR, "f.py", 1, "it broke", None, (type(error), error, None))
     handler.handle(record)
     (line,) = stream.getvalue().splitlines()
@@ -46,13 +46,13 @@ def test_a_message_that_says_no_more_than_the_action_is_left_out() -> None:
     """Bytes of a log are billed, and a job has several lines."""
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
-    handler.setFormatter(DiscreetFormatter())
+    handler.setFormatter(RedactingFormatter())
     for message in ("job ended", "it is over"):
         record = logging.LogRecord("api", logging.INFO, "f.py", 1, message, None, None)
         record.action = "job_ended"
         handler.handle(record)
-    told = [json.loads(line).get("message") for line in stream.getvalue().splitlines()]
-    assert told == [None, "it is over"]
+    allowed = [json.loads(line).get("message") for line in stream.getvalue().splitlines()]
+    assert allowed == [None, "it is over"]
 
 
 def caught(act: Callable[[], object]) -> BaseException:
@@ -126,14 +126,14 @@ def test_no_line_of_source_is_quoted() -> None:
 
 def test_what_may_be_told_is_told() -> None:
     """Work that is known to be harmless is logged with all that helps."""
-    tell_exceptions(told=True)
+    allow_exception_messages(allowed=True)
     line = logged(caught(raised_from))
     assert SECRET in line["exception"]
 
 
 def test_a_new_thread_tells_nothing_by_itself() -> None:
     """What one thread may say is not known of the others."""
-    tell_exceptions(told=True)
+    allow_exception_messages(allowed=True)
     lines: list[dict[str, Any]] = []
     thread = threading.Thread(target=lambda: lines.append(logged(caught(unknown_key))))
     thread.start()

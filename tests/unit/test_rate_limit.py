@@ -12,7 +12,7 @@ START = 1_700_000_040.0  # a multiple of a minute
 
 
 class Counts:
-    """A RateStore in memory."""
+    """A RateLimitStore in memory."""
 
     def __init__(self) -> None:
         self.counts: Counter[tuple[str, int]] = Counter()

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from gateway.aws.resources import SCHEDULES, SWEEPER
 from gateway.domain.job import JobStatus, Priority
-from gateway.domain.lost_jobs import GRACE, LONGEST_GAP, Sweep
+from gateway.domain.lost_jobs import GRACE, LONGEST_GAP, SweepState
 from tests.component.samples import NOW, new_job
 
 if TYPE_CHECKING:
@@ -25,9 +25,9 @@ LONGEST_WAIT = timedelta(days=14)
 NONE = dict.fromkeys(Priority, 0)
 
 
-def looked(minutes: Sequence[float], messages: dict[Priority, int] | None = None) -> Sweep:
+def looked(minutes: Sequence[float], messages: dict[Priority, int] | None = None) -> SweepState:
     """Look at so many minutes after NOW, finding the same each time."""
-    sweep = Sweep()
+    sweep = SweepState()
     for at in minutes:
         sweep = sweep.after_look(messages or NONE, NOW + at * MINUTE)
     return sweep
@@ -103,7 +103,7 @@ def test_no_job_is_lost_while_its_message_stands(
 ) -> None:
     """Whenever looks come, and though counts are up to a minute and a half old and every other one misses it."""
     sent = NOW + timedelta(seconds=sent_seconds)
-    sweep = Sweep().after_look(NONE, NOW + first_look_minutes * MINUTE)
+    sweep = SweepState().after_look(NONE, NOW + first_look_minutes * MINUTE)
     missed = False
     for pause_minutes, late_seconds, misses in looks:
         at = sweep.looked_at + pause_minutes * MINUTE
@@ -119,7 +119,7 @@ def test_no_job_is_lost_while_its_message_stands(
 )
 def test_every_lost_job_is_found(messages: list[int], jitter_seconds: list[float]) -> None:
     """Whatever was in its queue before: after four looks at an empty one it is told."""
-    sweep = Sweep()
+    sweep = SweepState()
     for number, (count, jitter) in enumerate(zip([*messages, 0, 0, 0, 0], jitter_seconds, strict=False), start=3):
         at = NOW + number * 5 * MINUTE + timedelta(seconds=jitter)
         sweep = sweep.after_look({**NONE, Priority.NORMAL: count}, at)

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.domain.job import JobStatus
-from gateway.domain.job_counts import CountedJob, JobChange, JobStatistics, Tally
+from gateway.domain.job_counts import CountedJob, DailyJobCounts, JobChange, JobStatistics
 
 if TYPE_CHECKING:
     from random import Random
@@ -53,14 +53,14 @@ def lives() -> st.SearchStrategy[list[CountedJob | None]]:
 def test_counts_are_what_counting_would_give(jobs: list[list[CountedJob | None]], shuffled: Random) -> None:
     """At every moment, for every day, though changes of different jobs come in any order."""
     changes = [list(zip([None, *records], records, strict=False)) for records in jobs]
-    tallies: dict[object, Tally] = {}
+    tallies: dict[object, DailyJobCounts] = {}
     present: dict[int, CountedJob | None] = {}
     order = [number for number, records in enumerate(jobs) for _ in records]
     shuffled.shuffle(order)
     for number in order:
         before, after = changes[number].pop(0)
         change = JobChange(before, after)
-        tallies.setdefault(change.day, Tally()).update(change.difference)
+        tallies.setdefault(change.day, DailyJobCounts()).update(change.difference)
         # A job that has ended stays in the counts of its day when its record goes; any other one does not.
         present[number] = before if after is None and before and before.status.ended else after
         counted = [job for job in present.values() if job is not None]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from functions.events import webhook_delivery
 from functions.webhooks.http_client import Sender
-from functions.wiring.events import Background
+from functions.wiring.events import EventWiring
 from gateway.domain import timestamps
 from gateway.domain.job import Job, JobEnd, JobStatus, Output
 from gateway.domain.messages import JobEndedEvent
@@ -37,7 +37,7 @@ class Courier:
     def __init__(self, environment: dict[str, str], clients: Clients, **settings: str) -> None:
         self.clients = clients
         self.url = environment["WEBHOOK_QUEUE_URL"]
-        self.background = Background(BackgroundSettings.from_environment({**environment, **SETTINGS, **settings}))
+        self.background = EventWiring(BackgroundSettings.from_environment({**environment, **SETTINGS, **settings}))
         self.background._clients = clients  # making them takes longer than most tests
         self.background.sender = Sender(self.background.callback_policy, self.background.resolver, seconds=0.5)
 

@@ -27,20 +27,20 @@ def test_an_ended_job_is_told_to_its_receiver(courier: Courier) -> None:
         courier.announce(job)
         assert courier.pump() == [True]
     (request,) = receiver.received
-    told = Webhook(SECRET).verify(request.body, request.headers)
-    (output,) = told["result"]["outputs"]
+    allowed = Webhook(SECRET).verify(request.body, request.headers)
+    (output,) = allowed["result"]["outputs"]
     assert output["downloadUrl"].startswith("http")
     assert output["url"] == f"/outputs/{job.id}/a.png"
-    assert told == {
+    assert allowed == {
         "event": "job.succeeded",
         "jobId": job.id,
         "status": "succeeded",
         "workflowId": "w",
         "result": {"outputs": [output]},
         "error": None,
-        "timing": told["timing"],
+        "timing": allowed["timing"],
         "metadata": {"order": "ключ"},
-        "timestamp": told["timing"]["completedAt"],
+        "timestamp": allowed["timing"]["completedAt"],
     }
     assert request.headers["webhook-id"] == ended_event_id(job.id)
     delivery = courier.delivery(job)
@@ -65,11 +65,11 @@ def test_other_ends_are_told_too(courier: Courier, end: JobEnd) -> None:
     with Receiver(answers(200)) as receiver:
         courier.announce(courier.end(receiver.url, end))
         courier.pump()
-    told = json.loads(receiver.received[0].body)
-    assert (told["event"], told["status"], told["result"]) == (f"job.{end.status}", end.status, None)
-    assert (told["error"] is None) == (end.error is None)
+    allowed = json.loads(receiver.received[0].body)
+    assert (allowed["event"], allowed["status"], allowed["result"]) == (f"job.{end.status}", end.status, None)
+    assert (allowed["error"] is None) == (end.error is None)
     if end.error:
-        assert told["error"]["recommendation"] == "Lower width."
+        assert allowed["error"]["recommendation"] == "Lower width."
 
 
 def test_jobs_without_a_callback_cost_nothing(courier: Courier) -> None:

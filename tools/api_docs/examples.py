@@ -10,7 +10,7 @@ from gateway.domain.audit import AuditAction
 from gateway.domain.delivery import DeliveryStatus
 from gateway.domain.file_names import SAVED_FORMATS
 from gateway.domain.job import JobStatus, LogLevel, Priority, ended_event_id
-from gateway.domain.page_position import Position
+from gateway.domain.page_position import PagePosition
 from gateway.domain.principal import Role
 from gateway.errors import (
     ComfyUIOutOfMemoryError,
@@ -42,7 +42,7 @@ CALLBACK_URL = "https://app.example.com/hooks/comfyui"
 CORRELATION_ID = "7d1f0f0e-42a5-4f1c-8b59-5f2f5d9a6f10"
 _ACCEPTED_AT, _STARTED_AT = "2026-01-31T12:00:00.123Z", "2026-01-31T12:00:00.310Z"
 _ENDED_AT, _EXPIRES_AT = "2026-01-31T12:00:08.550Z", "2026-01-31T13:00:09.000Z"
-_CURSOR = pagination.to_cursor(Position.from_text(f"{_ACCEPTED_AT}#{JOB_ID}"))
+_CURSOR = pagination.to_cursor(PagePosition.from_text(f"{_ACCEPTED_AT}#{JOB_ID}"))
 _SHA256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 
 JOB_REQUEST = {

@@ -17,7 +17,7 @@ _MAX_SECONDS = 5.0  # for all classes of one graph
 _GROUPS = ("required", "optional")
 
 
-class Choices:
+class AllowedValues:
     """Answers for one refused graph. `object_info` asks ComfyUI what it says of a class, within so many seconds."""
 
     def __init__(self, object_info: Callable[[str, float], Mapping[str, Any]]) -> None:

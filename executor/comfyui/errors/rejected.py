@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     # Asked for a class of node and an input of it; answers what that input can be, nothing when nobody knows.
-    Choices = Callable[[str, str], Sequence[str]]
+    AllowedValues = Callable[[str, str], Sequence[str]]
 
 _MAX_SENTENCES = 10
 _MAX_NEAREST = 3
@@ -47,7 +47,7 @@ _KINDS = {
 
 
 def rejection(
-    answer: Mapping[str, Any], prompt: Mapping[str, Any], choices: Choices, *, private: bool
+    answer: Mapping[str, Any], prompt: Mapping[str, Any], choices: AllowedValues, *, private: bool
 ) -> ComfyUIRejectedError:
     """Turn a refusal of POST /prompt, or a partial acceptance, into the job's error.
 
@@ -57,7 +57,7 @@ def rejection(
     kinds = {problem.kind for problem in problems} or {_of_graph(answer).kind}
     shown = [
         f"{node_name(problem.node_id, problem.class_type, prompt, private=private)}: "
-        + (problem.kind_only if private else problem.told(choices, prompt))
+        + (problem.kind_only if private else problem.allowed(choices, prompt))
         for problem in islice(problems, _MAX_SENTENCES)
     ] or [_of_graph(answer).kind_only if private else _of_graph(answer).in_its_own_words]
     more = f" (and {len(problems) - len(shown)} more)" if len(problems) > len(shown) else ""
@@ -96,7 +96,7 @@ class _Problem:
         named = str(self._extra.get("received_value", "")).lower()
         return self.kind == "value_not_in_list" and named.endswith(_MODEL_ENDINGS)
 
-    def told(self, choices: Choices, prompt: Mapping[str, Any]) -> str:
+    def allowed(self, choices: AllowedValues, prompt: Mapping[str, Any]) -> str:
         """Say it with what was sent, and with what would be right."""
         match self.kind:
             case "required_input_missing":
@@ -113,7 +113,7 @@ class _Problem:
                 return f"{text}; the nearest: {', '.join(nearest)}" if nearest else text
         return self.in_its_own_words
 
-    def _nearest(self, choices: Choices, prompt: Mapping[str, Any]) -> list[str]:
+    def _nearest(self, choices: AllowedValues, prompt: Mapping[str, Any]) -> list[str]:
         class_type = str(prompt.get(self.node_id, {}).get("class_type", self.class_type))
         offered = offered_by(self._extra.get("input_config")) or choices(class_type, self.input)
         names = {name.lower(): name for name in offered[:_MAX_COMPARED]}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from gateway.aws.dynamodb import api_key_store, attributes, transaction
 from gateway.domain import timestamps
 from gateway.domain.audit import AuditAction, AuditEntry
-from gateway.domain.page_position import Position
+from gateway.domain.page_position import PagePosition
 from gateway.errors import StateConflictError
 
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from gateway.domain.principal import ApiKey
 
 
-class DynamoKeyRing:
-    """The KeyRing port."""
+class DynamoApiKeyAdmin:
+    """The ApiKeyAdmin port."""
 
     def __init__(self, client: DynamoDBClient, table_name: str, audit: DynamoAuditLog) -> None:
         self._client = client
@@ -53,7 +53,7 @@ class DynamoKeyRing:
 
     def _change(self, key: ApiKey, action: AuditAction, by: Authorship) -> None:
         entry = AuditEntry(
-            position=Position(timestamps.now(), str(uuid.uuid4())), by=by, action=action, target=key.name
+            position=PagePosition(timestamps.now(), str(uuid.uuid4())), by=by, action=action, target=key.name
         )
         writes = api_key_store.puts(self._table_name, key)
         if not transaction.write(self._client, [*writes, {"Put": self._audit.put(entry)}]):

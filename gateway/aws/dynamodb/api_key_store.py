@@ -22,8 +22,8 @@ _SORT_KEY = "KEY"
 LIST_PARTITION = "KEYS"
 
 
-class DynamoKeyStore:
-    """The KeyStore port."""
+class DynamoApiKeyStore:
+    """The ApiKeyStore port."""
 
     def __init__(self, client: DynamoDBClient, table_name: str) -> None:
         self._client = client

@@ -12,7 +12,7 @@ from gateway.aws.dynamodb import attributes
 from gateway.aws.resources import AUDIT_RETENTION_DAYS
 from gateway.domain import timestamps
 from gateway.domain.audit import AuditAction, AuditEntry, Authorship
-from gateway.domain.page_position import Position
+from gateway.domain.page_position import PagePosition
 from gateway.domain.principal import Principal, Role
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class DynamoAuditLog:
         """Write an entry on its own, for what changes nothing in the table."""
         self._client.put_item(**self.put(entry))
 
-    def newest(self, limit: int, *, before: Position | None) -> Sequence[AuditEntry]:
+    def newest(self, limit: int, *, before: PagePosition | None) -> Sequence[AuditEntry]:
         """Read so many entries, newest first: all in all, or those before a position."""
         values = {":pk": _PARTITION} if before is None else {":pk": _PARTITION, ":before": before.to_text()}
         answer = self._client.query(
@@ -71,7 +71,7 @@ def _from_item(item: attributes.Item) -> AuditEntry:
     fields = attributes.read(item)
     actor = Principal(owner=fields["owner"], role=Role(fields["role"]), key_name=fields.get("keyName"))
     return AuditEntry(
-        position=Position.from_text(fields["sk"]),
+        position=PagePosition.from_text(fields["sk"]),
         by=Authorship(actor=actor, correlation_id=fields["correlationId"]),
         action=AuditAction(fields["action"]),
         target=fields["target"],

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from gateway.aws.dynamodb import attributes, transaction
 from gateway.domain import timestamps
-from gateway.domain.job_counts import Tally
-from gateway.errors import TallyContendedError
+from gateway.domain.job_counts import DailyJobCounts
+from gateway.errors import JobCountsConflictError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,24 +21,24 @@ _NO_COUNTS = ("pk", "sk", "expiresAt")
 _TRIES = 5
 
 
-class DynamoTallyStore:
-    """The TallyStore port. `retention_days`: of jobs."""
+class DynamoJobCountStore:
+    """The JobCountStore port. `retention_days`: of jobs."""
 
     def __init__(self, client: DynamoDBClient, table_name: str, retention_days: int) -> None:
         self._client = client
         self._table_name = table_name
         self._retention = timedelta(days=retention_days)
 
-    def add(self, differences: Mapping[date, Tally], *, batch_id: str) -> None:
-        """Change the counts of several days at once, a hundred at most. Raises TallyContendedError.
+    def add(self, differences: Mapping[date, DailyJobCounts], *, batch_id: str) -> None:
+        """Change the counts of several days at once, a hundred at most. Raises JobCountsConflictError.
 
         A transaction for its token: DynamoDB knows one that it has carried out again for ten minutes.
         """
         updates = [self._update(day, difference) for day, difference in sorted(differences.items())]
         if not any(transaction.write(self._client, updates, token=batch_id) for _ in range(_TRIES)):
-            raise TallyContendedError("Others change the counts of jobs all the time.")
+            raise JobCountsConflictError("Others change the counts of jobs all the time.")
 
-    def _update(self, day: date, difference: Tally) -> TransactWriteItemTypeDef:
+    def _update(self, day: date, difference: DailyJobCounts) -> TransactWriteItemTypeDef:
         numbered = list(enumerate(sorted(difference)))
         added = ", ".join(f"#{number} :{number}" for number, _ in numbered)
         # The last job of the day is kept for this long.
@@ -57,7 +57,7 @@ class DynamoTallyStore:
             }
         }
 
-    def since(self, day: date) -> Mapping[date, Tally]:
+    def since(self, day: date) -> Mapping[date, DailyJobCounts]:
         """Read the counts from this day on, with one query for about two thousand days."""
         pages = self._client.get_paginator("query").paginate(
             TableName=self._table_name,
@@ -66,6 +66,8 @@ class DynamoTallyStore:
         )
         items = [attributes.read(item) for page in pages for item in page["Items"]]
         return {
-            date.fromisoformat(item["sk"]): Tally({name: n for name, n in item.items() if name not in _NO_COUNTS})
+            date.fromisoformat(item["sk"]): DailyJobCounts(
+                {name: n for name, n in item.items() if name not in _NO_COUNTS}
+            )
             for item in items
         }

@@ -15,7 +15,7 @@ from gateway.aws.dynamodb.compression import pack, unpack
 from gateway.aws.resources import JOB_PARTITION_PREFIX, JOB_SORT_KEY, LIST_SHARDS
 from gateway.domain import timestamps
 from gateway.domain.job import Job, JobFailure, JobStatus, LogLevel, LogLine, Output, Priority
-from gateway.domain.page_position import Position
+from gateway.domain.page_position import PagePosition
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -69,7 +69,7 @@ def index_fields(job: Job) -> dict[str, str]:
     return {
         "jobOwner": job.owner,
         "jobShard": str(zlib.crc32(job.id.encode()) % LIST_SHARDS),
-        "jobOrder": Position(job.created_at, job.id).to_text(),
+        "jobOrder": PagePosition(job.created_at, job.id).to_text(),
     }
 
 
@@ -84,7 +84,7 @@ def read(item: attributes.Item) -> Job:
         return timestamps.from_milliseconds(fields[name]) if name in fields else None
 
     status = JobStatus(fields["status"])
-    accepted = Position.from_text(fields["jobOrder"])
+    accepted = PagePosition.from_text(fields["jobOrder"])
     return Job(
         id=accepted.id,
         owner=fields["jobOwner"],
@@ -102,7 +102,7 @@ def read(item: attributes.Item) -> Job:
         correlation_id=fields["correlationId"],
         created_at=accepted.at,
         attempt=fields["attempt"],
-        uncounted=fields.get("uncounted", 0),
+        uncounted_attempts=fields.get("uncounted", 0),
         lease_owner=fields.get("leaseOwner"),
         lease_expires_at=moment("leaseExpiresAt"),
         progress=100 if status is JobStatus.SUCCEEDED else fields.get("progress"),

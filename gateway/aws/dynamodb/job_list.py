@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from gateway.aws.dynamodb import attributes, job_item
 from gateway.aws.resources import JOBS_BY_OWNER, JOBS_OF_ALL, LIST_SHARDS
 from gateway.domain import timestamps
-from gateway.domain.page_position import Position
+from gateway.domain.page_position import PagePosition
 from gateway.ports import JobFilter, JobPage
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class DynamoJobList:
         self._client = client
         self._table_name = table_name
 
-    def page(self, which: JobFilter, *, limit: int, position: Position | None) -> JobPage:
+    def page(self, which: JobFilter, *, limit: int, position: PagePosition | None) -> JobPage:
         """Read a page that begins behind a position."""
         selective = which.status is not None or which.workflow_id is not None
         batch_size = _BATCH if selective else min(_BATCH, limit + 1)
@@ -59,7 +59,7 @@ class DynamoJobList:
             for order, job_id, _workflow_id in batch:
                 if len(found) == limit:
                     return JobPage(found, position)
-                position = Position.from_text(order)
+                position = PagePosition.from_text(order)
                 job = jobs.get(job_id)
                 if job is not None and which.status in (None, job.status):
                     found.append(job)
@@ -78,7 +78,7 @@ class DynamoJobList:
             jobs = self._read(job_ids)
             yield from (jobs[job_id] for job_id in job_ids if job_id in jobs)
 
-    def _entries(self, which: JobFilter, position: Position | None, page_size: int) -> Iterator[_Entry]:
+    def _entries(self, which: JobFilter, position: PagePosition | None, page_size: int) -> Iterator[_Entry]:
         """Go through the index, newest first, asking for more only when it is wanted."""
         behind = position.to_text() if position else _BEHIND_ALL
         newest = min(behind, timestamps.to_text(which.before) if which.before else _BEHIND_ALL)

@@ -120,13 +120,13 @@ class DynamoJobStore:
             },
         )
 
-    def give_back(self, job: Job, log: Sequence[LogLine] = (), *, counts: bool = True) -> None:
+    def release(self, job: Job, log: Sequence[LogLine] = (), *, count_attempt: bool = True) -> None:
         """End the attempt without ending the job. Raises LeaseLostError."""
         self._write_as_attempt(
             job,
             {
                 "leaseExpiresAt": 0,
-                "uncounted": None if counts else job.uncounted + 1,
+                "uncounted": None if count_attempt else job.uncounted_attempts + 1,
                 "log": job_item.pack_log(log) if log else None,
             },
         )
@@ -184,8 +184,10 @@ class DynamoJobStore:
         except _ConditionFailedError:
             raise StateConflictError("The job has ended already; there is nothing to cancel.") from None
 
-    def fail_unheld(self, job_id: str, failure: JobFailure, *, now: datetime, unheld_since: datetime) -> Job:
-        """Fail a job that waits, or whose attempt's lease had run out by `unheld_since`.
+    def fail_if_unleased(
+        self, job_id: str, failure: JobFailure, *, now: datetime, leases_expired_before: datetime
+    ) -> Job:
+        """Fail a job that waits, or whose attempt's lease had run out by `leases_expired_before`.
 
         Returns the ended job. Raises JobNotClaimableError with what is stored.
         """
@@ -198,7 +200,7 @@ class DynamoJobStore:
                     ":failed": JobStatus.FAILED,
                     ":queued": JobStatus.QUEUED,
                     ":running": JobStatus.RUNNING,
-                    ":since": timestamps.to_milliseconds(unheld_since),
+                    ":since": timestamps.to_milliseconds(leases_expired_before),
                     ":now": timestamps.to_milliseconds(now),
                     ":error": job_item.failure_text(failure),
                 },

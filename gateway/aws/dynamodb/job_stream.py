@@ -9,7 +9,7 @@ from gateway.aws.dynamodb import attributes, job_item
 from gateway.domain import timestamps
 from gateway.domain.job import JobStatus
 from gateway.domain.job_counts import CountedJob, JobChange
-from gateway.domain.page_position import Position
+from gateway.domain.page_position import PagePosition
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,7 +30,7 @@ def read(record: Mapping[str, Any]) -> JobChange | None:
 def counted(item: attributes.Item) -> CountedJob:
     """Read what is counted of a job's item."""
     fields = attributes.read(item)
-    accepted = Position.from_text(fields["jobOrder"])
+    accepted = PagePosition.from_text(fields["jobOrder"])
     return CountedJob(
         id=accepted.id,
         correlation_id=fields["correlationId"],

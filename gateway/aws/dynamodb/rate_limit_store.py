@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 
-class DynamoRateStore:
-    """The RateStore port."""
+class DynamoRateLimitStore:
+    """The RateLimitStore port."""
 
     def __init__(self, client: DynamoDBClient, table_name: str) -> None:
         self._client = client

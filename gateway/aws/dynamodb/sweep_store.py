@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 from gateway.aws.dynamodb import attributes
 from gateway.domain import timestamps
 from gateway.domain.job import Priority
-from gateway.domain.lost_jobs import Sweep
+from gateway.domain.lost_jobs import SweepState
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -25,13 +25,13 @@ class DynamoSweepStore:
         self._client = client
         self._table_name = table_name
 
-    def read(self) -> Sweep:
+    def read(self) -> SweepState:
         """Read what the last run knew; nothing before the first."""
         answer = self._client.get_item(TableName=self._table_name, Key=_KEY, ConsistentRead=True)
         if "Item" not in answer:
-            return Sweep()
+            return SweepState()
         fields = attributes.read(answer["Item"])
-        return Sweep(
+        return SweepState(
             version=fields["version"],
             looked_at=timestamps.from_text(fields["lookedAt"]),
             empty_since={
@@ -43,7 +43,7 @@ class DynamoSweepStore:
             unannounced=tuple(fields["unannounced"].split()),
         )
 
-    def write(self, sweep: Sweep) -> Sweep | None:
+    def write(self, sweep: SweepState) -> SweepState | None:
         """Write what this run knows, and return it as written; None when another run has written meanwhile."""
         fields: attributes.Fields = {
             "version": sweep.version + 1,

@@ -23,7 +23,7 @@ from gateway.aws.dynamodb import attributes, transaction
 from gateway.aws.resources import TEMPLATE_PREFIX
 from gateway.domain import timestamps
 from gateway.domain.audit import AuditAction, AuditEntry
-from gateway.domain.page_position import Position
+from gateway.domain.page_position import PagePosition
 from gateway.domain.workflow import WorkflowHead, WorkflowTemplate, fingerprint
 from gateway.errors import StateConflictError
 
@@ -69,7 +69,7 @@ class DynamoWorkflowStore:
             template_key=self._put_template(workflow_id, 1, template),
         )
         entry = AuditEntry(
-            position=Position(now, str(uuid.uuid4())),
+            position=PagePosition(now, str(uuid.uuid4())),
             by=by,
             action=AuditAction.WORKFLOW_CREATED,
             target=workflow_id,
@@ -101,7 +101,7 @@ class DynamoWorkflowStore:
             template_key=head.template_key if same else self._put_template(head.id, version, template),
         )
         entry = AuditEntry(
-            position=Position(new.updated_at, str(uuid.uuid4())),
+            position=PagePosition(new.updated_at, str(uuid.uuid4())),
             by=by,
             action=AuditAction.WORKFLOW_UPDATED,
             target=head.id,
@@ -125,7 +125,7 @@ class DynamoWorkflowStore:
     def delete(self, head: WorkflowHead, by: Authorship) -> None:
         """Forget a workflow. Raises StateConflictError when `head` is no longer the newest version."""
         entry = AuditEntry(
-            position=Position(timestamps.now(), str(uuid.uuid4())),
+            position=PagePosition(timestamps.now(), str(uuid.uuid4())),
             by=by,
             action=AuditAction.WORKFLOW_DELETED,
             target=head.id,

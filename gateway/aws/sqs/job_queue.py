@@ -63,20 +63,24 @@ class SqsJobQueue:
                 continue
             return ReceivedJob(
                 message=message,
-                receipt=received["ReceiptHandle"],
+                receipt_handle=received["ReceiptHandle"],
                 receive_count=int(received["Attributes"]["ApproximateReceiveCount"]),
             )
         return None
 
-    def hide(self, received: ReceivedJob, seconds: int) -> None:
+    def change_visibility(self, received: ReceivedJob, seconds: int) -> None:
         """Keep the message from others for so many seconds from now; 0 gives it back at once."""
         self._client.change_message_visibility(
-            QueueUrl=self._urls[received.message.priority], ReceiptHandle=received.receipt, VisibilityTimeout=seconds
+            QueueUrl=self._urls[received.message.priority],
+            ReceiptHandle=received.receipt_handle,
+            VisibilityTimeout=seconds,
         )
 
     def delete(self, received: ReceivedJob) -> None:
         """Acknowledge."""
-        self._client.delete_message(QueueUrl=self._urls[received.message.priority], ReceiptHandle=received.receipt)
+        self._client.delete_message(
+            QueueUrl=self._urls[received.message.priority], ReceiptHandle=received.receipt_handle
+        )
 
     def waiting(self) -> int:
         """Count the messages that wait in all queues; about right, and a little late."""

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from gateway.domain.job import Priority
 
 
-class SqsQueueCounts:
-    """The QueueCounts port. `urls`: of each priority's queue and of its dead-letter queue."""
+class SqsQueueDepth:
+    """The QueueDepth port. `urls`: of each priority's queue and of its dead-letter queue."""
 
     def __init__(self, client: SQSClient, urls: Mapping[Priority, Sequence[str]]) -> None:
         self._client = client

@@ -23,6 +23,8 @@ class SqsWebhookQueue:
         body = event.model_dump_json(by_alias=True, ensure_ascii=True)
         self._client.send_message(QueueUrl=self._url, MessageBody=body, MessageGroupId=event.owner_hash)
 
-    def hide(self, receipt: str, seconds: int) -> None:
+    def change_visibility(self, receipt_handle: str, seconds: int) -> None:
         """Keep a received message from being received again for so many seconds from now."""
-        self._client.change_message_visibility(QueueUrl=self._url, ReceiptHandle=receipt, VisibilityTimeout=seconds)
+        self._client.change_message_visibility(
+            QueueUrl=self._url, ReceiptHandle=receipt_handle, VisibilityTimeout=seconds
+        )
