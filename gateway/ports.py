@@ -23,6 +23,19 @@ if TYPE_CHECKING:
     from gateway.domain.workflow import WorkflowHead, WorkflowTemplate
 
 
+class Clock(Protocol):
+    """Time, as far as code waits for it or writes it down."""
+
+    def now(self) -> datetime:
+        """Return the current time, aware and in UTC, to the millisecond."""
+
+    def monotonic(self) -> float:
+        """Return seconds that never go back, for deadlines and durations."""
+
+    def sleep(self, seconds: float) -> None:
+        """Wait."""
+
+
 class JobStore(Protocol):
     """The records of jobs. Every write is conditional; a lost condition is an error, never an overwrite."""
 

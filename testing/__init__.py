@@ -1,0 +1,1 @@
+"""In-memory ports, a fake clock and other support that tests and bench share."""
