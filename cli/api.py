@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from cli.outcome import CommandFailedError, ExitCode
 from cli.transport import Transport, part
 from functions.api import responses, webhook_responses
+from functions.rendering.job_json import JobJson
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -32,30 +33,32 @@ class GatewayApi:
         """How far the gateway's clock is before this machine's, by its last answer; None when it does not tell."""
         return self._transport.clock_ahead_seconds
 
-    def health(self) -> responses.Health:
+    def health(self) -> responses.HealthJson:
         """GET /health."""
-        return self._transport.answer("GET", "/health", responses.Health)
+        return self._transport.answer("GET", "/health", responses.HealthJson)
 
-    def capabilities(self) -> responses.Capabilities:
+    def capabilities(self) -> responses.CapabilitiesJson:
         """GET /capabilities."""
-        return self._transport.answer("GET", "/capabilities", responses.Capabilities)
+        return self._transport.answer("GET", "/capabilities", responses.CapabilitiesJson)
 
-    def workflows(self) -> responses.WorkflowList:
+    def workflows(self) -> responses.WorkflowListJson:
         """GET /workflows."""
-        return self._transport.answer("GET", "/workflows", responses.WorkflowList)
+        return self._transport.answer("GET", "/workflows", responses.WorkflowListJson)
 
-    def workflow(self, workflow_id: str) -> responses.Workflow:
+    def workflow(self, workflow_id: str) -> responses.WorkflowJson:
         """GET /workflows/{id}."""
-        return self._transport.answer("GET", f"/workflows/{part(workflow_id)}", responses.WorkflowAnswer)["workflow"]
+        return self._transport.answer("GET", f"/workflows/{part(workflow_id)}", responses.WorkflowAnswerJson)[
+            "workflow"
+        ]
 
-    def create_workflow(self, body: Mapping[str, Any]) -> responses.Workflow:
+    def create_workflow(self, body: Mapping[str, Any]) -> responses.WorkflowJson:
         """POST /workflows."""
-        return self._transport.answer("POST", "/workflows", responses.WorkflowAnswer, body=body)["workflow"]
+        return self._transport.answer("POST", "/workflows", responses.WorkflowAnswerJson, body=body)["workflow"]
 
-    def change_workflow(self, workflow_id: str, body: Mapping[str, Any]) -> responses.Workflow:
+    def change_workflow(self, workflow_id: str, body: Mapping[str, Any]) -> responses.WorkflowJson:
         """PUT /workflows/{id}."""
         path = f"/workflows/{part(workflow_id)}"
-        return self._transport.answer("PUT", path, responses.WorkflowAnswer, body=body)["workflow"]
+        return self._transport.answer("PUT", path, responses.WorkflowAnswerJson, body=body)["workflow"]
 
     def remove_workflow(self, workflow_id: str) -> None:
         """DELETE /workflows/{id}."""
@@ -67,7 +70,9 @@ class GatewayApi:
         for attempt in range(1, _SUBMIT_TRIES + 1):
             try:
                 response = self._transport.request("POST", "/jobs", body=body, headers=headers)
-                shape = responses.JobFromCache if response.status_code == HTTPStatus.OK else responses.JobAccepted
+                shape = (
+                    responses.JobFromCacheJson if response.status_code == HTTPStatus.OK else responses.JobAcceptedJson
+                )
                 answer: Mapping[str, Any] = self._transport.parsed(response, shape)
                 return str(answer["jobId"])
             except CommandFailedError as error:
@@ -76,38 +81,42 @@ class GatewayApi:
                 time.sleep(_TRY_AGAIN_SECONDS)
         raise AssertionError("The last try returns or raises.")
 
-    def job(self, job_id: str, *, wait_seconds: int = 0) -> responses.Job:
+    def job(self, job_id: str, *, wait_seconds: int = 0) -> JobJson:
         """GET /jobs/{id}; `wait_seconds`: how long the answer may be held until the job ends, 25 at most."""
         query = {"wait": wait_seconds} if wait_seconds else {}
-        return self._transport.answer("GET", f"/jobs/{part(job_id)}", responses.Job, query=query)
+        return self._transport.answer("GET", f"/jobs/{part(job_id)}", JobJson, query=query)
 
-    def jobs(self, query: Mapping[str, str | int]) -> responses.JobList:
+    def jobs(self, query: Mapping[str, str | int]) -> responses.JobListJson:
         """GET /jobs."""
-        return self._transport.answer("GET", "/jobs", responses.JobList, query=query)
+        return self._transport.answer("GET", "/jobs", responses.JobListJson, query=query)
 
-    def log(self, job_id: str) -> responses.JobLog:
+    def log(self, job_id: str) -> responses.JobLogJson:
         """GET /jobs/{id}/logs."""
-        return self._transport.answer("GET", f"/jobs/{part(job_id)}/logs", responses.JobLog)
+        return self._transport.answer("GET", f"/jobs/{part(job_id)}/logs", responses.JobLogJson)
 
-    def cancel(self, job_id: str) -> responses.CancelAnswer:
+    def cancel(self, job_id: str) -> responses.CancelAnswerJson:
         """POST /jobs/{id}/cancel."""
-        return self._transport.answer("POST", f"/jobs/{part(job_id)}/cancel", responses.CancelAnswer)
+        return self._transport.answer("POST", f"/jobs/{part(job_id)}/cancel", responses.CancelAnswerJson)
 
-    def deliveries(self, job_id: str) -> webhook_responses.DeliveryList:
+    def deliveries(self, job_id: str) -> webhook_responses.DeliveryListJson:
         """GET /jobs/{id}/deliveries."""
-        return self._transport.answer("GET", f"/jobs/{part(job_id)}/deliveries", webhook_responses.DeliveryList)
+        return self._transport.answer("GET", f"/jobs/{part(job_id)}/deliveries", webhook_responses.DeliveryListJson)
 
-    def deliver_again(self, job_id: str) -> webhook_responses.DeliveryRequested:
+    def deliver_again(self, job_id: str) -> webhook_responses.DeliveryRequestedJson:
         """POST /jobs/{id}/deliveries."""
-        return self._transport.answer("POST", f"/jobs/{part(job_id)}/deliveries", webhook_responses.DeliveryRequested)
+        return self._transport.answer(
+            "POST", f"/jobs/{part(job_id)}/deliveries", webhook_responses.DeliveryRequestedJson
+        )
 
-    def try_webhook(self, url: str) -> webhook_responses.WebhookTestResult:
+    def try_webhook(self, url: str) -> webhook_responses.WebhookTestResultJson:
         """POST /webhooks/test."""
-        return self._transport.answer("POST", "/webhooks/test", webhook_responses.WebhookTestResult, body={"url": url})
+        return self._transport.answer(
+            "POST", "/webhooks/test", webhook_responses.WebhookTestResultJson, body={"url": url}
+        )
 
-    def audit(self) -> responses.AuditList:
+    def audit(self) -> responses.AuditListJson:
         """GET /audit, the newest entry of it."""
-        return self._transport.answer("GET", "/audit", responses.AuditList, query={"limit": 1})
+        return self._transport.answer("GET", "/audit", responses.AuditListJson, query={"limit": 1})
 
     def file(self, job_id: str, filename: str) -> Iterator[bytes]:
         """GET /outputs/{id}/{file}, piece by piece."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from cli.api import GatewayApi
-    from functions.api.responses import Job, Output
+    from functions.rendering.job_json import JobJson, OutputJson
 
 _MAX_NAME_BYTES = 200  # file systems take 255
 _JOB_CHARACTERS = 8
@@ -35,7 +35,7 @@ def make_folder(folder: Path) -> None:
         raise CommandFailedError(f"Cannot write to the folder {folder}")
 
 
-def save_outputs(api: GatewayApi, job: Job, folder: Path, *, overwrite: bool) -> Sequence[Path]:
+def save_outputs(api: GatewayApi, job: JobJson, folder: Path, *, overwrite: bool) -> Sequence[Path]:
     """Save all files of a job, and return where they are. Raises CommandFailedError.
 
     The job's id begins their names, since many jobs have a `gateway_00001_.png`. A file that is there already with the
@@ -55,7 +55,7 @@ def local_name(job_id: str, filename: str) -> str:
     return f"{job}-{stem or 'output'}{ending}"
 
 
-def _save(api: GatewayApi, job_id: str, output: Output, folder: Path, *, overwrite: bool) -> Path:
+def _save(api: GatewayApi, job_id: str, output: OutputJson, folder: Path, *, overwrite: bool) -> Path:
     target = folder / local_name(job_id, output["filename"])
     if target.exists() or target.is_symlink():
         if target.is_file() and _sha256(target) == output["sha256"]:
@@ -78,7 +78,7 @@ def _save(api: GatewayApi, job_id: str, output: Output, folder: Path, *, overwri
     return target
 
 
-def _fetch(api: GatewayApi, job_id: str, output: Output, write: Callable[[bytes], object]) -> None:
+def _fetch(api: GatewayApi, job_id: str, output: OutputJson, write: Callable[[bytes], object]) -> None:
     hashed, size = hashlib.sha256(), 0
     for piece in api.file(job_id, output["filename"]):
         size += len(piece)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from cli.api import GatewayApi
-    from functions.api.responses import Health
+    from functions.api.responses import HealthJson
 
 _CLOCK_SECONDS = 30  # JWTs and the times of a list are off by that
 _CLOCK_PROBLEM_SECONDS = 300  # AWS refuses signatures that are older
@@ -71,7 +71,7 @@ def _unanswered(api: GatewayApi, error: CommandFailedError) -> Finding:
     return Finding("gateway", State.PROBLEM, f"{api.url}: {error.message}", advice)
 
 
-def _version(api: GatewayApi, health: Health) -> Finding:
+def _version(api: GatewayApi, health: HealthJson) -> Finding:
     said = f"{api.url} answers, version {health['version']}"
     if health["version"] != VERSION:
         return Finding("gateway", State.WARNING, said, f"This command is version {VERSION}: use the same one.")
@@ -107,7 +107,7 @@ def _role(api: GatewayApi) -> Finding:
     return Finding("credentials", State.GOOD, "good, with the role admin")
 
 
-def _executors(health: Health) -> Iterator[Finding]:
+def _executors(health: HealthJson) -> Iterator[Finding]:
     executors = health.get("executors", [])
     if not executors:
         yield Finding(

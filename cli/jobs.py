@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from cli.session import Session
-    from functions.api.responses import Job, LogLine
+    from functions.rendering.job_json import JobJson, LogLineJson
 
 _PAGE = 200  # the most that a gateway lists at once
 _MOST_PAGES = 500  # some are empty when few jobs pass the filter
@@ -56,7 +56,7 @@ def jobs(  # noqa: PLR0913  a command's options
         if value is not None
     }
     _check_moments({"--after": after, "--before": before})
-    found: list[Job] = []
+    found: list[JobJson] = []
     for _ in range(_MOST_PAGES):
         page = session.api.jobs({**query, "limit": min(limit - len(found), _PAGE)})
         found += page["jobs"]
@@ -142,7 +142,7 @@ def logs(
     if session.screen.as_json and not follow:
         session.screen.data(session.api.log(job_id))
         return
-    shown: list[LogLine] = []
+    shown: list[LogLineJson] = []
     while True:
         ended = follow and session.api.job(job_id)["status"] in tuple(s for s in JobStatus if s.ended)
         lines = session.api.log(job_id)["logs"]
@@ -222,12 +222,12 @@ def _check_moments(given: Mapping[str, str | None]) -> None:
             raise CommandFailedError(message, ExitCode.USAGE) from None
 
 
-def _standing(job: Job) -> str:
+def _standing(job: JobJson) -> str:
     running = job["status"] == JobStatus.RUNNING and job["progress"] is not None
     return f"{job['status']} {job['progress']}%" if running else job["status"]
 
 
-def _show_line(session: Session, line: LogLine) -> None:
+def _show_line(session: Session, line: LogLineJson) -> None:
     if session.screen.as_json:
         session.screen.record(line)
         return

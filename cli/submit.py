@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cli.session import Session
-    from functions.api.responses import Job
+    from functions.rendering.job_json import JobJson
 
 
 def submit(  # noqa: PLR0913  a command's options
@@ -119,6 +119,6 @@ def _again(job_id: str, folder: Path | None) -> str:
     return f"comfyui-gateway job {job_id} {f'-o {shlex.quote(str(folder))}' if folder else '--wait'}"
 
 
-def _show_files(session: Session, job: Job) -> None:
+def _show_files(session: Session, job: JobJson) -> None:
     for output in job["outputs"] or ():
         session.screen.line(output["downloadUrl"])

@@ -172,7 +172,7 @@ class Transport:
         if response.status_code in _REDIRECTS:
             return self._no_gateway(response, "with a redirect: give the address that it leads to")
         try:
-            body = TypeAdapter(responses.Error).validate_json(self._read(response))
+            body = TypeAdapter(responses.ErrorJson).validate_json(self._read(response))
         except ValidationError:
             return self._no_gateway(response, f"with {response.status_code} and no error of a gateway")
         message = body["message"]

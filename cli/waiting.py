@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from cli.api import GatewayApi
-    from functions.api.responses import Job, LogLine
+    from functions.rendering.job_json import JobJson, LogLineJson
 
 
 Told = TypeVar("Told")
@@ -40,14 +40,14 @@ class Display(Protocol):
     ) -> None:
         """End."""
 
-    def show(self, job: Job, log: Sequence[LogLine]) -> None:
+    def show(self, job: JobJson, log: Sequence[LogLineJson]) -> None:
         """Show how it is now."""
 
     def say(self, text: str) -> None:
         """Tell something in a line of its own."""
 
 
-def wait_for_end(api: GatewayApi, job_id: str, again: str) -> Job:
+def wait_for_end(api: GatewayApi, job_id: str, again: str) -> JobJson:
     """Wait for the end of a job. `again`: the command that waits again, told when the gateway stays away.
 
     Raises CommandFailedError.
@@ -61,7 +61,7 @@ def wait_for_end(api: GatewayApi, job_id: str, again: str) -> Job:
         raise CommandFailedError(f"{error.message}. Then wait again for job {job_id}: {again}", error.code) from None
 
 
-def _watched(api: GatewayApi, job_id: str, display: Display) -> Job:
+def _watched(api: GatewayApi, job_id: str, display: Display) -> JobJson:
     began = time.monotonic()
     look_seconds = 0
     while True:
@@ -93,7 +93,7 @@ def _patiently(ask: Callable[[], Told], display: Display) -> Told:
             time.sleep(_LOOK_SECONDS)
 
 
-def raise_if_failed(job: Job) -> None:
+def raise_if_failed(job: JobJson) -> None:
     """Raise CommandFailedError for a job that did not succeed."""
     if job["status"] == "succeeded":
         return
@@ -123,7 +123,7 @@ class _Lines:
     def __exit__(self, *_: object) -> None:
         pass
 
-    def show(self, job: Job, log: Sequence[LogLine]) -> None:
+    def show(self, job: JobJson, log: Sequence[LogLineJson]) -> None:
         for line in log[self._shown :]:
             self.say(line["message"])
         self._shown = len(log)
@@ -164,7 +164,7 @@ class _Bar:
     def __exit__(self, *_: object) -> None:
         self._progress.stop()
 
-    def show(self, job: Job, log: Sequence[LogLine]) -> None:
+    def show(self, job: JobJson, log: Sequence[LogLineJson]) -> None:
         percent = 100 if job["status"] == "succeeded" else job["progress"]
         self._progress.update(
             self._task,

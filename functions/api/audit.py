@@ -39,7 +39,7 @@ def make_handler(wiring: ApiWiring) -> Handler:
         found = log.newest(limit + 1, before=position)
         shown = found[:limit]
         more = len(found) > limit
-        answer: responses.AuditList = {
+        answer: responses.AuditListJson = {
             "entries": [_view(entry) for entry in shown],
             "count": len(shown),
             "nextCursor": pagination.to_cursor(shown[-1].position) if more else None,
@@ -54,7 +54,7 @@ def make_handler(wiring: ApiWiring) -> Handler:
     return handler
 
 
-def _view(entry: AuditEntry) -> responses.AuditEntry:
+def _view(entry: AuditEntry) -> responses.AuditEntryJson:
     actor = entry.by.actor
     return {
         "at": timestamps.to_text(entry.position.at),

@@ -26,7 +26,7 @@ def add_routes(app: APIGatewayRestResolver, wiring: ApiWiring) -> None:
     @app.get("/jobs/<job_id>/deliveries")
     def list_deliveries(job_id: str) -> Response[str]:
         job = visible_job(app, wiring.jobs, job_id)
-        answer: webhook_responses.DeliveryList = {
+        answer: webhook_responses.DeliveryListJson = {
             "jobId": job.id,
             "deliveries": [_view(attempt) for attempt in job.delivery.seen(timestamps.now()).attempts],
         }
@@ -43,7 +43,7 @@ def add_routes(app: APIGatewayRestResolver, wiring: ApiWiring) -> None:
         wiring.deliveries.reopen(job.id)
         wiring.webhook_queue.send(JobEndedEvent.of(job))
         router.logger.info("delivery requested", action="delivery_requested", job_id=job.id)
-        answer: webhook_responses.DeliveryRequested = {
+        answer: webhook_responses.DeliveryRequestedJson = {
             "jobId": job.id,
             "webhookId": ended_event_id(job.id),
             "message": "Delivery requested",
@@ -51,7 +51,7 @@ def add_routes(app: APIGatewayRestResolver, wiring: ApiWiring) -> None:
         return router.json_answer(HTTPStatus.ACCEPTED, answer)
 
 
-def _view(attempt: DeliveryAttempt) -> webhook_responses.DeliveryAttempt:
+def _view(attempt: DeliveryAttempt) -> webhook_responses.DeliveryAttemptJson:
     return {
         "attempt": attempt.number,
         "timestamp": timestamps.to_text(attempt.began_at),

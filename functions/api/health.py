@@ -38,7 +38,7 @@ def make_handler(wiring: ApiWiring) -> Handler:
         tell_all = signed_in(app)
         executors = recent_reports(reports)
         reachable = [executor for executor in executors if executor.comfyui_reachable]
-        answer: responses.Health = {
+        answer: responses.HealthJson = {
             "ok": True,
             "version": VERSION,
             "comfyui": {"reachable": bool(reachable)},
@@ -65,7 +65,7 @@ def make_handler(wiring: ApiWiring) -> Handler:
     return handler
 
 
-def _view(report: ExecutorReport, models: Mapping[str, ModelFolder]) -> responses.Executor:
+def _view(report: ExecutorReport, models: Mapping[str, ModelFolder]) -> responses.ExecutorJson:
     return {
         "id": report.id,
         "lastSeenAt": timestamps.to_text(report.last_seen_at),
@@ -81,7 +81,7 @@ def _view(report: ExecutorReport, models: Mapping[str, ModelFolder]) -> response
     }
 
 
-def _device_view(device: Device) -> responses.Device:
+def _device_view(device: Device) -> responses.DeviceJson:
     return {
         "name": device.name,
         "vramTotalBytes": device.vram_total_bytes,

@@ -7,10 +7,10 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from functions.api import deliveries, job_query
-from functions.api.job_view import JobView
 from functions.api.requests import MAX_IDEMPOTENCY_KEY_CHARACTERS, MAX_WAIT_SECONDS, JobRequest
 from functions.http import body, pagination, router
 from functions.http.auth import caller_of
+from functions.rendering.job_view import JobView
 from functions.use_cases.eta import Estimator
 from functions.use_cases.job_visibility import visible_job
 from functions.use_cases.submit_job import Submission, Submitter
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
     from functions.api import responses
+    from functions.rendering.job_json import JobJson
     from functions.wiring.api import Handler
     from gateway.domain.job import Job
     from gateway.ports import JobPage, JobStore
@@ -55,14 +56,14 @@ def make_handler(wiring: WorkflowWiring) -> Handler:
         if job.cache_hit:
             # Should this fail, the same request finds the record again, and its event is only late by that.
             wiring.bus.publish(JobEndedEvent.of(job))
-            hit: responses.JobFromCache = {
+            hit: responses.JobFromCacheJson = {
                 "jobId": job.id,
                 "status": "cache_hit",
                 "outputs": view.outputs(job),
                 "pollUrl": f"/jobs/{job.id}",
             }
             return router.json_answer(HTTPStatus.OK, hit)
-        accepted: responses.JobAccepted = {
+        accepted: responses.JobAcceptedJson = {
             "jobId": job.id,
             "status": job.status,
             "etaSeconds": eta_seconds,
@@ -75,7 +76,7 @@ def make_handler(wiring: WorkflowWiring) -> Handler:
         query = job_query.read(app.current_event.query_string_parameters or {}, caller_of(app))
         page = wiring.job_list.page(query.which, limit=query.limit, position=query.position)
         jobs, next_page_position = _fitting(page, view)
-        answer: responses.JobList = {
+        answer: responses.JobListJson = {
             "jobs": jobs,
             "count": len(jobs),
             "nextCursor": pagination.to_cursor(next_page_position) if next_page_position else None,
@@ -91,7 +92,7 @@ def make_handler(wiring: WorkflowWiring) -> Handler:
     @app.get("/jobs/<job_id>/logs")
     def get_logs(job_id: str) -> Response[str]:
         job = visible_job(app, wiring.jobs, job_id)
-        answer: responses.JobLog = {"jobId": job.id, "logs": view.log(job)}
+        answer: responses.JobLogJson = {"jobId": job.id, "logs": view.log(job)}
         return router.json_answer(HTTPStatus.OK, answer)
 
     @app.post("/jobs/<job_id>/cancel")
@@ -102,7 +103,11 @@ def make_handler(wiring: WorkflowWiring) -> Handler:
             # Its message finds it ended and would announce it as well; but that can be a long queue away.
             wiring.bus.publish(JobEndedEvent.of(job))
         router.logger.info("cancel requested", action="cancel_requested", job_id=job.id, status=job.status)
-        answer: responses.CancelAnswer = {"jobId": job.id, "status": job.status, "message": "Cancellation requested"}
+        answer: responses.CancelAnswerJson = {
+            "jobId": job.id,
+            "status": job.status,
+            "message": "Cancellation requested",
+        }
         return router.json_answer(HTTPStatus.OK, answer)
 
     deliveries.add_routes(app, wiring)
@@ -123,9 +128,9 @@ def make_handler(wiring: WorkflowWiring) -> Handler:
     return handler
 
 
-def _fitting(page: JobPage, view: JobView) -> tuple[list[responses.Job], PagePosition | None]:
+def _fitting(page: JobPage, view: JobView) -> tuple[list[JobJson], PagePosition | None]:
     """Cut a page where it would no longer fit into an answer: jobs with hundreds of outputs are large."""
-    shown: list[responses.Job] = []
+    shown: list[JobJson] = []
     size = 0
     for before, job in zip((None, *page.jobs), page.jobs, strict=False):
         viewed = view.job(job)

@@ -9,8 +9,8 @@ from urllib.parse import unquote
 
 from aws_lambda_powertools.event_handler import Response
 
-from functions.api.job_view import JobView
 from functions.http import router
+from functions.rendering.job_view import JobView
 from functions.use_cases.job_visibility import visible_job
 from functions.wiring.api import ApiWiring, entry_point
 from gateway.domain.file_names import disposition
@@ -37,7 +37,7 @@ def make_handler(wiring: ApiWiring) -> Handler:
     @app.get("/outputs/<job_id>")
     def list_outputs(job_id: str) -> Response[str]:
         job = visible_job(app, wiring.jobs, job_id)
-        answer: responses.OutputList = {"jobId": job.id, "files": view.outputs(job)}
+        answer: responses.OutputListJson = {"jobId": job.id, "files": view.outputs(job)}
         return router.json_answer(HTTPStatus.OK, answer)
 
     # Everything behind the job id is a file's name, slashes included: it is only ever compared, never used as a path.
@@ -112,7 +112,7 @@ def _bytes_answer(output: Output, content: bytes) -> Response[bytes]:
 
 
 def _base64_answer(output: Output, content: bytes) -> Response[str]:
-    answer: responses.OutputContent = {
+    answer: responses.OutputContentJson = {
         "filename": output.filename,
         "contentType": output.content_type,
         "size": output.size,

@@ -42,7 +42,7 @@ def make_handler(wiring: ApiWiring) -> Handler:
     return handler
 
 
-def _view(statistics: JobStatistics, since: datetime) -> responses.Stats:
+def _view(statistics: JobStatistics, since: datetime) -> responses.StatsJson:
     by_status, rate = statistics.by_status, statistics.cache_hit_rate
     return {
         "jobs": {

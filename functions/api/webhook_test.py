@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
     from functions.api import webhook_responses
+    from functions.rendering.webhook_json import WebhookBodyJson
     from functions.wiring.api import Handler
 
 _NO_JOB_ID = str(uuid.UUID(int=0))
@@ -46,7 +47,7 @@ def make_handler(wiring: ApiWiring) -> Handler:
         router.logger.info(
             "sample sent", action="webhook_sample_sent", status_code=reply.status_code, duration_ms=reply.duration_ms
         )
-        answer: webhook_responses.WebhookTestResult = {
+        answer: webhook_responses.WebhookTestResultJson = {
             "delivered": reply.error is None,
             "statusCode": reply.status_code,
             "durationMs": reply.duration_ms,
@@ -63,7 +64,7 @@ def make_handler(wiring: ApiWiring) -> Handler:
     return handler
 
 
-def _sample() -> webhook_responses.WebhookBody:
+def _sample() -> WebhookBodyJson:
     """Make what the end of a job looks like; the event's name and the job's id tell that there is none."""
     now = timestamps.now()
     ended_at = timestamps.to_text(now)

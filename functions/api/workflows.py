@@ -37,7 +37,7 @@ def make_handler(wiring: WorkflowWiring) -> Handler:
     @app.get("/workflows")
     def list_workflows() -> Response[str]:
         heads = [_head_view(head) for head in workflows.heads()]
-        answer: responses.WorkflowList = {"workflows": heads, "count": len(heads)}
+        answer: responses.WorkflowListJson = {"workflows": heads, "count": len(heads)}
         return router.json_answer(HTTPStatus.OK, answer)
 
     @app.post("/workflows")
@@ -76,7 +76,7 @@ def make_handler(wiring: WorkflowWiring) -> Handler:
     def get_capabilities() -> Response[str]:
         limits = wiring.limits
         offered = offered_models(recent_reports(executors), executors.models())
-        answer: responses.Capabilities = {
+        answer: responses.CapabilitiesJson = {
             "workflows": [
                 {"id": head.id, "name": head.name, "description": head.description} for head in workflows.heads()
             ],
@@ -114,7 +114,7 @@ def _authorship(app: APIGatewayRestResolver) -> Authorship:
     return Authorship(actor=caller_of(app), correlation_id=router.correlation_id_of(app))
 
 
-def _head_view(head: WorkflowHead) -> responses.WorkflowHead:
+def _head_view(head: WorkflowHead) -> responses.WorkflowHeadJson:
     return {
         "id": head.id,
         "name": head.name,
@@ -125,7 +125,7 @@ def _head_view(head: WorkflowHead) -> responses.WorkflowHead:
     }
 
 
-def _answer(head: WorkflowHead, template: WorkflowTemplate) -> responses.WorkflowAnswer:
+def _answer(head: WorkflowHead, template: WorkflowTemplate) -> responses.WorkflowAnswerJson:
     return {
         "workflow": {
             **_head_view(head),

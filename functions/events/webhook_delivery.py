@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from functions.api.job_view import JobView
 from functions.events.sqs_batch import each_message
+from functions.rendering.job_view import JobView
 from functions.webhooks.deliverer import Deliverer
 from functions.wiring.events import EventWiring, entry_point, logger
 from gateway.domain.delivery import HELD_FOR, backoff_seconds

@@ -21,7 +21,7 @@ from gateway.domain.delivery import HELD_FOR, MAX_TRIES, DeliveryStatus, Reply, 
 from gateway.errors import CallbackRefusedError, DeliveryNotDueError, LeaseLostError
 
 if TYPE_CHECKING:
-    from functions.api.job_view import JobView
+    from functions.rendering.job_view import JobView
     from functions.webhooks.http_client import Sender
     from functions.webhooks.signing import Signer
     from gateway.domain.delivery import Delivery

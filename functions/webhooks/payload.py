@@ -10,8 +10,9 @@ from gateway.domain import timestamps
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from functions.api import responses, webhook_responses
-    from functions.api.job_view import JobView
+    from functions.rendering.job_json import OutputJson
+    from functions.rendering.job_view import JobView
+    from functions.rendering.webhook_json import WebhookBodyJson, WebhookOutcomeJson
     from gateway.domain.job import Job
 
 # Standard Webhooks recommends it, and many receivers take little more.
@@ -21,7 +22,7 @@ MAX_BODY_BYTES = 20_000
 def write(view: JobView, job: Job) -> bytes:
     """Tell an ended job's end, with URLs that are made now. Outputs that would make it too long are left out."""
     viewed = view.job(job)
-    body: webhook_responses.WebhookBody = {
+    body: WebhookBodyJson = {
         "event": f"job.{job.status}",
         "jobId": viewed["jobId"],
         "status": viewed["status"],
@@ -33,7 +34,7 @@ def write(view: JobView, job: Job) -> bytes:
         "timestamp": timestamps.to_text(job.completed_at or timestamps.now()),
     }
     if viewed["outputs"] is not None and len(_encoded(body)) > MAX_BODY_BYTES:
-        result: webhook_responses.WebhookOutcome = {
+        result: WebhookOutcomeJson = {
             "outputs": [],
             "cut": {"total": len(viewed["outputs"]), "url": f"/outputs/{job.id}"},
         }
@@ -42,7 +43,7 @@ def write(view: JobView, job: Job) -> bytes:
     return _encoded(body)
 
 
-def _that_fit(outputs: Sequence[responses.Output], room_bytes: int) -> Sequence[responses.Output]:
+def _that_fit(outputs: Sequence[OutputJson], room_bytes: int) -> Sequence[OutputJson]:
     for count, output in enumerate(outputs):
         room_bytes -= len(_encoded(output)) + 1  # and the comma
         if room_bytes < 0:
@@ -50,5 +51,5 @@ def _that_fit(outputs: Sequence[responses.Output], room_bytes: int) -> Sequence[
     return outputs
 
 
-def _encoded(value: webhook_responses.WebhookBody | responses.Output) -> bytes:
+def _encoded(value: WebhookBodyJson | OutputJson) -> bytes:
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()

@@ -131,6 +131,21 @@ def test_every_example_is_valid(document: dict[str, Any]) -> None:
                     jsonschema_rs.validate(parameter["schema"], parameter["example"], validate_formats=True)
 
 
+def test_schema_names_stay(document: dict[str, Any]) -> None:
+    """Clients generate classes from the schemas, so a name stays as it is, whatever the type behind it is called."""
+    names = """
+        AuditAction AuditActor AuditEntry AuditList CancelAnswer Capabilities CutOutputs DeliveryAttempt DeliveryList
+        DeliveryRequested DeliveryStatus Device Error ErrorDetails Executor ExecutorComfyUI Health Job JobAccepted
+        JobCounts JobError JobFromCache JobList JobLog JobRequest JobStatus LogLevel LogLine ModelFolder Output
+        OutputContent OutputList Priority Problem ReachedComfyUI Role Stats Timing WebhookBody WebhookOutcome
+        WebhookState WebhookTestRequest WebhookTestResult Workflow WorkflowAnswer WorkflowChangeRequest WorkflowHead
+        WorkflowList WorkflowRequest WorkflowSummary
+    """
+    schemas = document["components"]["schemas"]
+    assert set(names.split()) <= set(schemas)
+    assert [name for name, schema in schemas.items() if schema.get("title", name) != name] == []
+
+
 def test_everything_is_described(document: dict[str, Any]) -> None:
     """No field, parameter, tag or operation is left without words, and every word is used."""
     for name, schema in document["components"]["schemas"].items():
@@ -220,7 +235,8 @@ def test_other_requests_do_not_pay_for_the_document() -> None:
         "import sys\n"
         "import functions.api.audit, functions.api.health, functions.api.jobs, functions.api.outputs\n"
         "import functions.api.stats, functions.api.workflows\n"
-        "print([name for name in sys.modules if name.startswith(('tools.api_docs', 'functions.api.responses'))])"
+        "print([name for name in sys.modules if name.startswith(('tools.api_docs', 'functions.api.responses',"
+        " 'functions.rendering.job_json'))])"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603  no input
     assert run.stdout == "[]\n"

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
 
-from functions.api import responses, webhook_responses
+from functions.api import responses
+from functions.rendering import webhook_json
 from gateway.__about__ import VERSION
 from gateway.errors import (
     CredentialsRejectedError,
@@ -29,6 +30,9 @@ from tools.api_docs.workflow_operations import WORKFLOW_OPERATIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from pydantic.json_schema import JsonSchemaValue
+    from pydantic_core import core_schema
 
     from gateway.errors import RequestError
     from tools.api_docs.operation import Answer, Operation, Parameter
@@ -157,7 +161,7 @@ def _operation(operation: Operation) -> dict[str, Any]:
         ],
     }
     if operation.request:
-        schema = {"$ref": _SCHEMAS + operation.request.model.__name__}
+        schema = {"$ref": _SCHEMAS + _schema_name(operation.request.model)}
         media = {"schema": schema, "example": operation.request.example}
         written["requestBody"] = {"required": True, "content": {"application/json": media}}
     if operation.access in _SECURITY:
@@ -186,7 +190,7 @@ def _parameter(parameter: Parameter) -> dict[str, Any]:
 def _answer(answer: Answer) -> dict[str, Any]:
     content: dict[str, Any] = {media: {"schema": {}} for media in answer.media}
     if answer.body:
-        schema: dict[str, Any] = {"$ref": _SCHEMAS + answer.body.__name__}
+        schema: dict[str, Any] = {"$ref": _SCHEMAS + _schema_name(answer.body)}
         if "*/*" in answer.media:
             schema = {"anyOf": [schema, {"description": "A file that is itself JSON."}]}
         named = {name: {"value": example} for name, example in answer.examples.items()}
@@ -272,14 +276,25 @@ def _header_references(*names: str) -> dict[str, Any]:
     return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
 
 
-class _UntitledSchema(GenerateJsonSchema):
-    """Leaves out titles of fields: they are the fields' names once more."""
+def _schema_name(body: type) -> str:
+    """Return the name of a type in the document: JobJson is Job there, as no domain class is in the way."""
+    return body.__name__.removesuffix("Json")
+
+
+class _SchemaGenerator(GenerateJsonSchema):
+    """Names schemas as `_schema_name` does, and leaves out titles of fields: they repeat the fields' names."""
+
+    def normalize_name(self, name: str) -> str:
+        return super().normalize_name(name).removesuffix("Json")
+
+    def typed_dict_schema(self, schema: core_schema.TypedDictSchema) -> JsonSchemaValue:
+        return {**super().typed_dict_schema(schema), "title": _schema_name(schema["cls"])}
 
     def field_title_should_be_set(self, schema: object) -> bool:  # noqa: ARG002  pydantic's own signature
         return False
 
 
-_ALWAYS = (responses.Error, webhook_responses.WebhookBody)  # no operation answers with them alone
+_ALWAYS = (responses.ErrorJson, webhook_json.WebhookBodyJson)  # no operation answers with them alone
 
 
 def _schemas() -> dict[str, Any]:
@@ -289,6 +304,6 @@ def _schemas() -> dict[str, Any]:
     _, made = TypeAdapter.json_schemas(
         [(number, "validation", adapter) for number, adapter in enumerate(adapters)],
         ref_template=_SCHEMAS + "{model}",
-        schema_generator=_UntitledSchema,
+        schema_generator=_SchemaGenerator,
     )
     return dict(sorted(made["$defs"].items()))

@@ -32,6 +32,8 @@ from gateway.errors import (
 
 if TYPE_CHECKING:
     from functions.api import responses, webhook_responses
+    from functions.rendering.job_json import JobJson, OutputJson
+    from functions.rendering.webhook_json import WebhookBodyJson
     from gateway.errors import RequestError
 
 BUNDLED_WORKFLOW_ID = "sdxl_realism_v1"
@@ -67,13 +69,13 @@ WORKFLOW_REQUEST: dict[str, Any] = {
 }
 WORKFLOW_CHANGE = {"name": "A single colour", "version": 1}
 
-JOB_ACCEPTED: responses.JobAccepted = {
+JOB_ACCEPTED: responses.JobAcceptedJson = {
     "jobId": JOB_ID,
     "status": JobStatus.QUEUED,
     "etaSeconds": 12,
     "pollUrl": f"/jobs/{JOB_ID}",
 }
-OUTPUT: responses.Output = {
+OUTPUT: OutputJson = {
     "filename": FILENAME,
     "url": f"/outputs/{JOB_ID}/{FILENAME}",
     "downloadUrl": f"https://bucket.s3.eu-central-1.amazonaws.com/outputs/{JOB_ID}/1/{FILENAME}?X-Amz-Signature=…",
@@ -83,13 +85,13 @@ OUTPUT: responses.Output = {
     "sha256": _SHA256,
     "contentType": "image/png",
 }
-JOB_FROM_CACHE: responses.JobFromCache = {
+JOB_FROM_CACHE: responses.JobFromCacheJson = {
     "jobId": JOB_ID,
     "status": "cache_hit",
     "outputs": [OUTPUT],
     "pollUrl": f"/jobs/{JOB_ID}",
 }
-JOB_SUCCEEDED: responses.Job = {
+JOB_SUCCEEDED: JobJson = {
     "jobId": JOB_ID,
     "status": JobStatus.SUCCEEDED,
     "workflowId": BUNDLED_WORKFLOW_ID,
@@ -109,7 +111,7 @@ JOB_SUCCEEDED: responses.Job = {
     "webhook": {"status": DeliveryStatus.DELIVERED, "attempts": 1, "lastStatusCode": 204},
     "metadata": {"shelf": "lighthouses"},
 }
-JOB_FAILED: responses.Job = {
+JOB_FAILED: JobJson = {
     **JOB_SUCCEEDED,
     "status": JobStatus.FAILED,
     "progress": 35,
@@ -121,20 +123,20 @@ JOB_FAILED: responses.Job = {
         "recommendation": "Lower width, height or batch_size.",
     },
 }
-JOB_LIST: responses.JobList = {"jobs": [JOB_SUCCEEDED], "count": 1, "nextCursor": _CURSOR}
-JOB_LOG: responses.JobLog = {
+JOB_LIST: responses.JobListJson = {"jobs": [JOB_SUCCEEDED], "count": 1, "nextCursor": _CURSOR}
+JOB_LOG: responses.JobLogJson = {
     "jobId": JOB_ID,
     "logs": [
         {"timestamp": _ACCEPTED_AT, "level": LogLevel.INFO, "message": "Accepted."},
         {"timestamp": _STARTED_AT, "level": LogLevel.INFO, "message": "Attempt 1 started.", "node": "3"},
     ],
 }
-CANCELED: responses.CancelAnswer = {
+CANCELED: responses.CancelAnswerJson = {
     "jobId": JOB_ID,
     "status": JobStatus.CANCELED,
     "message": "Cancellation requested",
 }
-DELIVERIES: webhook_responses.DeliveryList = {
+DELIVERIES: webhook_responses.DeliveryListJson = {
     "jobId": JOB_ID,
     "deliveries": [
         {
@@ -155,19 +157,19 @@ DELIVERIES: webhook_responses.DeliveryList = {
         },
     ],
 }
-DELIVERY_REQUESTED: webhook_responses.DeliveryRequested = {
+DELIVERY_REQUESTED: webhook_responses.DeliveryRequestedJson = {
     "jobId": JOB_ID,
     "webhookId": ended_event_id(JOB_ID),
     "message": "Delivery requested",
 }
-WEBHOOK_TEST_RESULT: webhook_responses.WebhookTestResult = {
+WEBHOOK_TEST_RESULT: webhook_responses.WebhookTestResultJson = {
     "delivered": True,
     "statusCode": 204,
     "durationMs": 84,
     "error": None,
     "webhookId": "8d7e3f86-5f3c-4c0c-8f8c-0a3a0c0b9c43",
 }
-WEBHOOK_BODY: webhook_responses.WebhookBody = {
+WEBHOOK_BODY: WebhookBodyJson = {
     "event": "job.succeeded",
     "jobId": JOB_ID,
     "status": JobStatus.SUCCEEDED,
@@ -178,14 +180,14 @@ WEBHOOK_BODY: webhook_responses.WebhookBody = {
     "metadata": JOB_SUCCEEDED["metadata"],
     "timestamp": _ENDED_AT,
 }
-OUTPUT_LIST: responses.OutputList = {"jobId": JOB_ID, "files": [OUTPUT]}
-OUTPUT_CONTENT: responses.OutputContent = {
+OUTPUT_LIST: responses.OutputListJson = {"jobId": JOB_ID, "files": [OUTPUT]}
+OUTPUT_CONTENT: responses.OutputContentJson = {
     "filename": FILENAME,
     "contentType": "image/png",
     "size": 9,
     "data": "iVBORw0KGgo=",
 }
-WORKFLOW_HEAD: responses.WorkflowHead = {
+WORKFLOW_HEAD: responses.WorkflowHeadJson = {
     "id": WORKFLOW_ID,
     "name": "One colour",
     "description": "",
@@ -193,8 +195,8 @@ WORKFLOW_HEAD: responses.WorkflowHead = {
     "createdAt": _ACCEPTED_AT,
     "updatedAt": _ACCEPTED_AT,
 }
-WORKFLOW_LIST: responses.WorkflowList = {"workflows": [WORKFLOW_HEAD], "count": 1}
-WORKFLOW: responses.WorkflowAnswer = {
+WORKFLOW_LIST: responses.WorkflowListJson = {"workflows": [WORKFLOW_HEAD], "count": 1}
+WORKFLOW: responses.WorkflowAnswerJson = {
     "workflow": {
         **WORKFLOW_HEAD,
         "workflowJson": WORKFLOW_REQUEST["workflowJson"],
@@ -208,7 +210,7 @@ WORKFLOW: responses.WorkflowAnswer = {
     }
 }
 _CHECKPOINT = "sd_xl_base_1.0.safetensors"
-CAPABILITIES: responses.Capabilities = {
+CAPABILITIES: responses.CapabilitiesJson = {
     "workflows": [{"id": WORKFLOW_ID, "name": "One colour", "description": ""}],
     "models": {"checkpoints": [_CHECKPOINT], "loras": ["film.safetensors"]},
     "maxSize": 2048,
@@ -216,9 +218,9 @@ CAPABILITIES: responses.Capabilities = {
     "formats": list(SAVED_FORMATS),
     "storageProvider": "s3",
 }
-HEALTH: responses.Health = {"ok": True, "version": VERSION, "comfyui": {"reachable": True}, "uptime": 93.512}
+HEALTH: responses.HealthJson = {"ok": True, "version": VERSION, "comfyui": {"reachable": True}, "uptime": 93.512}
 _COMFYUI_URL = "http://10.0.4.17:8188"
-HEALTH_SIGNED_IN: responses.Health = {
+HEALTH_SIGNED_IN: responses.HealthJson = {
     **HEALTH,
     "comfyui": {"reachable": True, "url": _COMFYUI_URL, "models": [_CHECKPOINT]},
     "executors": [
@@ -245,7 +247,7 @@ HEALTH_SIGNED_IN: responses.Health = {
         }
     ],
 }
-AUDIT_LIST: responses.AuditList = {
+AUDIT_LIST: responses.AuditListJson = {
     "entries": [
         {
             "at": _ACCEPTED_AT,
@@ -260,7 +262,7 @@ AUDIT_LIST: responses.AuditList = {
     "count": 1,
     "nextCursor": None,
 }
-STATS: responses.Stats = {
+STATS: responses.StatsJson = {
     "jobs": {"queued": 3, "running": 1, "succeeded": 1204, "failed": 6, "canceled": 2, "total": 1216},
     "failedByCode": {ComfyUIOutOfMemoryError.code: 5, ExecutorLostError.code: 1},
     "averageProcessingTimeMs": 8210,

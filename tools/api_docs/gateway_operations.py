@@ -22,7 +22,9 @@ GATEWAY_OPERATIONS: tuple[Operation, ...] = (
         description="Workflows in short, models, and the bounds that hold whatever a workflow's schema says.",
         answers={
             200: Answer(
-                description="The capabilities.", body=responses.Capabilities, examples={"usual": examples.CAPABILITIES}
+                description="The capabilities.",
+                body=responses.CapabilitiesJson,
+                examples={"usual": examples.CAPABILITIES},
             )
         },
     ),
@@ -38,7 +40,7 @@ GATEWAY_OPERATIONS: tuple[Operation, ...] = (
         answers={
             200: Answer(
                 description="It is up.",
-                body=responses.Health,
+                body=responses.HealthJson,
                 examples={"anybody": examples.HEALTH, "signedIn": examples.HEALTH_SIGNED_IN},
             )
         },
@@ -52,7 +54,9 @@ GATEWAY_OPERATIONS: tuple[Operation, ...] = (
         description="Newest first. Entries hold hashes of what was changed, never the thing itself.",
         access=Access.ADMIN,
         parameters=(LIMIT, CURSOR),
-        answers={200: Answer(description="A page.", body=responses.AuditList, examples={"page": examples.AUDIT_LIST})},
+        answers={
+            200: Answer(description="A page.", body=responses.AuditListJson, examples={"page": examples.AUDIT_LIST})
+        },
     ),
     Operation(
         method="GET",
@@ -64,7 +68,7 @@ GATEWAY_OPERATIONS: tuple[Operation, ...] = (
         "every change of a job instead of being counted when you ask, and so what you see may be "
         f"{JOB_CHANGES.window_seconds} seconds old, in a rush a little more.",
         access=Access.ADMIN,
-        answers={200: Answer(description="The counts.", body=responses.Stats, examples={"usual": examples.STATS})},
+        answers={200: Answer(description="The counts.", body=responses.StatsJson, examples={"usual": examples.STATS})},
     ),
     Operation(
         method="GET",

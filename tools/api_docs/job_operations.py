@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functions.api import responses
 from functions.api.requests import MAX_IDEMPOTENCY_KEY_CHARACTERS, MAX_WAIT_SECONDS, JobRequest
+from functions.rendering.job_json import JobJson
 from gateway.domain.job import JobStatus
 from gateway.errors import IdempotencyMismatchError, JobNotFoundError, StateConflictError, WorkflowNotFoundError
 from tools.api_docs import examples
@@ -45,12 +46,12 @@ JOB_OPERATIONS: tuple[Operation, ...] = (
         answers={
             200: Answer(
                 description="Done already: its inputs, seed included, are those of an earlier job.",
-                body=responses.JobFromCache,
+                body=responses.JobFromCacheJson,
                 examples={"cacheHit": examples.JOB_FROM_CACHE},
             ),
             202: Answer(
                 description="Accepted. Poll `pollUrl`.",
-                body=responses.JobAccepted,
+                body=responses.JobAcceptedJson,
                 examples={"accepted": examples.JOB_ACCEPTED},
                 links={"getJob": _WITH_JOB, "getJobLog": _WITH_JOB, "cancelJob": _WITH_JOB, "listOutputs": _WITH_JOB},
             ),
@@ -74,7 +75,7 @@ JOB_OPERATIONS: tuple[Operation, ...] = (
             CURSOR,
             query("offset", {"type": "integer", "enum": [0]}, "For older clients; follow `nextCursor` instead."),
         ),
-        answers={200: Answer(description="A page.", body=responses.JobList, examples={"page": examples.JOB_LIST})},
+        answers={200: Answer(description="A page.", body=responses.JobListJson, examples={"page": examples.JOB_LIST})},
     ),
     Operation(
         method="GET",
@@ -92,7 +93,7 @@ JOB_OPERATIONS: tuple[Operation, ...] = (
         answers={
             200: Answer(
                 description="The job as it is now.",
-                body=responses.Job,
+                body=JobJson,
                 examples={"succeeded": examples.JOB_SUCCEEDED, "failed": examples.JOB_FAILED},
             )
         },
@@ -106,7 +107,7 @@ JOB_OPERATIONS: tuple[Operation, ...] = (
         summary="Read what happened to a job",
         description="Attempts, failures and the end, in order. There are no inner addresses or paths in it.",
         parameters=(JOB_ID,),
-        answers={200: Answer(description="The log.", body=responses.JobLog, examples={"log": examples.JOB_LOG})},
+        answers={200: Answer(description="The log.", body=responses.JobLogJson, examples={"log": examples.JOB_LOG})},
         errors=(JobNotFoundError,),
     ),
     Operation(
@@ -120,7 +121,7 @@ JOB_OPERATIONS: tuple[Operation, ...] = (
         answers={
             200: Answer(
                 description="It will end, or has just ended.",
-                body=responses.CancelAnswer,
+                body=responses.CancelAnswerJson,
                 examples={"canceled": examples.CANCELED},
             )
         },

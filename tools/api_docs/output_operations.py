@@ -17,7 +17,9 @@ OUTPUT_OPERATIONS: tuple[Operation, ...] = (
         description="The same objects as in the job itself.",
         parameters=(JOB_ID,),
         answers={
-            200: Answer(description="The files.", body=responses.OutputList, examples={"files": examples.OUTPUT_LIST})
+            200: Answer(
+                description="The files.", body=responses.OutputListJson, examples={"files": examples.OUTPUT_LIST}
+            )
         },
         errors=(JobNotFoundError,),
     ),
@@ -49,7 +51,7 @@ OUTPUT_OPERATIONS: tuple[Operation, ...] = (
         answers={
             200: Answer(
                 description="The file, of its own media type; or, with `format=base64`, JSON.",
-                body=responses.OutputContent,
+                body=responses.OutputContentJson,
                 examples={"base64": examples.OUTPUT_CONTENT},
                 media=("*/*",),
                 headers=("Content-Disposition", "ETag"),

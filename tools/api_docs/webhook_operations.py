@@ -21,7 +21,9 @@ WEBHOOK_OPERATIONS: tuple[Operation, ...] = (
         parameters=(JOB_ID,),
         answers={
             200: Answer(
-                description="The attempts.", body=webhook_responses.DeliveryList, examples={"two": examples.DELIVERIES}
+                description="The attempts.",
+                body=webhook_responses.DeliveryListJson,
+                examples={"two": examples.DELIVERIES},
             )
         },
         errors=(JobNotFoundError,),
@@ -37,7 +39,7 @@ WEBHOOK_OPERATIONS: tuple[Operation, ...] = (
         answers={
             202: Answer(
                 description="It will be sent.",
-                body=webhook_responses.DeliveryRequested,
+                body=webhook_responses.DeliveryRequestedJson,
                 examples={"requested": examples.DELIVERY_REQUESTED},
             )
         },
@@ -55,7 +57,7 @@ WEBHOOK_OPERATIONS: tuple[Operation, ...] = (
         answers={
             200: Answer(
                 description="It was sent, or could not be.",
-                body=webhook_responses.WebhookTestResult,
+                body=webhook_responses.WebhookTestResultJson,
                 examples={"delivered": examples.WEBHOOK_TEST_RESULT},
             )
         },

@@ -19,7 +19,9 @@ WORKFLOW_OPERATIONS: tuple[Operation, ...] = (
         summary="List workflows",
         description="All of them, by id.",
         answers={
-            200: Answer(description="The list.", body=responses.WorkflowList, examples={"list": examples.WORKFLOW_LIST})
+            200: Answer(
+                description="The list.", body=responses.WorkflowListJson, examples={"list": examples.WORKFLOW_LIST}
+            )
         },
     ),
     Operation(
@@ -35,7 +37,7 @@ WORKFLOW_OPERATIONS: tuple[Operation, ...] = (
         answers={
             201: Answer(
                 description="Registered, as version 1.",
-                body=responses.WorkflowAnswer,
+                body=responses.WorkflowAnswerJson,
                 examples={"workflow": examples.WORKFLOW},
                 links={
                     "getWorkflow": _WITH_WORKFLOW,
@@ -56,7 +58,7 @@ WORKFLOW_OPERATIONS: tuple[Operation, ...] = (
         parameters=(WORKFLOW_ID,),
         answers={
             200: Answer(
-                description="The workflow.", body=responses.WorkflowAnswer, examples={"workflow": examples.WORKFLOW}
+                description="The workflow.", body=responses.WorkflowAnswerJson, examples={"workflow": examples.WORKFLOW}
             )
         },
         errors=(WorkflowNotFoundError,),
@@ -75,7 +77,7 @@ WORKFLOW_OPERATIONS: tuple[Operation, ...] = (
         answers={
             200: Answer(
                 description="Changed: its version is one higher.",
-                body=responses.WorkflowAnswer,
+                body=responses.WorkflowAnswerJson,
                 examples={"workflow": examples.WORKFLOW},
             )
         },

@@ -12,7 +12,7 @@ from gateway.domain.job import LogLevel, LogLine
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from functions.api import responses
+    from functions.rendering.job_json import JobErrorJson, JobJson, LogLineJson, OutputJson, WebhookStateJson
     from gateway.domain.job import Job, Output
     from gateway.ports import ObjectStore
 
@@ -24,9 +24,9 @@ class JobView:
         self._objects = objects
         self._url_seconds = url_seconds
 
-    def job(self, job: Job) -> responses.Job:
+    def job(self, job: Job) -> JobJson:
         """Write a whole job."""
-        view: responses.Job = {
+        view: JobJson = {
             "jobId": job.id,
             "status": job.status,
             "workflowId": job.workflow_id,
@@ -49,18 +49,18 @@ class JobView:
             view["seed"] = job.seed
         return view
 
-    def log(self, job: Job) -> list[responses.LogLine]:
+    def log(self, job: Job) -> list[LogLineJson]:
         """Write a job's log, with its beginning and end from the record itself."""
         lines = [LogLine(at=job.created_at, level=LogLevel.INFO, message="Accepted."), *job.log]
         if job.completed_at is not None:
             lines.append(_last_line(job, job.completed_at))
         return [_line(line) for line in lines]
 
-    def outputs(self, job: Job) -> list[responses.Output]:
+    def outputs(self, job: Job) -> list[OutputJson]:
         """Write a job's outputs, none when there are none (yet)."""
         return [self._output(job.id, output) for output in job.outputs or ()]
 
-    def _output(self, job_id: str, output: Output) -> responses.Output:
+    def _output(self, job_id: str, output: Output) -> OutputJson:
         return {
             "filename": output.filename,
             "url": f"/outputs/{job_id}/{quote(output.filename, safe='')}",
@@ -86,25 +86,25 @@ def _last_line(job: Job, at: datetime) -> LogLine:
     return LogLine(at=at, level=LogLevel.INFO, message=f"{job.status.capitalize()}.{took}")
 
 
-def _webhook(job: Job) -> responses.WebhookState | None:
+def _webhook(job: Job) -> WebhookStateJson | None:
     if job.callback_url is None:
         return None
     delivery = job.delivery.seen(timestamps.now())
     return {"status": delivery.status, "attempts": delivery.count, "lastStatusCode": delivery.last_status_code}
 
 
-def _error(job: Job) -> responses.JobError | None:
+def _error(job: Job) -> JobErrorJson | None:
     error = job.error
     if error is None:
         return None
-    view: responses.JobError = {"code": error.code, "message": error.message, "retryable": error.retryable}
+    view: JobErrorJson = {"code": error.code, "message": error.message, "retryable": error.retryable}
     if error.recommendation:
         view["recommendation"] = error.recommendation
     return view
 
 
-def _line(line: LogLine) -> responses.LogLine:
-    view: responses.LogLine = {"timestamp": timestamps.to_text(line.at), "level": line.level, "message": line.message}
+def _line(line: LogLine) -> LogLineJson:
+    view: LogLineJson = {"timestamp": timestamps.to_text(line.at), "level": line.level, "message": line.message}
     if line.node:
         view["node"] = line.node
     return view
