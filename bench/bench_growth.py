@@ -188,7 +188,7 @@ def main() -> None:
         api.request("POST", "/workflows", body=SOLID_WORKFLOW, key=ADMIN_KEY)()
         today = datetime.now(UTC).date()
         for day in range(wiring.settings.retention_days):  # one item of counts for each, however many jobs they count
-            wiring.tallies.add({today - timedelta(days=day): DailyJobCounts(succeeded=1)}, batch_id=str(day))
+            wiring.job_counts.add({today - timedelta(days=day): DailyJobCounts(succeeded=1)}, batch_id=str(day))
         large = measure_large_workflows(api, wiring.settings, count=5 if given.quick else 100)
         for size in (size for size in SIZES if size <= (SIZES[1] if given.quick else given.most)):
             added = [next(endless) for _ in range(size - len(jobs))]

@@ -38,7 +38,7 @@ class Metric(StrEnum):
     WEBHOOK_ATTEMPTS = "WebhookAttempts"
     WEBHOOK_ATTEMPTS_FAILED = "WebhookAttemptsFailed"
     REQUESTS_RATE_LIMITED = "RequestsRateLimited"
-    REQUESTS_UNAUTHORISED = "RequestsUnauthorised"
+    REQUESTS_UNAUTHORIZED = "RequestsUnauthorized"
 
 
 _UNITS = {Metric.QUEUE_WAIT: "Milliseconds", Metric.RUN_TIME: "Milliseconds"}  # others: Count

@@ -45,7 +45,7 @@ class Dashboard(Construct):
         board.add_widgets(
             _graph("Requests", [signals.requests, signals.client_errors, signals.server_errors]),
             _graph("Latency, ms", [signals.latency_ms(each) for each in ("p50", "p95", "p99")]),
-            _graph("Refused", [signals.own("RequestsRateLimited"), signals.own("RequestsUnauthorised")]),
+            _graph("Refused", [signals.own("RequestsRateLimited"), signals.own("RequestsUnauthorized")]),
         )
         board.add_widgets(
             _graph("Webhooks", [signals.webhook_attempts, signals.webhook_failures]),

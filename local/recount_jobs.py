@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _MARK = attributes.write({"pk": "LOCAL", "sk": "COUNTED"})
 
 
-def make_counts_right(client: DynamoDBClient, table_name: str, tallies: JobCountStore) -> None:
+def make_counts_right(client: DynamoDBClient, table_name: str, job_counts: JobCountStore) -> None:
     """Count jobs, unless the last run has left a mark; take that away. To be called while nothing else writes."""
     if "Attributes" in client.delete_item(TableName=table_name, Key=_MARK, ReturnValues="ALL_OLD"):
         return
@@ -36,12 +36,12 @@ def make_counts_right(client: DynamoDBClient, table_name: str, tallies: JobCount
     )
     for job in (job_stream.counted(item) for page in pages for item in page["Items"]):
         counted[job.created_at.date()].update(job.share())
-    stored = tallies.since(date.min)
+    stored = job_counts.since(date.min)
     for day in sorted({*counted, *stored}):
         difference = DailyJobCounts(counted[day])
         difference.subtract(stored.get(day, DailyJobCounts()))
         if any(difference.values()):
-            tallies.add({day: difference}, batch_id=str(uuid.uuid4()))
+            job_counts.add({day: difference}, batch_id=str(uuid.uuid4()))
 
 
 def leave_mark(client: DynamoDBClient, table_name: str) -> None:

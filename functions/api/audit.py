@@ -44,7 +44,7 @@ def make_handler(wiring: ApiWiring) -> Handler:
             "count": len(shown),
             "nextCursor": pagination.to_cursor(shown[-1].position) if more else None,
         }
-        return router.json_answer(HTTPStatus.OK, answer)
+        return router.json_response(HTTPStatus.OK, answer)
 
     router.refuse_other_methods(app, {"/audit": ("GET",)})
 

@@ -30,7 +30,7 @@ def add_routes(app: APIGatewayRestResolver, wiring: ApiWiring) -> None:
             "jobId": job.id,
             "deliveries": [_view(attempt) for attempt in job.delivery.seen(timestamps.now()).attempts],
         }
-        return router.json_answer(HTTPStatus.OK, answer)
+        return router.json_response(HTTPStatus.OK, answer)
 
     @app.post("/jobs/<job_id>/deliveries")
     def deliver_again(job_id: str) -> Response[str]:
@@ -48,7 +48,7 @@ def add_routes(app: APIGatewayRestResolver, wiring: ApiWiring) -> None:
             "webhookId": ended_event_id(job.id),
             "message": "Delivery requested",
         }
-        return router.json_answer(HTTPStatus.ACCEPTED, answer)
+        return router.json_response(HTTPStatus.ACCEPTED, answer)
 
 
 def _view(attempt: DeliveryAttempt) -> webhook_responses.DeliveryAttemptJson:

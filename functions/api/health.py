@@ -55,7 +55,7 @@ def make_handler(wiring: ApiWiring) -> Handler:
                 # Other owners' jobs are nobody else's business.
                 for view, executor in zip(answer["executors"], executors, strict=True):
                     view["currentJobId"] = executor.current_job_id
-        return router.json_answer(HTTPStatus.OK, answer)
+        return router.json_response(HTTPStatus.OK, answer)
 
     router.refuse_other_methods(app, {"/health": ("GET",)})
 

@@ -14,7 +14,6 @@ from functions.rendering.job_view import JobView
 from functions.use_cases.eta import Estimator
 from functions.use_cases.job_visibility import visible_job
 from functions.use_cases.submit_job import Submission, Submitter
-from functions.webhooks.callback_check import CallbackCheck
 from functions.wiring.api import entry_point
 from functions.wiring.workflows import WorkflowWiring
 from gateway.domain import timestamps
@@ -43,7 +42,7 @@ _PAUSE_GROWTH = 1.2
 def make_handler(wiring: WorkflowWiring) -> Handler:
     """Put the function together."""
     app = router.make_app([*wiring.middlewares, wiring.authenticator.signed_in_only])
-    submitter = Submitter(CallbackCheck(wiring), wiring.preparation, wiring.jobs, wiring.queue, wiring.objects)
+    submitter = Submitter(wiring.callback_check, wiring.preparation, wiring.jobs, wiring.queue, wiring.objects)
     estimator = Estimator(wiring.executors)
     view = JobView(wiring.outputs, wiring.settings.download_url_seconds)
 
@@ -62,14 +61,14 @@ def make_handler(wiring: WorkflowWiring) -> Handler:
                 "outputs": view.outputs(job),
                 "pollUrl": f"/jobs/{job.id}",
             }
-            return router.json_answer(HTTPStatus.OK, hit)
+            return router.json_response(HTTPStatus.OK, hit)
         accepted: responses.JobAcceptedJson = {
             "jobId": job.id,
             "status": job.status,
             "etaSeconds": eta_seconds,
             "pollUrl": f"/jobs/{job.id}",
         }
-        return router.json_answer(HTTPStatus.ACCEPTED, accepted)
+        return router.json_response(HTTPStatus.ACCEPTED, accepted)
 
     @app.get("/jobs")
     def list_jobs() -> Response[str]:
@@ -81,19 +80,19 @@ def make_handler(wiring: WorkflowWiring) -> Handler:
             "count": len(jobs),
             "nextCursor": pagination.to_cursor(next_page_position) if next_page_position else None,
         }
-        return router.json_answer(HTTPStatus.OK, answer)
+        return router.json_response(HTTPStatus.OK, answer)
 
     @app.get("/jobs/<job_id>")
     def get_job(job_id: str) -> Response[str]:
         wait = _wait_seconds(app.current_event.get_query_string_value("wait"))
         job = visible_job(app, wiring.jobs, job_id)
-        return router.json_answer(HTTPStatus.OK, view.job(_ended(wiring.jobs, job, wait) if wait else job))
+        return router.json_response(HTTPStatus.OK, view.job(_ended(wiring.jobs, job, wait) if wait else job))
 
     @app.get("/jobs/<job_id>/logs")
     def get_logs(job_id: str) -> Response[str]:
         job = visible_job(app, wiring.jobs, job_id)
         answer: responses.JobLogJson = {"jobId": job.id, "logs": view.log(job)}
-        return router.json_answer(HTTPStatus.OK, answer)
+        return router.json_response(HTTPStatus.OK, answer)
 
     @app.post("/jobs/<job_id>/cancel")
     def cancel_job(job_id: str) -> Response[str]:
@@ -108,7 +107,7 @@ def make_handler(wiring: WorkflowWiring) -> Handler:
             "status": job.status,
             "message": "Cancellation requested",
         }
-        return router.json_answer(HTTPStatus.OK, answer)
+        return router.json_response(HTTPStatus.OK, answer)
 
     deliveries.add_routes(app, wiring)
     router.refuse_other_methods(

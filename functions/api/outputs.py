@@ -38,7 +38,7 @@ def make_handler(wiring: ApiWiring) -> Handler:
     def list_outputs(job_id: str) -> Response[str]:
         job = visible_job(app, wiring.jobs, job_id)
         answer: responses.OutputListJson = {"jobId": job.id, "files": view.outputs(job)}
-        return router.json_answer(HTTPStatus.OK, answer)
+        return router.json_response(HTTPStatus.OK, answer)
 
     # Everything behind the job id is a file's name, slashes included: it is only ever compared, never used as a path.
     @app.get("/outputs/<job_id>/.+")
@@ -118,7 +118,7 @@ def _base64_answer(output: Output, content: bytes) -> Response[str]:
         "size": output.size,
         "data": base64.b64encode(content).decode("ascii"),
     }
-    return router.json_answer(HTTPStatus.OK, answer)
+    return router.json_response(HTTPStatus.OK, answer)
 
 
 handler = entry_point(make_handler, ApiWiring)

@@ -24,15 +24,15 @@ if TYPE_CHECKING:
 def make_handler(wiring: ApiWiring) -> Handler:
     """Put the function together."""
     app = router.make_app([*wiring.middlewares, wiring.authenticator.signed_in_only])
-    tallies = wiring.tallies
+    job_counts = wiring.job_counts
     kept = timedelta(days=wiring.settings.retention_days)
 
     @app.get("/stats")
     def get_stats() -> Response[str]:
         require_admin(app, "read the statistics")
         since = (timestamps.now() - kept).date()
-        statistics = JobStatistics.of(tallies.since(since).values())
-        return router.json_answer(HTTPStatus.OK, _view(statistics, datetime.combine(since, time.min, UTC)))
+        statistics = JobStatistics.of(job_counts.since(since).values())
+        return router.json_response(HTTPStatus.OK, _view(statistics, datetime.combine(since, time.min, UTC)))
 
     router.refuse_other_methods(app, {"/stats": ("GET",)})
 

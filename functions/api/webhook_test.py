@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from functions.api.requests import WebhookTestRequest
 from functions.http import body, router
 from functions.http.auth import caller_of
-from functions.webhooks.callback_check import NOT_SET_UP
+from functions.webhooks.callback_check import WEBHOOKS_DISABLED
 from functions.wiring.api import ApiWiring, entry_point
 from gateway.domain import timestamps
 from gateway.domain.job import JobStatus
@@ -35,7 +35,7 @@ def make_handler(wiring: ApiWiring) -> Handler:
     def send_sample() -> Response[str]:
         url = body.read(app.current_event, WebhookTestRequest).url
         if wiring.signer is None:
-            raise RequestInvalidError([Problem("url", NOT_SET_UP)])
+            raise RequestInvalidError([Problem("url", WEBHOOKS_DISABLED)])
         webhook_id = str(uuid.uuid4())
         content = router.to_json(_sample()).encode()
         sent_at = timestamps.to_milliseconds(timestamps.now()) // 1000
@@ -54,7 +54,7 @@ def make_handler(wiring: ApiWiring) -> Handler:
             "error": reply.error,
             "webhookId": webhook_id,
         }
-        return router.json_answer(HTTPStatus.OK, answer)
+        return router.json_response(HTTPStatus.OK, answer)
 
     router.refuse_other_methods(app, {"/webhooks/test": ("POST",)})
 

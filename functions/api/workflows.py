@@ -38,7 +38,7 @@ def make_handler(wiring: WorkflowWiring) -> Handler:
     def list_workflows() -> Response[str]:
         heads = [_head_view(head) for head in workflows.heads()]
         answer: responses.WorkflowListJson = {"workflows": heads, "count": len(heads)}
-        return router.json_answer(HTTPStatus.OK, answer)
+        return router.json_response(HTTPStatus.OK, answer)
 
     @app.post("/workflows")
     def create_workflow() -> Response[str]:
@@ -47,14 +47,14 @@ def make_handler(wiring: WorkflowWiring) -> Handler:
         template = WorkflowTemplate.register(request.workflow_json, request.input_schema, request.default_params)
         head = workflows.create(request.id, request.name, request.description, template, _authorship(app))
         router.logger.info("workflow created", action="workflow_created", workflow_id=head.id)
-        return router.json_answer(HTTPStatus.CREATED, _answer(head, template))
+        return router.json_response(HTTPStatus.CREATED, _answer(head, template))
 
     @app.get("/workflows/<workflow_id>")
     def get_workflow(workflow_id: str) -> Response[str]:
         head = workflows.head(_checked(workflow_id))
         if head is None:
             raise WorkflowNotFoundError(workflow_id)
-        return router.json_answer(HTTPStatus.OK, _answer(head, workflows.template(head.template_key)))
+        return router.json_response(HTTPStatus.OK, _answer(head, workflows.template(head.template_key)))
 
     @app.put("/workflows/<workflow_id>")
     def update_workflow(workflow_id: str) -> Response[str]:
@@ -63,7 +63,7 @@ def make_handler(wiring: WorkflowWiring) -> Handler:
         change = WorkflowChange(**dict(request))
         head, template = update(workflows, _checked(workflow_id), change, _authorship(app))
         router.logger.info("workflow updated", action="workflow_updated", workflow_id=head.id, version=head.version)
-        return router.json_answer(HTTPStatus.OK, _answer(head, template))
+        return router.json_response(HTTPStatus.OK, _answer(head, template))
 
     @app.delete("/workflows/<workflow_id>")
     def delete_workflow(workflow_id: str) -> Response[str]:
@@ -86,7 +86,7 @@ def make_handler(wiring: WorkflowWiring) -> Handler:
             "formats": SAVED_FORMATS,
             "storageProvider": "s3",
         }
-        return router.json_answer(HTTPStatus.OK, answer)
+        return router.json_response(HTTPStatus.OK, answer)
 
     router.refuse_other_methods(
         app,

@@ -30,14 +30,14 @@ _NAMESPACE = uuid.UUID("4f3d3a52-7f2a-4f0e-8a58-6c5bb3a4e0c9")
 
 def make_handler(background: EventWiring) -> Handler:
     """Put the function together."""
-    tallies = background.tallies
+    job_counts = background.job_counts
 
     def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
         # When this raises, Lambda sends the very same batch again. Counts that were written before are not written
         # twice: their batch is known by its id for ten minutes, far longer than Lambda waits. Metrics can be.
         changes = [change for change in _changes(event["Records"]) if change.difference]
         if changes:
-            tallies.add(_differences(changes), batch_id=_batch_id(event["Records"]))
+            job_counts.add(_differences(changes), batch_id=_batch_id(event["Records"]))
             write_job_metrics(changes)
             _log_ends(changes)
         return {}

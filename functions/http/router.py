@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 CORRELATION_HEADER = "X-Correlation-Id"
 _SANE_CORRELATION_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 _COUNTED_REFUSALS: Mapping[type[RequestError], Metric] = {
-    CredentialsRejectedError: Metric.REQUESTS_UNAUTHORISED,
+    CredentialsRejectedError: Metric.REQUESTS_UNAUTHORIZED,
     RateLimitedError: Metric.REQUESTS_RATE_LIMITED,
 }
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
@@ -143,7 +143,7 @@ def correlation_id_of(app: APIGatewayRestResolver) -> str:
     return str(app.context["correlation_id"])
 
 
-def json_answer(status: HTTPStatus, body: Mapping[str, object]) -> Response[str]:
+def json_response(status: HTTPStatus, body: Mapping[str, object]) -> Response[str]:
     """Make an answer with a JSON body."""
     return Response(status_code=status, content_type="application/json", body=to_json(body))
 
@@ -171,7 +171,7 @@ def _error_answer(  # noqa: PLR0913  the fields of the contract's one error shap
     retryable: bool = False,
 ) -> Response[str]:
     body = error_body(code, message, details, retryable=retryable, correlation_id=correlation_id_of(app))
-    return json_answer(HTTPStatus(status), body)
+    return json_response(HTTPStatus(status), body)
 
 
 def to_json(value: object) -> str:

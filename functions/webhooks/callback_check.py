@@ -1,34 +1,44 @@
-"""Whether a job's end can be told to where its callback URL points, as far as that is known when the job comes."""
+"""Validate a job's callbackUrl at submission: policy and one DNS lookup.
+
+The host is resolved and checked again at each delivery, because its addresses can change.
+"""
 
 from __future__ import annotations
 
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from functions.webhooks.address_check import resolve_allowed_addresses
 from gateway.errors import CallbackRefusedError, NameUnresolvedError, Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable
 
     from functions.webhooks.dns import Resolver
-    from functions.wiring.webhooks import WebhookWiring
-    from gateway.domain.callback_url import CallbackPolicy, CallbackTarget
+    from gateway.domain.callback_url import CallbackPolicy
 
-# Usually a look-up takes milliseconds. One that takes longer keeps no job from being accepted: the host is looked up
-# and judged again at delivery, where it counts.
-_LOOK_UP_SECONDS = 1.0
+# A lookup usually takes milliseconds. A slower one does not reject the job: the check at delivery is the one that
+# protects the network.
+_LOOKUP_SECONDS = 1.0
 
-NOT_SET_UP = "Webhooks are not set up here: the operator has to set WEBHOOK_SECRET."
+WEBHOOKS_DISABLED = "Webhooks are not configured: the operator has to set WEBHOOK_SECRET."
 
 
 class CallbackCheck:
-    """Checks callback URLs. What it takes for that is made when the first one comes: most jobs have none."""
+    """Checks callback URLs. `enabled`: whether there is a secret to sign webhooks with.
 
-    def __init__(self, adapters: WebhookWiring) -> None:
-        self._adapters = adapters
+    `policy` and `resolver` are called with the first URL: most jobs have none, and should not pay for them.
+    """
+
+    def __init__(
+        self, *, enabled: bool, policy: Callable[[], CallbackPolicy], resolver: Callable[[], Resolver]
+    ) -> None:
+        self._enabled = enabled
+        self._policy = policy
+        self._resolver = resolver
 
     def problems(self, url: str | None) -> list[Problem]:
-        """Say what is wrong with a job's callback URL."""
+        """List what is wrong with a job's callback URL."""
         try:
             if url is not None:
                 self._check(url)
@@ -37,21 +47,9 @@ class CallbackCheck:
         return []
 
     def _check(self, url: str) -> None:
-        if self._adapters.signer is None:
-            raise CallbackRefusedError(NOT_SET_UP)
-        policy = self._adapters.callback_policy
+        if not self._enabled:
+            raise CallbackRefusedError(WEBHOOKS_DISABLED)
+        policy = self._policy()
         target = policy.target(url)
         with suppress(NameUnresolvedError):
-            judged_addresses(target, policy, self._adapters.resolver, seconds=_LOOK_UP_SECONDS)
-
-
-def judged_addresses(
-    target: CallbackTarget, policy: CallbackPolicy, resolver: Resolver, *, seconds: float
-) -> Sequence[str]:
-    """Look a host up, once. All its addresses may be connected to, and no others.
-
-    Raises CallbackRefusedError when one of them may not be, and NameUnresolvedError.
-    """
-    addresses = resolver.addresses(target.host, seconds=seconds) if target.address is None else [target.address]
-    policy.judge(addresses)
-    return addresses
+            resolve_allowed_addresses(target, policy, self._resolver(), seconds=_LOOKUP_SECONDS)

@@ -20,7 +20,7 @@ from functools import cached_property
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from functions.webhooks.callback_check import judged_addresses
+from functions.webhooks.address_check import resolve_allowed_addresses
 from gateway.__about__ import VERSION
 from gateway.domain.delivery import ATTEMPT_SECONDS, Reply
 from gateway.errors import NameUnresolvedError
@@ -69,7 +69,7 @@ class Sender:
         deadline = began + self._seconds
         status, error, asked_seconds = None, None, None
         try:
-            addresses = judged_addresses(target, self._policy, self._resolver, seconds=self._seconds)
+            addresses = resolve_allowed_addresses(target, self._policy, self._resolver, seconds=self._seconds)
             answer = self._exchange(target, addresses[:_MAX_ADDRESSES], body, headers, deadline)
             status = answer.status
             error = _unwelcome(status)

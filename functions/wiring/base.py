@@ -36,7 +36,7 @@ class BaseWiring:
         return DynamoJobList(self._clients.dynamodb, self.settings.table_name)
 
     @cached_property
-    def tallies(self) -> JobCountStore:
+    def job_counts(self) -> JobCountStore:
         """Counts of jobs."""
         from gateway.aws.dynamodb.job_count_store import DynamoJobCountStore  # noqa: PLC0415  see the class
 

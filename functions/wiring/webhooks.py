@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from functions.wiring.base import BaseWiring
 
 if TYPE_CHECKING:
+    from functions.webhooks.callback_check import CallbackCheck
     from functions.webhooks.dns import Resolver
     from functions.webhooks.http_client import Sender
     from functions.webhooks.signing import Signer
@@ -35,6 +36,17 @@ class WebhookWiring(BaseWiring):
         from functions.webhooks.dns import SystemResolver  # noqa: PLC0415  see functions.wiring.base
 
         return SystemResolver()
+
+    @cached_property
+    def callback_check(self) -> CallbackCheck:
+        """Checks callback URLs."""
+        from functions.webhooks.callback_check import CallbackCheck  # noqa: PLC0415  see functions.wiring.base
+
+        return CallbackCheck(
+            enabled=bool(self.settings.webhook_secret or self.settings.webhook_secret_previous),
+            policy=lambda: self.callback_policy,
+            resolver=lambda: self.resolver,
+        )
 
     @cached_property
     def signer(self) -> Signer | None:

@@ -109,7 +109,7 @@ class CallbackPolicy:
             for allowed in self.allowed_domains
         )
 
-    def judge(self, addresses: Sequence[str]) -> None:
+    def check_addresses(self, addresses: Sequence[str]) -> None:
         """Raise CallbackRefusedError unless all of a host's addresses may be connected to.
 
         A name without addresses is refused in the same words, so that nobody learns which inner names there are.

@@ -101,13 +101,13 @@ class JobStatistics:
     cache_hit_rate: float | None  # of all jobs
 
     @classmethod
-    def of(cls, tallies: Iterable[DailyJobCounts]) -> Self:
+    def of(cls, job_counts: Iterable[DailyJobCounts]) -> Self:
         """Sum up the counts of several days.
 
         Jobs that were accepted before anything was counted can bring counts of their day below zero: these say 0.
         """
         total = DailyJobCounts()
-        for tally in tallies:
+        for tally in job_counts:
             total.update(+tally)
         by_status = {status: total[status] for status in JobStatus}
         jobs = sum(by_status.values())

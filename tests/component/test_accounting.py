@@ -51,9 +51,9 @@ def jobs(gateway: Gateway) -> JobStore:
 
 
 @pytest.fixture
-def tallies(gateway: Gateway) -> JobCountStore:
+def job_counts(gateway: Gateway) -> JobCountStore:
     """Give the counts of the gateway."""
-    return gateway.wiring.tallies
+    return gateway.wiring.job_counts
 
 
 def started(jobs: JobStore, **fields: Any) -> Job:  # noqa: ANN401  a job's
@@ -132,7 +132,7 @@ def test_whatever_becomes_of_jobs_is_counted_once(gateway: Gateway, accounting: 
     everything(gateway.wiring.jobs)
     write_what_is_no_job(gateway)
     accounting.catch_up()
-    assert gateway.wiring.tallies.since(TODAY) == {TODAY: OF_EVERYTHING}
+    assert gateway.wiring.job_counts.since(TODAY) == {TODAY: OF_EVERYTHING}
 
 
 def test_lambda_hands_over_what_is_counted_and_nothing_else(gateway: Gateway, accounting: Accounting) -> None:
@@ -170,7 +170,7 @@ def test_a_batch_is_one_write(gateway: Gateway, accounting: Accounting) -> None:
     with aws_calls(gateway.clients) as calls:
         accounting.count(records)
     assert calls == ["dynamodb.TransactWriteItems"]
-    assert gateway.wiring.tallies.since(date.min) == {TODAY: OF_EVERYTHING, TODAY - timedelta(days=1): {"queued": 1}}
+    assert gateway.wiring.job_counts.since(date.min) == {TODAY: OF_EVERYTHING, TODAY - timedelta(days=1): {"queued": 1}}
 
 
 def test_a_batch_that_comes_again_is_not_counted_again(
@@ -182,7 +182,7 @@ def test_a_batch_that_comes_again_is_not_counted_again(
     accounting.count(records)
     accounting.count(records)
     Accounting(aws, gateway.clients).count(records)  # another instance of the function
-    assert gateway.wiring.tallies.since(TODAY) == {TODAY: OF_EVERYTHING}
+    assert gateway.wiring.job_counts.since(TODAY) == {TODAY: OF_EVERYTHING}
 
 
 def test_a_batch_that_failed_is_counted_when_it_comes_again(
@@ -196,13 +196,13 @@ def test_a_batch_that_failed_is_counted_when_it_comes_again(
         with pytest.raises(JobCountsConflictError):
             accounting.count(records)
     accounting.count(records)
-    assert gateway.wiring.tallies.since(TODAY) == {TODAY: OF_EVERYTHING}
+    assert gateway.wiring.job_counts.since(TODAY) == {TODAY: OF_EVERYTHING}
 
 
-def test_counts_of_the_same_day_can_be_changed_at_the_same_moment(tallies: JobCountStore) -> None:
+def test_counts_of_the_same_day_can_be_changed_at_the_same_moment(job_counts: JobCountStore) -> None:
     """Lambda calls the function for each shard of the stream on its own."""
-    at_once(8, lambda _: tallies.add({TODAY: DailyJobCounts(queued=1)}, batch_id=str(uuid.uuid4())))
-    assert tallies.since(TODAY) == {TODAY: {"queued": 8}}
+    at_once(8, lambda _: job_counts.add({TODAY: DailyJobCounts(queued=1)}, batch_id=str(uuid.uuid4())))
+    assert job_counts.since(TODAY) == {TODAY: {"queued": 8}}
 
 
 @pytest.mark.parametrize("status", [JobStatus.QUEUED, JobStatus.RUNNING])
@@ -210,10 +210,10 @@ def test_a_record_that_is_removed_leaves_no_ghost(gateway: Gateway, accounting: 
     """A job without an end, whose record is as old as records get, is none that waits or runs."""
     job = started(gateway.wiring.jobs) if status is JobStatus.RUNNING else gateway.wiring.jobs.create(new_job())
     accounting.catch_up()
-    assert gateway.wiring.tallies.since(TODAY)[TODAY][status] == 1
+    assert gateway.wiring.job_counts.since(TODAY)[TODAY][status] == 1
     gateway.clients.dynamodb.delete_item(TableName=gateway.table_name, Key=job_item.key(job.id))
     accounting.catch_up()
-    assert gateway.wiring.tallies.since(TODAY)[TODAY][status] == 0
+    assert gateway.wiring.job_counts.since(TODAY)[TODAY][status] == 0
 
 
 def test_counts_are_kept_as_long_as_the_jobs_of_their_day(gateway: Gateway, accounting: Accounting) -> None:
@@ -242,7 +242,7 @@ def test_a_record_that_cannot_be_read_holds_nothing_up(
         gateway.clients.dynamodb.put_item(TableName=gateway.table_name, Item=item)
     gateway.wiring.jobs.create(new_job())
     accounting.catch_up()
-    assert gateway.wiring.tallies.since(TODAY) == {TODAY: {"queued": 1}}
+    assert gateway.wiring.job_counts.since(TODAY) == {TODAY: {"queued": 1}}
     lines = [json.loads(line) for line in log.getvalue().splitlines()]
     assert [(line["action"], line["key"]) for line in lines] == [("job_not_counted", f"JOB#{n}") for n in range(3)]
     assert "secret" not in log.getvalue()
@@ -296,4 +296,4 @@ def test_days_are_those_of_utc(gateway: Gateway, accounting: Accounting) -> None
     """The present is in the counts that are read for today."""
     gateway.wiring.jobs.create(new_job(created_at=timestamps.now()))
     accounting.catch_up()
-    assert list(gateway.wiring.tallies.since(date.min)) == [datetime.now(UTC).date()]
+    assert list(gateway.wiring.job_counts.since(date.min)) == [datetime.now(UTC).date()]

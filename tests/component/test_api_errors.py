@@ -159,5 +159,5 @@ def test_refusals_that_operators_watch_are_metrics(
     assert [gateway.nobody.get("/jobs", headers).status for headers in ({}, {"X-API-Key": "wrong"})] == [401, 401]
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     metrics = [line["_aws"]["CloudWatchMetrics"][0]["Metrics"][0]["Name"] for line in lines]
-    assert metrics == ["RequestsRateLimited", "RequestsUnauthorised", "RequestsUnauthorised"]
+    assert metrics == ["RequestsRateLimited", "RequestsUnauthorized", "RequestsUnauthorized"]
     assert [line[metric] for line, metric in zip(lines, metrics, strict=True)] == [1, 1, 1]

@@ -9,7 +9,6 @@ import pytest
 from botocore.exceptions import ClientError
 
 from functions.use_cases.submit_job import Submission, Submitter
-from functions.webhooks.callback_check import CallbackCheck
 from gateway.domain.job import JobStatus, Priority
 from tests.component.api import Gateway, aws_calls
 from tests.component.samples import at_once
@@ -39,7 +38,7 @@ SUBMISSION = Submission(
 def submitter(gateway: Gateway, jobs: JobStore | None = None) -> Submitter:
     """Make what the handler accepts jobs with."""
     wiring = gateway.wiring
-    return Submitter(CallbackCheck(wiring), wiring.preparation, jobs or wiring.jobs, wiring.queue, wiring.objects)
+    return Submitter(wiring.callback_check, wiring.preparation, jobs or wiring.jobs, wiring.queue, wiring.objects)
 
 
 def test_the_same_request_again_is_the_same_job(gateway: Gateway, ada: Caller) -> None:

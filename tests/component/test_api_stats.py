@@ -46,11 +46,11 @@ def fail(gateway: Gateway, job_id: str, code: str) -> None:
     gateway.wiring.jobs.finish(claim(gateway, job_id), end)
 
 
-def count_days_ago(gateway: Gateway, tallies: Mapping[int, DailyJobCounts]) -> None:
+def count_days_ago(gateway: Gateway, job_counts: Mapping[int, DailyJobCounts]) -> None:
     """Have jobs counted under days that are so many days ago."""
     today = timestamps.now().date()
-    differences = {today - timedelta(days=days): tally for days, tally in tallies.items()}
-    gateway.wiring.tallies.add(differences, batch_id=str(uuid.uuid4()))
+    differences = {today - timedelta(days=days): tally for days, tally in job_counts.items()}
+    gateway.wiring.job_counts.add(differences, batch_id=str(uuid.uuid4()))
 
 
 def test_it_tells_what_became_of_jobs(gateway: Gateway, ada: Caller, accounting: Accounting) -> None:

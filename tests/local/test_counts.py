@@ -31,11 +31,11 @@ class Run:
         self.table_name = environment["TABLE_NAME"]
         self._client = clients.dynamodb
         self.jobs = DynamoJobStore(clients.dynamodb, self.table_name, 30)
-        self.tallies = DynamoJobCountStore(clients.dynamodb, self.table_name, 30)
+        self.job_counts = DynamoJobCountStore(clients.dynamodb, self.table_name, 30)
 
     def start(self) -> None:
         """Begin."""
-        make_counts_right(self._client, self.table_name, self.tallies)
+        make_counts_right(self._client, self.table_name, self.job_counts)
 
     def end_in_order(self) -> None:
         """End with all counted."""
@@ -46,7 +46,7 @@ class Run:
         """What is counted, by day."""
         return {
             day: {n: count for n, count in tally.items() if count}
-            for day, tally in self.tallies.since(date.min).items()
+            for day, tally in self.job_counts.since(date.min).items()
         }
 
 
@@ -77,7 +77,7 @@ def test_counts_of_a_run_that_was_killed_are_put_right(run: Run) -> None:
         TODAY: DailyJobCounts(running=3, succeeded=1, runMs=-5),
         TODAY + timedelta(days=1): DailyJobCounts(failed=2),
     }
-    run.tallies.add(wrong, batch_id="0" * 35)
+    run.job_counts.add(wrong, batch_id="0" * 35)
     run.start()
     assert run.counts == {**OF_THE_JOBS, TODAY + timedelta(days=1): {}}
     run.start()
@@ -86,7 +86,7 @@ def test_counts_of_a_run_that_was_killed_are_put_right(run: Run) -> None:
 
 def test_counts_of_a_run_that_ended_in_order_are_not_touched(run: Run) -> None:
     """Counting takes a while when there are many jobs. But such an end holds for the next start only."""
-    run.tallies.add({TODAY: DailyJobCounts(succeeded=7)}, batch_id="1" * 35)
+    run.job_counts.add({TODAY: DailyJobCounts(succeeded=7)}, batch_id="1" * 35)
     run.end_in_order()
     run.start()
     assert run.counts == {TODAY: {"succeeded": 7}}

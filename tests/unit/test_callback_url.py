@@ -19,7 +19,7 @@ def allowed(url: str, policy: CallbackPolicy = DEPLOYED) -> bool:
     """Tell whether a URL is taken whose host is an address, or a name with the address 8.8.8.8."""
     try:
         target = policy.target(url)
-        policy.judge([target.address or "8.8.8.8"])
+        policy.check_addresses([target.address or "8.8.8.8"])
     except CallbackRefusedError:
         return False
     return True
@@ -65,9 +65,9 @@ def test_addresses_that_are_not_public(host: str) -> None:
     assert not allowed(f"https://{host}/hook")
     address = host.strip("[]")
     with pytest.raises(CallbackRefusedError):
-        DEPLOYED.judge([address])
+        DEPLOYED.check_addresses([address])
     with pytest.raises(CallbackRefusedError):
-        DEPLOYED.judge(["8.8.8.8", address])
+        DEPLOYED.check_addresses(["8.8.8.8", address])
 
 
 @pytest.mark.parametrize(
@@ -113,9 +113,9 @@ def test_local_mode_takes_this_machine_and_nothing_more() -> None:
     assert not allowed("http://10.0.0.1/", LOCAL)
     assert not allowed("http://169.254.169.254/", LOCAL)
     assert not allowed("http://[::ffff:127.0.0.1]/", LOCAL)
-    LOCAL.judge(["127.0.0.1", "::1"])
+    LOCAL.check_addresses(["127.0.0.1", "::1"])
     with pytest.raises(CallbackRefusedError):
-        DEPLOYED.judge(["127.0.0.1"])
+        DEPLOYED.check_addresses(["127.0.0.1"])
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ def test_a_host_without_addresses_is_refused_in_the_same_words() -> None:
     messages = set()
     for addresses in ([], ["10.0.0.1"], ["::1"]):
         with pytest.raises(CallbackRefusedError) as caught:
-            DEPLOYED.judge(addresses)
+            DEPLOYED.check_addresses(addresses)
         messages.add(caught.value.message)
     assert len(messages) == 1
 

@@ -53,27 +53,27 @@ def lives() -> st.SearchStrategy[list[CountedJob | None]]:
 def test_counts_are_what_counting_would_give(jobs: list[list[CountedJob | None]], shuffled: Random) -> None:
     """At every moment, for every day, though changes of different jobs come in any order."""
     changes = [list(zip([None, *records], records, strict=False)) for records in jobs]
-    tallies: dict[object, DailyJobCounts] = {}
+    job_counts: dict[object, DailyJobCounts] = {}
     present: dict[int, CountedJob | None] = {}
     order = [number for number, records in enumerate(jobs) for _ in records]
     shuffled.shuffle(order)
     for number in order:
         before, after = changes[number].pop(0)
         change = JobChange(before, after)
-        tallies.setdefault(change.day, DailyJobCounts()).update(change.difference)
+        job_counts.setdefault(change.day, DailyJobCounts()).update(change.difference)
         # A job that has ended stays in the counts of its day when its record goes; any other one does not.
         present[number] = before if after is None and before and before.status.ended else after
         counted = [job for job in present.values() if job is not None]
         by_status = Counter(job.status for job in counted)
-        assert all(tally[name] >= 0 for tally in tallies.values() for name in tally)
-        statistics = JobStatistics.of(tallies.values())
+        assert all(tally[name] >= 0 for tally in job_counts.values() for name in tally)
+        statistics = JobStatistics.of(job_counts.values())
         assert statistics.by_status == {status: by_status[status] for status in JobStatus}
         assert statistics.failed_by_code == Counter(job.error_code for job in counted if job.error_code)
         runs = [job.execution_ms for job in counted if job.execution_ms is not None]
         assert statistics.mean_run_ms == (round(sum(runs) / len(runs)) if runs else None)
         hits = sum(job.cache_hit for job in counted)
         assert statistics.cache_hit_rate == (hits / len(counted) if counted else None)
-    for day, tally in tallies.items():
+    for day, tally in job_counts.items():
         here = [job.share() for job in present.values() if job and job.created_at.date() == day]
         assert Counter(tally) == sum(here, Counter[str]())
 
