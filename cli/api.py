@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from cli.outcome import CommandFailedError, ExitCode
 from cli.transport import Transport, part
-from functions.api import responses, webhook_responses
+from functions.api import responses
 from functions.rendering.job_json import JobJson
 
 if TYPE_CHECKING:
@@ -98,21 +98,17 @@ class GatewayApi:
         """POST /jobs/{id}/cancel."""
         return self._transport.answer("POST", f"/jobs/{part(job_id)}/cancel", responses.CancelAnswerJson)
 
-    def deliveries(self, job_id: str) -> webhook_responses.DeliveryListJson:
+    def deliveries(self, job_id: str) -> responses.DeliveryListJson:
         """GET /jobs/{id}/deliveries."""
-        return self._transport.answer("GET", f"/jobs/{part(job_id)}/deliveries", webhook_responses.DeliveryListJson)
+        return self._transport.answer("GET", f"/jobs/{part(job_id)}/deliveries", responses.DeliveryListJson)
 
-    def deliver_again(self, job_id: str) -> webhook_responses.DeliveryRequestedJson:
+    def deliver_again(self, job_id: str) -> responses.DeliveryRequestedJson:
         """POST /jobs/{id}/deliveries."""
-        return self._transport.answer(
-            "POST", f"/jobs/{part(job_id)}/deliveries", webhook_responses.DeliveryRequestedJson
-        )
+        return self._transport.answer("POST", f"/jobs/{part(job_id)}/deliveries", responses.DeliveryRequestedJson)
 
-    def try_webhook(self, url: str) -> webhook_responses.WebhookTestResultJson:
+    def try_webhook(self, url: str) -> responses.WebhookTestResultJson:
         """POST /webhooks/test."""
-        return self._transport.answer(
-            "POST", "/webhooks/test", webhook_responses.WebhookTestResultJson, body={"url": url}
-        )
+        return self._transport.answer("POST", "/webhooks/test", responses.WebhookTestResultJson, body={"url": url})
 
     def audit(self) -> responses.AuditListJson:
         """GET /audit, the newest entry of it."""

@@ -87,7 +87,7 @@ class GatewayFunction(Construct):
         role.add_to_policy(
             iam.PolicyStatement(actions=["xray:PutTraceSegments", "xray:PutTelemetryRecords"], resources=["*"])
         )
-        acknowledge(role, "AwsSolutions-IAM5[Resource::*]", "HistoryScrubber belong to nothing that could be named.")
+        acknowledge(role, "AwsSolutions-IAM5[Resource::*]", "Traces have no resource that a policy could name.")
         return role
 
 

@@ -15,7 +15,7 @@ from gateway.errors import StateConflictError
 if TYPE_CHECKING:
     from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 
-    from functions.api import webhook_responses
+    from functions.api import responses
     from functions.wiring.api import ApiWiring
     from gateway.domain.delivery import DeliveryAttempt
 
@@ -26,7 +26,7 @@ def add_routes(app: APIGatewayRestResolver, wiring: ApiWiring) -> None:
     @app.get("/jobs/<job_id>/deliveries")
     def list_deliveries(job_id: str) -> Response[str]:
         job = visible_job(app, wiring.jobs, job_id)
-        answer: webhook_responses.DeliveryListJson = {
+        answer: responses.DeliveryListJson = {
             "jobId": job.id,
             "deliveries": [_view(attempt) for attempt in job.delivery.seen(timestamps.now()).attempts],
         }
@@ -43,7 +43,7 @@ def add_routes(app: APIGatewayRestResolver, wiring: ApiWiring) -> None:
         wiring.deliveries.reopen(job.id)
         wiring.webhook_queue.send(JobEndedEvent.of(job))
         router.logger.info("delivery requested", action="delivery_requested", job_id=job.id)
-        answer: webhook_responses.DeliveryRequestedJson = {
+        answer: responses.DeliveryRequestedJson = {
             "jobId": job.id,
             "webhookId": ended_event_id(job.id),
             "message": "Delivery requested",
@@ -51,7 +51,7 @@ def add_routes(app: APIGatewayRestResolver, wiring: ApiWiring) -> None:
         return router.json_response(HTTPStatus.ACCEPTED, answer)
 
 
-def _view(attempt: DeliveryAttempt) -> webhook_responses.DeliveryAttemptJson:
+def _view(attempt: DeliveryAttempt) -> responses.DeliveryAttemptJson:
     return {
         "attempt": attempt.number,
         "timestamp": timestamps.to_text(attempt.began_at),

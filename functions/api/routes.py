@@ -13,7 +13,7 @@ ROUTES: tuple[Route, ...] = (
         access=Access.AUTHENTICATED,
         function="jobs",
         request="JobRequest",
-        responses={200: "JobFromCache", 202: "JobAccepted"},
+        responses={200: "JobFromCacheJson", 202: "JobAcceptedJson"},
     ),
     Route(
         method="GET",
@@ -22,7 +22,7 @@ ROUTES: tuple[Route, ...] = (
         summary="List jobs",
         access=Access.AUTHENTICATED,
         function="jobs",
-        responses={200: "JobList"},
+        responses={200: "JobListJson"},
     ),
     Route(
         method="GET",
@@ -31,7 +31,7 @@ ROUTES: tuple[Route, ...] = (
         summary="Get a job, or wait for it",
         access=Access.AUTHENTICATED,
         function="jobs",
-        responses={200: "Job"},
+        responses={200: "JobJson"},
     ),
     Route(
         method="GET",
@@ -40,7 +40,7 @@ ROUTES: tuple[Route, ...] = (
         summary="Read a job's log",
         access=Access.AUTHENTICATED,
         function="jobs",
-        responses={200: "JobLog"},
+        responses={200: "JobLogJson"},
     ),
     Route(
         method="POST",
@@ -49,7 +49,7 @@ ROUTES: tuple[Route, ...] = (
         summary="Cancel a job",
         access=Access.AUTHENTICATED,
         function="jobs",
-        responses={200: "CancelAnswer"},
+        responses={200: "CancelAnswerJson"},
     ),
     Route(
         method="GET",
@@ -58,7 +58,7 @@ ROUTES: tuple[Route, ...] = (
         summary="List a job's webhook delivery attempts",
         access=Access.AUTHENTICATED,
         function="jobs",
-        responses={200: "DeliveryList"},
+        responses={200: "DeliveryListJson"},
     ),
     Route(
         method="POST",
@@ -67,7 +67,7 @@ ROUTES: tuple[Route, ...] = (
         summary="Redeliver a job's webhook",
         access=Access.AUTHENTICATED,
         function="jobs",
-        responses={202: "DeliveryRequested"},
+        responses={202: "DeliveryRequestedJson"},
     ),
     Route(
         method="GET",
@@ -76,7 +76,7 @@ ROUTES: tuple[Route, ...] = (
         summary="List a job's output files",
         access=Access.AUTHENTICATED,
         function="outputs",
-        responses={200: "OutputList"},
+        responses={200: "OutputListJson"},
     ),
     Route(
         method="GET",
@@ -85,7 +85,7 @@ ROUTES: tuple[Route, ...] = (
         summary="Download an output file",
         access=Access.AUTHENTICATED,
         function="outputs",
-        responses={200: "OutputContent", 302: None, 304: None},
+        responses={200: "OutputContentJson", 302: None, 304: None},
     ),
     Route(
         method="GET",
@@ -94,7 +94,7 @@ ROUTES: tuple[Route, ...] = (
         summary="List workflows",
         access=Access.AUTHENTICATED,
         function="workflows",
-        responses={200: "WorkflowList"},
+        responses={200: "WorkflowListJson"},
     ),
     Route(
         method="POST",
@@ -104,7 +104,7 @@ ROUTES: tuple[Route, ...] = (
         access=Access.ADMIN,
         function="workflows",
         request="WorkflowRequest",
-        responses={201: "WorkflowAnswer"},
+        responses={201: "WorkflowAnswerJson"},
     ),
     Route(
         method="GET",
@@ -113,7 +113,7 @@ ROUTES: tuple[Route, ...] = (
         summary="Get a workflow",
         access=Access.AUTHENTICATED,
         function="workflows",
-        responses={200: "WorkflowAnswer"},
+        responses={200: "WorkflowAnswerJson"},
     ),
     Route(
         method="PUT",
@@ -123,7 +123,7 @@ ROUTES: tuple[Route, ...] = (
         access=Access.ADMIN,
         function="workflows",
         request="WorkflowChangeRequest",
-        responses={200: "WorkflowAnswer"},
+        responses={200: "WorkflowAnswerJson"},
     ),
     Route(
         method="DELETE",
@@ -141,7 +141,7 @@ ROUTES: tuple[Route, ...] = (
         summary="Get workflows, models and limits",
         access=Access.AUTHENTICATED,
         function="workflows",
-        responses={200: "Capabilities"},
+        responses={200: "CapabilitiesJson"},
     ),
     Route(
         method="POST",
@@ -151,7 +151,7 @@ ROUTES: tuple[Route, ...] = (
         access=Access.AUTHENTICATED,
         function="webhook_test",
         request="WebhookTestRequest",
-        responses={200: "WebhookTestResult"},
+        responses={200: "WebhookTestResultJson"},
     ),
     Route(
         method="GET",
@@ -160,7 +160,7 @@ ROUTES: tuple[Route, ...] = (
         summary="Get job statistics",
         access=Access.ADMIN,
         function="stats",
-        responses={200: "Stats"},
+        responses={200: "StatsJson"},
     ),
     Route(
         method="GET",
@@ -169,7 +169,7 @@ ROUTES: tuple[Route, ...] = (
         summary="Read the audit log",
         access=Access.ADMIN,
         function="audit",
-        responses={200: "AuditList"},
+        responses={200: "AuditListJson"},
     ),
     Route(
         method="GET",
@@ -178,7 +178,7 @@ ROUTES: tuple[Route, ...] = (
         summary="Get the gateway's health",
         access=Access.ANYONE_MORE_FOR_CALLERS,
         function="health",
-        responses={200: "Health"},
+        responses={200: "HealthJson"},
     ),
     Route(
         method="GET",

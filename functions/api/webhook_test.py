@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.event_handler import Response
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-    from functions.api import webhook_responses
+    from functions.api import responses
     from functions.rendering.webhook_json import WebhookBodyJson
     from functions.wiring.api import Handler
 
@@ -47,7 +47,7 @@ def make_handler(wiring: ApiWiring) -> Handler:
         router.logger.info(
             "sample sent", action="webhook_sample_sent", status_code=reply.status_code, duration_ms=reply.duration_ms
         )
-        answer: webhook_responses.WebhookTestResultJson = {
+        answer: responses.WebhookTestResultJson = {
             "delivered": reply.error is None,
             "statusCode": reply.status_code,
             "durationMs": reply.duration_ms,

@@ -27,7 +27,7 @@ class Route:
     """One method on one path.
 
     `path` is written as in OpenAPI: `/jobs/{jobId}`; a last parameter written `{name+}` also matches slashes, as in
-    API Gateway. `request` and `responses` name types of the surface's `requests` and `responses` modules; they are
+    API Gateway. `request` and `responses` name types in the surface's `requests` and `responses` modules; they are
     names because only the API document needs the types, and serving a request must not pay for importing them.
     """
 

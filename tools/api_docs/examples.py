@@ -31,7 +31,7 @@ from gateway.errors import (
 )
 
 if TYPE_CHECKING:
-    from functions.api import responses, webhook_responses
+    from functions.api import responses
     from functions.rendering.job_json import JobJson, OutputJson
     from functions.rendering.webhook_json import WebhookBodyJson
     from gateway.errors import RequestError
@@ -136,7 +136,7 @@ CANCELED: responses.CancelAnswerJson = {
     "status": JobStatus.CANCELED,
     "message": "Cancellation requested",
 }
-DELIVERIES: webhook_responses.DeliveryListJson = {
+DELIVERIES: responses.DeliveryListJson = {
     "jobId": JOB_ID,
     "deliveries": [
         {
@@ -157,12 +157,12 @@ DELIVERIES: webhook_responses.DeliveryListJson = {
         },
     ],
 }
-DELIVERY_REQUESTED: webhook_responses.DeliveryRequestedJson = {
+DELIVERY_REQUESTED: responses.DeliveryRequestedJson = {
     "jobId": JOB_ID,
     "webhookId": ended_event_id(JOB_ID),
     "message": "Delivery requested",
 }
-WEBHOOK_TEST_RESULT: webhook_responses.WebhookTestResultJson = {
+WEBHOOK_TEST_RESULT: responses.WebhookTestResultJson = {
     "delivered": True,
     "statusCode": 204,
     "durationMs": 84,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from functions.api import webhook_responses
+from functions.api import responses
 from functions.api.requests import WebhookTestRequest
 from gateway.errors import JobNotFoundError, StateConflictError
 from tools.api_docs import examples
@@ -22,7 +22,7 @@ WEBHOOK_OPERATIONS: tuple[Operation, ...] = (
         answers={
             200: Answer(
                 description="The attempts.",
-                body=webhook_responses.DeliveryListJson,
+                body=responses.DeliveryListJson,
                 examples={"two": examples.DELIVERIES},
             )
         },
@@ -39,7 +39,7 @@ WEBHOOK_OPERATIONS: tuple[Operation, ...] = (
         answers={
             202: Answer(
                 description="It will be sent.",
-                body=webhook_responses.DeliveryRequestedJson,
+                body=responses.DeliveryRequestedJson,
                 examples={"requested": examples.DELIVERY_REQUESTED},
             )
         },
@@ -57,7 +57,7 @@ WEBHOOK_OPERATIONS: tuple[Operation, ...] = (
         answers={
             200: Answer(
                 description="It was sent, or could not be.",
-                body=webhook_responses.WebhookTestResultJson,
+                body=responses.WebhookTestResultJson,
                 examples={"delivered": examples.WEBHOOK_TEST_RESULT},
             )
         },
