@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
-    from gateway.domain.executor import ExecutorReport
+    from gateway.domain.executor import Heartbeat
     from gateway.domain.job import Job
     from gateway.domain.messages import JobMessage
     from gateway.domain.workflow import WorkflowTemplate
@@ -93,7 +93,7 @@ class Queue:
 class Executors:
     """None has reported."""
 
-    def recent(self, since: datetime) -> Sequence[ExecutorReport]:
+    def heartbeats(self, since: datetime) -> Sequence[Heartbeat]:
         """Read no reports."""
         del since
         return ()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from executor.log import logger
 from gateway.__about__ import VERSION
-from gateway.domain.executor import REPORT_SECONDS, ExecutorReport
+from gateway.domain.executor import HEARTBEAT_SECONDS, Heartbeat
 from gateway.errors import ComfyUIUnreachableError
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class Reporter:
                 if self._comfyui_well != was_well:
                     logger.info("ComfyUI seen", action="comfyui_seen", well=self._comfyui_well)
                 self._reported = self._report(state)
-                looks_left = int(REPORT_SECONDS / _LOOK_SECONDS)
+                looks_left = int(HEARTBEAT_SECONDS / _LOOK_SECONDS)
             was_well = self._comfyui_well
             looks_left -= 1
             self._stopping.wait(_LOOK_SECONDS)
@@ -101,7 +101,7 @@ class Reporter:
     def _report(self, state: ComfyUIState | None) -> bool:
         try:
             now = self._now()
-            report = ExecutorReport(
+            report = Heartbeat(
                 id=self._executor_id,
                 version=VERSION,
                 last_seen_at=now,
@@ -114,7 +114,7 @@ class Reporter:
                 comfyui_version=state.version if state else None,
                 device=state.device if state else None,
             )
-            self._executors.report(report, expires_at=now + _KEPT)
+            self._executors.put_heartbeat(report, expires_at=now + _KEPT)
         except Exception as error:  # noqa: BLE001  the next report may get through
             logger.warning("report not written", action="report_not_written", reason=type(error).__name__)
             return False

@@ -54,7 +54,7 @@ class ModelWatch:
         try:
             folders = listed(self._comfyui.models())
             if folders != self._written or time.monotonic() > self._write_again_at:
-                self._executors.report_models(self._executor_id, folders, expires_at=timestamps.now() + _KEPT)
+                self._executors.put_models(self._executor_id, folders, expires_at=timestamps.now() + _KEPT)
                 self._written = folders
                 self._write_again_at = time.monotonic() + _WRITE_AGAIN_SECONDS
         except ComfyUIUnreachableError:

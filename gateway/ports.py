@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from gateway.domain.audit import AuditEntry, Authorship
     from gateway.domain.delivery import Delivery
-    from gateway.domain.executor import ExecutorReport
+    from gateway.domain.executor import Heartbeat
     from gateway.domain.job import Job, JobEnd, JobFailure, JobStatus, LogLine, Priority
     from gateway.domain.job_counts import DailyJobCounts
     from gateway.domain.lost_jobs import SweepState
@@ -209,19 +209,19 @@ class JobCountStore(Protocol):
 
 
 class ExecutorStore(Protocol):
-    """What executors last said of themselves."""
+    """Heartbeats and model lists of executors."""
 
-    def report(self, report: ExecutorReport, *, expires_at: datetime) -> None:
-        """Write an executor's report in place of its last one."""
+    def put_heartbeat(self, heartbeat: Heartbeat, *, expires_at: datetime) -> None:
+        """Write an executor's heartbeat in place of its last one."""
 
-    def recent(self, since: datetime) -> Sequence[ExecutorReport]:
-        """Read the reports made at `since` or later."""
+    def heartbeats(self, since: datetime) -> Sequence[Heartbeat]:
+        """Read the heartbeats sent at `since` or later, by executor id."""
 
-    def report_models(self, executor_id: str, folders: Mapping[str, ModelFolder], *, expires_at: datetime) -> None:
-        """Write which models an executor's ComfyUI offers, in place of what was written last."""
+    def put_models(self, executor_id: str, folders: Mapping[str, ModelFolder], *, expires_at: datetime) -> None:
+        """Write the models of an executor's ComfyUI in place of its last ones."""
 
     def models(self) -> Mapping[str, Mapping[str, ModelFolder]]:
-        """Read the models of all executors, of those too that are gone: by executor id and folder."""
+        """Read the models of all executors, including ones that are gone, by executor id and folder."""
 
 
 @dataclass(frozen=True, slots=True)

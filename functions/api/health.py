@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from functions.http import router
 from functions.http.auth import caller_of, signed_in
-from functions.use_cases.executors import offered_models, recent_reports
+from functions.use_cases.executors import offered_models, recent_heartbeats
 from functions.wiring.api import ApiWiring, entry_point
 from gateway.__about__ import VERSION
 from gateway.domain import timestamps
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from functions.api import responses
     from functions.wiring.api import Handler
-    from gateway.domain.executor import Device, ExecutorReport
+    from gateway.domain.executor import Device, Heartbeat
     from gateway.domain.model_files import ModelFolder
 
 
@@ -36,7 +36,7 @@ def make_handler(wiring: ApiWiring) -> Handler:
     @app.get("/health")
     def get_health() -> Response[str]:
         tell_all = signed_in(app)
-        executors = recent_reports(reports)
+        executors = recent_heartbeats(reports)
         reachable = [executor for executor in executors if executor.comfyui_reachable]
         answer: responses.HealthJson = {
             "ok": True,
@@ -65,7 +65,7 @@ def make_handler(wiring: ApiWiring) -> Handler:
     return handler
 
 
-def _view(report: ExecutorReport, models: Mapping[str, ModelFolder]) -> responses.ExecutorJson:
+def _view(report: Heartbeat, models: Mapping[str, ModelFolder]) -> responses.ExecutorJson:
     return {
         "id": report.id,
         "lastSeenAt": timestamps.to_text(report.last_seen_at),

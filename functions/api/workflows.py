@@ -10,7 +10,7 @@ from aws_lambda_powertools.event_handler import Response
 from functions.api.requests import WorkflowChangeRequest, WorkflowRequest
 from functions.http import body, router
 from functions.http.auth import caller_of, require_admin
-from functions.use_cases.executors import offered_models, recent_reports
+from functions.use_cases.executors import offered_models, recent_heartbeats
 from functions.use_cases.update_workflow import WorkflowChange, delete, update
 from functions.wiring.api import entry_point
 from functions.wiring.workflows import WorkflowWiring
@@ -75,7 +75,7 @@ def make_handler(wiring: WorkflowWiring) -> Handler:
     @app.get("/capabilities")
     def get_capabilities() -> Response[str]:
         limits = wiring.limits
-        offered = offered_models(recent_reports(executors), executors.models())
+        offered = offered_models(recent_heartbeats(executors), executors.models())
         answer: responses.CapabilitiesJson = {
             "workflows": [
                 {"id": head.id, "name": head.name, "description": head.description} for head in workflows.heads()

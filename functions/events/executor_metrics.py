@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from functions.metrics import Metric, emit
-from functions.use_cases.executors import recent_reports
+from functions.use_cases.executors import recent_heartbeats
 from functions.wiring.events import EventWiring, entry_point
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ def make_handler(background: EventWiring) -> Handler:
     executors = background.executors
 
     def handler(_event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
-        healthy = [report for report in recent_reports(executors) if report.comfyui_reachable]
+        healthy = [report for report in recent_heartbeats(executors) if report.comfyui_reachable]
         busy = sum(report.busy for report in healthy)
         # Zero is written as well: it is what an alarm waits for.
         emit({Metric.EXECUTORS_HEALTHY: len(healthy), Metric.EXECUTORS_BUSY: busy})

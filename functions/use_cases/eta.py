@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from gateway.domain import timestamps
-from gateway.domain.executor import REPORT_FRESH, REPORT_SECONDS, eta_seconds
+from gateway.domain.executor import HEARTBEAT_MAX_AGE, HEARTBEAT_SECONDS, eta_seconds
 
 if TYPE_CHECKING:
     from gateway.ports import ExecutorStore
@@ -23,6 +23,6 @@ class Estimator:
     def eta_seconds(self) -> int:
         """Estimate the seconds until a job accepted now has ended; 0 when the system is idle."""
         if time.monotonic() >= self._good_until:
-            self._seconds = eta_seconds(self._executors.recent(since=timestamps.now() - REPORT_FRESH))
-            self._good_until = time.monotonic() + REPORT_SECONDS
+            self._seconds = eta_seconds(self._executors.heartbeats(since=timestamps.now() - HEARTBEAT_MAX_AGE))
+            self._good_until = time.monotonic() + HEARTBEAT_SECONDS
         return self._seconds

@@ -1,4 +1,4 @@
-"""What an executor says of itself every few seconds; the API answers health questions from it."""
+"""The heartbeat of an executor: its state and its ComfyUI's, written every few seconds and read by the API."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-REPORT_SECONDS = 10
-# Three missed reports: the executor, or its way to AWS, is gone.
-REPORT_FRESH = timedelta(seconds=3 * REPORT_SECONDS)
+HEARTBEAT_SECONDS = 10
+# After three missed heartbeats the executor, or its connection to AWS, counts as gone.
+HEARTBEAT_MAX_AGE = timedelta(seconds=3 * HEARTBEAT_SECONDS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Device:
-    """What ComfyUI computes on."""
+    """The device that ComfyUI computes on."""
 
     name: str
     vram_total_bytes: int  # of RAM where there is no GPU
@@ -26,16 +26,16 @@ class Device:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ExecutorReport:
-    """The state of one executor and of the ComfyUI beside it. Written often, so it is small."""
+class Heartbeat:
+    """The state of one executor and its ComfyUI. Written often, so it is small."""
 
     id: str
     version: str  # of the gateway
     last_seen_at: datetime
-    jobs: int  # in its hands, those that wait in ComfyUI's queue included
-    current_job_id: str | None = None  # the one that ComfyUI runs
-    waiting: int  # jobs in the queues, as it last saw them; all executors see the same
-    mean_run_ms: int | None = None  # of its latest runs, the later ones counting more
+    jobs: int  # that it holds, including those in ComfyUI's queue
+    current_job_id: str | None = None  # the one that ComfyUI is running
+    waiting: int  # jobs in the queues at its last count; all executors count the same queues
+    mean_run_ms: int | None = None  # of its latest runs, weighted towards the newest
     comfyui_url: str
     comfyui_reachable: bool
     comfyui_version: str | None = None
@@ -43,19 +43,19 @@ class ExecutorReport:
 
     @property
     def busy(self) -> bool:
-        """Whether it has anything to do."""
+        """Whether the executor holds a job."""
         return self.jobs > 0
 
 
-def eta_seconds(reports: Sequence[ExecutorReport]) -> int:
-    """Estimate how long a job that is accepted now waits and runs.
+def eta_seconds(heartbeats: Sequence[Heartbeat]) -> int:
+    """Estimate the seconds until a job that is accepted now has ended.
 
-    0 when an executor is idle with nothing waiting, and when nothing is known to estimate from.
+    0 when an executor is idle and no job is waiting, and when there is no finished run to estimate from.
     """
-    runs = [report.mean_run_ms for report in reports if report.mean_run_ms is not None]
-    waiting = max((report.waiting for report in reports), default=0)
-    if not runs or (waiting == 0 and not all(report.busy for report in reports)):
+    runs = [heartbeat.mean_run_ms for heartbeat in heartbeats if heartbeat.mean_run_ms is not None]
+    waiting = max((heartbeat.waiting for heartbeat in heartbeats), default=0)
+    if not runs or (waiting == 0 and not all(heartbeat.busy for heartbeat in heartbeats)):
         return 0
-    ahead = waiting + sum(report.jobs for report in reports)
-    rounds = ahead / len(reports) + 1
+    ahead = waiting + sum(heartbeat.jobs for heartbeat in heartbeats)
+    rounds = ahead / len(heartbeats) + 1
     return math.ceil(rounds * sum(runs) / len(runs) / 1000)

@@ -9,7 +9,7 @@ import pytest
 
 from gateway.__about__ import VERSION
 from gateway.domain import timestamps
-from gateway.domain.executor import REPORT_FRESH, Device, ExecutorReport
+from gateway.domain.executor import HEARTBEAT_MAX_AGE, Device, Heartbeat
 from gateway.domain.model_files import listed
 from tests.component.api import aws_calls
 
@@ -23,7 +23,7 @@ def report(
     *,
     models: dict[str, list[str]] | None = None,
     **fields: Any,  # noqa: ANN401  a report's fields
-) -> ExecutorReport:
+) -> Heartbeat:
     """Let an executor report, now if not told otherwise."""
     usual: dict[str, Any] = {
         "version": "1.0",
@@ -36,10 +36,10 @@ def report(
         "current_job_id": "the-job",
         "device": Device(name="cuda:0", vram_total_bytes=24, vram_free_bytes=7),
     }
-    made = ExecutorReport(id=executor_id, **{**usual, **fields})
+    made = Heartbeat(id=executor_id, **{**usual, **fields})
     expires_at = made.last_seen_at + timedelta(minutes=5)
-    gateway.wiring.executors.report(made, expires_at=expires_at)
-    gateway.wiring.executors.report_models(executor_id, listed(models or {}), expires_at=expires_at)
+    gateway.wiring.executors.put_heartbeat(made, expires_at=expires_at)
+    gateway.wiring.executors.put_models(executor_id, listed(models or {}), expires_at=expires_at)
     return made
 
 
@@ -103,7 +103,7 @@ def test_only_admins_learn_which_job_runs(gateway: Gateway) -> None:
     assert "the-job" not in gateway.ada.get("/health").body.decode()
 
 
-@pytest.mark.parametrize("age", [REPORT_FRESH + timedelta(seconds=1), timedelta(days=1)])
+@pytest.mark.parametrize("age", [HEARTBEAT_MAX_AGE + timedelta(seconds=1), timedelta(days=1)])
 def test_an_old_report_counts_for_nothing(gateway: Gateway, age: timedelta) -> None:
     """An executor that has stopped reporting is not there, even before its item is swept away."""
     report(gateway, "gpu-1", last_seen_at=timestamps.now() - age)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gateway.domain import timestamps
-from gateway.domain.executor import ExecutorReport
+from gateway.domain.executor import Heartbeat
 from gateway.domain.job import Priority
 from gateway.domain.messages import MAX_MESSAGE_PROMPT_BYTES
 from gateway.domain.workflow import WorkflowTemplate
@@ -61,7 +61,7 @@ def test_a_job_is_accepted(gateway: Gateway, ada: Caller) -> None:
 def test_the_estimate_comes_from_what_executors_report(gateway: Gateway, ada: Caller) -> None:
     """With one busy executor of ten seconds a run and nothing waiting, a new job ends after two runs."""
     now = timestamps.now()
-    report = ExecutorReport(
+    report = Heartbeat(
         id="e",
         version="1",
         last_seen_at=now,
@@ -71,7 +71,7 @@ def test_the_estimate_comes_from_what_executors_report(gateway: Gateway, ada: Ca
         comfyui_url="http://127.0.0.1:8188",
         comfyui_reachable=True,
     )
-    gateway.wiring.executors.report(report, expires_at=now)
+    gateway.wiring.executors.put_heartbeat(report, expires_at=now)
     assert post(ada).json["etaSeconds"] == 20
 
 

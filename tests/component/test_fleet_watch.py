@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from functions.events import executor_metrics
 from gateway.domain import timestamps
-from gateway.domain.executor import REPORT_FRESH, ExecutorReport
+from gateway.domain.executor import HEARTBEAT_MAX_AGE, Heartbeat
 from tests.component.backstage import NO_CONTEXT, Backstage
 
 if TYPE_CHECKING:
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 def report(backstage: Backstage, executor_id: str, **fields: Any) -> None:  # noqa: ANN401  of a report
     """Have an executor say how it is, now unless it is said otherwise."""
     usual = {"version": "1", "last_seen_at": timestamps.now(), "jobs": 0, "waiting": 0, "comfyui_reachable": True}
-    made = ExecutorReport(id=executor_id, comfyui_url="http://127.0.0.1:8188", **{**usual, **fields})
-    backstage.background.executors.report(made, expires_at=timestamps.now() + timedelta(days=1))
+    made = Heartbeat(id=executor_id, comfyui_url="http://127.0.0.1:8188", **{**usual, **fields})
+    backstage.background.executors.put_heartbeat(made, expires_at=timestamps.now() + timedelta(days=1))
 
 
 def written(backstage: Backstage, capsys: pytest.CaptureFixture[str]) -> dict[str, int]:
@@ -40,7 +40,7 @@ def test_executors_whose_comfyui_answers_are_counted(
     report(backstage, "idle")
     report(backstage, "busy", jobs=2)
     report(backstage, "without-comfyui", comfyui_reachable=False, jobs=1)
-    report(backstage, "gone", last_seen_at=timestamps.now() - 2 * REPORT_FRESH)
+    report(backstage, "gone", last_seen_at=timestamps.now() - 2 * HEARTBEAT_MAX_AGE)
     assert written(backstage, capsys) == {"ExecutorsHealthy": 2, "ExecutorsBusy": 1}
 
 

@@ -12,7 +12,7 @@ from gateway.aws.dynamodb.api_key_store import DynamoApiKeyStore
 from gateway.aws.dynamodb.audit_log import DynamoAuditLog
 from gateway.aws.dynamodb.executor_store import DynamoExecutorStore
 from gateway.aws.dynamodb.workflow_store import DynamoWorkflowStore
-from gateway.domain.executor import Device, ExecutorReport
+from gateway.domain.executor import Device, Heartbeat
 from gateway.domain.model_files import ModelFolder, listed
 from gateway.domain.principal import ApiKey, Role, hash_key
 from gateway.domain.workflow import WorkflowHead, WorkflowTemplate
@@ -126,7 +126,7 @@ def executors(aws: dict[str, str], aws_clients: Clients) -> DynamoExecutorStore:
     return DynamoExecutorStore(aws_clients.dynamodb, aws["TABLE_NAME"])
 
 
-REPORT = ExecutorReport(
+REPORT = Heartbeat(
     id="gpu-1",
     version="1.0",
     last_seen_at=NOW,
@@ -145,32 +145,32 @@ def test_a_report_is_read_as_it_was_made(executors: DynamoExecutorStore) -> None
     """With and without what a ComfyUI that does not answer cannot say."""
     unknown: dict[str, Any] = {"comfyui_version": None, "device": None, "current_job_id": None, "mean_run_ms": None}
     silent = replace(REPORT, id="gpu-2", comfyui_reachable=False, **unknown)
-    executors.report(silent, expires_at=LATER)
-    executors.report(REPORT, expires_at=LATER)
-    assert executors.recent(NOW) == [REPORT, silent]
+    executors.put_heartbeat(silent, expires_at=LATER)
+    executors.put_heartbeat(REPORT, expires_at=LATER)
+    assert executors.heartbeats(NOW) == [REPORT, silent]
 
 
 def test_only_the_last_report_of_an_executor_counts(executors: DynamoExecutorStore) -> None:
     """A report takes the place of the one before; old ones are not told."""
-    executors.report(REPORT, expires_at=LATER)
+    executors.put_heartbeat(REPORT, expires_at=LATER)
     newer = replace(REPORT, last_seen_at=LATER, jobs=0)
-    executors.report(newer, expires_at=LATER)
-    assert executors.recent(NOW) == [newer]
-    assert executors.recent(LATER + timedelta(milliseconds=1)) == []
+    executors.put_heartbeat(newer, expires_at=LATER)
+    assert executors.heartbeats(NOW) == [newer]
+    assert executors.heartbeats(LATER + timedelta(milliseconds=1)) == []
 
 
 def test_models_are_read_as_they_were_written(executors: DynamoExecutorStore) -> None:
     """Those of each executor, as it wrote them last; reports know nothing of them."""
-    executors.report_models("gpu-1", {"loras": ModelFolder(1, ("old",))}, expires_at=LATER)
+    executors.put_models("gpu-1", {"loras": ModelFolder(1, ("old",))}, expires_at=LATER)
     folders = {"checkpoints": ModelFolder(900, ("a.safetensors", "ü.safetensors")), "vae": ModelFolder(1, ())}
-    executors.report_models("gpu-1", folders, expires_at=LATER)
-    executors.report_models("gpu-2", {}, expires_at=LATER)
+    executors.put_models("gpu-1", folders, expires_at=LATER)
+    executors.put_models("gpu-2", {}, expires_at=LATER)
     assert executors.models() == {"gpu-1": folders, "gpu-2": {}}
-    assert executors.recent(NOW) == []
+    assert executors.heartbeats(NOW) == []
 
 
 def test_the_most_models_that_are_listed_can_be_written(executors: DynamoExecutorStore) -> None:
     """However many there are, under whatever names, what is left of them fits into an item."""
     folders = listed({f"{number:03}": [f"{name:04}{'ü' * 100}" for name in range(1000)] for number in range(100)})
-    executors.report_models("gpu-1", folders, expires_at=LATER)
+    executors.put_models("gpu-1", folders, expires_at=LATER)
     assert executors.models() == {"gpu-1": folders}

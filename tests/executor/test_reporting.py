@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from comfyui_simulator.server import SimulatorServer
-    from gateway.domain.executor import ExecutorReport
+    from gateway.domain.executor import Heartbeat
     from gateway.domain.model_files import ModelFolder
 
 
@@ -27,9 +27,9 @@ def store(stage: Stage) -> DynamoExecutorStore:
     return DynamoExecutorStore(stage.clients.dynamodb, stage.environment["TABLE_NAME"])
 
 
-def reports(store: DynamoExecutorStore) -> list[ExecutorReport]:
+def reports(store: DynamoExecutorStore) -> list[Heartbeat]:
     """Read the reports of the last minute."""
-    return list(store.recent(timestamps.now() - timedelta(minutes=1)))
+    return list(store.heartbeats(timestamps.now() - timedelta(minutes=1)))
 
 
 def test_a_report_tells_of_comfyui_and_its_gpu(
@@ -50,7 +50,7 @@ def test_a_report_tells_which_job_runs(
     stage: Stage, simulator: SimulatorServer, store: DynamoExecutorStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The one on the GPU, and how many there are with those that wait behind it; nothing once all are done."""
-    monkeypatch.setattr(heartbeat, "REPORT_SECONDS", 0)
+    monkeypatch.setattr(heartbeat, "HEARTBEAT_SECONDS", 0)
     monkeypatch.setattr(heartbeat, "_LOOK_SECONDS", 0.1)
     with stage.executor(simulator.url):
         jobs = [stage.accept(sleeping(1.5)) for _ in range(2)]
@@ -76,7 +76,7 @@ class Shelf:
         self.looks += 1
         return self.folders
 
-    def report_models(self, executor_id: str, folders: Mapping[str, ModelFolder], *, expires_at: datetime) -> None:
+    def put_models(self, executor_id: str, folders: Mapping[str, ModelFolder], *, expires_at: datetime) -> None:
         """Be told of them."""
         assert executor_id == "gpu-7"
         assert expires_at > timestamps.now()

@@ -3,12 +3,12 @@ from __future__ import annotations
 import pytest
 
 from gateway.domain import timestamps
-from gateway.domain.executor import ExecutorReport, eta_seconds
+from gateway.domain.executor import Heartbeat, eta_seconds
 
 
-def report(jobs: int, waiting: int, mean_run_ms: int | None) -> ExecutorReport:
+def report(jobs: int, waiting: int, mean_run_ms: int | None) -> Heartbeat:
     """Make an executor's report."""
-    return ExecutorReport(
+    return Heartbeat(
         id=f"{jobs}-{waiting}",
         version="1",
         last_seen_at=timestamps.now(),
@@ -33,6 +33,6 @@ def report(jobs: int, waiting: int, mean_run_ms: int | None) -> ExecutorReport:
         ([report(0, 3, 100)], 1),
     ],
 )
-def test_eta(reports: list[ExecutorReport], seconds: int) -> None:
+def test_eta(reports: list[Heartbeat], seconds: int) -> None:
     """It is 0 when idle or unknown; else all that is ahead and the job itself, spread over the executors."""
     assert eta_seconds(reports) == seconds

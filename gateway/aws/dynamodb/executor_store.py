@@ -1,7 +1,7 @@
-"""What executors say of themselves, in DynamoDB.
+"""Heartbeats and model lists of executors in DynamoDB.
 
-Reports are written every few seconds and read by every health check and every estimate: they are small and lie in one
-partition. The models beside an executor change rarely and can be many, so they have an item of their own.
+Heartbeats are written every few seconds and read by every health check and every estimate: they are small, and in one
+partition. An executor's models change rarely and can be many, so they have an item of their own.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from gateway.aws.dynamodb import attributes
 from gateway.domain import timestamps
-from gateway.domain.executor import Device, ExecutorReport
+from gateway.domain.executor import Device, Heartbeat
 from gateway.domain.model_files import ModelFolder
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from mypy_boto3_dynamodb import DynamoDBClient
 
-_REPORTS = "EXECUTOR"
+_HEARTBEATS = "EXECUTOR"
 _MODELS = "EXECUTOR_MODELS"
 
 
@@ -32,32 +32,32 @@ class DynamoExecutorStore:
         self._client = client
         self._table_name = table_name
 
-    def report(self, report: ExecutorReport, *, expires_at: datetime) -> None:
-        """Write an executor's report in place of its last one."""
+    def put_heartbeat(self, heartbeat: Heartbeat, *, expires_at: datetime) -> None:
+        """Write an executor's heartbeat in place of its last one."""
         fields: attributes.Fields = {
-            "pk": _REPORTS,
-            "sk": report.id,
-            "version": report.version,
-            "lastSeenAt": timestamps.to_text(report.last_seen_at),
-            "jobs": report.jobs,
-            "currentJobId": report.current_job_id,
-            "waiting": report.waiting,
-            "meanRunMs": report.mean_run_ms,
-            "comfyuiUrl": report.comfyui_url,
-            "comfyuiReachable": report.comfyui_reachable,
-            "comfyuiVersion": report.comfyui_version,
-            "device": attributes.to_json(asdict(report.device)) if report.device else None,
+            "pk": _HEARTBEATS,
+            "sk": heartbeat.id,
+            "version": heartbeat.version,
+            "lastSeenAt": timestamps.to_text(heartbeat.last_seen_at),
+            "jobs": heartbeat.jobs,
+            "currentJobId": heartbeat.current_job_id,
+            "waiting": heartbeat.waiting,
+            "meanRunMs": heartbeat.mean_run_ms,
+            "comfyuiUrl": heartbeat.comfyui_url,
+            "comfyuiReachable": heartbeat.comfyui_reachable,
+            "comfyuiVersion": heartbeat.comfyui_version,
+            "device": attributes.to_json(asdict(heartbeat.device)) if heartbeat.device else None,
             "expiresAt": timestamps.to_milliseconds(expires_at) // 1000,
         }
         self._client.put_item(TableName=self._table_name, Item=attributes.write(fields))
 
-    def recent(self, since: datetime) -> Sequence[ExecutorReport]:
-        """Read the reports made at `since` or later, by executor."""
-        reports = [_report(item) for item in self._items(_REPORTS)]
-        return [report for report in reports if report.last_seen_at >= since]
+    def heartbeats(self, since: datetime) -> Sequence[Heartbeat]:
+        """Read the heartbeats sent at `since` or later, by executor id."""
+        all_heartbeats = [_heartbeat(item) for item in self._items(_HEARTBEATS)]
+        return [heartbeat for heartbeat in all_heartbeats if heartbeat.last_seen_at >= since]
 
-    def report_models(self, executor_id: str, folders: Mapping[str, ModelFolder], *, expires_at: datetime) -> None:
-        """Write which models an executor's ComfyUI offers, in place of what was written last."""
+    def put_models(self, executor_id: str, folders: Mapping[str, ModelFolder], *, expires_at: datetime) -> None:
+        """Write the models of an executor's ComfyUI in place of its last ones."""
         fields: attributes.Fields = {
             "pk": _MODELS,
             "sk": executor_id,
@@ -67,7 +67,7 @@ class DynamoExecutorStore:
         self._client.put_item(TableName=self._table_name, Item=attributes.write(fields))
 
     def models(self) -> Mapping[str, Mapping[str, ModelFolder]]:
-        """Read the models of all executors, of those too that are gone: by executor id and folder."""
+        """Read the models of all executors, including ones that are gone, by executor id and folder."""
         items = [attributes.read(item) for item in self._items(_MODELS)]
         return {item["sk"]: _folders(item["folders"]) for item in items}
 
@@ -80,9 +80,9 @@ class DynamoExecutorStore:
         return (item for page in pages for item in page["Items"])
 
 
-def _report(item: attributes.Item) -> ExecutorReport:
+def _heartbeat(item: attributes.Item) -> Heartbeat:
     fields = attributes.read(item)
-    return ExecutorReport(
+    return Heartbeat(
         id=fields["sk"],
         version=fields["version"],
         last_seen_at=timestamps.from_text(fields["lastSeenAt"]),
