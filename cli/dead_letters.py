@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
@@ -78,19 +77,11 @@ def redrive(session: AwsSession, queue: Annotated[Queue, typer.Argument(help="Of
     """
     from gateway.aws.dynamodb.audit_log import DynamoAuditLog  # noqa: PLC0415  boto3 takes half a second
     from gateway.domain.audit import AuditAction, AuditEntry  # noqa: PLC0415  `--help` need not wait for it
-    from gateway.domain.page_position import PagePosition  # noqa: PLC0415  likewise
 
     letters = _letters(session, queue)
     audit = DynamoAuditLog(session.clients.dynamodb, session.variable("TABLE_NAME"), session.retention_days)
     # Before, so that nothing is put back without a trace.
-    audit.record(
-        AuditEntry(
-            position=PagePosition(timestamps.now(), str(uuid.uuid4())),
-            by=operator(),
-            action=AuditAction.DEAD_LETTERS_REDRIVEN,
-            target=queue,
-        )
-    )
+    audit.record(AuditEntry.new(AuditAction.DEAD_LETTERS_REDRIVEN, queue, by=operator(), at=timestamps.now()))
     count = letters.redrive()
     if session.screen.as_json:
         session.screen.data({"queue": queue, "count": count})

@@ -26,11 +26,11 @@ GatewayError
 │   ├── OutputStorageError             OUTPUT_ERROR
 │   │   └── OutputGoneError            OUTPUT_ERROR
 │   └── OutputUnusableError            OUTPUT_ERROR
-├── JobNotClaimableError               somebody else has the job, or it has ended, or there is none: nothing to do
+├── JobNotClaimableError               another attempt holds the job, or it has ended (gateway/domain/job_errors.py)
 ├── LeaseLostError                     this attempt may write nothing any more
 ├── CallbackRefusedError               webhooks may not go there; answered as a RequestInvalidError, or a failed attempt
 ├── NameUnresolvedError                a host's addresses are not to be had now
-├── DeliveryNotDueError                there is nothing to deliver, not yet, or another attempt is under way
+├── DeliveryNotDueError                no delivery is due, or another attempt is running (gateway/domain/job_errors.py)
 ├── AwsCallFailedError                 AWS did not do what an operator's command asked of it
 ├── EventNotPublishedError             the bus did not take an event
 └── JobCountsConflictError                counts of jobs could not be changed: others were always faster
@@ -43,8 +43,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from gateway.domain.job import Job
 
 
 class GatewayError(Exception):
@@ -274,14 +272,6 @@ class OutputUnusableError(JobFailedError):
     advice = "Have the node that saves it use another name or kind of file; try the workflow in ComfyUI's own page."
 
 
-class JobNotClaimableError(GatewayError):
-    """The job is not free to be taken, nor to be ended from outside. `job`: what is stored; None when there is none."""
-
-    def __init__(self, job: Job | None) -> None:
-        super().__init__("The job cannot be claimed.")
-        self.job = job
-
-
 class LeaseLostError(GatewayError):
     """Another attempt has the job, or it has ended: whatever this attempt wanted to write was not written."""
 
@@ -298,14 +288,6 @@ class NameUnresolvedError(GatewayError):
 
     def __init__(self) -> None:
         super().__init__("The name of its host could not be resolved.")
-
-
-class DeliveryNotDueError(GatewayError):
-    """No attempt may begin. `job` is what is stored, if anything: delivered, not ended, being attempted, or not due."""
-
-    def __init__(self, job: Job | None) -> None:
-        super().__init__("No attempt to deliver is due.")
-        self.job = job
 
 
 class AwsCallFailedError(GatewayError):

@@ -12,8 +12,9 @@ if TYPE_CHECKING:
     from gateway.domain.audit import AuditEntry, Authorship
     from gateway.domain.delivery import Delivery
     from gateway.domain.executor import Heartbeat
-    from gateway.domain.job import Job, JobEnd, JobFailure, JobStatus, LogLine, Priority
+    from gateway.domain.job import Job, JobEnd, JobFailure, LogLine, Priority
     from gateway.domain.job_counts import DailyJobCounts
+    from gateway.domain.job_filter import JobFilter
     from gateway.domain.lost_jobs import SweepState
     from gateway.domain.messages import JobEndedEvent, JobMessage
     from gateway.domain.model_files import ModelFolder
@@ -83,17 +84,6 @@ class JobStore(Protocol):
 
         Returns the ended job. Raises JobNotClaimableError with what is stored.
         """
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobFilter:
-    """Which jobs a list shows; None is no bound."""
-
-    owner: str | None = None
-    status: JobStatus | None = None
-    workflow_id: str | None = None
-    after: datetime | None = None  # accepted at this instant or later
-    before: datetime | None = None  # accepted before this instant
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,22 +1,26 @@
-"""A clock that moves only when a test says so."""
+"""A clock that moves only when a test moves it."""
 
 from __future__ import annotations
 
+import threading
 from datetime import UTC, datetime, timedelta
+
+from gateway.domain import timestamps
 
 START = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
 
 class FakeClock:
-    """Implements the port `Clock`. `sleep` returns at once and moves the time."""
+    """Implements the port `Clock`. `sleep` returns at once and moves the time. Thread-safe."""
 
     def __init__(self, start: datetime = START) -> None:
+        self._lock = threading.Lock()
         self._start = start
         self._elapsed = 0.0
 
     def now(self) -> datetime:
-        """Return the fake current time."""
-        return self._start + timedelta(seconds=self._elapsed)
+        """Return the fake current time, to the millisecond."""
+        return timestamps.whole_milliseconds(self._start + timedelta(seconds=self._elapsed))
 
     def monotonic(self) -> float:
         """Return the seconds by which the clock has moved."""
@@ -28,4 +32,5 @@ class FakeClock:
 
     def advance(self, seconds: float) -> None:
         """Move the time."""
-        self._elapsed += seconds
+        with self._lock:
+            self._elapsed += seconds

@@ -24,11 +24,11 @@ from executor.job.privacy import HistoryScrubber
 from executor.job.progress_log import JobLog
 from executor.log import log_context, logger
 from gateway.domain.job import JobEnd, JobFailure, JobStatus, LogLevel
+from gateway.domain.job_errors import JobNotClaimableError
 from gateway.errors import (
     ComfyUIUnreachableError,
     ExecutorLostError,
     JobFailedError,
-    JobNotClaimableError,
     LeaseLostError,
     OutputGoneError,
 )

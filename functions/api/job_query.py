@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from functions.http import pagination
 from gateway.domain import timestamps
 from gateway.domain.job import JobStatus
+from gateway.domain.job_filter import JobFilter
 from gateway.domain.principal import Role
 from gateway.domain.workflow_id import ID_PATTERN
 from gateway.errors import Problem, RequestInvalidError
-from gateway.ports import JobFilter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

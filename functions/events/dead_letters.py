@@ -18,8 +18,9 @@ from functions.events.sqs_batch import each_message
 from functions.wiring.events import EventWiring, entry_point, logger
 from gateway.domain import timestamps
 from gateway.domain.job import JobFailure
+from gateway.domain.job_errors import JobNotClaimableError
 from gateway.domain.messages import JobEndedEvent, job_id_in
-from gateway.errors import ExecutorLostError, JobNotClaimableError
+from gateway.errors import ExecutorLostError
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext

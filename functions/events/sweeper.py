@@ -25,8 +25,9 @@ from functions.wiring.events import EventWiring, entry_point, logger
 from gateway.aws.resources import JOB_QUEUES, SWEEPER
 from gateway.domain import timestamps
 from gateway.domain.job import JobFailure, Priority
+from gateway.domain.job_errors import JobNotClaimableError
 from gateway.domain.messages import JobEndedEvent
-from gateway.errors import ExecutorLostError, JobNotClaimableError
+from gateway.errors import ExecutorLostError
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -18,7 +18,8 @@ from functions.webhooks import payload
 from functions.wiring.events import logger  # shared by threads: each line names what it is about
 from gateway.domain import timestamps
 from gateway.domain.delivery import HELD_FOR, MAX_TRIES, DeliveryStatus, Reply, pause_seconds
-from gateway.errors import CallbackRefusedError, DeliveryNotDueError, LeaseLostError
+from gateway.domain.job_errors import DeliveryNotDueError
+from gateway.errors import CallbackRefusedError, LeaseLostError
 
 if TYPE_CHECKING:
     from functions.rendering.job_view import JobView

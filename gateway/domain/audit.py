@@ -1,18 +1,22 @@
-"""What admins did: who, what, on what, when. Entries hold hashes of what was changed, never the thing itself."""
+"""Entries of the audit log: who did what to what, and when. They hold hashes of the content, never the content."""
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
+
+from gateway.domain.page_position import PagePosition
 
 if TYPE_CHECKING:
-    from gateway.domain.page_position import PagePosition
+    from datetime import datetime
+
     from gateway.domain.principal import Principal
 
 
 class AuditAction(StrEnum):
-    """What can be done that is recorded."""
+    """An action that is recorded."""
 
     WORKFLOW_CREATED = "workflow.created"
     WORKFLOW_UPDATED = "workflow.updated"
@@ -24,7 +28,7 @@ class AuditAction(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Authorship:
-    """Who does something, and in which request."""
+    """Who acts, and in which request."""
 
     actor: Principal
     correlation_id: str
@@ -32,11 +36,32 @@ class Authorship:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditEntry:
-    """One thing that was done."""
+    """One recorded action."""
 
-    position: PagePosition  # when, and the entry's id
+    position: PagePosition  # time and id of the entry
     by: Authorship
     action: AuditAction
-    target: str  # the id of what it was done to: a workflow's, a key's name, a queue's name
-    before: str | None = None  # SHA-256 in hex of what stood there before; None when nothing did, or nothing changed
-    after: str | None = None  # the same of what stands there since
+    target: str  # a workflow's id, a key's name or a queue's name
+    before: str | None = None  # SHA-256 in hex of the content before; None when there was none, or it did not change
+    after: str | None = None  # the same of the content after
+
+    @classmethod
+    def new(  # noqa: PLR0913  all but two are named
+        cls,
+        action: AuditAction,
+        target: str,
+        *,
+        by: Authorship,
+        at: datetime,
+        before: str | None = None,
+        after: str | None = None,
+    ) -> Self:
+        """Make an entry with an id of its own."""
+        return cls(
+            position=PagePosition(at, str(uuid.uuid4())),
+            by=by,
+            action=action,
+            target=target,
+            before=before,
+            after=after,
+        )

@@ -11,7 +11,8 @@ import pytest
 
 from gateway.domain import timestamps
 from gateway.domain.job import JobEnd, JobStatus
-from gateway.errors import JobNotClaimableError, LeaseLostError, StateConflictError
+from gateway.domain.job_errors import JobNotClaimableError
+from gateway.errors import LeaseLostError, StateConflictError
 from tests.component.workflows import post, run
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gateway.domain.job import Job, JobEnd, JobFailure, JobStatus, Priority
-from gateway.errors import JobNotClaimableError, LeaseLostError
+from gateway.domain.job_errors import JobNotClaimableError
+from gateway.errors import LeaseLostError
 from tests.component.samples import LATER, NOW, OUTPUT, SOON, SUCCESS, at_once, new_job
 
 if TYPE_CHECKING:

@@ -15,8 +15,9 @@ from gateway.aws.s3 import S3ObjectStore
 from gateway.aws.sqs.job_queue import SqsJobQueue
 from gateway.domain import timestamps
 from gateway.domain.job import JobEnd, JobFailure, JobStatus, Priority
+from gateway.domain.job_errors import JobNotClaimableError
 from gateway.domain.messages import JobMessage
-from gateway.errors import JobNotClaimableError, LeaseLostError, StateConflictError
+from gateway.errors import LeaseLostError, StateConflictError
 from tests.component.samples import LATER, NOW, SOON, SUCCESS, new_job
 from tests.faults.aws_faults import answer_lost, cut, reset, throttled
 from tests.faults.gate import Gate, Passage, Response, aws_step

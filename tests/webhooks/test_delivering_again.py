@@ -10,7 +10,8 @@ import pytest
 from gateway.domain import timestamps
 from gateway.domain.delivery import HELD_FOR, MAX_TRIES, DeliveryStatus
 from gateway.domain.job import ended_event_id
-from gateway.errors import DeliveryNotDueError, GatewayError
+from gateway.domain.job_errors import DeliveryNotDueError
+from gateway.errors import GatewayError
 from tests.component.samples import at_once
 from tests.webhooks.courier import Courier, KilledError
 from tests.webhooks.receiver import Receiver, answers, sends

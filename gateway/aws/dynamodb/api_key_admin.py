@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import uuid
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gateway.aws.dynamodb import api_key_store, attributes, transaction
 from gateway.domain import timestamps
 from gateway.domain.audit import AuditAction, AuditEntry
-from gateway.domain.page_position import PagePosition
 from gateway.errors import StateConflictError
 
 if TYPE_CHECKING:
@@ -52,9 +50,7 @@ class DynamoApiKeyAdmin:
         self._change(replace(key, disabled=True), AuditAction.KEY_REVOKED, by)
 
     def _change(self, key: ApiKey, action: AuditAction, by: Authorship) -> None:
-        entry = AuditEntry(
-            position=PagePosition(timestamps.now(), str(uuid.uuid4())), by=by, action=action, target=key.name
-        )
+        entry = AuditEntry.new(action, key.name, by=by, at=timestamps.now())
         writes = api_key_store.puts(self._table_name, key)
         if not transaction.write(self._client, [*writes, {"Put": self._audit.put(entry)}]):
             raise StateConflictError(f"Somebody else changes the key {key.id} just now. Try again.")

@@ -18,7 +18,8 @@ from gateway.aws.dynamodb import attributes, delivery_item, job_item
 from gateway.domain import timestamps
 from gateway.domain.delivery import CLOCK_SKEW, HELD_FOR, DeliveryStatus
 from gateway.domain.job import JobStatus
-from gateway.errors import DeliveryNotDueError, LeaseLostError, StateConflictError
+from gateway.domain.job_errors import DeliveryNotDueError
+from gateway.errors import LeaseLostError, StateConflictError
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -1,7 +1,7 @@
-"""Lists of jobs from two indexes: an owner's, and everybody's in a few shards that are merged.
+"""Lists of jobs from two indexes: one by owner, and one of all jobs in a few shards that are merged.
 
-The indexes hold nothing that changes. So a filter by owner, time or workflow reads the index alone, and
-one by status reads the jobs themselves. Each page looks at a bounded number of either.
+The indexes project nothing that changes. Owner, time and workflow narrow the query on the index; every other condition
+is checked on the jobs themselves. Each page reads a limited number of entries and jobs.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from gateway.aws.dynamodb import attributes, job_item
 from gateway.aws.resources import JOBS_BY_OWNER, JOBS_OF_ALL, LIST_SHARDS
 from gateway.domain import timestamps
 from gateway.domain.page_position import PagePosition
-from gateway.ports import JobFilter, JobPage
+from gateway.ports import JobPage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from gateway.aws.resources import IndexResource
     from gateway.domain.job import Job
+    from gateway.domain.job_filter import JobFilter
 
 MOST_LOOKED_AT = 1000  # index entries a page
 _BATCH = 100  # the most that one BatchGetItem takes
@@ -44,8 +45,7 @@ class DynamoJobList:
 
     def page(self, which: JobFilter, *, limit: int, position: PagePosition | None) -> JobPage:
         """Read a page that begins behind a position."""
-        selective = which.status is not None or which.workflow_id is not None
-        batch_size = _BATCH if selective else min(_BATCH, limit + 1)
+        batch_size = _BATCH if which.is_selective else min(_BATCH, limit + 1)
         entries = self._entries(which, position, batch_size)
         found: list[Job] = []
         for _ in range(MOST_LOOKED_AT // batch_size):
@@ -61,7 +61,7 @@ class DynamoJobList:
                     return JobPage(found, position)
                 position = PagePosition.from_text(order)
                 job = jobs.get(job_id)
-                if job is not None and which.status in (None, job.status):
+                if job is not None and which.matches(job):
                     found.append(job)
         return JobPage(found, position)
 

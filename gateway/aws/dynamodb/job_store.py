@@ -25,7 +25,8 @@ from botocore.exceptions import ClientError
 from gateway.aws.dynamodb import attributes, job_item
 from gateway.domain import timestamps
 from gateway.domain.job import Job, JobEnd, JobStatus
-from gateway.errors import JobNotClaimableError, LeaseLostError, StateConflictError
+from gateway.domain.job_errors import JobNotClaimableError
+from gateway.errors import LeaseLostError, StateConflictError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

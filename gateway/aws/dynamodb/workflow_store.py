@@ -23,7 +23,6 @@ from gateway.aws.dynamodb import attributes, transaction
 from gateway.aws.resources import TEMPLATE_PREFIX
 from gateway.domain import timestamps
 from gateway.domain.audit import AuditAction, AuditEntry
-from gateway.domain.page_position import PagePosition
 from gateway.domain.workflow import WorkflowHead, WorkflowTemplate, fingerprint
 from gateway.errors import StateConflictError
 
@@ -68,12 +67,8 @@ class DynamoWorkflowStore:
             updated_at=now,
             template_key=self._put_template(workflow_id, 1, template),
         )
-        entry = AuditEntry(
-            position=PagePosition(now, str(uuid.uuid4())),
-            by=by,
-            action=AuditAction.WORKFLOW_CREATED,
-            target=workflow_id,
-            after=fingerprint(head, template),
+        entry = AuditEntry.new(
+            AuditAction.WORKFLOW_CREATED, workflow_id, by=by, at=now, after=fingerprint(head, template)
         )
         put: PutTypeDef = {
             "TableName": self._table_name,
@@ -100,11 +95,11 @@ class DynamoWorkflowStore:
             updated_at=timestamps.now(),
             template_key=head.template_key if same else self._put_template(head.id, version, template),
         )
-        entry = AuditEntry(
-            position=PagePosition(new.updated_at, str(uuid.uuid4())),
+        entry = AuditEntry.new(
+            AuditAction.WORKFLOW_UPDATED,
+            head.id,
             by=by,
-            action=AuditAction.WORKFLOW_UPDATED,
-            target=head.id,
+            at=new.updated_at,
             before=fingerprint(head, old_template),
             after=fingerprint(new, template),
         )
@@ -124,11 +119,11 @@ class DynamoWorkflowStore:
 
     def delete(self, head: WorkflowHead, by: Authorship) -> None:
         """Forget a workflow. Raises StateConflictError when `head` is no longer the newest version."""
-        entry = AuditEntry(
-            position=PagePosition(timestamps.now(), str(uuid.uuid4())),
+        entry = AuditEntry.new(
+            AuditAction.WORKFLOW_DELETED,
+            head.id,
             by=by,
-            action=AuditAction.WORKFLOW_DELETED,
-            target=head.id,
+            at=timestamps.now(),
             before=fingerprint(head, self.template(head.template_key)),
         )
         delete: DeleteTypeDef = {
