@@ -10,21 +10,21 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from cli.outcome import CommandFailedError, ExitCode
+from cli.exit_codes import CommandFailedError, ExitCode
 from cli.workflows import asked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from cli.proposal import Proposal
-    from cli.session import Session
+    from cli.gateway_session import GatewaySession
+    from cli.workflow_proposal import Proposal
 
 _MAX_BYTES = 1024 * 1024  # what the API takes
 _MAX_SHOWN = 48  # characters of a value
 
 
 def add_workflow(  # noqa: PLR0913  a command's options
-    session: Session,
+    session: GatewaySession,
     file: Annotated[Path, typer.Argument(help="The graph, in ComfyUI's API format: Workflow > Export (API).")],
     *,
     workflow_id: Annotated[str | None, typer.Option("--id", help="Its id; else the file's name.")] = None,
@@ -55,7 +55,7 @@ def add_workflow(  # noqa: PLR0913  a command's options
     if schema is not None:
         body["inputSchema"] = _read_object(schema)
     else:
-        from cli.proposal import propose  # noqa: PLC0415  with a schema there is nothing to propose
+        from cli.workflow_proposal import propose  # noqa: PLC0415  with a schema there is nothing to propose
 
         proposal = propose(graph)
         _show(session, file, proposal)
@@ -66,11 +66,11 @@ def add_workflow(  # noqa: PLR0913  a command's options
         added = session.api.change_workflow(wanted_id, body if name else {**body, "name": None})
     else:
         added = session.api.create_workflow({"id": wanted_id, **body})
-    if session.screen.as_json:
-        session.screen.data(added)
+    if session.printer.as_json:
+        session.printer.data(added)
         return
-    session.screen.note(f"{added['id']} is there, version {added['version']}. Run it:")
-    session.screen.line(_example(added["id"], added["inputSchema"]))
+    session.printer.note(f"{added['id']} is there, version {added['version']}. Run it:")
+    session.printer.line(_example(added["id"], added["inputSchema"]))
 
 
 def _read_object(file: Path) -> dict[str, Any]:
@@ -122,30 +122,30 @@ def _id_from(file: Path) -> str:
     return stem
 
 
-def _show(session: Session, file: Path, proposal: Proposal) -> None:
+def _show(session: GatewaySession, file: Path, proposal: Proposal) -> None:
     """Tell what was found, and where."""
     if not proposal.findings:
-        session.screen.note(
+        session.printer.note(
             "No input was found. Write {{name}} in the graph where one goes, and describe it in a schema (--schema)."
         )
         return
-    session.screen.note(f"Inputs in {file}:")
+    session.printer.note(f"Inputs in {file}:")
     for finding in proposal.findings:
         places = ", ".join(f"{_node(proposal, place.node_id)} {place.name}" for place in finding.places)
         value = json.dumps(finding.value, ensure_ascii=False)
         was = "" if finding.value is None else f": {value[:_MAX_SHOWN]}{'…' if len(value) > _MAX_SHOWN else ''}"
-        session.screen.note(f"  {finding.name:<16} {places}{was}")
+        session.printer.note(f"  {finding.name:<16} {places}{was}")
     if "prompt" not in proposal.schema["properties"]:
-        session.screen.note("No prompt was found: if there is one, write {{prompt}} in its place.")
+        session.printer.note("No prompt was found: if there is one, write {{prompt}} in its place.")
     if required := proposal.schema["required"]:
-        session.screen.note(f"Jobs have to send: {', '.join(required)}. The others are as above unless a job says.")
+        session.printer.note(f"Jobs have to send: {', '.join(required)}. The others are as above unless a job says.")
 
 
 def _node(proposal: Proposal, node_id: str) -> str:
     return f"{node_id} ({proposal.graph[node_id]['class_type']})"
 
 
-def _write_for_review(session: Session, workflow_id: str, name: str | None, proposal: Proposal) -> NoReturn:
+def _write_for_review(session: GatewaySession, workflow_id: str, name: str | None, proposal: Proposal) -> NoReturn:
     """Write what was found, say how to register it, and raise CommandFailedError: no script may take it for done."""
     contents = {"workflow": proposal.graph, "schema": proposal.schema}
     files = {kind: Path(f"{workflow_id}.{kind}.json") for kind in contents}
@@ -157,11 +157,11 @@ def _write_for_review(session: Session, workflow_id: str, name: str | None, prop
             raise CommandFailedError(f"{file} is there already; move it away first", ExitCode.REFUSED) from None
         except OSError as error:
             raise CommandFailedError(f"Cannot write {file}: {error.strerror}") from None
-    if session.screen.as_json:
-        session.screen.data({**{kind: str(file) for kind, file in files.items()}, "registered": False})
+    if session.printer.as_json:
+        session.printer.data({**{kind: str(file) for kind, file in files.items()}, "registered": False})
     else:
         named = f" --name '{name}'" if name else ""
-        session.screen.line(
+        session.printer.line(
             f"comfyui-gateway add-workflow {files['workflow']} --schema {files['schema']} --id {workflow_id}{named}"
         )
     raise CommandFailedError(

@@ -12,7 +12,7 @@ from gateway.errors import GatewayError, SettingsInvalidError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from cli.aws import AwsSession
+    from cli.aws_session import AwsSession
 
 _QUEUES = {
     "HIGH_QUEUE_URL": "high",

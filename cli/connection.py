@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cli import env_file
-from cli.outcome import CommandFailedError, ExitCode
+from cli.exit_codes import CommandFailedError, ExitCode
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

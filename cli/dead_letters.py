@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.aws import AwsSession, on_aws, operator
+from cli.aws_session import AwsSession, operator, with_aws
 from gateway.domain import timestamps
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ _VARIABLES = {
 
 
 @app.command("list")
-@on_aws
+@with_aws
 def list_letters(
     session: AwsSession,
     queue: Annotated[Queue, typer.Argument(help="Of which queue.")],
@@ -57,17 +57,17 @@ def list_letters(
     letters = [
         (timestamps.to_text(each.sent_at), job_id_in(each.body)) for each in _letters(session, queue).look(limit)
     ]
-    if session.screen.as_json:
+    if session.printer.as_json:
         listed = [{"sentAt": sent_at, "jobId": job_id} for sent_at, job_id in letters]
-        session.screen.data({"queue": queue, "deadLetters": listed, "count": len(listed)})
+        session.printer.data({"queue": queue, "deadLetters": listed, "count": len(listed)})
         return
-    rows = [(session.screen.moment(sent_at), job_id or "about no job") for sent_at, job_id in letters]
-    session.screen.table(("SENT", "JOB"), rows, whole=("SENT", "JOB"))
-    session.screen.note(f"{len(letters)} dead letters of {queue}")
+    rows = [(session.printer.moment(sent_at), job_id or "about no job") for sent_at, job_id in letters]
+    session.printer.table(("SENT", "JOB"), rows, whole=("SENT", "JOB"))
+    session.printer.note(f"{len(letters)} dead letters of {queue}")
 
 
 @app.command()
-@on_aws
+@with_aws
 def redrive(session: AwsSession, queue: Annotated[Queue, typer.Argument(help="Of which queue.")]) -> None:
     """Put all of them back into their queue, as if they were new.
 
@@ -83,10 +83,10 @@ def redrive(session: AwsSession, queue: Annotated[Queue, typer.Argument(help="Of
     # Before, so that nothing is put back without a trace.
     audit.record(AuditEntry.new(AuditAction.DEAD_LETTERS_REDRIVEN, queue, by=operator(), at=timestamps.now()))
     count = letters.redrive()
-    if session.screen.as_json:
-        session.screen.data({"queue": queue, "count": count})
+    if session.printer.as_json:
+        session.printer.data({"queue": queue, "count": count})
     else:
-        session.screen.note(f"{count} messages put back into {queue}")
+        session.printer.note(f"{count} messages put back into {queue}")
 
 
 def _letters(session: AwsSession, queue: Queue) -> SqsDeadLetters:

@@ -6,19 +6,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.exit_codes import ExitCode
 from cli.finding import Finding, State
-from cli.outcome import ExitCode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from cli.session import Session
+    from cli.gateway_session import GatewaySession
 
 _COLOURS = {State.GOOD: "green", State.WARNING: "yellow", State.PROBLEM: "red", State.SKIPPED: "dim"}
 
 
 def doctor(
-    session: Session,
+    session: GatewaySession,
     *,
     stage: Annotated[str | None, typer.Option(help="The deployed stage whose table and queues to look at.")] = None,
     webhook: Annotated[str | None, typer.Option(metavar="URL", help="A receiver to send a sample to.")] = None,
@@ -37,29 +37,29 @@ def doctor(
     found: list[Finding] = []
     for finding in _findings(session, stage, webhook):
         found.append(finding)
-        if not session.screen.as_json:
+        if not session.printer.as_json:
             _show(finding)
     problems = sum(finding.state is State.PROBLEM for finding in found)
-    if session.screen.as_json:
+    if session.printer.as_json:
         shown = [{"what": f.what, "state": f.state, "message": f.message, "advice": f.advice or None} for f in found]
-        session.screen.data({"ok": not problems, "findings": shown})
+        session.printer.data({"ok": not problems, "findings": shown})
     elif not problems:
-        session.screen.note("No problem found.")
+        session.printer.note("No problem found.")
     if problems:
-        if not session.screen.as_json:
-            session.screen.note(f"{problems} {'problem' if problems == 1 else 'problems'} found.")
+        if not session.printer.as_json:
+            session.printer.note(f"{problems} {'problem' if problems == 1 else 'problems'} found.")
         raise typer.Exit(ExitCode.FAILED)
 
 
-def _findings(session: Session, stage: str | None, webhook: str | None) -> Iterator[Finding]:
-    from cli.aws import AwsSession  # noqa: PLC0415  the other commands need not wait for it
+def _findings(session: GatewaySession, stage: str | None, webhook: str | None) -> Iterator[Finding]:
+    from cli.aws_session import AwsSession  # noqa: PLC0415  the other commands need not wait for it
     from cli.gateway_checks import look_at_gateway  # noqa: PLC0415  likewise
 
     if file := session.connection.exposed_file:
         advice = f"chmod 600 {file}; if others use this machine, have a new key made."
         yield Finding("profile", State.WARNING, f"others can read your key in {file}", advice)
     yield from look_at_gateway(session.api, webhook)
-    aws = AwsSession(session.screen, stage)
+    aws = AwsSession(session.printer, stage)
     if not aws.known:
         yield Finding("aws", State.SKIPPED, "to look at table and queues, name a stage: doctor --stage STAGE")
         return
@@ -71,7 +71,7 @@ def _findings(session: Session, stage: str | None, webhook: str | None) -> Itera
 def _show(finding: Finding) -> None:
     from rich.text import Text  # noqa: PLC0415  with --json nobody needs it
 
-    from cli.screen import console, printable  # noqa: PLC0415  likewise
+    from cli.printer import console, printable  # noqa: PLC0415  likewise
 
     screen = console()
     mark = Text(f"{finding.state:<8}", style=_COLOURS[finding.state])

@@ -8,7 +8,7 @@ import shlex
 import stat
 from typing import TYPE_CHECKING
 
-from cli.outcome import CommandFailedError
+from cli.exit_codes import CommandFailedError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from cli.exit_codes import CommandFailedError, ExitCode
 from cli.finding import Finding, State
-from cli.outcome import CommandFailedError, ExitCode
 from gateway.__about__ import VERSION
 
 if TYPE_CHECKING:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from cli.session import Session
+    from cli.gateway_session import GatewaySession
 
 _GIB = 1024**3
 
 
-def health(session: Session) -> None:
+def health(session: GatewaySession) -> None:
     """Tell how the gateway is, and, to those who are signed in, its executors.
 
     Try:
@@ -18,8 +18,8 @@ def health(session: Session) -> None:
       comfyui-gateway health --json | jq .comfyui.reachable
     """
     answer = session.api.health()
-    if session.screen.as_json:
-        session.screen.data(answer)
+    if session.printer.as_json:
+        session.printer.data(answer)
         return
     reachable = answer["comfyui"]["reachable"]
     fields = [
@@ -34,4 +34,4 @@ def health(session: Session) -> None:
         )
         if device := beside["device"]:
             fields.append(("device", f"{device['name']}, {device['vramFreeBytes'] / _GIB:.1f} GiB free"))
-    session.screen.fields(fields)
+    session.printer.fields(fields)

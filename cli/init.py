@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli import connection, env_file
-from cli.outcome import CommandFailedError, ExitCode
-from cli.screen import Screen
+from cli.exit_codes import CommandFailedError, ExitCode
+from cli.printer import Printer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -71,7 +71,7 @@ def init(  # noqa: PLR0913  a command's options
         raise CommandFailedError(f"{said}; {way}", ExitCode.REFUSED)
     for file, text in files.items():
         env_file.write(file, text, replace=force)
-    screen = Screen(as_json=as_json)
+    screen = Printer(as_json=as_json)
     if as_json:
         screen.data({"written": [str(file) for file in files]})
         return

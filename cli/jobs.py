@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli import submit
-from cli.outcome import CommandFailedError, ExitCode
+from cli.exit_codes import CommandFailedError, ExitCode
 from gateway.domain import timestamps
 from gateway.domain.job import JobStatus
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from cli.session import Session
+    from cli.gateway_session import GatewaySession
     from functions.rendering.job_json import JobJson, LogLineJson
 
 _PAGE = 200  # the most that a gateway lists at once
@@ -26,7 +26,7 @@ JobId = Annotated[str, typer.Argument(metavar="JOB", help="The job's id.")]
 
 
 def jobs(  # noqa: PLR0913  a command's options
-    session: Session,
+    session: GatewaySession,
     *,
     status: Annotated[JobStatus | None, typer.Option(help="Only those.")] = None,
     workflow: Annotated[str | None, typer.Option(help="Only those of this workflow.")] = None,
@@ -64,22 +64,22 @@ def jobs(  # noqa: PLR0913  a command's options
             break
         query["cursor"] = page["nextCursor"]
     else:
-        session.screen.note("There may be more; name a shorter time with --after and --before.")
+        session.printer.note("There may be more; name a shorter time with --after and --before.")
     found = found[:limit]
-    if session.screen.as_json:
-        session.screen.data({"jobs": found, "count": len(found)})
+    if session.printer.as_json:
+        session.printer.data({"jobs": found, "count": len(found)})
         return
     rows = [
-        (job["jobId"], _standing(job), job["workflowId"], session.screen.moment(job["timing"]["createdAt"]))
+        (job["jobId"], _standing(job), job["workflowId"], session.printer.moment(job["timing"]["createdAt"]))
         for job in found
     ]
-    session.screen.table(("JOB", "STATUS", "WORKFLOW", "ACCEPTED"), rows, whole=("JOB", "STATUS"))
+    session.printer.table(("JOB", "STATUS", "WORKFLOW", "ACCEPTED"), rows, whole=("JOB", "STATUS"))
     if not found:
-        session.screen.note("No jobs.")
+        session.printer.note("No jobs.")
 
 
 def job(
-    session: Session,
+    session: GatewaySession,
     job_id: JobId,
     *,
     wait: Annotated[bool, typer.Option("--wait", "-w", help="Wait for its end, and show how far it is.")] = False,
@@ -100,11 +100,11 @@ def job(
         submit.end(session, job_id, folder, overwrite=overwrite)
         return
     shown = session.api.job(job_id)
-    if session.screen.as_json:
-        session.screen.data(shown)
+    if session.printer.as_json:
+        session.printer.data(shown)
         return
     timing, error, webhook = shown["timing"], shown["error"], shown["webhook"]
-    session.screen.fields(
+    session.printer.fields(
         (
             ("job", shown["jobId"]),
             ("status", _standing(shown)),
@@ -126,7 +126,7 @@ def job(
 
 
 def logs(
-    session: Session,
+    session: GatewaySession,
     job_id: JobId,
     *,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the job has ended.")] = False,
@@ -139,8 +139,8 @@ def logs(
 
       comfyui-gateway logs -f 3f0c5f8e-6a57-4b0e-9d5c-0c6a1f7d2b11
     """
-    if session.screen.as_json and not follow:
-        session.screen.data(session.api.log(job_id))
+    if session.printer.as_json and not follow:
+        session.printer.data(session.api.log(job_id))
         return
     shown: list[LogLineJson] = []
     while True:
@@ -155,7 +155,7 @@ def logs(
         time.sleep(_FOLLOW_SECONDS)
 
 
-def cancel(session: Session, job_id: JobId) -> None:
+def cancel(session: GatewaySession, job_id: JobId) -> None:
     """End a job: a queued one at once, a running one within two seconds.
 
     Try:
@@ -163,16 +163,16 @@ def cancel(session: Session, job_id: JobId) -> None:
       comfyui-gateway cancel 3f0c5f8e-6a57-4b0e-9d5c-0c6a1f7d2b11
     """
     answer = session.api.cancel(job_id)
-    if session.screen.as_json:
-        session.screen.data(answer)
+    if session.printer.as_json:
+        session.printer.data(answer)
     elif answer["status"] == JobStatus.CANCELED:
-        session.screen.note("Canceled.")
+        session.printer.note("Canceled.")
     else:
-        session.screen.note("It runs; it will be interrupted.")
+        session.printer.note("It runs; it will be interrupted.")
 
 
 def deliveries(
-    session: Session,
+    session: GatewaySession,
     job_id: JobId,
     *,
     resend: Annotated[bool, typer.Option("--resend", help="Send the webhook once more.")] = False,
@@ -187,28 +187,28 @@ def deliveries(
     """
     if resend:
         requested = session.api.deliver_again(job_id)
-        if session.screen.as_json:
-            session.screen.data(requested)
+        if session.printer.as_json:
+            session.printer.data(requested)
         else:
-            session.screen.note(f"It will be sent again, as {requested['webhookId']}.")
+            session.printer.note(f"It will be sent again, as {requested['webhookId']}.")
         return
     answer = session.api.deliveries(job_id)
-    if session.screen.as_json:
-        session.screen.data(answer)
+    if session.printer.as_json:
+        session.printer.data(answer)
         return
     rows = [
         (
             str(attempt["attempt"]),
-            session.screen.moment(attempt["timestamp"]),
+            session.printer.moment(attempt["timestamp"]),
             str(attempt["statusCode"] or "-"),
             attempt["error"] or "delivered",
-            session.screen.moment(attempt["nextAttemptAt"]) if attempt["nextAttemptAt"] else "-",
+            session.printer.moment(attempt["nextAttemptAt"]) if attempt["nextAttemptAt"] else "-",
         )
         for attempt in answer["deliveries"]
     ]
-    session.screen.table(("TRY", "WHEN", "ANSWER", "RESULT", "NEXT"), rows, whole=("TRY", "WHEN", "ANSWER", "NEXT"))
+    session.printer.table(("TRY", "WHEN", "ANSWER", "RESULT", "NEXT"), rows, whole=("TRY", "WHEN", "ANSWER", "NEXT"))
     if not rows:
-        session.screen.note("No tries so far: the job has no callbackUrl, or has not ended.")
+        session.printer.note("No tries so far: the job has no callbackUrl, or has not ended.")
 
 
 def _check_moments(given: Mapping[str, str | None]) -> None:
@@ -227,12 +227,12 @@ def _standing(job: JobJson) -> str:
     return f"{job['status']} {job['progress']}%" if running else job["status"]
 
 
-def _show_line(session: Session, line: LogLineJson) -> None:
-    if session.screen.as_json:
-        session.screen.record(line)
+def _show_line(session: GatewaySession, line: LogLineJson) -> None:
+    if session.printer.as_json:
+        session.printer.record(line)
         return
     level = "" if line["level"] == "info" else f"{line['level'].upper()}: "
-    session.screen.line(f"{session.screen.moment(line['timestamp'])}  {level}{line['message']}")
+    session.printer.line(f"{session.printer.moment(line['timestamp'])}  {level}{line['message']}")
 
 
 def _seconds(milliseconds: int | None) -> str:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.aws import AwsSession, on_aws, operator
-from cli.outcome import CommandFailedError, ExitCode
+from cli.aws_session import AwsSession, operator, with_aws
+from cli.exit_codes import CommandFailedError, ExitCode
 from gateway.domain import timestamps
 from gateway.domain.principal import ApiKey, Role, mint_key
 
@@ -26,7 +26,7 @@ _DAYS = re.compile(r"([1-9][0-9]{0,3})d")
 
 
 @app.command()
-@on_aws
+@with_aws
 def create(
     session: AwsSession,
     *,
@@ -55,15 +55,15 @@ def create(
         expires_at=_expiry(expires) if expires else None,
     )
     _ring(session).create(record, operator())
-    if session.screen.as_json:
-        session.screen.data({"key": key, **_view(record)})
+    if session.printer.as_json:
+        session.printer.data({"key": key, **_view(record)})
         return
-    session.screen.note(f"Key {record.id} for {record.owner}, {record.role}. It is not shown again:")
-    session.screen.line(key)
+    session.printer.note(f"Key {record.id} for {record.owner}, {record.role}. It is not shown again:")
+    session.printer.line(key)
 
 
 @app.command("list")
-@on_aws
+@with_aws
 def list_keys(session: AwsSession) -> None:
     """List keys, those included that are revoked or have expired.
 
@@ -72,8 +72,8 @@ def list_keys(session: AwsSession) -> None:
       comfyui-gateway keys list --stage prod
     """
     keys = _ring(session).all()
-    if session.screen.as_json:
-        session.screen.data({"keys": [_view(key) for key in keys], "count": len(keys)})
+    if session.printer.as_json:
+        session.printer.data({"keys": [_view(key) for key in keys], "count": len(keys)})
         return
     rows = [
         (
@@ -82,18 +82,18 @@ def list_keys(session: AwsSession) -> None:
             key.owner,
             key.role,
             _state(key),
-            session.screen.moment(timestamps.to_text(key.created_at)),
-            session.screen.moment(timestamps.to_text(key.expires_at)) if key.expires_at else "never",
+            session.printer.moment(timestamps.to_text(key.created_at)),
+            session.printer.moment(timestamps.to_text(key.expires_at)) if key.expires_at else "never",
         )
         for key in keys
     ]
-    session.screen.table(("KEY", "NAME", "OWNER", "ROLE", "STATE", "MADE", "EXPIRES"), rows, whole=("KEY", "STATE"))
+    session.printer.table(("KEY", "NAME", "OWNER", "ROLE", "STATE", "MADE", "EXPIRES"), rows, whole=("KEY", "STATE"))
     if not keys:
-        session.screen.note("No keys. Make one: comfyui-gateway keys create --name NAME --role admin")
+        session.printer.note("No keys. Make one: comfyui-gateway keys create --name NAME --role admin")
 
 
 @app.command()
-@on_aws
+@with_aws
 def revoke(
     session: AwsSession,
     key: Annotated[str, typer.Argument(metavar="KEY", help="Its id, as the list has it.")],
@@ -109,12 +109,12 @@ def revoke(
     if found is None:
         raise CommandFailedError(f"There is no key {key}. comfyui-gateway keys list shows them", ExitCode.NOT_FOUND)
     ring.revoke(found, operator())
-    if session.screen.as_json:
-        session.screen.data({**_view(found), "state": "revoked"})
+    if session.printer.as_json:
+        session.printer.data({**_view(found), "state": "revoked"})
     else:
-        session.screen.note(f"Revoked {found.id} ({found.name}).")
+        session.printer.note(f"Revoked {found.id} ({found.name}).")
         if found.name == "API_KEYS":
-            session.screen.note("It stands in API_KEYS: take it out there, or the next start brings it back.")
+            session.printer.note("It stands in API_KEYS: take it out there, or the next start brings it back.")
 
 
 def _ring(session: AwsSession) -> ApiKeyAdmin:

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli import add_workflow, dead_letters, doctor, env_file, health, init, jobs, keys, submit, workflows
-from cli.one_line import OneLineGroup
-from cli.outcome import CommandFailedError, ExitCode
-from cli.screen import Screen
-from cli.session import on_gateway
+from cli.error_output import OneLineErrorGroup
+from cli.exit_codes import CommandFailedError, ExitCode
+from cli.gateway_session import with_gateway
+from cli.printer import Printer
 from gateway.__about__ import VERSION
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ _SET_UP, _WORKFLOWS, _JOBS, _OPERATION = "Set up and run", "Workflows", "Jobs", 
 _EXIT_CODES = "\n".join(f"{code.value}: {code.meaning}" for code in ExitCode)
 
 app = typer.Typer(
-    cls=OneLineGroup,
+    cls=OneLineErrorGroup,
     help="A REST API with a durable queue in front of ComfyUI.\n\n"
     "Most commands talk to a gateway: the one that --url or COMFYUI_GATEWAY_URL names, else that of your profile "
     "(made by init), else http://127.0.0.1:3000. They take --json for scripts, and say in one line on "
@@ -127,7 +127,7 @@ _ON_GATEWAY: tuple[tuple[str, str, Callable[..., None]], ...] = (
     (_OPERATION, "doctor", doctor.doctor),
 )
 for panel, name, command in _ON_GATEWAY:
-    app.command(name, rich_help_panel=panel)(on_gateway(command))
+    app.command(name, rich_help_panel=panel)(with_gateway(command))
 app.add_typer(keys.app, name="keys", short_help="Make, list and revoke API keys.", rich_help_panel=_OPERATION)
 app.add_typer(
     dead_letters.app,
@@ -154,7 +154,7 @@ def webhook_secret(
     renewal = dict(settings.webhook_secret_renewals).get(owner, 0)
     secret = owner_secret(settings.webhook_secret.get_secret_value(), owner, renewal)
     if as_json:
-        Screen(as_json=True).data({"owner": owner, "secret": secret})
+        Printer(as_json=True).data({"owner": owner, "secret": secret})
     else:
         typer.echo(secret)
 

@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.outcome import CommandFailedError, ExitCode
+from cli.exit_codes import CommandFailedError, ExitCode
 from gateway.domain.job import Priority
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from cli.session import Session
+    from cli.gateway_session import GatewaySession
     from functions.rendering.job_json import JobJson
 
 
 def submit(  # noqa: PLR0913  a command's options
-    session: Session,
+    session: GatewaySession,
     workflow: Annotated[str, typer.Argument(metavar="WORKFLOW", help="Its id; list-workflows shows them.")],
     *,
     inputs: Annotated[
@@ -47,7 +47,7 @@ def submit(  # noqa: PLR0913  a command's options
       comfyui-gateway submit icon_512 -i prompt="a red key" -i steps=12 -i seed=7 --wait --json
     """
     from cli.download import make_folder  # noqa: PLC0415  `--help` need not wait for it
-    from cli.inputs import typed  # noqa: PLC0415  likewise
+    from cli.input_values import typed  # noqa: PLC0415  likewise
 
     if folder is not None:
         make_folder(folder)  # before the job: it would run for nothing
@@ -65,37 +65,37 @@ def submit(  # noqa: PLR0913  a command's options
         raise CommandFailedError(message, ExitCode.INTERRUPTED) from None
     if wait or folder is not None:
         end(session, job_id, folder, overwrite=overwrite)
-    elif session.screen.as_json:
+    elif session.printer.as_json:
         with _ctrl_c_told(job_id, folder):
-            session.screen.data(session.api.job(job_id))
+            session.printer.data(session.api.job(job_id))
     else:
-        session.screen.line(job_id)
-        session.screen.note(f"Accepted. See it: comfyui-gateway job {job_id} --wait")
+        session.printer.line(job_id)
+        session.printer.note(f"Accepted. See it: comfyui-gateway job {job_id} --wait")
 
 
-def end(session: Session, job_id: str, folder: Path | None, *, overwrite: bool) -> None:
+def end(session: GatewaySession, job_id: str, folder: Path | None, *, overwrite: bool) -> None:
     """Wait for a job's end, save its files in a folder, if any, and show it.
 
     Raises CommandFailedError if it failed, and for Ctrl-C one that says that the job goes on.
     """
     with _ctrl_c_told(job_id, folder):
-        session.screen.note(f"Job {job_id}")
+        session.printer.note(f"Job {job_id}")
         _end(session, job_id, folder, overwrite=overwrite)
 
 
-def _end(session: Session, job_id: str, folder: Path | None, *, overwrite: bool) -> None:
+def _end(session: GatewaySession, job_id: str, folder: Path | None, *, overwrite: bool) -> None:
     from cli.download import make_folder, save_outputs  # noqa: PLC0415  `--help` need not wait for it
-    from cli.waiting import raise_if_failed, wait_for_end  # noqa: PLC0415  likewise
+    from cli.job_wait import raise_if_failed, wait_for_end  # noqa: PLC0415  likewise
 
     if folder is not None:
         make_folder(folder)
     job = wait_for_end(session.api, job_id, _again(job_id, folder))
     saved = save_outputs(session.api, job, folder, overwrite=overwrite) if folder else ()
-    if session.screen.as_json:
-        session.screen.data({**job, **({"savedTo": [str(path) for path in saved]} if folder else {})})
+    if session.printer.as_json:
+        session.printer.data({**job, **({"savedTo": [str(path) for path in saved]} if folder else {})})
     else:
         for path in saved:
-            session.screen.line(str(path))
+            session.printer.line(str(path))
         if not folder:
             _show_files(session, job)
     raise_if_failed(job)
@@ -119,6 +119,6 @@ def _again(job_id: str, folder: Path | None) -> str:
     return f"comfyui-gateway job {job_id} {f'-o {shlex.quote(str(folder))}' if folder else '--wait'}"
 
 
-def _show_files(session: Session, job: JobJson) -> None:
+def _show_files(session: GatewaySession, job: JobJson) -> None:
     for output in job["outputs"] or ():
-        session.screen.line(output["downloadUrl"])
+        session.printer.line(output["downloadUrl"])

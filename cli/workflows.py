@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.outcome import CommandFailedError, ExitCode
+from cli.exit_codes import CommandFailedError, ExitCode
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from cli.screen import Screen
-    from cli.session import Session
+    from cli.gateway_session import GatewaySession
+    from cli.printer import Printer
 
 WorkflowId = Annotated[str, typer.Argument(metavar="WORKFLOW", help="The workflow's id.")]
 _LARGE = 2**31
 _MAX_SHOWN = 60  # characters of a value
 
 
-def list_workflows(session: Session) -> None:
+def list_workflows(session: GatewaySession) -> None:
     """List what can be run.
 
     Try:
@@ -28,16 +28,16 @@ def list_workflows(session: Session) -> None:
       comfyui-gateway list-workflows
     """
     found = session.api.workflows()
-    if session.screen.as_json:
-        session.screen.data(found)
+    if session.printer.as_json:
+        session.printer.data(found)
         return
     rows = [(each["id"], str(each["version"]), each["name"]) for each in found["workflows"]]
-    session.screen.table(("WORKFLOW", "VERSION", "NAME"), rows, whole=("WORKFLOW", "VERSION"))
+    session.printer.table(("WORKFLOW", "VERSION", "NAME"), rows, whole=("WORKFLOW", "VERSION"))
     if not rows:
-        session.screen.note("No workflows. Add one: comfyui-gateway add-workflow FILE")
+        session.printer.note("No workflows. Add one: comfyui-gateway add-workflow FILE")
 
 
-def show_workflow(session: Session, workflow: WorkflowId) -> None:
+def show_workflow(session: GatewaySession, workflow: WorkflowId) -> None:
     """Show what a workflow takes; with --json all of it, the graph included.
 
     Try:
@@ -47,10 +47,10 @@ def show_workflow(session: Session, workflow: WorkflowId) -> None:
       comfyui-gateway show-workflow icon_512 --json | jq .workflowJson > icon_512.json
     """
     shown = session.api.workflow(workflow)
-    if session.screen.as_json:
-        session.screen.data(shown)
+    if session.printer.as_json:
+        session.printer.data(shown)
         return
-    session.screen.fields(
+    session.printer.fields(
         (
             ("workflow", shown["id"]),
             ("name", shown["name"]),
@@ -59,10 +59,10 @@ def show_workflow(session: Session, workflow: WorkflowId) -> None:
             ("updated", shown["updatedAt"]),
         )
     )
-    _show_inputs(session.screen, shown["inputSchema"])
+    _show_inputs(session.printer, shown["inputSchema"])
 
 
-def _show_inputs(screen: Screen, schema: Mapping[str, Any]) -> None:
+def _show_inputs(printer: Printer, schema: Mapping[str, Any]) -> None:
     """Show a schema's inputs: what each is called, of what kind it is, its default, what it is for."""
     properties = schema.get("properties")
     required = schema.get("required")
@@ -72,19 +72,19 @@ def _show_inputs(screen: Screen, schema: Mapping[str, Any]) -> None:
         default = "required" if is_required else _short(described.get("default", "nothing"))
         what = str(described.get("description", "")).strip()
         if not sys.stdout.isatty():
-            screen.row(("input", name, _kind(described), default, what))
+            printer.row(("input", name, _kind(described), default, what))
             continue
-        screen.line("")
-        screen.wrapped(
+        printer.line("")
+        printer.wrapped(
             f"{_kind(described)}, {default if is_required else f'{default} unless you say'}",
             first=f"{name}  ",
             indent=4,
         )
-        screen.wrapped(what, first="    ", indent=4)
+        printer.wrapped(what, first="    ", indent=4)
 
 
 def remove_workflow(
-    session: Session,
+    session: GatewaySession,
     workflow: WorkflowId,
     *,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
@@ -98,10 +98,10 @@ def remove_workflow(
     if not yes and not asked(f"Remove the workflow {workflow}?"):
         raise CommandFailedError("Nothing was removed", ExitCode.REFUSED)
     session.api.remove_workflow(workflow)
-    if session.screen.as_json:
-        session.screen.data({"removed": workflow})
+    if session.printer.as_json:
+        session.printer.data({"removed": workflow})
     else:
-        session.screen.note(f"Removed {workflow}.")
+        session.printer.note(f"Removed {workflow}.")
 
 
 def asked(question: str) -> bool:

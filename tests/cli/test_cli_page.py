@@ -10,8 +10,8 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from cli.exit_codes import ExitCode
 from cli.main import app
-from cli.outcome import ExitCode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,7 +8,7 @@ import pytest
 
 from cli import env_file
 from cli.connection import Connection, find, profile_file
-from cli.outcome import CommandFailedError, ExitCode
+from cli.exit_codes import CommandFailedError, ExitCode
 
 TOKEN = "t0ken"
 PROD = "https://images.example.com"

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests
 
-from cli import aws as cli_aws
-from cli import env_file
+from cli import aws_session, env_file
 from gateway.aws.clients import Clients
 from gateway.aws.dynamodb.api_key_admin import DynamoApiKeyAdmin
 from gateway.aws.dynamodb.api_key_store import DynamoApiKeyStore
@@ -189,4 +188,4 @@ def test_the_commands_variables_are_those_that_are_provisioned() -> None:
     """What tells that the environment names a gateway is what a deployment sets."""
     from local.provision import PROVISIONED  # noqa: PLC0415  only here
 
-    assert set(cli_aws._KNOWN_BY) <= set(PROVISIONED)
+    assert set(aws_session._KNOWN_BY) <= set(PROVISIONED)

@@ -14,7 +14,7 @@ import requests
 import urllib3
 from pydantic import TypeAdapter, ValidationError
 
-from cli.outcome import CommandFailedError, ExitCode
+from cli.exit_codes import CommandFailedError, ExitCode
 from functions.api import responses
 from gateway.__about__ import VERSION
 
@@ -42,7 +42,7 @@ _SERVER_ERROR = 500
 _MAX_SHOWN = 500  # characters of what is none of our own words
 
 
-class Transport:
+class HttpClient:
     """The way to one gateway. Every method raises CommandFailedError, with the exit code that fits."""
 
     def __init__(self, connection: Connection) -> None:

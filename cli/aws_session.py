@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli import env_file
-from cli.outcome import CommandFailedError
-from cli.screen import Screen
-from cli.session import JSON_OPTION, with_options
+from cli.exit_codes import CommandFailedError
+from cli.gateway_session import JSON_OPTION, with_options
+from cli.printer import Printer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -50,7 +50,7 @@ STAGE_OPTION: tuple[Any, Any] = (
 class AwsSession:
     """One run of a command: what it works on in AWS, and where it shows things."""
 
-    screen: Screen
+    printer: Printer
     stage: str | None
 
     @cached_property
@@ -123,14 +123,14 @@ def _data_dir(environment: Mapping[str, str]) -> Path:
     return Path(environment.get("DATA_DIR") or "./data").expanduser()
 
 
-def on_aws(command: Callable[..., None]) -> Callable[..., None]:
+def with_aws(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command the options of an AWS session, which it takes as its first argument; tell what AWS refuses."""
 
     def run(arguments: dict[str, Any], rest: dict[str, Any]) -> None:
         from gateway.aws.error_messages import told_in_one_line  # noqa: PLC0415  boto3 takes half a second
 
         with told_in_one_line():
-            command(AwsSession(Screen(as_json=arguments["as_json"]), arguments["stage"]), **rest)
+            command(AwsSession(Printer(as_json=arguments["as_json"]), arguments["stage"]), **rest)
 
     return with_options(command, {"stage": STAGE_OPTION, "as_json": JSON_OPTION}, run)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from cli.outcome import CommandFailedError, ExitCode
+from cli.exit_codes import CommandFailedError, ExitCode
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

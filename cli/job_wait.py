@@ -7,9 +7,9 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Protocol, Self, TypeVar
 
-from cli.outcome import CommandFailedError, ExitCode
-from cli.screen import console, printable
-from cli.transport import RefusedError
+from cli.exit_codes import CommandFailedError, ExitCode
+from cli.http_client import RefusedError
+from cli.printer import console, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
-class Screen:
+class Printer:
     """Where a command shows things. `as_json`: data is JSON."""
 
     def __init__(self, *, as_json: bool) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
-from cli.screen import Screen
+from cli.printer import Printer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,10 +63,10 @@ JSON_OPTION: tuple[Any, Any] = (
 
 
 @dataclass(frozen=True)
-class Session:
+class GatewaySession:
     """One run of a command: its gateway, and where it shows things."""
 
-    screen: Screen
+    printer: Printer
     url: str | None
     api_key: str | None
     token: str | None
@@ -91,15 +91,17 @@ class Session:
         from cli.api import GatewayApi  # noqa: PLC0415  requests and pydantic take a fifth of a second
 
         if file := self.connection.exposed_file:
-            self.screen.note(f"comfyui-gateway: others can read your key in {file}: chmod 600 {shlex.quote(str(file))}")
+            self.printer.note(
+                f"comfyui-gateway: others can read your key in {file}: chmod 600 {shlex.quote(str(file))}"
+            )
         return GatewayApi(self.connection)
 
 
-def on_gateway(command: Callable[..., None]) -> Callable[..., None]:
+def with_gateway(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command the options of a session; it takes the session as its first argument."""
 
     def run(arguments: dict[str, Any], rest: dict[str, Any]) -> None:
-        command(Session(screen=Screen(as_json=arguments.pop("as_json")), **arguments), **rest)
+        command(GatewaySession(printer=Printer(as_json=arguments.pop("as_json")), **arguments), **rest)
 
     return with_options(command, {**_OPTIONS, "as_json": JSON_OPTION}, run)
 

@@ -12,8 +12,8 @@ from typer import Abort
 from typer._click.exceptions import ClickException, NoArgsIsHelpError
 from typer.core import TyperGroup
 
-from cli.outcome import CommandFailedError, ExitCode
-from cli.screen import printable
+from cli.exit_codes import CommandFailedError, ExitCode
+from cli.printer import printable
 from gateway.errors import GatewayError, RequestError
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _NAME = "comfyui-gateway"
 
 
-class OneLineGroup(TyperGroup):
+class OneLineErrorGroup(TyperGroup):
     """The root of all commands. Errors are raised anywhere, and told here."""
 
     def main(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from cli.inputs import typed
-from cli.outcome import CommandFailedError
+from cli.exit_codes import CommandFailedError
+from cli.input_values import typed
 
 SCHEMA = {
     "properties": {

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from cli import waiting
+from cli import job_wait
 from cli.api import GatewayApi
 from cli.connection import Connection
 from cli.download import make_folder, save_outputs
-from cli.outcome import CommandFailedError, ExitCode
+from cli.exit_codes import CommandFailedError, ExitCode
 from tests.cli.conftest import assert_refused, run
 from tests.local.command import free_port
 from tests.webhooks.receiver import Behaviour, Receiver, answers, drips, hangs, sends
@@ -47,11 +47,11 @@ def ask(receiver: Receiver, *arguments: str) -> Any:  # noqa: ANN401  the result
 @pytest.fixture(autouse=True)
 def in_a_hurry(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001  where the command runs
     """Wait for nothing as long as for a real gateway."""
-    monkeypatch.setattr("cli.transport._READ_SECONDS", 0.5)
-    monkeypatch.setattr("cli.transport._WHOLE_SECONDS", 0.5)
+    monkeypatch.setattr("cli.http_client._READ_SECONDS", 0.5)
+    monkeypatch.setattr("cli.http_client._WHOLE_SECONDS", 0.5)
     monkeypatch.setattr("cli.api._TRY_AGAIN_SECONDS", 0.01)
-    monkeypatch.setattr(waiting, "_AWAY_SECONDS", 1)
-    monkeypatch.setattr(waiting, "_LOOK_SECONDS", 0)
+    monkeypatch.setattr(job_wait, "_AWAY_SECONDS", 1)
+    monkeypatch.setattr(job_wait, "_LOOK_SECONDS", 0)
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_what_is_no_gateway_is_told(behaviour: Behaviour, part: str) -> None:
 
 def test_a_body_without_an_end_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     """However fast it comes."""
-    monkeypatch.setattr("cli.transport._MAX_BYTES", 100_000)
+    monkeypatch.setattr("cli.http_client._MAX_BYTES", 100_000)
     with Receiver(answers(200, JSON_TYPE, body=b" " * 200_000)) as receiver:
         assert_refused(ask(receiver, "jobs"), 6, "more than 100000 bytes")
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from cli.proposal import Proposal, propose
+from cli.workflow_proposal import Proposal, propose
 from gateway.domain.template import token_names
 from gateway.domain.workflow import WorkflowTemplate
 from tests.cli.graphs import flux, node, two_passes, video

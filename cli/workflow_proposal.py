@@ -10,8 +10,8 @@ import copy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from cli import known_inputs
-from cli.known_inputs import BATCH_SIZE, HEIGHT, LENGTH, NEGATIVE_PROMPT, PROMPT, TEXT_INPUTS, WIDTH
+from cli import well_known_inputs
+from cli.well_known_inputs import BATCH_SIZE, HEIGHT, LENGTH, NEGATIVE_PROMPT, PROMPT, TEXT_INPUTS, WIDTH
 from gateway.domain.template import is_scalar, token_names
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def propose(graph: Mapping[str, Any]) -> Proposal:
     made = Proposal(copy.deepcopy(dict(graph)))
     tokens = token_names(graph)
     if tokens:  # somebody has marked them already: what is left as it is, is meant to stay
-        made.schema = _schema({name: known_inputs.described(_kind(name)) for name in sorted(tokens)})
+        made.schema = _schema({name: well_known_inputs.described(_kind(name)) for name in sorted(tokens)})
         made.findings = [Finding(name, None, tuple(_places_of(graph, name))) for name in sorted(tokens)]
         return made
     found = _Found(made.graph)
@@ -65,7 +65,7 @@ def propose(graph: Mapping[str, Any]) -> Proposal:
         for place in finding.places:
             made.graph[place.node_id]["inputs"][place.name] = f"{{{{{finding.name}}}}}"
     made.schema = _schema(
-        {each.name: known_inputs.field(_kind(each.name), each.name, each.value) for each in made.findings}
+        {each.name: well_known_inputs.field(_kind(each.name), each.name, each.value) for each in made.findings}
     )
     return made
 
@@ -187,7 +187,7 @@ def _find_canvases(found: _Found) -> None:
 
 
 def _find_by_name(found: _Found) -> None:
-    for name, kind in known_inputs.BY_INPUT_NAME.items():
+    for name, kind in well_known_inputs.BY_INPUT_NAME.items():
         for node_id in found.graph:
             if name in found.inputs(node_id):
                 found.add(kind, node_id, name)
