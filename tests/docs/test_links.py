@@ -40,8 +40,3 @@ def test_every_page_is_found_from_the_index() -> None:
         targets = {(page.path.parent / urlsplit(link).path).resolve() for link in page.links if "://" not in link}
         pending += [BY_PATH[target] for target in targets if target in BY_PATH and target not in found]
     assert sorted(page.name for page in PAGES if page.path not in found) == []
-
-
-def test_the_readme_stays_one_page() -> None:
-    """Details are in docs/."""
-    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 127
