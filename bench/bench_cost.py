@@ -41,7 +41,7 @@ from functions.wiring.events import logger as background_log
 from functions.wiring.workflows import WorkflowWiring
 from gateway.aws.resources import JOB_CHANGES, SCHEDULES
 from gateway.settings import ApiSettings, BackgroundSettings, ExecutorSettings
-from local.event_sources.table_stream import TableStream
+from local.event_sources.dynamodb_stream import TableStream
 
 if TYPE_CHECKING:
     import logging

@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING, Self
 from stack import START_SECONDS
 
 from gateway.aws.clients import Clients
-from local.child_process import Child
+from local.child_process import Child, free_port, is_responding
 from local.emulator import Emulator
-from local.loopback import answers, free_port
 from local.provision import provision
 from tests.executor.stage import Stage
 from tests.faults.gate import Gate, aws_step
@@ -75,7 +74,7 @@ class Host:
         data = self._folder / f"comfyui-{self._number}"
         command = ["-m", "comfyui_simulator", "--port", str(self._port), "--data-dir", str(data)]
         child = self._start("comfyui", command, self._environment)
-        child.wait_until(lambda: answers(f"{self.comfyui_url}/system_stats"), seconds=START_SECONDS)
+        child.wait_until(lambda: is_responding(f"{self.comfyui_url}/system_stats"), seconds=START_SECONDS)
         return child
 
     def _start_executor(self) -> Child:
@@ -134,13 +133,13 @@ class SoakStack:
         self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         front = Child(
             "front",
-            [sys.executable, "-m", "local.api_server", str(listener.fileno())],
+            [sys.executable, "-m", "local.api_main", str(listener.fileno())],
             environment=environment,
             log_file=folder / "front.log",
             inherited_fds=[listener.fileno()],
         )
         cleanup.callback(front.stop, seconds=5)
-        front.wait_until(lambda: answers(f"{self.url}/health"), seconds=START_SECONDS)
+        front.wait_until(lambda: is_responding(f"{self.url}/health"), seconds=START_SECONDS)
 
     def webhooks_left(self) -> int:
         """Count the messages in the queue of webhooks, and in its dead-letter queue."""

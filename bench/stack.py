@@ -20,9 +20,8 @@ from gateway.aws.sqs.job_queue import SqsJobQueue
 from gateway.domain import timestamps
 from gateway.domain.job import Job, Priority
 from gateway.domain.messages import JobMessage
-from local.child_process import Child
+from local.child_process import Child, free_port, is_responding
 from local.emulator import Emulator
-from local.loopback import answers, free_port
 from local.provision import provision
 
 if TYPE_CHECKING:
@@ -121,7 +120,7 @@ def comfyui(*, real: bool) -> Iterator[str]:
         )
         child = Child("ComfyUI", command, environment=dict(os.environ), log_file=Path(folder, "log"))
         try:
-            child.wait_until(lambda: answers(f"{url}/system_stats"), seconds=START_SECONDS)
+            child.wait_until(lambda: is_responding(f"{url}/system_stats"), seconds=START_SECONDS)
             yield url
         finally:
             child.kill()
@@ -154,13 +153,13 @@ def front() -> Iterator[str]:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         child = Child(
             "front",
-            [sys.executable, "-m", "local.api_server", str(listener.fileno())],
+            [sys.executable, "-m", "local.api_main", str(listener.fileno())],
             environment=dict(os.environ),
             log_file=Path(folder, "log"),
             inherited_fds=[listener.fileno()],
         )
         try:
-            child.wait_until(lambda: answers(f"{url}/health"), seconds=START_SECONDS)
+            child.wait_until(lambda: is_responding(f"{url}/health"), seconds=START_SECONDS)
             yield url
         finally:
             child.stop(seconds=5)
@@ -179,7 +178,7 @@ def proxy(comfyui_url: str) -> Iterator[str | None]:
         command = [str(_PROXY), "--comfyui", comfyui_url, "--port", str(port)]
         child = Child("proxy", command, environment=dict(os.environ), log_file=Path(folder, "log"))
         try:
-            child.wait_until(lambda: answers(f"{url}/api/v2/health"), seconds=START_SECONDS)
+            child.wait_until(lambda: is_responding(f"{url}/api/v2/health"), seconds=START_SECONDS)
             yield url
         finally:
             child.kill()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli import add_workflow, dead_letters, doctor, env_file, health, init, jobs, keys, submit, workflows
+from cli.connection import API_KEY, LOCAL_URL, TOKEN
 from cli.error_output import OneLineErrorGroup
 from cli.exit_codes import CommandFailedError, ExitCode
 from cli.gateway_session import with_gateway
@@ -81,10 +82,16 @@ def run(
     environment = env_file.under(os.environ, Path(".env"))
     environment |= {name: value for name, value in given.items() if value is not None}
     settings = LocalSettings.from_environment(environment)
-    from local.supervisor import Supervisor  # noqa: PLC0415  likewise
+    from local.banner import Command  # noqa: PLC0415  also slow to import
+    from local.supervisor import Supervisor  # noqa: PLC0415  also slow to import
 
     called = Path(sys.argv[0])
-    command = str(called) if called.name == _NAME else _NAME  # with its path, as it need not be on PATH
+    command = Command(
+        program=str(called) if called.name == _NAME else _NAME,  # with its path: it may not be on PATH
+        default_url=LOCAL_URL,
+        api_key_variable=API_KEY,
+        token_variable=TOKEN,
+    )
     if not Supervisor(settings, environment, ephemeral=ephemeral, command=command).run():
         raise typer.Exit(ExitCode.FAILED)
 

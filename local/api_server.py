@@ -1,15 +1,9 @@
-"""The HTTP front of local mode: API Gateway's part, around the very handlers that run in Lambda.
-
-Run by the supervisor: `python -m local.api_server FD`, FD being a bound socket that it inherits.
-"""
+"""The WSGI application that forwards HTTP requests to the Lambda handlers, as API Gateway does."""
 
 from __future__ import annotations
 
 import base64
-import importlib
 import logging
-import os
-import sys
 import uuid
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -24,11 +18,9 @@ from gunicorn.http.errors import (  # type: ignore[import-untyped]
 )
 
 from functions.http import router
-from functions.routing import DEFAULT_FUNCTION, FUNCTION_OF_SEGMENT, function_for, module_of
-from gateway.aws.resources import REQUEST_SECONDS
+from functions.routing import function_for
 from gateway.errors import MethodNotAllowedError, PayloadTooLargeError, Problem, RequestError, RequestInvalidError
 from gateway.redacting_log import stack_of
-from local import gunicorn_server
 from local.api_event import HttpRequest, to_event
 from local.lambda_runtime import EventTooLargeError, FunctionFailedError, FunctionTimedOutError, invoke
 
@@ -37,10 +29,8 @@ if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment
 
     from functions.wiring.api import Handler
+    from local.gunicorn_server import HttpResponse
 
-# Sixteen clients waiting in `?wait=25` leave eight for those that want an answer now. Each worker that has answered
-# once costs 15 to 30 MB of its own.
-WORKERS = 24
 MAX_BODY_BYTES = 10 * 1024 * 1024  # of API Gateway, in both directions
 # What ANY stands for in API Gateway.
 _METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
@@ -50,10 +40,8 @@ _OUR_SIDE = "Something went wrong on our side."
 
 logger = logging.getLogger("gunicorn.error")
 
-Answer = tuple[int, list[tuple[str, str]], bytes]
 
-
-class Front:
+class ApiServer:
     """The WSGI application. `handlers`: by function name, as functions.routing names them."""
 
     def __init__(self, handlers: Mapping[str, Handler], timeout_seconds: float) -> None:
@@ -70,17 +58,17 @@ class Front:
         start_response(f"{status} {_phrase(status)}", headers if without_body else head)
         return [] if without_body or environ["REQUEST_METHOD"] == "HEAD" else [body]
 
-    def answer_to_unreadable(self, error: Exception) -> Answer:
+    def respond_to_unreadable(self, error: Exception) -> HttpResponse:
         """Answer what the server cannot read as a request."""
         logger.warning("a request that cannot be read: %s", type(error).__name__)  # more could quote what was sent
         return _refusal(_problem_with_head(error), router.correlation_id_for(()))
 
-    def answer_to_failure(self, error: BaseException) -> Answer:
+    def respond_to_failure(self, error: BaseException) -> HttpResponse:
         """Answer a request that this front, or an answer that no client could read, has failed."""
         logger.error("the front failed", exc_info=error)
         return _failure(HTTPStatus.BAD_GATEWAY, _OUR_SIDE, router.correlation_id_for(self.received.headers))
 
-    def _answer(self, environ: WSGIEnvironment) -> Answer:
+    def _answer(self, environ: WSGIEnvironment) -> HttpResponse:
         correlation_id = router.correlation_id_for(self.received.headers)
         request_id = str(uuid.uuid4())
         try:
@@ -95,7 +83,7 @@ class Front:
             logger.error("request %s: %s\n%s", request_id, error, stack_of(error))  # noqa: TRY400
             return _failure(HTTPStatus.BAD_GATEWAY, _OUR_SIDE, correlation_id)
 
-    def _forwarded(self, environ: WSGIEnvironment, request_id: str) -> Answer:
+    def _forwarded(self, environ: WSGIEnvironment, request_id: str) -> HttpResponse:
         """Have a function answer. Raises what it raises, and RequestError."""
         if self.received.method not in _METHODS:
             raise MethodNotAllowedError(f"The method {self.received.method} is not known here.")
@@ -158,7 +146,7 @@ def _phrase(status: int) -> str:
         return "Unknown"
 
 
-def _from_lambda(answer: dict[str, Any]) -> Answer:
+def _from_lambda(answer: dict[str, Any]) -> HttpResponse:
     # Multi-value headers win over single ones of the same name; both are merged, as AWS documents it.
     headers = {name.lower(): (name, [value]) for name, value in (answer.get("headers") or {}).items()}
     headers |= {name.lower(): (name, values) for name, values in (answer.get("multiValueHeaders") or {}).items()}
@@ -168,7 +156,7 @@ def _from_lambda(answer: dict[str, Any]) -> Answer:
     return answer["statusCode"], pairs, body
 
 
-def _refusal(error: RequestError, correlation_id: str) -> Answer:
+def _refusal(error: RequestError, correlation_id: str) -> HttpResponse:
     body = router.error_body(
         error.code, error.message, error.details, retryable=error.retryable, correlation_id=correlation_id
     )
@@ -177,33 +165,11 @@ def _refusal(error: RequestError, correlation_id: str) -> Answer:
     return status, [*headers, *allow], content
 
 
-def _failure(status: HTTPStatus, message: str, correlation_id: str) -> Answer:
+def _failure(status: HTTPStatus, message: str, correlation_id: str) -> HttpResponse:
     body = router.error_body("INTERNAL_ERROR", message, None, retryable=True, correlation_id=correlation_id)
     return _json(status, body, correlation_id)
 
 
-def _json(status: int, body: Mapping[str, object], correlation_id: str) -> Answer:
+def _json(status: int, body: Mapping[str, object], correlation_id: str) -> HttpResponse:
     headers = [("Content-Type", "application/json"), (router.CORRELATION_HEADER, correlation_id)]
     return status, headers, router.to_json(body).encode()
-
-
-def load_handlers() -> dict[str, Handler]:
-    """Import every function that routing names. They wire themselves as in Lambda: now, before the fork."""
-    os.environ["AWS_LAMBDA_FUNCTION_NAME"] = "local"
-    names = {*FUNCTION_OF_SEGMENT.values(), DEFAULT_FUNCTION}
-    return {name: importlib.import_module(module_of(name)).handler for name in names}
-
-
-def serve(
-    handlers: Mapping[str, Handler],
-    *,
-    listener_fd: int,
-    workers: int = WORKERS,
-    timeout_seconds: float = REQUEST_SECONDS,
-) -> None:
-    """Serve until SIGTERM. `listener_fd`: a bound TCP socket. Does not return."""
-    gunicorn_server.serve(Front(handlers, timeout_seconds), listener_fd=listener_fd, workers=workers)
-
-
-if __name__ == "__main__":
-    serve(load_handlers(), listener_fd=int(sys.argv[1]))

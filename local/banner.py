@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from cli.connection import API_KEY, LOCAL_URL, TOKEN
 from gateway.__about__ import VERSION
 
 if TYPE_CHECKING:
@@ -19,11 +18,21 @@ _BODY = """{"workflowId": "sdxl_realism_v1", "inputs": {"prompt": "a lighthouse 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Running:
-    """What is running."""
+class Command:
+    """How a person calls the command line, for the examples in the banner."""
+
+    program: str  # path or name
+    default_url: str  # of the gateway that it talks to without --url
+    api_key_variable: str
+    token_variable: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunningGateway:
+    """What the banner shows of a running gateway."""
 
     url: str
-    command: str  # this one, as it was called
+    command: Command
     comfyui_url: str
     simulated: bool  # nothing answers at comfyui_url
     data_dir: Path | None  # None when nothing is kept
@@ -33,13 +42,13 @@ class Running:
     webhook_secret: Path | None  # the file of the one that was made; None when one is set
 
 
-def show(running: Running, console: Console) -> None:
+def show(running: RunningGateway, console: Console) -> None:
     """Print it: coloured on a terminal, plain elsewhere; lines are never broken, so that the command can be pasted."""
     for line in _lines(running):
         console.print(line, soft_wrap=True)
 
 
-def _lines(running: Running) -> list[Text]:
+def _lines(running: RunningGateway) -> list[Text]:
     warning = "yellow"
     lines = [
         Text.assemble(f"ComfyUI Gateway {VERSION} is running at ", (running.url, "bold green"), ". Ctrl-C stops it."),
@@ -58,20 +67,26 @@ def _lines(running: Running) -> list[Text]:
     lines.append(_field("Webhooks", f"signed with {signed_with}"))
     credentials = ""
     if running.api_keys:
-        credentials = f' -H "X-API-Key: ${API_KEY}"'
+        credentials = f' -H "X-API-Key: ${running.command.api_key_variable}"'
         or_token = " or JWT" if running.tokens else ""
-        lines.append(_field("Access", f"By API key{or_token}. Put a key in ${API_KEY} for the commands below."))
+        lines.append(
+            _field(
+                "Access",
+                f"By API key{or_token}. Put a key in ${running.command.api_key_variable} for the commands below.",
+            )
+        )
     elif running.tokens:
-        credentials = f' -H "Authorization: Bearer ${TOKEN}"'
-        lines.append(_field("Access", f"By JWT. Put one in ${TOKEN} for the commands below."))
+        credentials = f' -H "Authorization: Bearer ${running.command.token_variable}"'
+        lines.append(_field("Access", f"By JWT. Put one in ${running.command.token_variable} for the commands below."))
     else:
         open_to_all = "Open: whoever reaches it is admin. Set API_KEYS=some-key:admin or JWT_SECRET."
         lines.append(_field("Access", open_to_all, warning))
-    elsewhere = "" if running.url == LOCAL_URL else f" --url {running.url}"
+    submit = f"{running.command.program} submit sdxl_realism_v1"
+    elsewhere = "" if running.url == running.command.default_url else f" --url {running.url}"
     return [
         *lines,
         Text("Make an image, in another terminal:"),
-        Text(f'  {running.command} submit sdxl_realism_v1 -i prompt="a lighthouse at dawn" -o pictures{elsewhere}'),
+        Text(f'  {submit} -i prompt="a lighthouse at dawn" -o pictures{elsewhere}'),
         Text("Or by HTTP:"),
         Text(f"  curl {running.url}/jobs{credentials} -H 'Content-Type: application/json' -d '{_BODY}'"),
     ]

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import http.client
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
+import urllib.request
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from gateway.errors import GatewayError
@@ -19,6 +23,8 @@ if TYPE_CHECKING:
 
 _TAIL_BYTES = 4096
 _POLL_SECONDS = 0.02
+# No proxy for requests to this machine, whatever the environment configures for the rest of the world.
+_without_proxy = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 class ChildFailedError(GatewayError):
@@ -129,3 +135,20 @@ def end_with_parent(orphan_signal: signal.Signals) -> Callable[[], None] | None:
             os._exit(1)
 
     return in_child
+
+
+def is_responding(url: str) -> bool:
+    """Return whether a GET returns 200 within 2 s."""
+    try:
+        with _without_proxy.open(url, timeout=2) as response:
+            return bool(response.status == HTTPStatus.OK)
+    except (OSError, http.client.HTTPException):
+        return False
+
+
+def free_port() -> int:
+    """Return a port on 127.0.0.1 that is not in use."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -11,8 +11,7 @@ import signal
 import sys
 from typing import TYPE_CHECKING, Self
 
-from local.child_process import Child, ChildFailedError
-from local.loopback import answers, free_port
+from local.child_process import Child, ChildFailedError, free_port, is_responding
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,7 +50,7 @@ class Emulator:
 
     def answers(self) -> bool:
         """Tell whether it has come up."""
-        self._was_up = self._was_up or answers(f"{self.endpoint_url}/_ministack/health")
+        self._was_up = self._was_up or is_responding(f"{self.endpoint_url}/_ministack/health")
         return self._was_up
 
     @property

@@ -18,7 +18,7 @@ import socket
 import sys
 import time
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]
 from gunicorn.http import wsgi  # type: ignore[import-untyped]
@@ -27,9 +27,10 @@ from gunicorn.workers.sync import SyncWorker  # type: ignore[import-untyped]
 from local.child_process import end_with_parent
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
+    from wsgiref.types import StartResponse, WSGIEnvironment
 
-    from local.api_server import Front
+HttpResponse = tuple[int, list[tuple[str, str]], bytes]  # status, headers, body
 
 # A client may hold a worker with half a request for as long. Answers have no such limits: their readers may be slow.
 _SILENCE_SECONDS = 3.0
@@ -37,7 +38,22 @@ _REQUEST_SECONDS = 20.0  # for all of head and body
 _LEAVING_SECONDS = 5.0  # for what it still sends when it is answered: 80 MiB take a tenth of that here
 
 
-def serve(front: Front, *, listener_fd: int, workers: int) -> None:
+class WsgiApp(Protocol):
+    """What this server calls: a WSGI application that also renders the responses to requests it never gets."""
+
+    received: Any
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Return the body of the response to a request."""
+
+    def respond_to_unreadable(self, error: Exception) -> HttpResponse:
+        """Return the response to bytes that are not a valid HTTP request."""
+
+    def respond_to_failure(self, error: BaseException) -> HttpResponse:
+        """Return the response to a request that failed in this application or server."""
+
+
+def serve(app: WsgiApp, *, listener_fd: int, workers: int) -> None:
     """Serve until SIGTERM. `listener_fd`: a bound TCP socket. Does not return."""
     end_worker = end_with_parent(signal.SIGKILL)
 
@@ -46,7 +62,7 @@ def serve(front: Front, *, listener_fd: int, workers: int) -> None:
             end_worker()
 
     def before_request(_worker: object, request: object) -> None:
-        front.received = request
+        app.received = request
 
     _ignore_idle_connections(listener_fd)
     gc.collect()
@@ -70,7 +86,7 @@ def serve(front: Front, *, listener_fd: int, workers: int) -> None:
         "access_log_format": "%(h)s %(m)s %({raw_uri}e)s %(s)s %(M)sms",
         "loglevel": "warning",
     }
-    _Server(front, settings).run()
+    _Server(app, settings).run()
 
 
 def _ignore_idle_connections(listener_fd: int) -> None:
@@ -139,7 +155,9 @@ class _Worker(SyncWorker):  # type: ignore[misc]  # gunicorn has no types
 
     def handle_error(self, req: object, client: socket.socket, addr: object, exc: Exception) -> None:  # noqa: ARG002  gunicorn's own signature
         """Answer in the front's words, where gunicorn would in its own."""
-        status, headers, body = self.wsgi.answer_to_unreadable(exc) if req is None else self.wsgi.answer_to_failure(exc)
+        status, headers, body = (
+            self.wsgi.respond_to_unreadable(exc) if req is None else self.wsgi.respond_to_failure(exc)
+        )
         headers = [*headers, ("Content-Length", str(len(body))), ("Connection", "close")]
         head = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n" + "".join(f"{k}: {v}\r\n" for k, v in headers)
         with contextlib.suppress(OSError):  # it is gone
@@ -153,8 +171,8 @@ class _Response(wsgi.Response):  # type: ignore[misc]  # gunicorn has no types
 
 
 class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
-    def __init__(self, front: Front, settings: Mapping[str, object]) -> None:
-        self._front = front
+    def __init__(self, app: WsgiApp, settings: Mapping[str, object]) -> None:
+        self._app = app
         self._settings = settings
         super().__init__()
 
@@ -162,5 +180,5 @@ class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
         for name, value in self._settings.items():
             self.cfg.set(name, value)
 
-    def load(self) -> Front:
-        return self._front
+    def load(self) -> WsgiApp:
+        return self._app

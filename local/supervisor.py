@@ -27,11 +27,10 @@ from gateway.aws.dynamodb.workflow_store import DynamoWorkflowStore
 from gateway.aws.s3 import S3ObjectStore
 from gateway.errors import SettingsInvalidError
 from gateway.settings import ApiSettings, ExecutorSettings
-from local.banner import Running, show
-from local.child_process import Child
+from local.banner import RunningGateway, show
+from local.child_process import Child, free_port, is_responding
 from local.data_dir import DataDir
 from local.emulator import START_SECONDS, Emulator
-from local.loopback import answers, free_port
 from local.output_bucket import VARIABLES as OUTPUT_BUCKET_VARIABLES
 from local.output_bucket import check_output_bucket, output_bucket_variables
 from local.provision import PROVISIONED, provision
@@ -44,12 +43,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from gateway.settings import LocalSettings
+    from local.banner import Command
 
 _PREFIX = "local-"  # of every resource's name
 _WATCH_SECONDS = 0.1
 # In this order, by when: from Ctrl-C to the end it is five seconds in all. What the first two write is counted by the
 # background functions, and may interrupt a prompt in the simulator.
-_STOP_ORDER = ((("front", "executor"), 2.5), (("background", "simulator"), 3.5))
+_STOP_ORDER = ((("api", "executor"), 2.5), (("events", "simulator"), 3.5))
 # The emulator saves its state in a moment, but on a machine that is busy: then it is worth the wait.
 _SAVE_SECONDS = 20
 _SAME_MOMENT_SECONDS = 0.2  # make and shells pass a signal on to a process that the terminal has signalled too
@@ -66,7 +66,7 @@ class Supervisor:
     """One run. `ephemeral` keeps nothing; `command`: as what a person calls the command, to show."""
 
     def __init__(
-        self, settings: LocalSettings, environment: Mapping[str, str], *, ephemeral: bool, command: str
+        self, settings: LocalSettings, environment: Mapping[str, str], *, ephemeral: bool, command: Command
     ) -> None:
         self._settings = settings
         self._command = command
@@ -121,7 +121,7 @@ class Supervisor:
 
     def _start(self, emulator: Emulator, data: DataDir, listener: socket.socket) -> None:
         self._say("Starting …")
-        comfyui_answers = answers(f"{self._settings.comfyui_url}/system_stats")
+        comfyui_answers = is_responding(f"{self._settings.comfyui_url}/system_stats")
         self._wait_until(emulator.answers, emulator.child, START_SECONDS)
         self._environment |= emulator.environment
         self._fill(emulator, data)
@@ -139,12 +139,12 @@ class Supervisor:
         functions = {**self._output_bucket, **secret_variables(self._settings, data.webhook_secret)}
         secret = self._settings.jwt_secret
         own = {**functions, **({"JWT_SECRET": secret.get_secret_value()} if secret else {})}
-        front = self._start_child("front", ["local.api_server", str(listener.fileno())], data, own, listener)
+        front = self._start_child("api", ["local.api_main", str(listener.fileno())], data, own, listener)
         url = _url(listener)
-        self._wait_until(lambda: answers(f"{url}/health"), front, START_SECONDS)
+        self._wait_until(lambda: is_responding(f"{url}/health"), front, START_SECONDS)
         # Only now: nothing that a person does first needs them, and their start would hold the others' up.
-        self._start_child("background", ["local.event_sources", _PREFIX], data, functions)
-        running = Running(
+        self._start_child("events", ["local.event_sources", _PREFIX], data, functions)
+        running = RunningGateway(
             url=url,
             command=self._command,
             comfyui_url=self._settings.comfyui_url,
@@ -184,7 +184,7 @@ class Supervisor:
             arguments.append("--disable-metadata")
         url = f"http://127.0.0.1:{port}"
         simulator = self._start_child("simulator", ["comfyui_simulator", *arguments], data, {})
-        self._wait_until(lambda: answers(f"{url}/system_stats"), simulator, START_SECONDS)
+        self._wait_until(lambda: is_responding(f"{url}/system_stats"), simulator, START_SECONDS)
         return url
 
     def _start_child(

@@ -22,11 +22,10 @@ import boto3
 
 from gateway.aws.clients import Clients
 from gateway.aws.resources import JOB_CHANGES, QUEUE_SOURCES, SCHEDULES, TABLE
-from local.event_sources.dynamodb_stream import StreamSource
+from local.event_sources.dynamodb_stream import StreamSource, TableStream
 from local.event_sources.function import load_function
 from local.event_sources.schedule import ScheduleSource
 from local.event_sources.sqs import QueueSource
-from local.event_sources.table_stream import TableStream
 from local.provision import queue_url
 from local.recount_jobs import leave_mark
 

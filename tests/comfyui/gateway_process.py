@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 import pytest
 import requests
 
-from local.loopback import free_port
+from local.child_process import free_port
 
 if TYPE_CHECKING:
     from types import TracebackType

@@ -20,8 +20,7 @@ import requests
 import uv
 
 from infra.module_graph import ROOT
-from local.child_process import Child
-from local.loopback import free_port
+from local.child_process import Child, free_port
 from tests.comfyui.real_comfyui import INSTALL_SECONDS, SCRIPT, START_SECONDS, cache_folder
 
 if TYPE_CHECKING:

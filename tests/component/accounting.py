@@ -10,7 +10,7 @@ from functions.events import job_metrics
 from functions.wiring.events import EventWiring
 from gateway.aws.resources import JOB_CHANGES
 from gateway.settings import BackgroundSettings
-from local.event_sources.table_stream import TableStream
+from local.event_sources.dynamodb_stream import TableStream
 from tests.component.backstage import NO_CONTEXT
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ import yaml  # type: ignore[import-untyped]
 
 from gateway.aws.clients import Clients
 from gateway.settings import ApiSettings, ExecutorSettings, LocalSettings, OutputBucketSettings
+from local.child_process import is_responding
 from local.emulator import Emulator
-from local.loopback import answers
 from tests.docs.pages import ROOT
 from tests.local.command import START_SECONDS, Run, finished_job, free_port, wait_until
 
@@ -89,7 +89,7 @@ def test_the_services_work_together_as_plain_processes(tmp_path: Path) -> None:
         comfyuis = {f"http://127.0.0.1:{port}": f"http://127.0.0.1:{free_port()}" for port in (8188, 8189)}
         for url in comfyuis.values():
             stack.enter_context(running(tmp_path, "comfyui_simulator", "--port", url.rpartition(":")[2]))
-        wait_until(lambda: all(answers(f"{url}/system_stats") for url in comfyuis.values()), START_SECONDS)
+        wait_until(lambda: all(is_responding(f"{url}/system_stats") for url in comfyuis.values()), START_SECONDS)
         moved |= comfyuis
 
         gateway = Run(

@@ -16,8 +16,7 @@ import requests
 import trustme
 
 from functions.routing import module_of
-from local.child_process import Child
-from local.loopback import free_port
+from local.child_process import Child, free_port
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

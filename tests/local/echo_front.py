@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 
-from local.api_server import serve
+from local.api_main import serve
 from local.lambda_runtime import MAX_PAYLOAD_BYTES
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import requests
 
-from local.loopback import answers
+from local.child_process import is_responding
 from tests.local.command import (
     LINUX_ONLY,
     START_SECONDS,
@@ -126,7 +126,7 @@ def test_a_closed_terminal_is_an_orderly_end(start: Callable[..., Run]) -> None:
     run = start(terminal=terminal)
     os.close(terminal)
     url = f"http://127.0.0.1:{run.environment['PORT']}"
-    wait_until(lambda: answers(f"{url}/health"), START_SECONDS)
+    wait_until(lambda: is_responding(f"{url}/health"), START_SECONDS)
     job = finished_job(url)
     os.close(master)
     assert run.end(signal.SIGHUP) == 0

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 
-from local.event_sources.dynamodb_stream import StreamSource
+from local.event_sources.dynamodb_stream import StreamSource, TableStream
 from local.event_sources.function import LocalFunction
-from local.event_sources.table_stream import TableStream
 from tests.local.command import wait_until
 from tests.local.test_background import RESOURCE, Recorder, boom
 

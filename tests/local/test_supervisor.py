@@ -165,7 +165,7 @@ def test_a_jwt_secret_closes_open_access(start: Callable[..., Run], tmp_path: Pa
     assert sorted(answer.result().status_code for answer in sent) == [200] * 20 + [429] * 44
     knowing = [pid for pid in run.descendants() if "s3cret" in Path(f"/proc/{pid}/environ").read_text()]
     assert knowing
-    assert all("local.api_server" in Path(f"/proc/{pid}/cmdline").read_text() for pid in knowing)
+    assert all("local.api_main" in Path(f"/proc/{pid}/cmdline").read_text() for pid in knowing)
     logs = [log.read_text() for log in tmp_path.glob("comfyui-gateway-*/logs/*.log")]
     assert logs
     assert not any("s3cret" in text for text in [run.text, *logs])
