@@ -1,4 +1,4 @@
-"""A ComfyUI stand-in: the server that clients cannot tell from the real one, without a GPU or models."""
+"""A simulated ComfyUI server: the same API and events as the real one, without a GPU or models."""
 
 from comfyui_simulator.faults import Faults, RequestFault
 from comfyui_simulator.server import SimulatorServer

@@ -1,4 +1,6 @@
-"""Runs the simulator as a process: `python -m comfyui_simulator --port 8188`."""
+"""Entry point of the simulator process: `python -m comfyui_simulator --port 8188`."""
+
+from __future__ import annotations
 
 import argparse
 import asyncio
@@ -37,20 +39,26 @@ async def _serve(settings: SimulatorSettings, data_dir: Path) -> None:
 
 def _settings(arguments: list[str] | None) -> SimulatorSettings:
     default = SimulatorSettings()
-    parser = argparse.ArgumentParser(prog="python -m comfyui_simulator", description="A ComfyUI stand-in.")
+    parser = argparse.ArgumentParser(prog="python -m comfyui_simulator", description="Run a simulated ComfyUI server.")
     parser.add_argument("--host", default=default.host, help="address to listen on")
-    parser.add_argument("--port", type=int, default=8188, help="port to listen on; 0 takes any free one")
-    parser.add_argument("--data-dir", type=Path, help="where files live; by default in a directory deleted at the end")
-    parser.add_argument("--checkpoint", action="append", metavar="NAME", help="a checkpoint to offer; repeatable")
+    parser.add_argument("--port", type=int, default=8188, help="port to listen on; 0 selects a free one")
+    parser.add_argument("--data-dir", type=Path, help="directory for files; default: a temporary one, deleted on exit")
     parser.add_argument(
-        "--seconds-per-step", type=float, default=default.seconds_per_step, metavar="S", help="time of a sampling step"
+        "--checkpoint", action="append", metavar="NAME", help="file name of a checkpoint to list; repeatable"
+    )
+    parser.add_argument(
+        "--seconds-per-step",
+        type=float,
+        default=default.seconds_per_step,
+        metavar="S",
+        help="duration of a sampling step",
     )
     parser.add_argument(
         "--model-load-seconds",
         type=float,
         default=default.model_load_seconds,
         metavar="S",
-        help="time to load a checkpoint",
+        help="duration of loading a checkpoint",
     )
     parser.add_argument(
         "--history-lag-seconds",
@@ -58,12 +66,12 @@ def _settings(arguments: list[str] | None) -> SimulatorSettings:
         nargs=2,
         default=default.history_lag_seconds,
         metavar=("MIN", "MAX"),
-        help="time from the end of a prompt until it is in the history",
+        help="delay from the end of a prompt until it is in the history",
     )
     parser.add_argument("--vram-mb", type=int, default=default.vram_total_mb, metavar="MB", help="memory of the GPU")
-    parser.add_argument("--disable-metadata", action="store_true", help="leave the prompt out of saved files")
-    parser.add_argument("--newer-api", action="store_true", help="offer /api/jobs, as newer servers do")
-    parser.add_argument("--control-api", action="store_true", help="offer /simulator/faults, to make things go wrong")
+    parser.add_argument("--disable-metadata", action="store_true", help="do not embed the prompt in saved files")
+    parser.add_argument("--newer-api", action="store_true", help="enable /api/jobs, as in newer servers")
+    parser.add_argument("--control-api", action="store_true", help="enable /simulator/faults, which injects faults")
     given = parser.parse_args(arguments)
     lag_min, lag_max = given.history_lag_seconds
     return SimulatorSettings(

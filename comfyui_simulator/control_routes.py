@@ -1,13 +1,19 @@
-"""The endpoint through which tests break a simulator that runs as a separate process.
+"""Endpoints that inject faults into a simulator that runs as a separate process.
 
-It is an endpoint and not a set of command-line flags because faults have to strike, and to stop, in the middle of a
-run. Tests within the same process set the same switches through `SimulatorServer.faults`.
+These are endpoints instead of command-line flags because tests must start and stop faults during a run. Tests in the
+same process use `SimulatorServer.faults` instead.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from comfyui_simulator.parts import Parts
 from comfyui_simulator.web_support import json_object
+
+if TYPE_CHECKING:
+    from comfyui_simulator.parts import Parts
 
 
 class ControlRoutes:

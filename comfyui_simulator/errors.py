@@ -1,14 +1,20 @@
-"""The ways in which a prompt ends early, and how the server describes them."""
+"""Exceptions that end a prompt early, and how the server reports them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 from comfyui_simulator.tensor_text import describe
-from comfyui_simulator.types import JsonObject
+
+if TYPE_CHECKING:
+    from comfyui_simulator.types import JsonObject
 
 OUT_OF_MEMORY_ADVICE = (
     "This error means you ran out of memory on your GPU.\n\n"
     "TIPS: If the workflow worked before you might have accidentally set the batch_size to a large number."
 )
 
-# The recorded frames of a failing node. Real servers leak such paths; clients have to strip them.
+# The recorded frames of a failing node. Real servers leak such paths; clients must strip them.
 _FRAMES = (
     ("execution.py", 510, "execute"),
     ("execution.py", 324, "get_output_data"),
@@ -22,7 +28,7 @@ class InterruptedByUserError(Exception):
 
 
 class WorkerStoppedError(BaseException):
-    """The server stops or its worker is made to die: nothing may catch this on the way out of a node."""
+    """The server stops, or a fault kills its worker thread. No node may catch this."""
 
 
 class OutOfGpuMemoryError(Exception):
@@ -40,7 +46,7 @@ def exception_type(error: BaseException) -> str:
 def failure_details(error: Exception, class_type: str, inputs: JsonObject | None) -> JsonObject:
     """Describe a node's exception in the fields of `execution_error` (recorded: node raises ...).
 
-    Like the real thing, this leaks the node's inputs and server paths.
+    Like the real server, this leaks the node's inputs and server paths.
     """
     message = f"{error}\n"
     if isinstance(error, OutOfGpuMemoryError):

@@ -1,36 +1,41 @@
-"""The state of the prompt that runs, and what its nodes can do to it."""
+"""The state of the running prompt, and the calls that its nodes can make."""
 
-from collections.abc import Callable
+from __future__ import annotations
+
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from comfyui_simulator.execution_order import ExecutionOrder
-from comfyui_simulator.node_graph import NodeGraph
-from comfyui_simulator.progress import Progress
-from comfyui_simulator.socket_hub import SocketHub
-from comfyui_simulator.types import JsonObject, QueueItem
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from comfyui_simulator.execution_order import ExecutionOrder
+    from comfyui_simulator.node_graph import NodeGraph
+    from comfyui_simulator.progress import NodeProgress
+    from comfyui_simulator.socket_hub import SocketHub
+    from comfyui_simulator.types import JsonObject, QueueItem
 
 
 @dataclass
-class Execution:
-    """How far a prompt has come: what its nodes returned and what there is to tell about them."""
+class PromptExecution:
+    """The state of a running prompt: results of its nodes, and the messages about them."""
 
     item: QueueItem
     graph: NodeGraph
     order: ExecutionOrder
-    progress: Progress
+    progress: NodeProgress
     client_id: str | None
     messages: list[list[object]] = field(default_factory=list)
     outputs: JsonObject = field(default_factory=dict)
     meta: JsonObject = field(default_factory=dict)
     executed: list[str] = field(default_factory=list)
     expanded: dict[str, tuple[object, ...]] = field(default_factory=dict)
-    """Nodes that wait for those they expanded into, with the links that will be their outputs."""
+    """Nodes that wait for the nodes they expanded into, with the links that will be their outputs."""
 
 
 class NodeControl:
-    """Lets one node wait and tell its progress (see `RunControl`)."""
+    """Lets one node wait and report its progress (see `RunControl`)."""
 
-    def __init__(self, wait: Callable[..., None], execution: Execution, hub: SocketHub, node_id: str) -> None:
+    def __init__(self, wait: Callable[..., None], execution: PromptExecution, hub: SocketHub, node_id: str) -> None:
         self.wait = wait
         self._execution = execution
         self._hub = hub

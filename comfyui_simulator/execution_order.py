@@ -1,18 +1,23 @@
-"""In which order the nodes of a prompt run."""
+"""The order in which the nodes of a prompt run."""
 
-from collections.abc import Callable
+from __future__ import annotations
 
-from comfyui_simulator.node_graph import NodeGraph
-from comfyui_simulator.object_info import ObjectInfo
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from comfyui_simulator.node_graph import NodeGraph
+    from comfyui_simulator.object_info import ObjectInfo
 
 _FAR = 3
 
 
 class ExecutionOrder:
-    """Nodes that still have to run, and which of them may run next.
+    """The nodes that have not run yet, and which of them runs next.
 
     A node waits for the nodes it links to, unless their results are cached. Among those that are ready, the one
-    nearest to an output node goes first, so that clients see pictures early (recorded: node raises, KSampler).
+    nearest to an output node goes first, so that clients get images early (recorded: node raises, KSampler).
     """
 
     def __init__(self, graph: NodeGraph, object_info: ObjectInfo, is_cached: Callable[[str], bool]) -> None:
@@ -22,7 +27,7 @@ class ExecutionOrder:
         self._waits_for: dict[str, set[str]] = {}
 
     def add(self, node_id: str) -> None:
-        """Add a node and all that it needs."""
+        """Add a node and all nodes that it depends on."""
         to_add = [node_id]
         while to_add:
             current = to_add.pop()
@@ -34,7 +39,7 @@ class ExecutionOrder:
             to_add.extend(sources)
 
     def wait_for(self, node_id: str, source: str) -> None:
-        """Let a node that is already in the order wait for one more, as after an expansion."""
+        """Make a node that is already in the order wait for one more node, as after an expansion."""
         self.add(source)
         self._waits_for[node_id].add(source)
 
@@ -46,13 +51,13 @@ class ExecutionOrder:
         return min(ready, key=self._distance_to_output)
 
     def done(self, node_id: str) -> None:
-        """Take a node that has run out of the order."""
+        """Remove a node that has run."""
         del self._waits_for[node_id]
         for sources in self._waits_for.values():
             sources.discard(node_id)
 
     def _distance_to_output(self, node_id: str) -> int:
-        """Return how many links away the nearest output node is; all from the third on count alike."""
+        """Return how many links away the nearest output node is; 3 for all that are further away."""
         nodes = {node_id}
         for distance in range(_FAR):
             if any(self._object_info.is_output(self._graph.class_type(node)) for node in nodes):

@@ -1,9 +1,12 @@
-"""Runs one prompt: its nodes in order, and the messages that tell of them."""
+"""Runs the nodes of a prompt in order, and sends the events about them."""
+
+from __future__ import annotations
 
 import json
 import random
 import threading
 import time
+from typing import TYPE_CHECKING
 
 from comfyui_simulator.errors import (
     InterruptedByUserError,
@@ -11,23 +14,25 @@ from comfyui_simulator.errors import (
     WorkerStoppedError,
     failure_details,
 )
-from comfyui_simulator.execution import Execution, NodeControl
+from comfyui_simulator.execution import NodeControl, PromptExecution
 from comfyui_simulator.execution_order import ExecutionOrder
-from comfyui_simulator.faults import Faults
 from comfyui_simulator.node_graph import NodeGraph
 from comfyui_simulator.nodes import IMPLEMENTATIONS
 from comfyui_simulator.nodes.node_run import Blocker, Machine, NodeRun, Returned
-from comfyui_simulator.object_info import ObjectInfo
-from comfyui_simulator.progress import Progress
-from comfyui_simulator.result_cache import NodeResult, ResultCache
-from comfyui_simulator.socket_hub import SocketHub
+from comfyui_simulator.progress import NodeProgress
+from comfyui_simulator.result_cache import NodeResult, NodeResultCache
 from comfyui_simulator.types import JsonObject, QueueItem, is_link
+
+if TYPE_CHECKING:
+    from comfyui_simulator.faults import Faults
+    from comfyui_simulator.object_info import ObjectInfo
+    from comfyui_simulator.socket_hub import SocketHub
 
 _STUCK_POLL_SECONDS = 0.01
 _TEMP_SUFFIX_LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
-class Executor:
+class PromptExecutor:
     """Runs prompts one at a time, in the worker thread; only `interrupt` and `stop` are for other threads."""
 
     def __init__(self, machine: Machine, object_info: ObjectInfo, hub: SocketHub, faults: Faults) -> None:
@@ -35,7 +40,7 @@ class Executor:
         self._object_info = object_info
         self._hub = hub
         self._faults = faults
-        self._cache = ResultCache(object_info, machine.files.fingerprint)
+        self._cache = NodeResultCache(object_info, machine.files.fingerprint)
         self._temp_prefixes: dict[tuple[str, str], str] = {}
         self._interrupted = threading.Event()
         self._stopping = threading.Event()
@@ -45,7 +50,7 @@ class Executor:
         self._interrupted.set()
 
     def stop(self) -> None:
-        """Let the running prompt, and with it the worker thread, end at once."""
+        """Stop the running prompt, and with it the worker thread, at once."""
         self._stopping.set()
 
     def free_memory(self) -> None:
@@ -53,12 +58,10 @@ class Executor:
         self._cache.clear()
 
     def wait(self, seconds: float, *, interruptible: bool = True) -> None:
-        """Let time pass, unless the server stops or a fault strikes.
+        """Wait, unless the server stops or a fault is injected.
 
-        Raises:
-            InterruptedByUserError: the prompt was interrupted.
-            WorkerStoppedError: the server stops or the worker dies.
-
+        Raises InterruptedByUserError when the prompt was interrupted, and WorkerStoppedError when the server stops or
+        the worker dies.
         """
         if seconds > 0:
             self._stopping.wait(seconds)
@@ -77,7 +80,7 @@ class Executor:
         execution = self._begin(item)
         succeeded = self._run_nodes(execution)
         if succeeded:
-            self._tell(execution, "execution_success", {})
+            self._record(execution, "execution_success", {})
         self._hub.running_node_id = None
         return {
             "outputs": execution.outputs,
@@ -89,49 +92,49 @@ class Executor:
             "meta": execution.meta,
         }
 
-    def _begin(self, item: QueueItem) -> Execution:
+    def _begin(self, item: QueueItem) -> PromptExecution:
         _, prompt_id, prompt, extra_data, output_ids = item
         client_id = extra_data.get("client_id")
         if not isinstance(client_id, str | None):
-            # Nobody has such an id. The real server ends its process when it is a list or an object (measured).
+            # No client has such an id. The real server ends its process when it is a list or an object (measured).
             client_id = json.dumps(client_id)
         self._hub.running_client_id = client_id
         graph = NodeGraph(prompt)
         order = ExecutionOrder(graph, self._object_info, lambda node_id: self._cache.get(node_id) is not None)
-        execution = Execution(item, graph, order, Progress(prompt_id, graph, self._hub, client_id), client_id)
-        self._tell(execution, "execution_start", {})
+        execution = PromptExecution(item, graph, order, NodeProgress(prompt_id, graph, self._hub, client_id), client_id)
+        self._record(execution, "execution_start", {})
         cached = self._cache.begin(graph)
         for key in [key for key in self._temp_prefixes if key[0].split(".")[0] not in prompt]:
             del self._temp_prefixes[key]
         for node_id in output_ids:
             order.add(node_id)
-        self._tell(execution, "execution_cached", {"nodes": cached})
+        self._record(execution, "execution_cached", {"nodes": cached})
         return execution
 
-    def _run_nodes(self, execution: Execution) -> bool:
-        """Run all nodes and tell whether none failed."""
+    def _run_nodes(self, execution: PromptExecution) -> bool:
+        """Run all nodes and return whether all succeeded."""
         while (node_id := execution.order.next()) is not None:
-            # The inputs are told in the error, so they have to survive the exception.
+            # The error event contains the inputs, so they must survive the exception.
             inputs: JsonObject = {}
             try:
                 if self._run_node(execution, node_id, inputs):
                     execution.order.done(node_id)
             except InterruptedByUserError:
-                self._tell(execution, "execution_interrupted", self._culprit(execution, node_id), broadcast=True)
+                self._record(execution, "execution_interrupted", self._culprit(execution, node_id), broadcast=True)
                 return False
-            except Exception as error:  # noqa: BLE001 - whatever a node raises ends its prompt, not the server
+            except Exception as error:  # noqa: BLE001  whatever a node raises ends its prompt, not the server
                 if isinstance(error, OutOfGpuMemoryError):
                     self._machine.gpu.unload()
                 culprit = self._culprit(execution, node_id)
                 details = failure_details(error, execution.graph.class_type(node_id), inputs)
-                self._tell(
+                self._record(
                     execution, "execution_error", {**culprit, **details, "current_outputs": list(execution.graph)}
                 )
                 return False
         return True
 
-    def _run_node(self, execution: Execution, node_id: str, inputs: JsonObject) -> bool:
-        """Run a node, filling in `inputs`, and tell whether it is done; one that expanded is not done yet."""
+    def _run_node(self, execution: PromptExecution, node_id: str, inputs: JsonObject) -> bool:
+        """Run a node, filling in `inputs`; return whether it is done. A node that expanded is not done yet."""
         cached = self._cache.get(node_id)
         if cached is not None:
             self._show_cached(execution, node_id, cached)
@@ -155,17 +158,17 @@ class Executor:
         self._complete(execution, node_id, returned.outputs, ui or None)
         return True
 
-    def _call(self, execution: Execution, node_id: str, inputs: JsonObject) -> Returned:
+    def _call(self, execution: PromptExecution, node_id: str, inputs: JsonObject) -> Returned:
         class_type = execution.graph.class_type(node_id)
         blocker = next((value for value in inputs.values() if isinstance(value, Blocker)), None)
         if blocker is not None:
             if blocker.message is not None:
-                self._tell_blocked(execution, node_id, blocker.message)
+                self._report_blocked(execution, node_id, blocker.message)
             return Returned(tuple(Blocker(None) for _ in self._object_info.outputs(class_type)))
         self.wait(0)
         key = (node_id, class_type)
         if key not in self._temp_prefixes:
-            self._temp_prefixes[key] = "ComfyUI_temp_" + "".join(random.choices(_TEMP_SUFFIX_LETTERS, k=5))  # noqa: S311 - a file name
+            self._temp_prefixes[key] = "ComfyUI_temp_" + "".join(random.choices(_TEMP_SUFFIX_LETTERS, k=5))  # noqa: S311  a file name
         extra_data = execution.item[3]
         run = NodeRun(
             node_id=node_id,
@@ -178,7 +181,7 @@ class Executor:
         )
         return IMPLEMENTATIONS[class_type](run)
 
-    def _resolved_inputs(self, execution: Execution, node_id: str) -> JsonObject:
+    def _resolved_inputs(self, execution: PromptExecution, node_id: str) -> JsonObject:
         declared = self._object_info.inputs(execution.graph.class_type(node_id))
         given = execution.graph.inputs(node_id)
         return {name: self._resolve(given[name]) for name in declared if name in given}
@@ -190,7 +193,7 @@ class Executor:
         result = self._cache.get(node_id)
         return None if result is None else result.outputs[slot]
 
-    def _expand(self, execution: Execution, node_id: str, returned: Returned) -> None:
+    def _expand(self, execution: PromptExecution, node_id: str, returned: Returned) -> None:
         for inner_id, inner in (returned.expansion or {}).items():
             execution.graph.add(inner_id, inner, node_id)
         execution.expanded[node_id] = returned.outputs
@@ -201,7 +204,9 @@ class Executor:
             if self._object_info.is_output(inner["class_type"]):
                 execution.order.wait_for(node_id, inner_id)
 
-    def _complete(self, execution: Execution, node_id: str, outputs: tuple[object, ...], ui: JsonObject | None) -> None:
+    def _complete(
+        self, execution: PromptExecution, node_id: str, outputs: tuple[object, ...], ui: JsonObject | None
+    ) -> None:
         graph = execution.graph
         meta = None
         if ui is not None:
@@ -219,7 +224,7 @@ class Executor:
         execution.executed.append(node_id)
         execution.progress.finish(node_id)
 
-    def _show_cached(self, execution: Execution, node_id: str, result: NodeResult) -> None:
+    def _show_cached(self, execution: PromptExecution, node_id: str, result: NodeResult) -> None:
         # Without a client nothing of a cached result reaches the history (recorded: cached rerun without client_id).
         if execution.client_id is not None:
             self._send_executed(execution, node_id, result.ui)
@@ -228,12 +233,12 @@ class Executor:
                 execution.meta[node_id] = result.ui_meta
         execution.progress.finish(node_id)
 
-    def _send_executed(self, execution: Execution, node_id: str, ui: JsonObject | None) -> None:
+    def _send_executed(self, execution: PromptExecution, node_id: str, ui: JsonObject | None) -> None:
         node, display, prompt_id = self._identity(execution, node_id).items()
         self._send(execution, "executed", dict([node, display, ("output", ui), prompt_id]))
 
-    def _tell_blocked(self, execution: Execution, node_id: str, message: str) -> None:
-        # Unlike other errors this one is not in the history, and the prompt goes on.
+    def _report_blocked(self, execution: PromptExecution, node_id: str, message: str) -> None:
+        # Unlike other errors this one is not in the history, and the prompt continues.
         data = {
             "prompt_id": execution.item[1],
             **self._culprit(execution, node_id),
@@ -245,11 +250,11 @@ class Executor:
         }
         self._send(execution, "execution_error", data)
 
-    def _identity(self, execution: Execution, node_id: str) -> JsonObject:
+    def _identity(self, execution: PromptExecution, node_id: str) -> JsonObject:
         display_id = execution.graph.display_id(node_id)
         return {"node": node_id, "display_node": display_id, "prompt_id": execution.item[1]}
 
-    def _culprit(self, execution: Execution, node_id: str) -> JsonObject:
+    def _culprit(self, execution: PromptExecution, node_id: str) -> JsonObject:
         """Return the client's node that a failing node belongs to, and what ran before it."""
         real_id = execution.graph.real_id(node_id)
         return {
@@ -258,12 +263,12 @@ class Executor:
             "executed": list(execution.executed),
         }
 
-    def _tell(self, execution: Execution, event: str, data: JsonObject, *, broadcast: bool = False) -> None:
-        """Send an event that the history keeps; without a client only broadcasts are sent."""
+    def _record(self, execution: PromptExecution, event: str, data: JsonObject, *, broadcast: bool = False) -> None:
+        """Send an event and keep it for the history; without a client, send only broadcasts."""
         stamped = {"prompt_id": execution.item[1], **data, "timestamp": int(time.time() * 1000)}
         execution.messages.append([event, stamped])
         if execution.client_id is not None or broadcast:
             self._send(execution, event, stamped)
 
-    def _send(self, execution: Execution, event: str, data: JsonObject) -> None:
+    def _send(self, execution: PromptExecution, event: str, data: JsonObject) -> None:
         self._hub.send_json(event, data, execution.client_id)

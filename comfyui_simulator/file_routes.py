@@ -1,20 +1,25 @@
-"""Endpoints for files: to view outputs and to upload inputs."""
+"""Endpoints that return output files and store uploaded input files."""
+
+from __future__ import annotations
 
 import io
 import mimetypes
 import re
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 from aiohttp.web_request import FileField
 from PIL import Image
 
 from comfyui_simulator.file_store import KINDS, OutsideDirectoryError
-from comfyui_simulator.parts import Parts
+
+if TYPE_CHECKING:
+    from comfyui_simulator.parts import Parts
 
 _ANNOTATION = re.compile(r" ?\[(input|output|temp)\]$")
 
-# Types that a browser might run as a script; the real server hides them.
+# Types that a browser might run as a script; the real server replaces them.
 _UNSAFE_TYPES = ("text/html", "text/javascript", "text/css", "application/javascript", "image/svg+xml", "text/xml")
 
 _DEFAULT_QUALITY = 90
@@ -68,7 +73,7 @@ class FileRoutes:
         if image is None:
             return web.Response(status=400)
         if not isinstance(image, FileField) or not isinstance(subfolder, str) or kind not in KINDS:
-            raise TypeError("image is no file, or type is none of the directories")
+            raise TypeError("image is not a file, or type is not one of the directories")
         content = image.file.read()
         overwrite = form.get("overwrite") in ("true", "1")
         try:
@@ -79,25 +84,25 @@ class FileRoutes:
 
 
 def _preview(path: Path, wanted: str, channel: str) -> tuple[bytes, str]:
-    """Return a picture as WEBP or JPEG; `wanted` is `webp` or `jpeg`, with `;` and a quality if need be."""
+    """Return an image as WEBP or JPEG; `wanted` is `webp` or `jpeg`, optionally followed by `;` and a quality."""
     kind, _, quality = wanted.partition(";")
     kind = kind if kind in ("webp", "jpeg") else "webp"
     buffer = io.BytesIO()
-    with Image.open(path) as picture:
+    with Image.open(path) as image:
         keeps_alpha = kind == "webp" and channel != "rgb"
-        converted = picture if keeps_alpha else picture.convert("RGB")
+        converted = image if keeps_alpha else image.convert("RGB")
         converted.save(buffer, kind, quality=int(quality) if quality.isdigit() else _DEFAULT_QUALITY)
     return buffer.getvalue(), f"image/{kind}"
 
 
 def _channel(path: Path, channel: str) -> bytes:
-    """Return a picture's colours, or its alpha channel as the alpha of a black picture, as PNG."""
+    """Return an image's colors, or its alpha channel as the alpha of a black image, as PNG."""
     buffer = io.BytesIO()
-    with Image.open(path) as picture:
+    with Image.open(path) as image:
         if channel == "rgb":
-            result = picture.convert("RGB")
+            result = image.convert("RGB")
         else:
-            result = Image.new("RGBA", picture.size)
-            result.putalpha(picture.convert("RGBA").getchannel("A"))
+            result = Image.new("RGBA", image.size)
+            result.putalpha(image.convert("RGBA").getchannel("A"))
         result.save(buffer, "PNG")
     return buffer.getvalue()

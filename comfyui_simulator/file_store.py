@@ -1,4 +1,6 @@
-"""The files of the server: its input, output and temp directories and the names it gives to new files."""
+"""The input, output and temp directories of the server, and the names of new files."""
+
+from __future__ import annotations
 
 import contextlib
 import hashlib
@@ -8,9 +10,12 @@ import shutil
 import threading
 import time
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from comfyui_simulator.types import JsonObject
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from comfyui_simulator.types import JsonObject
 
 KINDS = ("input", "output", "temp")
 
@@ -18,7 +23,7 @@ _ANNOTATION = re.compile(r"^(?P<name>.*?) ?\[(?P<kind>input|output|temp)\]$")
 
 
 class OutsideDirectoryError(Exception):
-    """A path leads out of the directory that it has to stay in."""
+    """A path leads out of the directory that it must stay in."""
 
 
 @dataclass(frozen=True)
@@ -47,9 +52,7 @@ class FileStore:
     def resolve(self, name: str, subfolder: str = "", kind: str = "input") -> Path:
         """Return the path of a file; `name` may end in ` [output]` and the like, which overrides `kind`.
 
-        Raises:
-            OutsideDirectoryError: the path is not inside the directory.
-
+        Raises OutsideDirectoryError when the path is not inside the directory.
         """
         if annotated := _ANNOTATION.match(name):
             name, kind = annotated["name"], annotated["kind"]
@@ -60,41 +63,34 @@ class FileStore:
         return path
 
     def has_input(self, name: str) -> bool:
-        """Tell whether an input file, possibly annotated with another directory, exists."""
+        """Return whether an input file, possibly annotated with another directory, exists."""
         with contextlib.suppress(OutsideDirectoryError):
             return self.resolve(name).is_file()
         return False
 
     def fingerprint(self, name: str) -> str:
-        """Return what changes when the content of an input file changes."""
+        """Return a text that changes when the content of an input file changes."""
         return hashlib.sha256(self.resolve(name).read_bytes()).hexdigest() if self.has_input(name) else "missing"
 
     def input_files(self, media: str) -> list[str]:
-        """Return the names of the files of a media type, `image` or `audio`, right in the input directory, sorted."""
+        """Return the names of the files of a media type, `image` or `audio`, in the input directory itself, sorted."""
         names = sorted(path.name for path in self.directory("input").iterdir() if path.is_file())
         return [name for name in names if (mimetypes.guess_type(name)[0] or "").startswith(f"{media}/")]
 
     def new_files(self, kind: str, prefix: str, suffix: str, size: tuple[int, int], count: int = 1) -> list[NewFile]:
         """Return `count` unused file names: a counter after the prefix, whose folders become the subfolder.
 
-        Args:
-            kind: one of `KINDS`.
-            prefix: may hold %year%, %month%, %day%, %hour%, %minute%, %second%, %width% and %height%.
-            suffix: such as `.png`; files of all suffixes share the counter.
-            size: width and height of the picture, for the prefix.
-            count: how many names to return.
-
-        Raises:
-            Exception: the prefix leads out of the directory.
-
+        `kind` is one of `KINDS`. `prefix` may contain %year%, %month%, %day%, %hour%, %minute%, %second%, %width% and
+        %height%, where `size` is the width and height of the image. Files of all suffixes share the counter.
+        Raises Exception, as the real server does, when the prefix leads out of the directory.
         """
         prefix = _fill_in(prefix, size)
         directory = self.directory(kind)
         base = (directory / prefix).resolve()
         folder = base.parent
         if not folder.is_relative_to(directory):
-            # The recorded text and type, which real clients get to see.
-            raise Exception(  # noqa: TRY002 - reported to clients as "Exception"
+            # The recorded text and type: clients receive them.
+            raise Exception(  # noqa: TRY002  reported to clients as "Exception"
                 "**** ERROR: Saving image outside the output folder is not allowed.\n"
                 f" full_output_folder: {folder}\n         output_dir: {directory}\n         commonpath: {self._root}"
             )
@@ -117,12 +113,10 @@ class FileStore:
             return first
 
     def save_upload(self, content: bytes, name: str, subfolder: str, kind: str, *, overwrite: bool) -> str:
-        """Store an uploaded file and return its name: `x (1).png` if other bytes lie under the name already.
+        """Store an uploaded file and return its name: `x (1).png` if the name is in use for other content.
 
-        Raises:
-            OutsideDirectoryError: the path is not inside the directory.
-            FileNotFoundError: the name has folders of its own.
-
+        Raises OutsideDirectoryError when the path is not inside the directory, and FileNotFoundError when the name
+        contains folders.
         """
         directory = self.directory(kind)
         wanted = (directory / subfolder / name).resolve()

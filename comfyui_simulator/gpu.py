@@ -1,12 +1,14 @@
-"""The memory of the simulated GPU: how much a job needs, what is loaded, and what happens when it is too much."""
+"""The memory of the simulated GPU: loaded checkpoints, memory for sampling, and out-of-memory errors."""
+
+from __future__ import annotations
 
 from comfyui_simulator.errors import OutOfGpuMemoryError
 
 CHECKPOINT_MB = 6_500
-"""Memory that a loaded checkpoint takes, in MB; only the last one used stays on the GPU."""
+"""Memory that a loaded checkpoint needs, in MB; only the last one used stays on the GPU."""
 
 MB_PER_MEGAPIXEL = 1_500
-"""Memory that sampling takes per million pixels of the batch, in MB."""
+"""Memory that sampling needs per million pixels of the batch, in MB."""
 
 MEGABYTE = 1024 * 1024
 
@@ -25,7 +27,7 @@ class Gpu:
         return max(0, self.total_mb - (CHECKPOINT_MB if self._checkpoints else 0))
 
     def load(self, checkpoint: str) -> bool:
-        """Load a checkpoint and tell whether that took time, that is, whether it was not loaded before."""
+        """Load a checkpoint; return whether that takes time because it was not loaded before."""
         is_new = checkpoint not in self._checkpoints
         self._checkpoints.add(checkpoint)
         return is_new
@@ -35,12 +37,12 @@ class Gpu:
         self._checkpoints.clear()
 
     def hoard(self, salt: int) -> None:
-        """Fill the memory for good, and raise `OutOfGpuMemoryError`; nothing happens once `release` was called."""
+        """Fill the memory and raise `OutOfGpuMemoryError`; after `release`, do nothing."""
         if self._hoards.setdefault(salt, True):
             raise OutOfGpuMemoryError("Allocation on device 0 would exceed allowed memory. (out of memory)")
 
     def release(self) -> None:
-        """Give back all that is hoarded, as /free does and out-of-memory errors do not."""
+        """Release all hoarded memory, as /free does and out-of-memory errors do not."""
         self._hoards = dict.fromkeys(self._hoards, False)
 
     def reserve_for_sampling(self, width: int, height: int, batch_size: int) -> None:

@@ -1,17 +1,22 @@
-"""Endpoints that tell about the server: what it is, what it has and what it can run."""
+"""Endpoints that describe the server: its version, devices, models and node classes."""
+
+from __future__ import annotations
 
 import os
 import platform
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 
 from comfyui_simulator.gpu import MEGABYTE
-from comfyui_simulator.parts import Parts
 from comfyui_simulator.socket_hub import SERVER_FEATURES
-from comfyui_simulator.types import JsonObject
+
+if TYPE_CHECKING:
+    from comfyui_simulator.parts import Parts
+    from comfyui_simulator.types import JsonObject
 
 VERSION = "0.3.75"
-"""The ComfyUI version that the simulator stands for."""
+"""The ComfyUI version that is simulated."""
 
 _MODEL_FOLDERS = (
     "checkpoints",

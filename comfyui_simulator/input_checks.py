@@ -1,11 +1,15 @@
 """Checks of single input values against their declaration in /object_info."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from __future__ import annotations
 
-from comfyui_simulator.file_store import FileStore
-from comfyui_simulator.types import InputConfig, JsonObject
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from comfyui_simulator.file_store import FileStore
+    from comfyui_simulator.types import InputConfig, JsonObject
 
 _CONVERSIONS: dict[str, Callable[[Any], object]] = {
     "INT": int,
@@ -22,7 +26,7 @@ _LONGEST_LISTED = 20
 
 @dataclass(frozen=True)
 class CheckedValue:
-    """A value converted to the type of its input, or the error that tells why it is not accepted."""
+    """A value converted to the type of its input, or the error that rejects it."""
 
     value: object = None
     error: JsonObject | None = None
@@ -42,7 +46,7 @@ def own_check_of(class_type: str) -> OwnCheck | None:
 
 
 def is_type_accepted(received: str, wanted: object) -> bool:
-    """Tell whether an output's type fits an input; either may be a wildcard or list several types with commas."""
+    """Return whether an output's type fits an input; either may be a wildcard or list several types with commas."""
     if not isinstance(wanted, str):
         return received == "COMBO"
     return "*" in (received, wanted) or set(received.split(",")) <= set(wanted.split(","))

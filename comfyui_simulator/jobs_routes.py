@@ -1,12 +1,17 @@
-"""Endpoints of newer servers: jobs with their states, and a cancel that works whatever the state.
+"""Endpoints of newer servers: jobs with their states, and a cancel for any state.
 
 Written from descriptions of those servers, not from recordings.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from aiohttp import web
 
-from comfyui_simulator.parts import Parts
-from comfyui_simulator.types import JsonObject
+if TYPE_CHECKING:
+    from comfyui_simulator.parts import Parts
+    from comfyui_simulator.types import JsonObject
 
 
 class JobsRoutes:
@@ -41,11 +46,11 @@ class JobsRoutes:
 
     async def _post_cancel(self, request: web.Request) -> web.Response:
         prompt_id = request.match_info["prompt_id"]
-        cancelled = self._parts.queue.delete(prompt_id)
-        if not cancelled and self._parts.queue.is_running(prompt_id):
+        canceled = self._parts.queue.delete(prompt_id)
+        if not canceled and self._parts.queue.is_running(prompt_id):
             self._parts.executor.interrupt()
-            cancelled = True
-        return web.json_response({"cancelled": cancelled})
+            canceled = True
+        return web.json_response({"cancelled": canceled})
 
 
 def _status(entry: JsonObject) -> str:

@@ -1,8 +1,13 @@
 """The nodes of a running prompt: those of the client and those that nodes expanded into."""
 
-from collections.abc import Iterable, Iterator
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 from comfyui_simulator.types import JsonObject, Prompt, is_link
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 
 class NodeGraph:
@@ -52,5 +57,5 @@ class NodeGraph:
         return self.real_id(node_id)
 
     def is_expanded(self, node_id: str) -> bool:
-        """Tell whether an expansion added the node."""
+        """Return whether an expansion added the node."""
         return node_id in self._parents

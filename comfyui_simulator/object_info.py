@@ -1,11 +1,16 @@
 """The node classes that the simulator can run, as /object_info describes them (recorded, trimmed to these classes)."""
 
+from __future__ import annotations
+
 import copy
 import json
-from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from comfyui_simulator.types import InputConfig, JsonObject
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from comfyui_simulator.types import InputConfig, JsonObject
 
 _RECORDED = Path(__file__).with_name("object_info.json")
 
@@ -16,10 +21,7 @@ _FILE_INPUTS = {"LoadImage": "image", "LoadImageMask": "image", "LoadAudio": "au
 class ObjectInfo:
     """Node classes by name, with the lists of checkpoints and of input files filled in.
 
-    Args:
-        checkpoints: file names of the checkpoints to offer.
-        input_files: returns the names of the `image` or `audio` files to choose from, which change with every upload.
-
+    `input_files` returns the names of the current `image` or `audio` files; they change with every upload.
     """
 
     def __init__(self, checkpoints: tuple[str, ...], input_files: Callable[[str], list[str]]) -> None:
@@ -41,7 +43,7 @@ class ObjectInfo:
         return self._inputs[class_type]
 
     def is_required(self, class_type: str, name: str) -> bool:
-        """Tell whether an input has to be given."""
+        """Return whether an input is required."""
         return name in self._classes[class_type]["input"].get("required", {})
 
     def outputs(self, class_type: str) -> list[str]:
@@ -50,19 +52,19 @@ class ObjectInfo:
         return outputs
 
     def is_output(self, class_type: str) -> bool:
-        """Tell whether nodes of a class are what prompts are executed for."""
+        """Return whether a class is an output node: prompts are executed for their output nodes."""
         return bool(self._classes[class_type]["output_node"])
 
     def knows_own_id(self, class_type: str) -> bool:
-        """Tell whether nodes of a class see their own id, which keeps them from sharing cached results."""
+        """Return whether nodes of a class see their own id, which keeps them from sharing cached results."""
         return "UNIQUE_ID" in self._classes[class_type]["input"].get("hidden", {}).values()
 
     def all(self) -> JsonObject:
-        """Return what GET /object_info answers."""
+        """Return the response of GET /object_info."""
         return {name: self.one(name)[name] for name in self._classes}
 
     def one(self, class_type: str) -> JsonObject:
-        """Return what GET /object_info/{class} answers: {} for an unknown class."""
+        """Return the response of GET /object_info/{class}: {} for an unknown class."""
         if class_type not in self._classes:
             return {}
         description = self._classes[class_type]

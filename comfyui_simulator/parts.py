@@ -1,17 +1,23 @@
-"""One running server's parts, put together."""
+"""The parts of one running server, wired together."""
 
-from pathlib import Path
+from __future__ import annotations
 
-from comfyui_simulator.executor import Executor
-from comfyui_simulator.faults import Faults
+from typing import TYPE_CHECKING
+
+from comfyui_simulator.executor import PromptExecutor
 from comfyui_simulator.file_store import FileStore
 from comfyui_simulator.gpu import Gpu
 from comfyui_simulator.nodes.node_run import Machine
 from comfyui_simulator.object_info import ObjectInfo
 from comfyui_simulator.prompt_queue import PromptQueue
-from comfyui_simulator.settings import SimulatorSettings
 from comfyui_simulator.socket_hub import SocketHub
-from comfyui_simulator.worker import Worker
+from comfyui_simulator.worker import PromptWorker
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from comfyui_simulator.faults import Faults
+    from comfyui_simulator.settings import SimulatorSettings
 
 
 class Parts:
@@ -26,10 +32,10 @@ class Parts:
         self.hub = SocketHub(faults, self.queue_remaining)
         self.queue = PromptQueue(settings.max_history, self.hub.send_status)
         machine = Machine(settings, self.files, self.gpu)
-        self.executor = Executor(machine, self.object_info, self.hub, faults)
-        self.worker = Worker(machine, self.queue, self.executor, self.hub, faults)
+        self.executor = PromptExecutor(machine, self.object_info, self.hub, faults)
+        self.worker = PromptWorker(machine, self.queue, self.executor, self.hub, faults)
         self.next_number = 0
 
     def queue_remaining(self) -> int:
-        """Return how many prompts wait or run."""
+        """Return the number of waiting and running prompts."""
         return self.queue.remaining()

@@ -1,11 +1,16 @@
-"""The progress of a prompt's nodes, told to its client as it changes."""
+"""The progress of the nodes of a prompt, sent to its client at every change."""
 
-from comfyui_simulator.node_graph import NodeGraph
-from comfyui_simulator.socket_hub import SocketHub
-from comfyui_simulator.types import JsonObject
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from comfyui_simulator.node_graph import NodeGraph
+    from comfyui_simulator.socket_hub import SocketHub
+    from comfyui_simulator.types import JsonObject
 
 
-class Progress:
+class NodeProgress:
     """States of the nodes that one prompt has reached so far; each change sends all of them as `progress_state`."""
 
     def __init__(self, prompt_id: str, graph: NodeGraph, hub: SocketHub, client_id: str | None) -> None:

@@ -1,20 +1,23 @@
-"""The queue of prompts and the history of those that ended: all of it in memory, gone after a restart."""
+"""The queue of prompts and the history of finished ones, in memory only."""
+
+from __future__ import annotations
 
 import heapq
 import itertools
-from collections.abc import Callable
 from threading import Condition
+from typing import TYPE_CHECKING
 
-from comfyui_simulator.types import JsonObject, QueueItem
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from comfyui_simulator.types import JsonObject, QueueItem
 
 
 class PromptQueue:
-    """Prompts that wait, run and ended; thread-safe.
+    """Waiting, running and finished prompts; thread-safe.
 
-    Args:
-        max_history: how many ended prompts are kept.
-        on_change: called, in the caller's thread, whenever the number of prompts that wait or run may have changed.
-
+    `max_history` limits the finished prompts. `on_change` is called in the caller's thread whenever the number of
+    waiting and running prompts may have changed.
     """
 
     def __init__(self, max_history: int, on_change: Callable[[], None]) -> None:
@@ -29,19 +32,17 @@ class PromptQueue:
     def put(self, item: QueueItem) -> None:
         """Add a prompt.
 
-        Raises:
-            TypeError: a waiting prompt has the same number and id; it is queued all the same (recorded: priorities).
-
+        Raises TypeError when a waiting prompt has the same number and id; it is queued anyway (recorded: priorities).
         """
         with self._changed:
             # Two items of the same number and id make the heap compare their prompts, which are dicts. The real
-            # server answers 500 at this point, after the item went in; this heap holds the same tuples.
+            # server returns 500 at this point, after the item went in; this heap holds the same tuples.
             heapq.heappush(self._pending, item)
             self._changed.notify()
         self._on_change()
 
     def get(self, timeout_seconds: float) -> tuple[int, QueueItem] | None:
-        """Take the waiting prompt with the lowest number and mark it as running; None if none comes in time."""
+        """Return the waiting prompt with the lowest number, marked as running; None when the time runs out."""
         with self._changed:
             if not self._pending:
                 self._changed.wait(timeout_seconds)
@@ -69,13 +70,13 @@ class PromptQueue:
         self._on_change()
 
     def lose(self, task: int) -> None:
-        """Drop a running prompt without a trace, as no healthy server does."""
+        """Remove a running prompt without a history entry, as no healthy server does."""
         with self._changed:
             del self._running[task]
         self._on_change()
 
     def remaining(self) -> int:
-        """Return how many prompts wait or run."""
+        """Return the number of waiting and running prompts."""
         with self._changed:
             return len(self._pending) + len(self._running)
 
@@ -85,12 +86,12 @@ class PromptQueue:
             return list(self._running.values()), list(self._pending)
 
     def is_running(self, prompt_id: str) -> bool:
-        """Tell whether the prompt runs at this moment."""
+        """Return whether the prompt is running."""
         with self._changed:
             return any(item[1] == prompt_id for item in self._running.values())
 
     def delete(self, prompt_id: str) -> bool:
-        """Remove the first waiting prompt of that id; running ones are left alone."""
+        """Remove the first waiting prompt of that id; running ones are not affected."""
         with self._changed:
             position = next((i for i, item in enumerate(self._pending) if item[1] == prompt_id), None)
             if position is None:
@@ -101,7 +102,7 @@ class PromptQueue:
         return True
 
     def forget(self, prompt_id: str) -> None:
-        """Lose every trace of a prompt that waits or ended, as no healthy server does."""
+        """Remove a waiting or finished prompt from queue and history, as no healthy server does."""
         self.delete(prompt_id)
         self.delete_history(prompt_id)
 
@@ -112,7 +113,7 @@ class PromptQueue:
         self._on_change()
 
     def history(self, max_items: int | None = None, offset: int = -1) -> JsonObject:
-        """Return ended prompts, oldest first; a negative offset counts `max_items` from the newest."""
+        """Return finished prompts, oldest first; a negative offset counts `max_items` from the newest."""
         with self._changed:
             if offset < 0:
                 offset = 0 if max_items is None else len(self._history) - max_items
@@ -125,11 +126,11 @@ class PromptQueue:
             return {prompt_id: self._history[prompt_id]} if prompt_id in self._history else {}
 
     def delete_history(self, prompt_id: str) -> None:
-        """Forget an ended prompt."""
+        """Remove a finished prompt from the history."""
         with self._changed:
             self._history.pop(prompt_id, None)
 
     def clear_history(self) -> None:
-        """Forget all ended prompts."""
+        """Clear the history."""
         with self._changed:
             self._history.clear()

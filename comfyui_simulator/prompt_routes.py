@@ -1,15 +1,20 @@
-"""Endpoints around prompts: to queue, list, interrupt and forget them."""
+"""Endpoints that queue, list, interrupt and delete prompts."""
+
+from __future__ import annotations
 
 import contextlib
 import time
 import uuid
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from comfyui_simulator.parts import Parts
-from comfyui_simulator.types import JsonObject, QueueItem
 from comfyui_simulator.validation import Validation, prompt_error, validate_prompt
 from comfyui_simulator.web_support import json_object
+
+if TYPE_CHECKING:
+    from comfyui_simulator.parts import Parts
+    from comfyui_simulator.types import JsonObject, QueueItem
 
 _SENSITIVE = ("auth_token_comfy_org", "api_key_comfy_org")
 
@@ -52,8 +57,8 @@ class PromptRoutes:
         if validation.error is not None:
             return _rejected(validation.error, validation.node_errors)
         self._parts.queue.put(_queue_item(number, prompt_id, body, validation))
-        answer = {"prompt_id": prompt_id, "number": number, "node_errors": validation.node_errors}
-        return web.json_response(answer)
+        response = {"prompt_id": prompt_id, "number": number, "node_errors": validation.node_errors}
+        return web.json_response(response)
 
     def _number(self, body: JsonObject) -> float:
         if "number" in body:

@@ -1,14 +1,20 @@
 """What nodes returned, kept until a prompt no longer contains a node with the same inputs."""
 
+from __future__ import annotations
+
 import hashlib
 import json
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from comfyui_simulator.node_graph import NodeGraph
-from comfyui_simulator.object_info import ObjectInfo
 from comfyui_simulator.types import JsonObject, is_link
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from comfyui_simulator.node_graph import NodeGraph
+    from comfyui_simulator.object_info import ObjectInfo
 
 
 @dataclass(frozen=True)
@@ -20,7 +26,7 @@ class NodeResult:
     ui_meta: JsonObject | None = None
 
 
-class ResultCache:
+class NodeResultCache:
     """Results of nodes by everything that determines them; two nodes alike share one result, even in one prompt.
 
     Only results that the next prompt can use survive it (recorded: cached rerun, output kinds).

@@ -1,14 +1,14 @@
-"""The simulated server: starts, serves until told otherwise, and stops at once."""
+"""Start, stop and restart a simulated server, as a process would: stopping breaks all connections at once."""
+
+from __future__ import annotations
 
 import asyncio
 import contextlib
 import dataclasses
 import tempfile
 import threading
-from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from aiohttp import web
 
@@ -17,20 +17,24 @@ from comfyui_simulator.faults import Faults
 from comfyui_simulator.file_routes import FileRoutes
 from comfyui_simulator.info_routes import InfoRoutes
 from comfyui_simulator.jobs_routes import JobsRoutes
+from comfyui_simulator.listener import Listener
 from comfyui_simulator.parts import Parts
 from comfyui_simulator.prompt_routes import PromptRoutes
 from comfyui_simulator.settings import SimulatorSettings
-from comfyui_simulator.web_support import answer_errors, inject_faults, logger, refuse_foreign_origins
+from comfyui_simulator.web_support import inject_faults, logger, refuse_foreign_origins, render_errors
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
 
 _MAX_BODY_BYTES = 100 * 1024 * 1024
 _START_TIMEOUT_SECONDS = 10.0
-_STEPS_OF_AN_ACCEPT = 5  # of the event loop, from a connection in its hand to one that the server knows
-# How long requests under way may keep a stopping server, whose connections are broken by then. 0 is for ever.
+# Time limit for open requests when the server stops; their connections are closed by then. 0 means no limit.
 _SHUTDOWN_SECONDS = 0.01
 
 
 class RunningServer:
-    """A server within the current event loop; use it as an async context manager."""
+    """A server in the current event loop, as an async context manager."""
 
     def __init__(self, settings: SimulatorSettings, faults: Faults, data_dir: Path) -> None:
         self._settings = settings
@@ -41,7 +45,7 @@ class RunningServer:
         self.port = settings.port
 
     def _application(self) -> web.Application:
-        middlewares = [inject_faults(self.parts.faults), refuse_foreign_origins, answer_errors]
+        middlewares = [inject_faults(self.parts.faults), refuse_foreign_origins, render_errors]
         application = web.Application(client_max_size=_MAX_BODY_BYTES, middlewares=middlewares)
         routes = [
             web.get("/ws", self.parts.hub.serve),
@@ -61,9 +65,12 @@ class RunningServer:
 
     async def __aenter__(self) -> Self:
         await self._runner.setup()
-        self._site = web.TCPSite(self._runner, self._settings.host, self._settings.port)
-        await self._site.start()
-        self.port = self._runner.addresses[0][1]
+        server = self._runner.server
+        if server is None:
+            raise RuntimeError("the runner is not set up")
+        self._listener = Listener(self._settings.host, self._settings.port, server)
+        self.port = self._listener.port
+        self._listener.start()
         self._publisher = asyncio.create_task(self.parts.hub.publish())
         self.parts.worker.start()
         return self
@@ -71,28 +78,17 @@ class RunningServer:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        # Abruptly, as a killed process: no closing handshakes, no answers to requests under way (recorded: kill -9).
-        await self._site.stop()
-        for _ in range(_STEPS_OF_AN_ACCEPT):  # who has just come would be left open otherwise
-            await asyncio.sleep(0)
-        server = self._runner.server
-        for connection in server.connections if server is not None else []:
-            if connection.transport is not None:
-                connection.transport.abort()
+        # Abruptly, like a killed process: no closing handshakes, no responses to open requests (recorded: kill -9).
+        await self._listener.abort()
         self.parts.worker.stop()
         self._publisher.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._publisher
         await self._runner.cleanup()
-        # A kernel closes all that a killed process had, what the server did not know of any more included.
-        transports = getattr(asyncio.get_running_loop(), "_transports", {})  # of loops that select; no others run here
-        for transport in list(transports.values()):
-            transport.abort()
-        await asyncio.sleep(0)
 
 
 class SimulatorServer:
-    """A simulated server in a thread of its own, for tests.
+    """A simulated server in its own thread, for tests.
 
     ```python
     with SimulatorServer(SimulatorSettings(seconds_per_step=0)) as server:
@@ -104,7 +100,7 @@ class SimulatorServer:
     def __init__(self, settings: SimulatorSettings | None = None) -> None:
         self.settings = settings or SimulatorSettings()
         self.faults = Faults()
-        """Switches for what goes wrong; they survive a restart."""
+        """The injected faults; they survive a restart."""
         self._port = self.settings.port
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
         self._thread: threading.Thread | None = None
@@ -119,12 +115,7 @@ class SimulatorServer:
         return f"http://{self.settings.host}:{self._port}"
 
     def start(self) -> None:
-        """Start the server and wait until it answers.
-
-        Raises:
-            OSError: the port is taken.
-
-        """
+        """Start the server and wait until it is ready. Raises OSError when the port is in use."""
         ready = threading.Event()
         self._thread = threading.Thread(target=self._run, args=(ready,), name="comfyui-simulator", daemon=True)
         self._thread.start()
@@ -135,14 +126,14 @@ class SimulatorServer:
             raise self._error
 
     def kill(self) -> None:
-        """Stop the server as kill -9 would: connections break, queue and history are lost, nobody listens."""
+        """Stop the server as kill -9 would: connections break, queue and history are lost, the port is closed."""
         if self._loop is not None and self._stop is not None and self._thread is not None:
             self._loop.call_soon_threadsafe(self._stop.set)
             self._thread.join()
         self._thread = self._loop = self._stop = self._running = None
 
     def close(self) -> None:
-        """Stop the server and delete its files, if they are in no directory of the caller's."""
+        """Stop the server and delete its files, unless the caller chose their directory."""
         self.kill()
         if self._temporary is not None:
             self._temporary.cleanup()
@@ -154,11 +145,11 @@ class SimulatorServer:
         self.start()
 
     def close_sockets(self) -> None:
-        """Break all WebSocket connections, as a lost network does; clients may connect again."""
+        """Break all WebSocket connections, as a network failure does; clients may reconnect."""
         self._call(lambda running: running.parts.hub.close_all())
 
     def lose_prompt(self, prompt_id: str) -> None:
-        """Remove a waiting prompt from the queue and an ended one from the history."""
+        """Remove a waiting prompt from the queue, or a finished one from the history."""
         self._call(lambda running: running.parts.queue.forget(prompt_id))
 
     def __enter__(self) -> Self:
@@ -171,9 +162,9 @@ class SimulatorServer:
         self.close()
 
     def _call(self, action: Callable[[RunningServer], object]) -> None:
-        """Do something in the server's event loop and wait for it."""
+        """Run an action in the event loop of the server and wait for it."""
         if self._loop is None or self._running is None:
-            raise RuntimeError("the simulator does not run")
+            raise RuntimeError("the simulator is not running")
         running = self._running
 
         async def act() -> None:

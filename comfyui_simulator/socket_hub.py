@@ -1,20 +1,25 @@
-"""The WebSockets of the server: who is connected, and the one queue through which every message leaves.
+"""The connected WebSockets, and the one queue for all messages to them.
 
 As on the real server, a single task sends all messages of all clients in turn. That keeps their order, and it makes
 one client that stops reading stall the messages of all others (recorded: non-reading client stalls all).
 """
+
+from __future__ import annotations
 
 import asyncio
 import contextlib
 import json
 import struct
 import uuid
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from aiohttp import ClientError, WSMsgType, web
 
-from comfyui_simulator.faults import Faults
-from comfyui_simulator.types import JsonObject
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from comfyui_simulator.faults import Faults
+    from comfyui_simulator.types import JsonObject
 
 SERVER_FEATURES: JsonObject = {"supports_preview_metadata": True, "max_upload_size": 100 * 1024 * 1024}
 
@@ -27,7 +32,7 @@ _IMAGE_FORMATS = {"image/jpeg": 1, "image/png": 2}
 class SocketHub:
     """Connected clients and the messages to them; `send_*` may be called from any thread.
 
-    A recipient of None stands for everybody (recorded: no client_id).
+    A recipient of None means all clients (recorded: no client_id).
     """
 
     def __init__(self, faults: Faults, queue_remaining: Callable[[], int]) -> None:
@@ -39,16 +44,16 @@ class SocketHub:
         self._outbox: asyncio.Queue[tuple[str | bytes, str | None]] = asyncio.Queue()
         self._loop = asyncio.get_running_loop()
         self.running_client_id: str | None = None
-        """Client of the prompt that runs or ran last."""
+        """Client of the current or last prompt."""
         self.running_node_id: str | None = None
-        """Node that executes now."""
+        """The node that is running."""
 
     def send_json(self, event: str, data: JsonObject, client_id: str | None) -> None:
         """Send an event to a client."""
         self._enqueue(json.dumps({"type": event, "data": data}), client_id)
 
     def send_status(self) -> None:
-        """Tell everybody how many prompts wait or run."""
+        """Send all clients the number of waiting and running prompts."""
         self.send_json("status", {"status": self.status()}, None)
 
     def send_preview(self, image: bytes, mime_type: str, metadata: JsonObject, client_id: str | None) -> None:
@@ -61,12 +66,12 @@ class SocketHub:
         self._enqueue(frame, client_id)
 
     def send_text(self, text: str, node_id: str, client_id: str | None) -> None:
-        """Send a text that a node wants to show while it runs."""
+        """Send a text that a node shows while it runs."""
         node = node_id.encode()
         self._enqueue(struct.pack(">II", _TEXT, len(node)) + node + text.encode(), client_id)
 
     def wants_metadata(self, client_id: str | None) -> bool:
-        """Tell whether a client declared that it understands previews with metadata."""
+        """Return whether a client declared that it understands previews with metadata."""
         return client_id in self._wants_metadata
 
     def status(self) -> JsonObject:
@@ -74,12 +79,12 @@ class SocketHub:
         return {"exec_info": {"queue_remaining": self._queue_remaining()}}
 
     def _enqueue(self, message: str | bytes, client_id: str | None) -> None:
-        # The loop is closed once the server has stopped; nobody is left to hear the message then.
+        # The loop is closed once the server has stopped; there are no clients then.
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._outbox.put_nowait, (message, client_id))
 
     async def publish(self) -> None:
-        """Send queued messages, one after the other, for ever."""
+        """Send queued messages, one after the other, until canceled."""
         while True:
             message, client_id = await self._outbox.get()
             if self._faults.silent_sockets:
@@ -101,17 +106,17 @@ class SocketHub:
                 await socket.send_bytes(message)
 
     async def serve(self, request: web.Request) -> web.WebSocketResponse:
-        """Serve GET /ws until the client goes."""
+        """Serve GET /ws until the client disconnects."""
         # Pings are answered below, so that a socket can be made as silent as a dead connection.
         socket = web.WebSocketResponse(autoping=False)
         await socket.prepare(request)
         transport = request.transport
-        if transport is None:  # gone while the handshake was answered
+        if transport is None:  # disconnected during the handshake
             return socket
         self._transports.add(transport)
         client_id = request.query.get("clientId", "") or uuid.uuid4().hex
         # A second socket under the same id takes over. When the first one closes, it takes the entry of the second
-        # with it, which is then deaf (recorded: two sockets, same clientId).
+        # with it, which then receives nothing (recorded: two sockets, same clientId).
         self._sockets[client_id] = socket
         self._wants_metadata.discard(client_id)
         self.send_json("status", {"status": self.status(), "sid": client_id}, client_id)
@@ -146,6 +151,6 @@ class SocketHub:
             is_first = False
 
     def close_all(self) -> None:
-        """Cut all sockets without a closing handshake; call this in the server's event loop."""
+        """Abort all connections without a closing handshake; call this in the event loop of the server."""
         for transport in list(self._transports):
             transport.abort()

@@ -1,5 +1,7 @@
 """Values as PyTorch prints them: what a real server puts into `current_inputs` and into text previews."""
 
+from __future__ import annotations
+
 from typing import TypeAlias
 
 from PIL import Image
@@ -19,16 +21,16 @@ def describe(value: object) -> object:
     return str(value)
 
 
-def tensor_text(pictures: list[Image.Image]) -> str:
-    """Return a batch of pictures as the text of its tensor: batch, height, width and (not for masks) channel."""
-    width, height = pictures[0].size
-    channels = len(pictures[0].getbands())
-    shape = [len(pictures), height, width] + ([channels] if channels > 1 else [])
-    size = len(pictures) * height * width * channels
+def tensor_text(images: list[Image.Image]) -> str:
+    """Return a batch of images as the text of its tensor: batch, height, width and (not for masks) channel."""
+    width, height = images[0].size
+    channels = len(images[0].getbands())
+    shape = [len(images), height, width] + ([channels] if channels > 1 else [])
+    size = len(images) * height * width * channels
     shown = [_shown(length, summarised=size > _SUMMARY_THRESHOLD) for length in shape]
 
-    def pixel(picture: Image.Image, x: int, y: int) -> _Nested:
-        value = picture.getpixel((x, y))
+    def pixel(image: Image.Image, x: int, y: int) -> _Nested:
+        value = image.getpixel((x, y))
         if isinstance(value, tuple):
             return [band / 255 for band in value]
         return float(value or 0) / 255
@@ -37,7 +39,7 @@ def tensor_text(pictures: list[Image.Image]) -> str:
         None
         if index is None
         else [
-            None if y is None else [None if x is None else pixel(pictures[index], x, y) for x in shown[2]]
+            None if y is None else [None if x is None else pixel(images[index], x, y) for x in shown[2]]
             for y in shown[1]
         ]
         for index in shown[0]

@@ -1,4 +1,6 @@
-"""The shapes of data that pass between the parts of the simulator."""
+"""Types of the data that the parts of the simulator exchange."""
+
+from __future__ import annotations
 
 from typing import Any, TypeAlias, TypeGuard
 
@@ -16,5 +18,5 @@ InputConfig: TypeAlias = tuple[str | list[Any], JsonObject]
 
 
 def is_link(value: object) -> TypeGuard[list[Any]]:
-    """Tell whether a validated input is a link: [node id, output slot]."""
-    return isinstance(value, list) and len(value) == 2 and isinstance(value[0], str)  # noqa: PLR2004 - a link is a pair
+    """Return whether a validated input is a link: [node id, output slot]."""
+    return isinstance(value, list) and len(value) == 2 and isinstance(value[0], str)  # noqa: PLR2004  a link is a pair

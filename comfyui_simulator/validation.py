@@ -1,18 +1,22 @@
-"""Checks of a prompt before it is queued, with the recorded errors (recorded: rejected prompts)."""
+"""Validate a prompt before it is queued, with the errors of the real server (recorded: rejected prompts)."""
+
+from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from comfyui_simulator.errors import fake_traceback
-from comfyui_simulator.file_store import FileStore
 from comfyui_simulator.input_checks import check_value, is_type_accepted, own_check_of
-from comfyui_simulator.object_info import ObjectInfo
-from comfyui_simulator.types import InputConfig, JsonObject, Prompt
+
+if TYPE_CHECKING:
+    from comfyui_simulator.file_store import FileStore
+    from comfyui_simulator.object_info import ObjectInfo
+    from comfyui_simulator.types import InputConfig, JsonObject, Prompt
 
 
 @dataclass(frozen=True)
 class Validation:
-    """What is wrong with a prompt, and which of its outputs can be executed all the same.
+    """The errors of a prompt, and the outputs that can be executed anyway.
 
     `error` is None if at least one output can; `node_errors` may then still name faulty nodes of other outputs.
     """
@@ -23,24 +27,22 @@ class Validation:
 
 
 @dataclass
-class _Checked:
-    """What is known of a node: whether it and all it needs is valid, and its own errors."""
+class _CheckedNode:
+    """Whether a node and all its inputs are valid, and its own errors."""
 
     is_valid: bool = False
     errors: list[JsonObject] = field(default_factory=list)
 
 
 def prompt_error(kind: str, message: str, details: str = "") -> JsonObject:
-    """Return an error as POST /prompt answers it."""
+    """Return an error as POST /prompt returns it."""
     return {"type": kind, "message": message, "details": details, "extra_info": {}}
 
 
 def validate_prompt(prompt: Prompt, object_info: ObjectInfo, files: FileStore) -> Validation:
     """Check a prompt; numbers, texts and booleans in it are converted in place to the types of their inputs.
 
-    Raises:
-        Exception: the prompt is not even an object of objects, which the real server answers with a 500 too.
-
+    Raises Exception when the prompt is not an object of objects; the real server returns 500 as well.
     """
     for node_id, node in prompt.items():
         if "class_type" not in node:
@@ -60,7 +62,7 @@ class _Validator:
         self._prompt = prompt
         self._object_info = object_info
         self._files = files
-        self._checked: dict[str, _Checked] = {}
+        self._checked: dict[str, _CheckedNode] = {}
         self._being_checked: set[str] = set()
 
     def validate(self, outputs: list[str]) -> Validation:
@@ -83,10 +85,10 @@ class _Validator:
         error = prompt_error("prompt_outputs_failed_validation", "Prompt outputs failed validation", "\n".join(reasons))
         return Validation(error, [], node_errors)
 
-    def _check_output(self, node_id: str) -> _Checked:
+    def _check_output(self, node_id: str) -> _CheckedNode:
         try:
             return self._check_node(node_id)
-        except Exception as error:  # noqa: BLE001 - whatever a faulty prompt raises is reported to the client
+        except Exception as error:  # noqa: BLE001  whatever a faulty prompt raises is reported to the client
             details = {
                 "type": "exception_during_validation",
                 "message": "Exception when validating node",
@@ -96,24 +98,24 @@ class _Validator:
                     "traceback": fake_traceback(("execution.py", 1024, "validate_prompt")),
                 },
             }
-            return self._remember(node_id, _Checked(is_valid=False, errors=[details]))
+            return self._remember(node_id, _CheckedNode(is_valid=False, errors=[details]))
 
-    def _check_node(self, node_id: str) -> _Checked:
+    def _check_node(self, node_id: str) -> _CheckedNode:
         if node_id in self._checked:
             return self._checked[node_id]
         if node_id in self._being_checked:
-            # A cycle: nothing in it can run, and no error says why (recorded: self cycle).
-            return _Checked(is_valid=False)
+            # A cycle: nothing in it can run, and no error explains it (recorded: self cycle).
+            return _CheckedNode(is_valid=False)
         self._being_checked.add(node_id)
         try:
             return self._remember(node_id, self._check_inputs(node_id))
         finally:
             self._being_checked.discard(node_id)
 
-    def _check_inputs(self, node_id: str) -> _Checked:
+    def _check_inputs(self, node_id: str) -> _CheckedNode:
         inputs: JsonObject = self._prompt[node_id]["inputs"]
         class_type = self._class_of(node_id)
-        result = _Checked(is_valid=True)
+        result = _CheckedNode(is_valid=True)
         own_check = own_check_of(class_type)
         for name, config in self._object_info.inputs(class_type).items():
             if name not in inputs:
@@ -140,9 +142,9 @@ class _Validator:
                 _blame(result, "custom_validation_failed", message, f"{name} - {verdict}", {"input_name": name})
         return result
 
-    def _check_link(self, result: _Checked, name: str, config: InputConfig, link: list[Any]) -> None:
+    def _check_link(self, result: _CheckedNode, name: str, config: InputConfig, link: list[Any]) -> None:
         extra_info = {"input_name": name, "input_config": config}
-        if len(link) != 2:  # noqa: PLR2004 - a link is a pair
+        if len(link) != 2:  # noqa: PLR2004  a link is a pair
             message = "Bad linked input, must be a length-2 list of [node_id, slot_index]"
             _blame(result, "bad_linked_input", message, name, {**extra_info, "received_value": link})
             return
@@ -161,7 +163,7 @@ class _Validator:
             return
         try:
             source_is_valid = self._check_node(source).is_valid
-        except Exception as error:  # noqa: BLE001 - whatever a faulty prompt raises is reported to the client
+        except Exception as error:  # noqa: BLE001  whatever a faulty prompt raises is reported to the client
             source_is_valid = False
             details = {
                 **extra_info,
@@ -170,7 +172,7 @@ class _Validator:
                 "traceback": fake_traceback(("execution.py", 822, "validate_inputs")),
                 "linked_node": link,
             }
-            inner = _Checked()
+            inner = _CheckedNode()
             message = "Exception when validating inner node"
             _blame(inner, "exception_during_inner_validation", message, str(error), details)
             self._remember(source, inner)
@@ -180,11 +182,11 @@ class _Validator:
         class_type: str = self._prompt[node_id]["class_type"]
         return class_type
 
-    def _remember(self, node_id: str, checked: _Checked) -> _Checked:
+    def _remember(self, node_id: str, checked: _CheckedNode) -> _CheckedNode:
         self._checked[node_id] = checked
         return checked
 
 
-def _blame(result: _Checked, kind: str, message: str, details: str, extra_info: JsonObject) -> None:
+def _blame(result: _CheckedNode, kind: str, message: str, details: str, extra_info: JsonObject) -> None:
     result.is_valid = False
     result.errors.append({"type": kind, "message": message, "details": details, "extra_info": extra_info})

@@ -1,15 +1,20 @@
-"""What all endpoints share: headers, plain error answers, and faults."""
+"""Middlewares and responses that all endpoints share: headers, plain errors, and injected faults."""
+
+from __future__ import annotations
 
 import asyncio
 import logging
 from http import HTTPStatus
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from aiohttp import web
-from aiohttp.typedefs import Handler, Middleware
 
-from comfyui_simulator.faults import Faults
-from comfyui_simulator.types import JsonObject
+if TYPE_CHECKING:
+    from aiohttp.typedefs import Handler, Middleware
+
+    from comfyui_simulator.faults import Faults
+    from comfyui_simulator.types import JsonObject
 
 # As recorded from version 0.3.75.
 CONTENT_SECURITY_POLICY = (
@@ -24,18 +29,16 @@ logger = logging.getLogger(__name__)
 
 
 async def json_object(request: web.Request) -> JsonObject:
-    """Return the JSON body; one that is no object counts as an empty one (recorded: body is list).
+    """Return the JSON body; a body that is not an object counts as an empty one (recorded: body is list).
 
-    Raises:
-        ValueError: the body is no JSON.
-
+    Raises ValueError when the body is not JSON.
     """
     body: JsonObject | object = await request.json()
     return body if isinstance(body, dict) else {}
 
 
-def trouble(status: int = 500) -> web.Response:
-    """Return the plain text with which a server answers what it cannot handle, such as bad JSON."""
+def server_error(status: int = 500) -> web.Response:
+    """Return the plain text response to a request that the server cannot handle, such as bad JSON."""
     text = f"{status} {HTTPStatus(status).phrase}\n\nServer got itself in trouble"
     response = web.Response(status=status, text=text)
     response.force_close()
@@ -43,8 +46,8 @@ def trouble(status: int = 500) -> web.Response:
 
 
 @web.middleware
-async def answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Answer unhandled errors with a plain 500, unknown paths with an empty 404, and add the recorded headers."""
+async def render_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Return a plain 500 for unhandled errors, an empty 404 for unknown paths, and add the recorded headers."""
     try:
         response = await handler(request)
     except web.HTTPNotFound:
@@ -52,9 +55,9 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
     except web.HTTPException:
         raise
     except Exception:
-        # Clients of the real server get no more than this either; the log is for who works on the simulator.
+        # Clients of the real server get no more than this either; the log is for developers of the simulator.
         logger.debug("%s %s failed", request.method, request.path, exc_info=True)
-        return trouble()
+        return server_error()
     if not response.prepared:
         response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
     return response
@@ -62,7 +65,7 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
 
 @web.middleware
 async def refuse_foreign_origins(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Answer 403 to pages of other sites that reach for a server on the loopback address."""
+    """Return 403 to pages of other sites that call a server on the loopback address."""
     origin = request.headers.get("Origin")
     host = urlsplit(f"//{request.host}")
     if origin is not None and host.hostname in _LOOPBACK:
@@ -75,7 +78,7 @@ async def refuse_foreign_origins(request: web.Request, handler: Handler) -> web.
 
 
 def inject_faults(faults: Faults) -> Middleware:
-    """Return a middleware that lets requests fail as the faults say, except for those that control the faults."""
+    """Return a middleware that makes requests fail as configured, except those that control the faults."""
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -86,7 +89,7 @@ def inject_faults(faults: Faults) -> Middleware:
         if fault.status is None:
             # The client gives up first, or the server stops.
             await asyncio.sleep(_NEVER_SECONDS)
-            return trouble()
-        return trouble(fault.status)
+            return server_error()
+        return server_error(fault.status)
 
     return middleware

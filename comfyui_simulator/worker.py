@@ -1,36 +1,32 @@
-"""The one thread that takes prompts from the queue and runs them."""
+"""The one thread that receives prompts from the queue and runs them."""
+
+from __future__ import annotations
 
 import logging
 import random
 import threading
+from typing import TYPE_CHECKING
 
 from comfyui_simulator.errors import WorkerStoppedError
-from comfyui_simulator.executor import Executor
-from comfyui_simulator.faults import Faults
-from comfyui_simulator.nodes.node_run import Machine
-from comfyui_simulator.prompt_queue import PromptQueue
-from comfyui_simulator.socket_hub import SocketHub
-from comfyui_simulator.types import QueueItem
+
+if TYPE_CHECKING:
+    from comfyui_simulator.executor import PromptExecutor
+    from comfyui_simulator.faults import Faults
+    from comfyui_simulator.nodes.node_run import Machine
+    from comfyui_simulator.prompt_queue import PromptQueue
+    from comfyui_simulator.socket_hub import SocketHub
+    from comfyui_simulator.types import QueueItem
 
 _IDLE_POLL_SECONDS = 1.0
 
 logger = logging.getLogger(__name__)
 
 
-class Worker:
-    """Runs prompts until it is stopped or a node kills it.
-
-    Args:
-        machine: its GPU is emptied on request.
-        queue: where prompts come from and go to.
-        executor: runs them.
-        hub: hears that a prompt has ended.
-        faults: decides which prompts get lost.
-
-    """
+class PromptWorker:
+    """Runs prompts until it is stopped or a node kills its thread."""
 
     def __init__(
-        self, machine: Machine, queue: PromptQueue, executor: Executor, hub: SocketHub, faults: Faults
+        self, machine: Machine, queue: PromptQueue, executor: PromptExecutor, hub: SocketHub, faults: Faults
     ) -> None:
         self._machine = machine
         self._queue = queue
@@ -47,14 +43,14 @@ class Worker:
         self._thread.start()
 
     def stop(self) -> None:
-        """End the thread at once, in the middle of a prompt if there is one."""
+        """Stop the thread at once, even in the middle of a prompt."""
         self._stopping.set()
         self._executor.stop()
         self._queue.wake()
         self._thread.join()
 
     def free(self, *, models: bool, memory: bool) -> None:
-        """Unload the models, or also forget all results, as soon as no prompt runs."""
+        """Unload the models, or also clear all results, as soon as no prompt is running."""
         self._free_models = self._free_models or models or memory
         self._free_memory = self._free_memory or memory
         self._queue.wake()
@@ -64,16 +60,16 @@ class Worker:
             while not self._stopping.is_set():
                 self._run_next()
         except (Exception, SystemExit, KeyboardInterrupt, WorkerStoppedError):
-            # What a node raises as a BaseException kills the thread, and so does what fails outside of nodes, such as a
+            # What a node raises as a BaseException kills the thread, and so does an error outside of nodes, such as a
             # node without `inputs` that no output needs (measured). The prompt stays running and the others wait for
-            # ever, while HTTP answers (recorded: worker thread dies).
+            # ever, while HTTP works (recorded: worker thread dies).
             logger.debug("the worker thread dies", exc_info=True)
 
     def _run_next(self) -> None:
         taken = self._queue.get(_IDLE_POLL_SECONDS)
         if taken is not None:
             self._run_prompt(*taken)
-        # Afterwards, as on the real server: a prompt that comes right behind a /free may run before it.
+        # Afterwards, as on the real server: a prompt that follows a /free immediately may run before it.
         self._free()
 
     def _run_prompt(self, task: int, item: QueueItem) -> None:
@@ -82,7 +78,7 @@ class Worker:
             return
         entry = self._executor.execute(item)
         # The history lags behind execution_success; clients that read it at once find nothing.
-        lag = random.uniform(*self._machine.settings.history_lag_seconds)  # noqa: S311 - a delay, no secret
+        lag = random.uniform(*self._machine.settings.history_lag_seconds)  # noqa: S311  a delay, no secret
         if lag > 0:
             self._stopping.wait(lag)
         self._queue.finish(task, entry)

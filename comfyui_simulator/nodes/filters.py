@@ -1,13 +1,17 @@
-"""Nodes that blend and blur pictures."""
+"""Nodes that blend and blur images."""
+
+from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image, ImageChops, ImageMath
 
 from comfyui_simulator.nodes.images import resize_and_cut
 from comfyui_simulator.nodes.node_run import NodeRun, Returned, node
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _MODES: dict[str, Callable[[Image.Image, Image.Image], Image.Image]] = {
     "normal": lambda _, second: second,
@@ -20,11 +24,11 @@ _MODES: dict[str, Callable[[Image.Image, Image.Image], Image.Image]] = {
 
 @node("ImageBlend")
 def blend_images(run: NodeRun) -> Returned:
-    """Mix a picture with what it and a second one give in a mode such as multiply."""
+    """Mix an image with its blend with a second one, in a mode such as multiply."""
     mode, factor = run.text("blend_mode"), run.number("blend_factor")
-    first = run.pictures("image1")
-    second = resize_and_cut(run.pictures("image2"), *first[0].size, "bicubic")
-    return Returned(([_blended(picture, second[i % len(second)], mode, factor) for i, picture in enumerate(first)],))
+    first = run.images("image1")
+    second = resize_and_cut(run.images("image2"), *first[0].size, "bicubic")
+    return Returned(([_blended(image, second[i % len(second)], mode, factor) for i, image in enumerate(first)],))
 
 
 @node("ImageBlur")
@@ -33,27 +37,27 @@ def blur_image(run: NodeRun) -> Returned:
     radius, sigma = run.integer("blur_radius"), run.number("sigma")
     weights = [math.exp(-((offset / radius) ** 2) / (2 * sigma**2)) for offset in range(-radius, radius + 1)]
     weights = [weight / sum(weights) for weight in weights]
-    return Returned(([_blurred(picture, weights) for picture in run.pictures("image")],))
+    return Returned(([_blurred(image, weights) for image in run.images("image")],))
 
 
 def _blended(first: Image.Image, second: Image.Image, mode: str, factor: float) -> Image.Image:
     if mode == "difference":
-        # One-sided: where the second picture is lighter, the result is black.
+        # One-sided: where the second image is lighter, the result is black.
         return ImageChops.subtract(first, Image.blend(Image.new("RGB", second.size), second, factor))
     return Image.blend(first, _MODES[mode](first, second), factor)
 
 
-def _blurred(picture: Image.Image, weights: list[float]) -> Image.Image:
+def _blurred(image: Image.Image, weights: list[float]) -> Image.Image:
     bands = []
-    for band in picture.split():
+    for band in image.split():
         exact = _weighted_rows(band.convert("F"), weights)
         exact = _weighted_rows(exact.transpose(Image.Transpose.TRANSPOSE), weights)
         bands.append(_rounded(exact.transpose(Image.Transpose.TRANSPOSE)))
-    return Image.merge(picture.mode, bands)
+    return Image.merge(image.mode, bands)
 
 
 def _weighted_rows(band: Image.Image, weights: list[float]) -> Image.Image:
-    """Return the weighted sum of a picture's neighbours in each row, mirrored at the edges."""
+    """Return the weighted sum of an image's neighbors in each row, mirrored at the edges."""
     radius = len(weights) // 2
     padded = Image.new("F", (band.width + 2 * radius, band.height))
     padded.paste(band, (radius, 0))
@@ -68,7 +72,7 @@ def _weighted_rows(band: Image.Image, weights: list[float]) -> Image.Image:
     return total
 
 
-def _add_weighted(given: dict[str, Any]) -> Any:  # noqa: ANN401 - what Pillow's expressions are made of
+def _add_weighted(given: dict[str, Any]) -> Any:  # noqa: ANN401  what Pillow's expressions are made of
     return given["total"] + given["part"] * given["weight"]
 
 

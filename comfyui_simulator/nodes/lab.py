@@ -1,4 +1,6 @@
-"""The nodes of the lab_nodes pack, with which the recordings and the tests provoke what ordinary nodes rarely do."""
+"""The nodes of the lab_nodes pack, with which recordings and tests cause what ordinary nodes rarely do."""
+
+from __future__ import annotations
 
 import json
 
@@ -18,13 +20,13 @@ _ERRORS: dict[str, type[BaseException]] = {
 
 @node("LabSleep")
 def lab_sleep(run: NodeRun) -> Returned:
-    """Let time pass in steps, with or without progress and a look for interrupts."""
+    """Wait in steps, with or without progress and checks for interrupts."""
     steps = run.integer("steps")
     for step in range(1, steps + 1):
         run.control.wait(run.number("seconds") / steps, interruptible=run.flag("interruptible"))
         if run.flag("progress"):
             run.control.advance(step, steps)
-    return Returned((run.pictures("image"),))
+    return Returned((run.images("image"),))
 
 
 @node("LabRaise")
@@ -37,7 +39,7 @@ def lab_raise(run: NodeRun) -> Returned:
 def lab_hoard(run: NodeRun) -> Returned:
     """Run out of memory until /free has been called after the first time."""
     run.machine.gpu.hoard(run.integer("salt"))
-    return Returned((run.pictures("image"),))
+    return Returned((run.images("image"),))
 
 
 @node("LabUI")
@@ -48,20 +50,20 @@ def lab_ui(run: NodeRun) -> Returned:
 
 @node("LabValidate")
 def lab_validate(run: NodeRun) -> Returned:
-    """Return the picture; what this node is for happens at validation."""
-    return Returned((run.pictures("image"),))
+    """Return the image; this node only matters at validation."""
+    return Returned((run.images("image"),))
 
 
 @node("LabText")
 def lab_text(run: NodeRun) -> Returned:
     """Send a text while running."""
     run.control.show_text(run.text("text"))
-    return Returned((run.pictures("image"),))
+    return Returned((run.images("image"),))
 
 
 @node("LabBlock")
 def lab_block(run: NodeRun) -> Returned:
-    """Keep the nodes after this one from running."""
+    """Block the nodes after this one."""
     return Returned((Blocker(run.text("message") or None),))
 
 
@@ -69,8 +71,8 @@ def lab_block(run: NodeRun) -> Returned:
 def lab_expand(run: NodeRun) -> Returned:
     """Expand into two inversions and a preview, or into an inversion and an error."""
     first, second, shown = (f"{run.node_id}.0.0.{number}" for number in (1, 2, 3))
-    # The picture is handed over as it is: inner nodes take values, not links to the outside.
-    inversion = {"class_type": "ImageInvert", "inputs": {"image": run.pictures("image")}}
+    # The image itself is passed: inner nodes accept values, not links to the outside.
+    inversion = {"class_type": "ImageInvert", "inputs": {"image": run.images("image")}}
     error_inputs = {"image": [first, 0], "kind": "ValueError", "message": "inner"}
     error = {"class_type": "LabRaise", "inputs": error_inputs}
     inverted_again = {"class_type": "ImageInvert", "inputs": {"image": [first, 0]}}

@@ -1,11 +1,13 @@
-"""Nodes that make and change masks: grey pictures in which white is covered."""
+"""Nodes that create and change masks: gray images in which white is covered."""
+
+from __future__ import annotations
 
 from collections.abc import Callable
 
 from PIL import Image, ImageChops
 
+from comfyui_simulator.drawing import inverted
 from comfyui_simulator.nodes.node_run import NodeRun, Returned, node
-from comfyui_simulator.pictures import inverted
 
 _Combine = Callable[[Image.Image, Image.Image], Image.Image]
 
@@ -34,32 +36,32 @@ def solid_mask(run: NodeRun) -> Returned:
 @node("InvertMask")
 def invert_mask(run: NodeRun) -> Returned:
     """Swap what is covered and what is not."""
-    return Returned(([inverted(mask) for mask in run.pictures("mask")],))
+    return Returned(([inverted(mask) for mask in run.images("mask")],))
 
 
 @node("MaskToImage")
 def mask_to_image(run: NodeRun) -> Returned:
-    """Make a grey picture of a mask."""
-    return Returned(([mask.convert("RGB") for mask in run.pictures("mask")],))
+    """Make a gray image of a mask."""
+    return Returned(([mask.convert("RGB") for mask in run.images("mask")],))
 
 
 @node("ImageToMask")
 def image_to_mask(run: NodeRun) -> Returned:
-    """Take one channel as a mask."""
+    """Use one channel as a mask."""
     channel = run.text("channel")[0].upper()
-    return Returned(([picture.getchannel(channel) for picture in run.pictures("image")],))
+    return Returned(([image.getchannel(channel) for image in run.images("image")],))
 
 
 @node("ImageColorToMask")
-def colour_to_mask(run: NodeRun) -> Returned:
-    """Cover exactly the pixels of one colour, given as 0xRRGGBB."""
-    colour = run.integer("color")
-    wanted = (colour >> 16 & 0xFF, colour >> 8 & 0xFF, colour & 0xFF)
+def color_to_mask(run: NodeRun) -> Returned:
+    """Cover exactly the pixels of one color, given as 0xRRGGBB."""
+    color = run.integer("color")
+    wanted = (color >> 16 & 0xFF, color >> 8 & 0xFF, color & 0xFF)
     masks = []
-    for picture in run.pictures("image"):
+    for image in run.images("image"):
         bands = [
             band.point([255 if value == want else 0 for value in range(256)])
-            for band, want in zip(picture.split()[:3], wanted, strict=True)
+            for band, want in zip(image.split()[:3], wanted, strict=True)
         ]
         masks.append(ImageChops.darker(ImageChops.darker(bands[0], bands[1]), bands[2]))
     return Returned((masks,))
@@ -70,7 +72,7 @@ def threshold_mask(run: NodeRun) -> Returned:
     """Cover what is above a value from 0 to 1, and nothing else."""
     threshold = run.number("value")
     table = [255 if value / 255 > threshold else 0 for value in range(256)]
-    return Returned(([mask.point(table) for mask in run.pictures("mask")],))
+    return Returned(([mask.point(table) for mask in run.images("mask")],))
 
 
 @node("CropMask")
@@ -78,7 +80,7 @@ def crop_mask(run: NodeRun) -> Returned:
     """Cut a rectangle out."""
     left, top = run.integer("x"), run.integer("y")
     box = (left, top, left + run.integer("width"), top + run.integer("height"))
-    return Returned(([mask.crop(box) for mask in run.pictures("mask")],))
+    return Returned(([mask.crop(box) for mask in run.images("mask")],))
 
 
 @node("GrowMask")
@@ -87,7 +89,7 @@ def grow_mask(run: NodeRun) -> Returned:
     amount = run.integer("expand")
     tapered = run.flag("tapered_corners")
     combine = ImageChops.lighter if amount >= 0 else ImageChops.darker
-    masks = run.pictures("mask")
+    masks = run.images("mask")
     for _ in range(abs(amount)):
         masks = [_spread(mask, combine, tapered=tapered) for mask in masks]
     return Returned((masks,))
@@ -95,9 +97,9 @@ def grow_mask(run: NodeRun) -> Returned:
 
 @node("FeatherMask")
 def feather_mask(run: NodeRun) -> Returned:
-    """Let a mask fade out towards its edges, over a number of pixels on each side."""
+    """Fade out a mask towards its edges, over a number of pixels on each side."""
     feathered = []
-    for mask in run.pictures("mask"):
+    for mask in run.images("mask"):
         width, height = mask.size
         columns = _ramp(width, run.integer("left"), run.integer("right"))
         rows = _ramp(height, run.integer("top"), run.integer("bottom"))
@@ -114,10 +116,10 @@ def feather_mask(run: NodeRun) -> Returned:
 def composite_masks(run: NodeRun) -> Returned:
     """Combine a mask with another at a position, by an operation such as add or and."""
     left, top = run.integer("x"), run.integer("y")
-    sources = run.pictures("source")
+    sources = run.images("source")
     combine = _OPERATIONS[run.text("operation")]
     composed = []
-    for index, destination in enumerate(run.pictures("destination")):
+    for index, destination in enumerate(run.images("destination")):
         source = sources[index % len(sources)]
         right, bottom = min(left + source.width, destination.width), min(top + source.height, destination.height)
         mask = destination.copy()
@@ -129,7 +131,7 @@ def composite_masks(run: NodeRun) -> Returned:
 
 
 def _spread(mask: Image.Image, combine: _Combine, *, tapered: bool) -> Image.Image:
-    """Combine each pixel with its neighbours; beyond the edge there is nothing to combine with."""
+    """Combine each pixel with its neighbors; pixels beyond the edge do not count."""
     steps = [(dx, dy) for dx in (-1, 0, 1) for dy in (-1, 0, 1) if not (tapered and dx and dy)]
     result = mask
     for dx, dy in steps:
@@ -140,12 +142,12 @@ def _spread(mask: Image.Image, combine: _Combine, *, tapered: bool) -> Image.Ima
 
 
 def _ramp(length: int, start: int, end: int) -> list[float]:
-    """Return the share of a mask that is left at each position of a side."""
+    """Return the remaining share of a mask at each position of a side."""
     start, end = min(start, length), min(end, length)
     rates = [1.0] * length
     for position in range(start):
         rates[position] *= (position + 1) / start
     for position in range(end):
-        # As on the real server, the fading at the end begins with the first pixel: -0 is 0.
+        # As on the real server, the fading at the end starts with the first pixel: -0 is 0.
         rates[-position] *= (position + 1) / end
     return rates

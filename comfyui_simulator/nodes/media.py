@@ -1,14 +1,18 @@
-"""Nodes for sound and video. They write files of the right kind and name, with next to nothing in them.
+"""Nodes for sound and video. They write files of the right type and name, with almost no content.
 
 Encoding video or sound would need libraries that nothing else here needs; clients only move the files.
 """
 
+from __future__ import annotations
+
 import struct
 from dataclasses import dataclass
-
-from PIL import Image
+from typing import TYPE_CHECKING
 
 from comfyui_simulator.nodes.node_run import NodeRun, Returned, node
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 # A FLAC file's mark and its one mandatory block: 44.1 kHz, two channels of 16 bits, no samples.
 _FLAC = b"fLaC" + bytes([0x80, 0, 0, 34]) + struct.pack(">HH", 4096, 4096) + bytes(6) + bytes([0x0A, 0xC4, 0x42, 0xF0])
@@ -22,12 +26,12 @@ _MP4 = struct.pack(">I", 20) + b"ftypisom" + struct.pack(">I", 512) + b"isom" + 
 
 _CONTENTS = {".flac": _FLAC, ".mp3": _MP3, ".webm": _WEBM, ".mp4": _MP4}
 
-_NO_PICTURE = (0, 0)
+_NO_IMAGE = (0, 0)
 
 
 @dataclass(frozen=True)
 class Audio:
-    """A sound: nothing of it is kept."""
+    """A sound, without content."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,7 @@ class Video:
 
 @node("LoadAudio")
 def load_audio(run: NodeRun) -> Returned:
-    """Load a sound file, which has to exist."""
+    """Load an existing sound file."""
     run.machine.files.resolve(run.text("audio")).stat()
     return Returned((Audio(),))
 
@@ -66,7 +70,7 @@ def save_audio_mp3(run: NodeRun) -> Returned:
 @node("PreviewAudio")
 def preview_audio(run: NodeRun) -> Returned:
     """Save a sound as FLAC to the temp directory."""
-    (file,) = run.machine.files.new_files("temp", run.temp_prefix, ".flac", _NO_PICTURE)
+    (file,) = run.machine.files.new_files("temp", run.temp_prefix, ".flac", _NO_IMAGE)
     file.path.write_bytes(_FLAC)
     return Returned(ui={"audio": [file.reference]})
 
@@ -74,14 +78,14 @@ def preview_audio(run: NodeRun) -> Returned:
 @node("SaveWEBM")
 def save_webm(run: NodeRun) -> Returned:
     """Save a batch as the frames of a WebM video."""
-    file = _save(run, ".webm", run.pictures("images")[0].size)
+    file = _save(run, ".webm", run.images("images")[0].size)
     return Returned(ui={"images": [file], "animated": (True,)})
 
 
 @node("CreateVideo")
 def create_video(run: NodeRun) -> Returned:
     """Make a video of a batch."""
-    return Returned((Video(tuple(run.pictures("images"))),))
+    return Returned((Video(tuple(run.images("images"))),))
 
 
 @node("SaveVideo")
@@ -92,7 +96,7 @@ def save_video(run: NodeRun) -> Returned:
     return Returned(ui={"images": [file], "animated": (True,)})
 
 
-def _save(run: NodeRun, suffix: str, size: tuple[int, int] = _NO_PICTURE) -> dict[str, object]:
+def _save(run: NodeRun, suffix: str, size: tuple[int, int] = _NO_IMAGE) -> dict[str, object]:
     (file,) = run.machine.files.new_files("output", run.text("filename_prefix"), suffix, size)
     file.path.write_bytes(_CONTENTS[suffix])
     return file.reference

@@ -1,25 +1,28 @@
-"""What a node's implementation gets to work with, and how implementations are found."""
+"""The interface for node implementations, and the registry of implementations."""
+
+from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from PIL import Image
+if TYPE_CHECKING:
+    from PIL import Image
 
-from comfyui_simulator.file_store import FileStore
-from comfyui_simulator.gpu import Gpu
-from comfyui_simulator.settings import SimulatorSettings
-from comfyui_simulator.types import JsonObject
+    from comfyui_simulator.file_store import FileStore
+    from comfyui_simulator.gpu import Gpu
+    from comfyui_simulator.settings import SimulatorSettings
+    from comfyui_simulator.types import JsonObject
 
 T = TypeVar("T")
 
 
 class RunControl(Protocol):
-    """How a running node waits and tells its progress."""
+    """How a running node waits and reports its progress."""
 
     def wait(self, seconds: float, *, interruptible: bool = True) -> None:
-        """Let time pass; raise `InterruptedByUserError` afterwards if the prompt was interrupted meanwhile."""
+        """Wait; raise `InterruptedByUserError` afterwards if the prompt was interrupted meanwhile."""
 
     def advance(self, value: int, maximum: int, preview: tuple[bytes, str] | None = None) -> None:
         """Report the steps done, with a preview as (image, MIME type)."""
@@ -30,7 +33,7 @@ class RunControl(Protocol):
 
 @dataclass(frozen=True)
 class Returned:
-    """What a node returns: outputs, what it shows, and nodes to run in its place, whose links are the outputs."""
+    """What a node returns: outputs, UI values, and nodes to run instead of it, whose links are the outputs."""
 
     outputs: tuple[object, ...] = ()
     ui: Mapping[str, object] | None = None
@@ -64,11 +67,11 @@ class NodeRun:
     control: RunControl
     machine: Machine
     temp_prefix: str
-    """Prefix for this node's temp files, the same as long as the node stays in the prompt."""
+    """Prefix for this node's temp files, the same while the node stays in the prompt."""
 
     @property
     def metadata(self) -> dict[str, str]:
-        """What saved files carry: the prompt and each entry of `extra_pnginfo`, as JSON; nothing when switched off."""
+        """Metadata of saved files: the prompt and each entry of `extra_pnginfo`, as JSON; empty when disabled."""
         if self.machine.settings.disable_metadata:
             return {}
         return {name: json.dumps(value) for name, value in {"prompt": self.prompt, **self.extra_pnginfo}.items()}
@@ -95,13 +98,13 @@ class NodeRun:
         """Return a STRING or list input."""
         return self._input(name, str)
 
-    def pictures(self, name: str) -> list[Image.Image]:
-        """Return an IMAGE (RGB or RGBA) or MASK (L) input: a batch of pictures of one size."""
-        pictures: list[Image.Image] = self._input(name, list)
-        return pictures
+    def images(self, name: str) -> list[Image.Image]:
+        """Return an IMAGE (RGB or RGBA) or MASK (L) input: a batch of images of one size."""
+        images: list[Image.Image] = self._input(name, list)
+        return images
 
     def object(self, name: str, kind: type[T]) -> T:
-        """Return an input of a type of the simulator's own, such as a latent."""
+        """Return an input of a simulator type, such as a latent."""
         return self._input(name, kind)
 
 

@@ -1,16 +1,18 @@
-"""Nodes from the checkpoint to the latent: nothing is generated, but sizes, prompts and seeds are carried along."""
+"""Nodes from the checkpoint to the latent: nothing is generated, but sizes, prompts and seeds are passed on."""
+
+from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
 from PIL import Image
 
+from comfyui_simulator.drawing import placeholder, preview
 from comfyui_simulator.nodes.node_run import NodeRun, Returned, node
-from comfyui_simulator.pictures import placeholder, preview
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What stands for a model, a text encoder or an image decoder: the file that it came from."""
+    """Represents a model, a text encoder or an image decoder: the file that it was loaded from."""
 
     name: str
 
@@ -24,7 +26,7 @@ class Conditioning:
 
 @dataclass(frozen=True)
 class Sampled:
-    """What a sampler was asked for."""
+    """The inputs of a sampler."""
 
     prompt: str
     seed: int
@@ -32,18 +34,18 @@ class Sampled:
 
 @dataclass(frozen=True)
 class Latent:
-    """A batch of latents: the size of its pictures in pixels, and what the pictures will be."""
+    """A batch of latents: the size of its images in pixels, and what the images will be."""
 
     size: tuple[int, int]
     batch_size: int
     sampled: Sampled | None = None
     encoded: tuple[Image.Image, ...] = ()
-    """The pictures that were encoded into it, unless it was sampled since."""
+    """The images that were encoded into it, unless it was sampled since."""
 
 
 @node("CheckpointLoaderSimple")
 def load_checkpoint(run: NodeRun) -> Returned:
-    """Load a checkpoint, which takes the time that the settings give it, once."""
+    """Load a checkpoint; the first time takes as long as the settings specify."""
     checkpoint = Checkpoint(run.text("ckpt_name"))
     _make_sure_it_is_loaded(run, checkpoint)
     return Returned((checkpoint, checkpoint, checkpoint))
@@ -64,41 +66,41 @@ def empty_latent(run: NodeRun) -> Returned:
 
 @node("KSampler")
 def sample(run: NodeRun) -> Returned:
-    """Take the time of `steps` steps."""
+    """Wait for the duration of `steps` steps."""
     return _sample(run, run.integer("seed"), run.integer("steps"))
 
 
 @node("KSamplerAdvanced")
 def sample_advanced(run: NodeRun) -> Returned:
-    """Take the time of the steps from `start_at_step` to `end_at_step`."""
+    """Wait for the duration of the steps from `start_at_step` to `end_at_step`."""
     last = min(run.integer("steps"), run.integer("end_at_step"))
     return _sample(run, run.integer("noise_seed"), max(0, last - run.integer("start_at_step")))
 
 
 @node("VAEDecode")
 def decode(run: NodeRun) -> Returned:
-    """Return the encoded pictures, or what stands for sampled ones: prompt, seed and size on a colour."""
+    """Return the encoded images, or placeholders for sampled ones: prompt, seed and size on a color."""
     latent = run.object("samples", Latent)
     if latent.encoded:
         return Returned((list(latent.encoded),))
-    pictures = [_picture(latent, index) for index in range(latent.batch_size)]
-    return Returned((pictures,))
+    images = [_image(latent, index) for index in range(latent.batch_size)]
+    return Returned((images,))
 
 
 @node("VAEEncode")
 def encode(run: NodeRun) -> Returned:
-    """Keep pictures as a latent; their size is cut to whole latent pixels of 8 x 8."""
-    pictures = run.pictures("pixels")
-    width, height = (side // 8 * 8 for side in pictures[0].size)
-    left, top = (pictures[0].width - width) // 2, (pictures[0].height - height) // 2
+    """Keep images as a latent; their size is cut to whole latent pixels of 8 x 8."""
+    images = run.images("pixels")
+    width, height = (side // 8 * 8 for side in images[0].size)
+    left, top = (images[0].width - width) // 2, (images[0].height - height) // 2
     box = (left, top, left + width, top + height)
-    encoded = tuple(picture.convert("RGB").crop(box) for picture in pictures)
+    encoded = tuple(image.convert("RGB").crop(box) for image in images)
     return Returned((Latent((width, height), len(encoded), encoded=encoded),))
 
 
 @node("VAEEncodeForInpaint")
 def encode_for_inpaint(run: NodeRun) -> Returned:
-    """Keep pictures as a latent; what the mask hides makes no difference here."""
+    """Keep images as a latent; the mask has no effect here."""
     return encode(run)
 
 
@@ -146,7 +148,7 @@ def _make_sure_it_is_loaded(run: NodeRun, checkpoint: Checkpoint) -> None:
         run.control.wait(run.machine.settings.model_load_seconds, interruptible=False)
 
 
-def _picture(latent: Latent, index: int) -> Image.Image:
+def _image(latent: Latent, index: int) -> Image.Image:
     width, height = latent.size
     if latent.sampled is None:
         return Image.new("RGB", latent.size, (127, 127, 127))
@@ -156,5 +158,5 @@ def _picture(latent: Latent, index: int) -> Image.Image:
 
 
 def _resized(latent: Latent, width: int, height: int) -> Latent:
-    encoded = tuple(picture.resize((width, height)) for picture in latent.encoded)
+    encoded = tuple(image.resize((width, height)) for image in latent.encoded)
     return replace(latent, size=(width, height), encoded=encoded)

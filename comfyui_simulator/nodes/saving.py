@@ -1,48 +1,52 @@
-"""Nodes that save or show pictures and latents."""
+"""Nodes that save or show images and latents."""
+
+from __future__ import annotations
 
 import json
 import struct
+from typing import TYPE_CHECKING
 
-from PIL import Image
-
+from comfyui_simulator.drawing import animated_png_texts, png_bytes, png_texts, webp_texts
 from comfyui_simulator.nodes.node_run import NodeRun, Returned, node
 from comfyui_simulator.nodes.sampling import Latent
-from comfyui_simulator.pictures import animated_png_texts, png_bytes, png_texts, webp_texts
 from comfyui_simulator.tensor_text import describe
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 
 @node("SaveImage")
 def save_image(run: NodeRun) -> Returned:
-    """Save each picture as a PNG that carries the prompt."""
-    return Returned(ui={"images": _save_pngs(run, run.pictures("images"), "output", run.text("filename_prefix"), 4)})
+    """Save each image as a PNG that contains the prompt."""
+    return Returned(ui={"images": _save_pngs(run, run.images("images"), "output", run.text("filename_prefix"), 4)})
 
 
 @node("PreviewImage")
 def preview_image(run: NodeRun) -> Returned:
-    """Save each picture to the temp directory."""
-    return Returned(ui={"images": _save_pngs(run, run.pictures("images"), "temp", run.temp_prefix, 1)})
+    """Save each image to the temp directory."""
+    return Returned(ui={"images": _save_pngs(run, run.images("images"), "temp", run.temp_prefix, 1)})
 
 
 @node("MaskPreview")
 def mask_preview(run: NodeRun) -> Returned:
-    """Save a mask as grey pictures to the temp directory."""
-    pictures = [mask.convert("RGB") for mask in run.pictures("mask")]
-    return Returned(ui={"images": _save_pngs(run, pictures, "temp", run.temp_prefix, 1)})
+    """Save a mask as gray images to the temp directory."""
+    images = [mask.convert("RGB") for mask in run.images("mask")]
+    return Returned(ui={"images": _save_pngs(run, images, "temp", run.temp_prefix, 1)})
 
 
 @node("SaveImageWebsocket")
 def save_image_websocket(run: NodeRun) -> Returned:
-    """Send each picture as a PNG over the client's WebSocket; nothing is stored or listed in the outputs."""
-    pictures = run.pictures("images")
-    for index, picture in enumerate(pictures):
-        run.control.advance(index, len(pictures), (png_bytes(picture), "image/png"))
+    """Send each image as a PNG over the client's WebSocket; nothing is stored or listed in the outputs."""
+    images = run.images("images")
+    for index, image in enumerate(images):
+        run.control.advance(index, len(images), (png_bytes(image), "image/png"))
     return Returned()
 
 
 @node("SaveAnimatedWEBP")
 def save_animated_webp(run: NodeRun) -> Returned:
     """Save a batch as the frames of one WEBP."""
-    frames = run.pictures("images")
+    frames = run.images("images")
     (file,) = run.machine.files.new_files("output", run.text("filename_prefix"), ".webp", frames[0].size)
     frames[0].copy().save(  # see _save_pngs
         file.path,
@@ -59,7 +63,7 @@ def save_animated_webp(run: NodeRun) -> Returned:
 @node("SaveAnimatedPNG")
 def save_animated_png(run: NodeRun) -> Returned:
     """Save a batch as the frames of one PNG."""
-    frames = run.pictures("images")
+    frames = run.images("images")
     (file,) = run.machine.files.new_files("output", run.text("filename_prefix"), ".png", frames[0].size)
     frames[0].copy().save(  # see _save_pngs
         file.path,
@@ -95,11 +99,11 @@ def save_latent(run: NodeRun) -> Returned:
 
 
 def _save_pngs(
-    run: NodeRun, pictures: list[Image.Image], kind: str, prefix: str, compress_level: int
+    run: NodeRun, images: list[Image.Image], kind: str, prefix: str, compress_level: int
 ) -> list[dict[str, object]]:
     metadata = png_texts(run.metadata)
-    files = run.machine.files.new_files(kind, prefix, ".png", pictures[0].size, len(pictures))
-    for file, picture in zip(files, pictures, strict=True):
-        # A copy: a save that fails leaves its metadata on the picture, which other prompts meet again in the cache.
-        picture.copy().save(file.path, "PNG", pnginfo=metadata, compress_level=compress_level)
+    files = run.machine.files.new_files(kind, prefix, ".png", images[0].size, len(images))
+    for file, image in zip(files, images, strict=True):
+        # A copy: a save that fails leaves its metadata on the image, which other prompts would get from the cache.
+        image.copy().save(file.path, "PNG", pnginfo=metadata, compress_level=compress_level)
     return [file.reference for file in files]

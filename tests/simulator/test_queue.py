@@ -35,7 +35,7 @@ def sleep(seconds: float = SECONDS_ENOUGH) -> dict[str, Any]:
     }
 
 
-def get(simulator: SimulatorServer, path: str) -> Any:  # noqa: ANN401 - any JSON
+def get(simulator: SimulatorServer, path: str) -> Any:  # noqa: ANN401  any JSON
     """Return what a path answers."""
     return requests.get(f"{simulator.url}{path}", timeout=10).json()
 

@@ -116,7 +116,7 @@ class Replay:
         fields = {name: value for name, value in form.items() if name not in ("file_field", "filename")}
         return {"files": {form["file_field"]: (name, buffer.getvalue())}, "data": fields}
 
-    def _translated(self, recorded: Any) -> Any:  # noqa: ANN401 - any JSON
+    def _translated(self, recorded: Any) -> Any:  # noqa: ANN401  any JSON
         if isinstance(recorded, dict):
             return {self._translated(name): self._translated(value) for name, value in recorded.items()}
         if isinstance(recorded, list):
@@ -126,7 +126,7 @@ class Replay:
                 recorded = recorded.replace(old, new)
         return recorded
 
-    def _compare(self, recorded: Any, actual: Any, where: str, key: str = "") -> None:  # noqa: ANN401 - any JSON
+    def _compare(self, recorded: Any, actual: Any, where: str, key: str = "") -> None:  # noqa: ANN401  any JSON
         if key in VARYING | SHORTENED or recorded is None:
             assert recorded is None or type(recorded) is type(actual), f"{where}: {actual!r} for {recorded!r}"
         elif isinstance(recorded, dict):
@@ -179,7 +179,7 @@ class Replay:
             assert actual == self._translated(recorded), where
 
 
-def shortened(body: Any) -> Any:  # noqa: ANN401 - any JSON
+def shortened(body: Any) -> Any:  # noqa: ANN401  any JSON
     """Return a request's body with shorter sleeps."""
     if isinstance(body, dict):
         return {name: value * SLEEP_SHARE if name in SHORTENED else shortened(value) for name, value in body.items()}

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     Render = Callable[[Prompt], list[Image.Image]]
 
 
-def node(class_type: str, **inputs: Any) -> dict[str, Any]:  # noqa: ANN401 - any JSON
+def node(class_type: str, **inputs: Any) -> dict[str, Any]:  # noqa: ANN401  any JSON
     """Return a node."""
     return {"class_type": class_type, "inputs": inputs}
 
@@ -53,7 +53,7 @@ def upload(simulator: SimulatorServer, picture: Image.Image, name: str) -> None:
     assert requests.post(f"{simulator.url}/upload/image", files=files, timeout=10).json()["name"] == name
 
 
-def sampled(**changes: Any) -> Prompt:  # noqa: ANN401 - any JSON
+def sampled(**changes: Any) -> Prompt:  # noqa: ANN401  any JSON
     """Return a prompt that samples, with changes to the sampler's and the latent's inputs."""
     sampler = {"seed": 7, "steps": 2, "cfg": 7.0, "sampler_name": "euler", "scheduler": "normal", "denoise": 1.0}
     links = {"model": ["4", 0], "positive": ["6", 0], "negative": ["7", 0], "latent_image": ["5", 0]}
