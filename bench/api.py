@@ -73,7 +73,7 @@ class Api:
             port=443,
         )
         text = json.dumps(to_event(request, request_id=str(uuid.uuid4()), received_at=timestamps.now()))
-        name = function_for(path)
+        name = function_for(method, path)
         handler = self._handler_of(name)
         context = cast("LambdaContext", LocalContext(name, "r", time.monotonic() + 3600))
 

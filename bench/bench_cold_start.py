@@ -87,12 +87,12 @@ def main() -> None:
     from rich.console import Console  # noqa: PLC0415  none of a function's modules
     from rich.table import Table  # noqa: PLC0415  likewise
 
-    from functions.routing import DEFAULT_FUNCTION, FUNCTION_OF_SEGMENT  # noqa: PLC0415  likewise, module_of
+    from functions.routing import API_FUNCTIONS  # noqa: PLC0415  likewise, module_of
     from gateway.aws.resources import JOB_CHANGES, QUEUE_SOURCES, SCHEDULES  # noqa: PLC0415  likewise
 
     given = arguments().parse_args()
     by_queue, by_clock = ({each.function.name for each in sources} for sources in (QUEUE_SOURCES, SCHEDULES))
-    names = {*FUNCTION_OF_SEGMENT.values(), DEFAULT_FUNCTION, JOB_CHANGES.function.name, *by_queue, *by_clock}
+    names = {*API_FUNCTIONS, JOB_CHANGES.function.name, *by_queue, *by_clock}
     archives = zipped_kb(ROOT / "build" / "cdk.out")
     budget = {}
     table = Table("function", "modules", "KiB of code", "CPU ms", "of that", "archive, KB", "of that")

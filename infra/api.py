@@ -11,7 +11,7 @@ from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_lambda_event_sources as sources
 
-from functions.routing import DEFAULT_FUNCTION, FUNCTION_OF_SEGMENT
+from functions.routing import API_FUNCTIONS
 from gateway.aws.resources import JOB_CHANGES, QUEUE_SOURCES, REQUEST_SECONDS, SCHEDULES
 from infra.bundle import LAMBDA, Platform
 from infra.function import GatewayFunction
@@ -37,7 +37,7 @@ class ApiStack(cdk.Stack):
         self._state = state
         self._platform = platform
         self.functions: dict[str, GatewayFunction] = {}
-        for function in sorted({*FUNCTION_OF_SEGMENT.values(), DEFAULT_FUNCTION}):
+        for function in sorted(API_FUNCTIONS):
             self._function(function, REQUEST_SECONDS, answers_requests=True)
         for source in QUEUE_SOURCES:
             self._start_by_queue(source)

@@ -1,4 +1,4 @@
-"""The HTTP API: API Gateway before the functions, routed by functions.routing."""
+"""The REST API on API Gateway: its resources and methods are the routes of functions.routing."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from aws_cdk import aws_certificatemanager as acm
 from aws_cdk import aws_wafv2 as waf
 from constructs import Construct
 
-from functions.routing import DEFAULT_FUNCTION, FUNCTION_OF_SEGMENT
+from functions.routing import DEFAULT_FUNCTION, routes_by_path
 from gateway.aws.resources import REQUEST_SECONDS
 from infra.function import make_log_group
 from infra.nag_suppressions import acknowledge
@@ -94,15 +94,19 @@ class RestApi(Construct):
             self._add_waf(stage.waf_requests_per_address)
 
     def _add_routes(self) -> None:
-        self._route(self.api.root, DEFAULT_FUNCTION)
-        self._route(self.api.root.add_resource("{proxy+}"), DEFAULT_FUNCTION)
-        for segment, function in FUNCTION_OF_SEGMENT.items():
-            resource = self.api.root.add_resource(segment)
-            self._route(resource, function)
-            self._route(resource.add_resource("{proxy+}"), function)
+        """Add a resource per path.
 
-    def _route(self, resource: apigateway.IResource, function: str) -> None:
-        resource.add_method("ANY", self._integrations[function])
+        Its methods are ANY: the function responds to the others, 405 or a preflight's 204. A path without a resource
+        is served through `/{proxy+}`.
+        """
+        for path, (first, *others) in routes_by_path().items():
+            resource = self.api.root.resource_for_path(path)
+            resource.add_method("ANY", self._integrations[first.function])
+            for route in others:
+                if route.function != first.function:
+                    resource.add_method(route.method, self._integrations[route.function])
+        self.api.root.add_method("ANY", self._integrations[DEFAULT_FUNCTION])
+        self.api.root.add_resource("{proxy+}").add_method("ANY", self._integrations[DEFAULT_FUNCTION])
 
     def _shape_own_answers(self) -> None:
         # A list of origins can't be answered without looking at the request, which API Gateway does not do here.

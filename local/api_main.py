@@ -10,7 +10,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from functions.routing import DEFAULT_FUNCTION, FUNCTION_OF_SEGMENT, module_of
+from functions.routing import API_FUNCTIONS, module_of
 from gateway.aws.resources import REQUEST_SECONDS
 from local import gunicorn_server
 from local.api_server import ApiServer
@@ -26,10 +26,9 @@ WORKERS = 24
 
 
 def load_handlers() -> dict[str, Handler]:
-    """Import every function of the routing table. Each wires itself at import, as in Lambda: here before the fork."""
+    """Import every function of the API. Each wires itself at import, as in Lambda: here before the fork."""
     os.environ["AWS_LAMBDA_FUNCTION_NAME"] = "local"
-    names = {*FUNCTION_OF_SEGMENT.values(), DEFAULT_FUNCTION}
-    return {name: importlib.import_module(module_of(name)).handler for name in names}
+    return {name: importlib.import_module(module_of(name)).handler for name in API_FUNCTIONS}
 
 
 def serve(

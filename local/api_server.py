@@ -98,7 +98,7 @@ class ApiServer:
             port=int(environ["SERVER_PORT"]),
         )
         event = to_event(request, request_id=request_id, received_at=datetime.now(UTC))
-        name = function_for(request.path)
+        name = function_for(request.method, request.path)
         try:
             return _from_lambda(invoke(name, self._handlers[name], event, timeout_seconds=self._timeout_seconds))
         except EventTooLargeError:

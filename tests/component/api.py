@@ -133,7 +133,7 @@ class Gateway:
             port=443,
         )
         event = to_event(request, request_id=str(uuid.uuid4()), received_at=timestamps.now())
-        name = function_for(path)
+        name = function_for(method, path)
         answer = _read(invoke(name, self._handler(name), event, timeout_seconds=REQUEST_SECONDS))
         assert not (problems := contract_problems(method, path, answer)), f"{method} {path}: {problems}"
         return answer

@@ -17,7 +17,7 @@ import openapi_spec_validator
 import pytest
 
 from functions.http import router
-from functions.routing import DEFAULT_FUNCTION, FUNCTION_OF_SEGMENT, module_of
+from functions.routing import API_FUNCTIONS, module_of
 from gateway.errors import MethodNotAllowedError, RequestError
 from tests.component.api import aws_calls
 from tests.component.contract import resolved, validator
@@ -86,7 +86,7 @@ def test_every_route_is_documented_and_the_other_way_round(gateway: Gateway, mon
         return made[-1]
 
     monkeypatch.setattr(router, "make_app", remembered)
-    for name in {*FUNCTION_OF_SEGMENT.values(), DEFAULT_FUNCTION}:
+    for name in API_FUNCTIONS:
         importlib.import_module(module_of(name)).make_handler(gateway.wiring)
     routes = {
         (route.method, re.sub(r"<\w+>|\.\+", "{}", route.path))

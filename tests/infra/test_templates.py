@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from functions.routing import DEFAULT_FUNCTION, FUNCTION_OF_SEGMENT, module_of
+from functions.routing import API_FUNCTIONS, module_of
 from gateway.aws.resources import REQUEST_SECONDS
 from tests.infra.assembly import Assembly, assembly
 from tests.infra.stages import STAGES
@@ -69,7 +69,7 @@ def test_queues_hide_messages_long_enough_for_their_functions(dev: Assembly) -> 
 
 def test_functions_that_answer_requests_have_the_time_that_api_gateway_has(dev: Assembly) -> None:
     """29 s, here and there."""
-    answering = {f"{module_of(name)}.handler" for name in (*FUNCTION_OF_SEGMENT.values(), DEFAULT_FUNCTION)}
+    answering = {f"{module_of(name)}.handler" for name in API_FUNCTIONS}
     timeouts = {function["Handler"]: function["Timeout"] for _, function in properties(dev, "AWS::Lambda::Function")}
     assert {timeouts[handler] for handler in answering} == {REQUEST_SECONDS}
     integrations = {
@@ -80,7 +80,7 @@ def test_functions_that_answer_requests_have_the_time_that_api_gateway_has(dev: 
 
 def test_functions_are_what_they_are_meant_to_be(everything: Assembly) -> None:
     """Python 3.13 on arm64, traced, and with a log that is not kept for ever."""
-    answering = {f"{module_of(name)}.handler" for name in (*FUNCTION_OF_SEGMENT.values(), DEFAULT_FUNCTION)}
+    answering = {f"{module_of(name)}.handler" for name in API_FUNCTIONS}
     for name, function in properties(everything, "AWS::Lambda::Function"):
         assert function["Runtime"] == "python3.13", name
         assert function["Architectures"] == ["arm64"]
@@ -104,6 +104,27 @@ def test_what_is_stored_is_encrypted_and_reached_by_tls_only(dev: Assembly) -> N
         assert bucket["BucketEncryption"]
     for _, table in properties(dev, "AWS::DynamoDB::Table"):
         assert table["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"] is True
+
+
+@pytest.mark.parametrize(
+    ("kind", "logical_ids"),
+    [
+        ("AWS::DynamoDB::Table", {"TableCD117FA1"}),
+        ("AWS::S3::Bucket", {"Files8E6940B8"}),
+        ("AWS::SecretsManager::Secret", {"JwtSecretB8834B39", "WebhookSecretF21E29CC"}),
+        (
+            "AWS::SQS::Queue",
+            {
+                "QueueEventsLostD2BC059C", "QueueJobsHigh8EB0AC50", "QueueJobsHighDead8B2AB09B",
+                "QueueJobsLow3CA0B46C", "QueueJobsLowDeadAB8202D8", "QueueJobsNormal73E171E0",
+                "QueueJobsNormalDead0393824F", "QueueWebhooks5FD43DC3", "QueueWebhooksDeadA3DD6814",
+            },
+        ),
+    ],
+)  # fmt: skip
+def test_logical_ids_of_stored_data_stay(everything: Assembly, kind: str, logical_ids: set[str]) -> None:
+    """CloudFormation replaces a resource whose logical id changes, and what is in it is lost."""
+    assert set(everything.resources(kind)) == logical_ids
 
 
 def test_data_outlives_a_stage_that_keeps_it_and_no_other(dev: Assembly, everything: Assembly) -> None:
