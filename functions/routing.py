@@ -32,9 +32,18 @@ def function_for(method: str, path: str) -> str:
 
     A method that the path has no route for belongs to the function of the path's first route, which responds 405.
     """
-    routes = next((routes for pattern, routes in _PATTERNS if pattern.fullmatch(path.rstrip("/"))), ())
+    routes = _ROUTES_BY_PATH.get(resource_for(path)[0], ())
     by_method = {route.method: route.function for route in routes}
     return by_method.get(method, routes[0].function if routes else DEFAULT_FUNCTION)
+
+
+def resource_for(path: str) -> tuple[str, dict[str, str]]:
+    """Return the API Gateway resource of a path (`/jobs/{jobId}`), and the values of its parameters."""
+    path = path.rstrip("/") or "/"
+    for resource, pattern in _PATTERNS:
+        if match := pattern.fullmatch(path):
+            return resource, match.groupdict()
+    return ("/", {}) if path == "/" else ("/{proxy+}", {"proxy": path.removeprefix("/")})
 
 
 def routes_by_path() -> dict[str, list[Route]]:
@@ -50,15 +59,14 @@ def _specificity(path: str) -> list[int]:
     return [segment.startswith("{") + segment.endswith("+}") for segment in path.split("/")]
 
 
-def _pattern(path: str) -> re.Pattern[str]:
-    parts = [
-        re.escape(segment) if not segment.startswith("{") else ".+" if segment.endswith("+}") else "[^/]+"
-        for segment in path.split("/")
-    ]
-    return re.compile("/".join(parts))
+def _segment_pattern(segment: str) -> str:
+    if segment.endswith("+}"):
+        return f"(?P<{segment[1:-2]}>.+)"
+    return f"(?P<{segment[1:-1]}>[^/]+)" if segment.startswith("{") else re.escape(segment)
 
 
+_ROUTES_BY_PATH = routes_by_path()
 _PATTERNS = [
-    (_pattern(path), routes)
-    for path, routes in sorted(routes_by_path().items(), key=lambda path_and_routes: _specificity(path_and_routes[0]))
+    (path, re.compile("/".join(map(_segment_pattern, path.split("/")))))
+    for path in sorted(_ROUTES_BY_PATH, key=_specificity)
 ]

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
+from functions.routing import resource_for
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import datetime
@@ -48,7 +50,7 @@ def to_event(request: HttpRequest, *, request_id: str, received_at: datetime) ->
     headers["X-Forwarded-Port"] = [str(request.port)]
     headers["X-Forwarded-Proto"] = [request.scheme]
     query = _grouped(parse_qsl(request.query, keep_blank_values=True))
-    resource, path_parameters = _resource(request.path)
+    resource, path_parameters = resource_for(request.path)
     body, is_base64 = _body(request.body)
     host = headers.get("Host", ["localhost"])[-1]
     return {
@@ -59,7 +61,7 @@ def to_event(request: HttpRequest, *, request_id: str, received_at: datetime) ->
         "multiValueHeaders": headers,
         "queryStringParameters": _last(query) if query else None,
         "multiValueQueryStringParameters": query or None,
-        "pathParameters": path_parameters,
+        "pathParameters": path_parameters or None,
         "stageVariables": None,
         "requestContext": {
             "accountId": ACCOUNT_ID,
@@ -93,14 +95,6 @@ def _grouped(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
 def _last(grouped: dict[str, list[str]]) -> dict[str, str]:
     # The single-valued forms carry the last of repeated values.
     return {name: values[-1] for name, values in grouped.items()}
-
-
-def _resource(path: str) -> tuple[str, dict[str, str] | None]:
-    # As the deployment routes: `/`, `/<segment>` and `/<segment>/{proxy+}`.
-    first, slash, rest = path.lstrip("/").partition("/")
-    if slash and rest:
-        return f"/{first}/{{proxy+}}", {"proxy": rest}
-    return f"/{first}", None
 
 
 def _identity(source_ip: str, headers: dict[str, list[str]]) -> dict[str, str | None]:

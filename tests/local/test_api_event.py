@@ -108,9 +108,9 @@ def test_repeated_headers_and_parameters_are_all_there() -> None:
 
 def test_the_path_stays_encoded_and_the_query_does_not() -> None:
     """A REST API hands over the path as it was sent, and query parameters decoded."""
-    event = event_of(path="/outputs/a%2Fb%20c", query="q=a%26b+c%2Bd%C3%BC")
-    assert event["path"] == "/outputs/a%2Fb%20c"
-    assert event["pathParameters"] == {"proxy": "a%2Fb%20c"}
+    event = event_of(path="/outputs/1/a%2Fb%20c", query="q=a%26b+c%2Bd%C3%BC")
+    assert event["path"] == "/outputs/1/a%2Fb%20c"
+    assert event["pathParameters"] == {"jobId": "1", "filename": "a%2Fb%20c"}
     assert event["queryStringParameters"] == {"q": "a&b c+dü"}
 
 
@@ -120,13 +120,15 @@ def test_the_path_stays_encoded_and_the_query_does_not() -> None:
         ("/", "/", None),
         ("/jobs", "/jobs", None),
         ("/jobs/", "/jobs", None),
-        ("/jobs/1/logs", "/jobs/{proxy+}", {"proxy": "1/logs"}),
+        ("/jobs/1/logs", "/jobs/{jobId}/logs", {"jobId": "1"}),
+        ("/outputs/1/a/b.png", "/outputs/{jobId}/{filename+}", {"jobId": "1", "filename": "a/b.png"}),
+        ("/jobs/1/unknown", "/{proxy+}", {"proxy": "jobs/1/unknown"}),
     ],
 )
 def test_the_resource_is_the_one_that_the_deployment_routes_by(
     path: str, resource: str, parameters: dict[str, str] | None
 ) -> None:
-    """Each first segment is a resource of its own, with a greedy one below it."""
+    """Each path of a route is a resource; all other paths are served by the greedy one at the root."""
     event = event_of(path=path)
     assert (event["resource"], event["pathParameters"]) == (resource, parameters)
 
