@@ -73,7 +73,7 @@ def assemble(settings: ExecutorSettings) -> Executor:
             Priority.LOW: settings.low_queue_url,
         },
         polling_client=clients.polling_sqs,
-        hide_seconds=settings.lease_seconds,
+        visibility_timeout_seconds=settings.lease_seconds,
     )
     places = Slots(settings.max_concurrency, settings.look_ahead)
     executors = DynamoExecutorStore(clients.dynamodb, settings.table_name)

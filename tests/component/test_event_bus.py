@@ -1,4 +1,4 @@
-"""Behaviour of the event bus."""
+"""The event bus on EventBridge. What the port promises is in tests/ports."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ EVENT = JobEndedEvent(
 
 
 def subscribe(aws: dict[str, str], clients: Clients) -> str:
-    """Let a rule put ends of jobs into a queue, and return its URL."""
+    """Make a rule that puts job-ended events into a queue; return the queue's URL."""
     name = f"{aws['EVENT_BUS_NAME']}-{uuid.uuid4().hex[:6]}"
     url = clients.sqs.create_queue(QueueName=name)["QueueUrl"]
     attributes: Any = clients.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]
@@ -55,8 +55,8 @@ def test_a_rule_receives_the_event(aws: dict[str, str], aws_clients: Clients) ->
         aws_clients.sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
 
 
-def test_an_event_that_the_bus_did_not_take_is_an_error() -> None:
-    """PutEvents answers 200 even then: the count of failures is what tells."""
+def test_an_event_that_the_bus_rejected_is_an_error() -> None:
+    """PutEvents responds with 200 even then: only its count of failures shows it."""
 
     class FullBus:
         def put_events(self, **_request: object) -> dict[str, Any]:

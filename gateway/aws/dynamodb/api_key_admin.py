@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gateway.aws.dynamodb import api_key_store, attributes, transaction
-from gateway.domain import timestamps
+from gateway.clock import SYSTEM_CLOCK
 from gateway.domain.audit import AuditAction, AuditEntry
 from gateway.errors import StateConflictError
 
@@ -18,15 +18,19 @@ if TYPE_CHECKING:
     from gateway.aws.dynamodb.audit_log import DynamoAuditLog
     from gateway.domain.audit import Authorship
     from gateway.domain.principal import ApiKey
+    from gateway.ports import Clock
 
 
 class DynamoApiKeyAdmin:
     """The ApiKeyAdmin port."""
 
-    def __init__(self, client: DynamoDBClient, table_name: str, audit: DynamoAuditLog) -> None:
+    def __init__(
+        self, client: DynamoDBClient, table_name: str, audit: DynamoAuditLog, clock: Clock = SYSTEM_CLOCK
+    ) -> None:
         self._client = client
         self._table_name = table_name
         self._audit = audit
+        self._clock = clock
 
     def all(self) -> Sequence[ApiKey]:
         """Read all keys, the oldest first, those included that open nothing any more."""
@@ -50,7 +54,7 @@ class DynamoApiKeyAdmin:
         self._change(replace(key, disabled=True), AuditAction.KEY_REVOKED, by)
 
     def _change(self, key: ApiKey, action: AuditAction, by: Authorship) -> None:
-        entry = AuditEntry.new(action, key.name, by=by, at=timestamps.now())
+        entry = AuditEntry.new(action, key.name, by=by, at=self._clock.now())
         writes = api_key_store.puts(self._table_name, key)
         if not transaction.write(self._client, [*writes, {"Put": self._audit.put(entry)}]):
             raise StateConflictError(f"Somebody else changes the key {key.id} just now. Try again.")

@@ -21,6 +21,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from gateway.aws.dynamodb import attributes, transaction
 from gateway.aws.resources import TEMPLATE_PREFIX
+from gateway.clock import SYSTEM_CLOCK
 from gateway.domain import timestamps
 from gateway.domain.audit import AuditAction, AuditEntry
 from gateway.domain.workflow import WorkflowHead, WorkflowTemplate, fingerprint
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
     from gateway.aws.dynamodb.audit_log import DynamoAuditLog
     from gateway.domain.audit import Authorship
-    from gateway.ports import ObjectStore
+    from gateway.ports import Clock, ObjectStore
 
 _PARTITION = "WORKFLOW"
 _JSON = "application/json"
@@ -46,18 +47,26 @@ logger = logging.getLogger(__name__)
 class DynamoWorkflowStore:
     """The WorkflowStore port."""
 
-    def __init__(self, client: DynamoDBClient, table_name: str, objects: ObjectStore, audit: DynamoAuditLog) -> None:
+    def __init__(
+        self,
+        client: DynamoDBClient,
+        table_name: str,
+        objects: ObjectStore,
+        audit: DynamoAuditLog,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
         self._client = client
         self._table_name = table_name
         self._objects = objects
         self._audit = audit
+        self._clock = clock
         self._kept: OrderedDict[str, WorkflowTemplate] = OrderedDict()
 
     def create(
         self, workflow_id: str, name: str, description: str, template: WorkflowTemplate, by: Authorship
     ) -> WorkflowHead:
         """Put a new workflow, template first: a head never points at nothing. Raises StateConflictError."""
-        now = timestamps.now()
+        now = self._clock.now()
         head = WorkflowHead(
             id=workflow_id,
             name=name,
@@ -92,7 +101,7 @@ class DynamoWorkflowStore:
             name=name,
             description=description,
             version=version,
-            updated_at=timestamps.now(),
+            updated_at=self._clock.now(),
             template_key=head.template_key if same else self._put_template(head.id, version, template),
         )
         entry = AuditEntry.new(
@@ -123,7 +132,7 @@ class DynamoWorkflowStore:
             AuditAction.WORKFLOW_DELETED,
             head.id,
             by=by,
-            at=timestamps.now(),
+            at=self._clock.now(),
             before=fingerprint(head, self.template(head.template_key)),
         )
         delete: DeleteTypeDef = {

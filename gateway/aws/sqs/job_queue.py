@@ -19,22 +19,19 @@ if TYPE_CHECKING:
 
 
 class SqsJobQueue:
-    """The JobQueue port.
-
-    `polling_client` is what messages are received with, `hide_seconds` how long they are kept from others then.
-    """
+    """Implements the port `JobQueue`. `polling_client` receives messages; it must allow for long polls."""
 
     def __init__(
         self,
         client: SQSClient,
         urls: Mapping[Priority, str],
         polling_client: SQSClient | None = None,
-        hide_seconds: int = VISIBILITY_SECONDS,
+        visibility_timeout_seconds: int = VISIBILITY_SECONDS,
     ) -> None:
         self._client = client
         self._polling_client = polling_client or client
         self._urls = urls
-        self._hide_seconds = hide_seconds
+        self._visibility_timeout_seconds = visibility_timeout_seconds
 
     def send(self, message: JobMessage, *, group: str) -> None:
         """Enqueue. On a standard queue the group is what SQS's fair queues go by."""
@@ -53,7 +50,7 @@ class SqsJobQueue:
             QueueUrl=self._urls[priority],
             MaxNumberOfMessages=1,
             WaitTimeSeconds=wait_seconds,
-            VisibilityTimeout=self._hide_seconds,
+            VisibilityTimeout=self._visibility_timeout_seconds,
             MessageSystemAttributeNames=["ApproximateReceiveCount"],
         )
         for received in answer.get("Messages", []):

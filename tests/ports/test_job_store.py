@@ -1,4 +1,4 @@
-"""Behaviour of jobs in the table: every write is conditional, and nothing that lost a condition changes anything."""
+"""The port JobStore: every write is conditional, and a write whose condition does not hold changes nothing."""
 
 from __future__ import annotations
 
@@ -9,24 +9,30 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.domain.job import Job, JobEnd, JobFailure, JobStatus, Priority
+from gateway.domain.job import Job, JobEnd, JobFailure, JobStatus, LogLevel, LogLine, Priority
 from gateway.domain.job_errors import JobNotClaimableError
-from gateway.errors import LeaseLostError
+from gateway.errors import LeaseLostError, StateConflictError
 from tests.component.samples import LATER, NOW, OUTPUT, SOON, SUCCESS, at_once, new_job
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gateway.aws.clients import Clients
-    from gateway.aws.dynamodb.job_store import DynamoJobStore
+    from gateway.ports import JobStore
+    from tests.ports.conftest import Ports
 
 
-def claim(jobs: DynamoJobStore, job: Job) -> Job:
-    """Claim for half a minute."""
+@pytest.fixture
+def jobs(ports: Ports) -> JobStore:
+    """Return the job store."""
+    return ports.jobs
+
+
+def claim(jobs: JobStore, job: Job) -> Job:
+    """Claim a job for half a minute."""
     return jobs.claim(job.id, executor_id="e-1", now=NOW, lease_until=SOON)
 
 
-def test_a_job_is_read_as_it_was_created(jobs: DynamoJobStore) -> None:
+def test_a_job_is_read_as_it_was_created(jobs: JobStore) -> None:
     """Every field survives: floats, nulls, large integers, nested metadata and all alphabets."""
     job = new_job(
         owner="Ада:🦊",
@@ -49,45 +55,29 @@ def test_a_job_is_read_as_it_was_created(jobs: DynamoJobStore) -> None:
     assert jobs.get(job.id) == job
 
 
-def test_large_inputs_fit(jobs: DynamoJobStore) -> None:
-    """What the gateway accepts at most, the table takes."""
-    job = new_job(inputs={"a": "é" * 65_000, "b": "x" * 100_000}, metadata={"m": "x" * 8000})
-    jobs.create(job)
-    assert jobs.get(job.id) == job
-
-
-def test_there_is_no_job_that_was_not_created(jobs: DynamoJobStore) -> None:
+def test_there_is_no_job_that_was_not_created(jobs: JobStore) -> None:
     """An unknown id reads as None."""
     assert jobs.get(str(uuid.uuid4())) is None
 
 
-def test_the_first_creation_stands(jobs: DynamoJobStore) -> None:
-    """A second job of the same id changes nothing, and is answered with the first."""
+def test_the_first_creation_stands(jobs: JobStore) -> None:
+    """Creating a second job with the same id changes nothing and returns the first."""
     first = new_job()
     jobs.create(first)
     assert jobs.create(replace(first, owner="bob", inputs={})) == first
     assert jobs.get(first.id) == first
 
 
-def test_of_many_creations_one_is_made(jobs: DynamoJobStore) -> None:
-    """Sixteen threads create the same id at once: one job is stored, and all are told which."""
+def test_a_race_to_create_stores_one_job(jobs: JobStore) -> None:
+    """Sixteen threads create the same id at once: one job is stored and returned to all."""
     job = new_job()
     created = at_once(16, lambda number: jobs.create(replace(job, owner=f"o{number}")))
     assert len({each.owner for each in created}) == 1
     assert jobs.get(job.id) == created[0]
 
 
-def test_a_record_goes_when_its_time_is_up(jobs: DynamoJobStore, aws: dict[str, str], aws_clients: Clients) -> None:
-    """The table is told to forget the job thirty days after acceptance."""
-    job = new_job()
-    jobs.create(job)
-    key = {"pk": {"S": f"JOB#{job.id}"}, "sk": {"S": "JOB"}}
-    item = aws_clients.dynamodb.get_item(TableName=aws["TABLE_NAME"], Key=key)["Item"]
-    assert int(item["expiresAt"]["N"]) == int((NOW + timedelta(days=30)).timestamp())
-
-
-def test_a_claim_starts_an_attempt(jobs: DynamoJobStore) -> None:
-    """The answer is the whole job: running, leased, started, its attempt counted."""
+def test_a_claim_starts_an_attempt(jobs: JobStore) -> None:
+    """A claim returns the whole job: running, leased, started, its attempt counted."""
     job = new_job(inputs={"cfg": 7.5})
     jobs.create(job)
     claimed = claim(jobs, job)
@@ -97,7 +87,7 @@ def test_a_claim_starts_an_attempt(jobs: DynamoJobStore) -> None:
     assert jobs.get(job.id) == claimed
 
 
-def test_a_race_for_a_job_has_one_winner_each_time(jobs: DynamoJobStore) -> None:
+def test_a_race_for_a_job_has_one_winner_each_time(jobs: JobStore) -> None:
     """Of sixteen claims at once exactly one succeeds, round after round; attempts count up by one."""
     job = new_job()
     jobs.create(job)
@@ -117,8 +107,8 @@ def test_a_race_for_a_job_has_one_winner_each_time(jobs: DynamoJobStore) -> None
         jobs.release(winner)
 
 
-def test_a_live_lease_keeps_others_out(jobs: DynamoJobStore) -> None:
-    """A running job can be claimed from the instant its lease runs out, not before."""
+def test_a_live_lease_keeps_others_out(jobs: JobStore) -> None:
+    """A running job can be claimed from the moment its lease expires, not before."""
     job = new_job()
     jobs.create(job)
     first = claim(jobs, job)
@@ -129,16 +119,16 @@ def test_a_live_lease_keeps_others_out(jobs: DynamoJobStore) -> None:
     assert (second.attempt, second.lease_owner, second.started_at) == (2, "e-2", first.started_at)
 
 
-def test_a_new_attempt_starts_without_progress(jobs: DynamoJobStore) -> None:
-    """What the last attempt had got to means nothing to the next."""
+def test_a_new_attempt_starts_without_progress(jobs: JobStore) -> None:
+    """The progress of the last attempt is not carried over to the next."""
     job = new_job()
     jobs.create(job)
     jobs.release(jobs.renew(claim(jobs, job), lease_until=SOON, progress=40))
     assert claim(jobs, job).progress is None
 
 
-def test_nobody_claims_a_job_that_is_not_there(jobs: DynamoJobStore) -> None:
-    """The claim of an unknown id fails, says so, and creates nothing."""
+def test_a_job_that_does_not_exist_cannot_be_claimed(jobs: JobStore) -> None:
+    """Claiming an unknown id fails and creates nothing."""
     job = new_job()
     with pytest.raises(JobNotClaimableError) as caught:
         claim(jobs, job)
@@ -146,8 +136,8 @@ def test_nobody_claims_a_job_that_is_not_there(jobs: DynamoJobStore) -> None:
     assert jobs.get(job.id) is None
 
 
-def test_renewing_prolongs_and_records(jobs: DynamoJobStore) -> None:
-    """The lease moves, the progress is there for its owner to see; None keeps the progress."""
+def test_renewing_extends_the_lease_and_stores_progress(jobs: JobStore) -> None:
+    """Renewing moves the lease and stores the progress; None leaves the progress as it is."""
     job = new_job()
     jobs.create(job)
     claimed = claim(jobs, job)
@@ -157,8 +147,8 @@ def test_renewing_prolongs_and_records(jobs: DynamoJobStore) -> None:
     assert jobs.get(job.id) == renewed
 
 
-def test_success_is_the_whole_end(jobs: DynamoJobStore) -> None:
-    """Outputs, times and full progress are written at once, and the lease is gone."""
+def test_success_is_one_write(jobs: JobStore) -> None:
+    """Outputs, times and full progress are written at once, and the lease is removed."""
     job = new_job()
     jobs.create(job)
     claimed = claim(jobs, job)
@@ -176,8 +166,8 @@ def test_success_is_the_whole_end(jobs: DynamoJobStore) -> None:
     assert jobs.get(job.id) == ended
 
 
-def test_failure_keeps_its_reason(jobs: DynamoJobStore) -> None:
-    """The error is read as it was written, and nothing claims to be an output."""
+def test_failure_keeps_its_reason(jobs: JobStore) -> None:
+    """The error is read as it was written, and there are no outputs."""
     job = new_job()
     jobs.create(job)
     failure = JobFailure(code="COMFYUI_OOM", message="Zu wenig Speicher", retryable=False, recommendation="lower width")
@@ -187,17 +177,17 @@ def test_failure_keeps_its_reason(jobs: DynamoJobStore) -> None:
     assert (ended.status, ended.error, ended.outputs, ended.progress) == (JobStatus.FAILED, failure, None, None)
 
 
-WRITES: dict[str, Callable[[DynamoJobStore, Job], object]] = {
+WRITES: dict[str, Callable[[JobStore, Job], object]] = {
     "renew": lambda jobs, job: jobs.renew(job, lease_until=LATER, progress=99),
-    "give back": lambda jobs, job: jobs.release(job),
+    "release": lambda jobs, job: jobs.release(job),
     "finish": lambda jobs, job: jobs.finish(job, SUCCESS),
     "fail": lambda jobs, job: jobs.finish(job, JobEnd(status=JobStatus.FAILED, completed_at=LATER)),
 }
 
 
 @pytest.mark.parametrize("write", WRITES)
-def test_a_stale_attempt_can_write_nothing(jobs: DynamoJobStore, write: str) -> None:
-    """Once another attempt has the job, every write of the old one fails and changes nothing."""
+def test_a_stale_attempt_can_write_nothing(jobs: JobStore, write: str) -> None:
+    """Once another attempt holds the job, every write of the old attempt fails and changes nothing."""
     job = new_job()
     jobs.create(job)
     stale = claim(jobs, job)
@@ -209,8 +199,8 @@ def test_a_stale_attempt_can_write_nothing(jobs: DynamoJobStore, write: str) -> 
 
 
 @pytest.mark.parametrize("write", WRITES)
-def test_an_ended_job_never_changes(jobs: DynamoJobStore, write: str) -> None:
-    """Not even the attempt that ended it can write again, and nobody can claim or replace it."""
+def test_an_ended_job_never_changes(jobs: JobStore, write: str) -> None:
+    """The attempt that ended it cannot write again, and the job can be neither claimed nor replaced."""
     job = new_job()
     jobs.create(job)
     claimed = claim(jobs, job)
@@ -225,8 +215,8 @@ def test_an_ended_job_never_changes(jobs: DynamoJobStore, write: str) -> None:
 
 
 @pytest.mark.parametrize("write", WRITES)
-def test_nothing_is_written_to_a_job_that_nobody_claimed(jobs: DynamoJobStore, write: str) -> None:
-    """A queued job, and one that does not exist, take no write of an attempt."""
+def test_an_unclaimed_job_takes_no_write_of_an_attempt(jobs: JobStore, write: str) -> None:
+    """Writes to a queued job, and to one that does not exist, fail and change nothing."""
     queued = new_job()
     jobs.create(queued)
     with pytest.raises(LeaseLostError):
@@ -238,8 +228,8 @@ def test_nothing_is_written_to_a_job_that_nobody_claimed(jobs: DynamoJobStore, w
     assert jobs.get(missing.id) is None
 
 
-def test_a_race_to_finish_has_one_end(jobs: DynamoJobStore) -> None:
-    """Sixteen ends of one attempt at once: one is written, and stays."""
+def test_a_race_to_finish_has_one_end(jobs: JobStore) -> None:
+    """Sixteen threads finish one attempt at once: one end is written."""
     job = new_job()
     jobs.create(job)
     claimed = claim(jobs, job)
@@ -257,8 +247,8 @@ def test_a_race_to_finish_has_one_end(jobs: DynamoJobStore) -> None:
 LOST = JobFailure(code="EXECUTOR_LOST", message="lost", retryable=True, recommendation="again")
 
 
-def test_what_nobody_holds_can_be_failed_from_outside(jobs: DynamoJobStore) -> None:
-    """A job that waits, and one whose lease had run out by then; what it got to stays to be read."""
+def test_a_job_without_a_lease_can_be_failed_from_outside(jobs: JobStore) -> None:
+    """A queued job and one whose lease had expired can be failed; the progress stays readable."""
     queued, running = new_job(), new_job()
     jobs.create(queued)
     jobs.create(running)
@@ -271,8 +261,8 @@ def test_what_nobody_holds_can_be_failed_from_outside(jobs: DynamoJobStore) -> N
     assert [jobs.get(job.id) for job in ends] == ends
 
 
-def test_what_somebody_holds_cannot_be_failed_from_outside(jobs: DynamoJobStore) -> None:
-    """Nor what has ended, nor what is not there: nothing changes, and what stands is told."""
+def test_a_leased_or_ended_job_cannot_be_failed_from_outside(jobs: JobStore) -> None:
+    """Failing a leased, ended or missing job changes nothing and returns the stored job with the error."""
     held, ended, missing = new_job(), new_job(), new_job()
     jobs.create(held)
     jobs.create(ended)
@@ -284,8 +274,8 @@ def test_what_somebody_holds_cannot_be_failed_from_outside(jobs: DynamoJobStore)
         assert jobs.get(job.id) == standing
 
 
-def test_a_race_between_executors_and_an_end_from_outside_has_one_winner(jobs: DynamoJobStore) -> None:
-    """Eight claims and eight ends at once: one of them has the job, and it alone."""
+def test_a_race_between_executors_and_an_end_from_outside_has_one_winner(jobs: JobStore) -> None:
+    """Eight claims and eight failures at once: exactly one of them succeeds."""
     for _ in range(3):
         job = new_job()
         jobs.create(job)
@@ -300,3 +290,49 @@ def test_a_race_between_executors_and_an_end_from_outside_has_one_winner(jobs: D
 
         (winner,) = [done for done in at_once(16, act) if done]
         assert jobs.get(job.id) == winner
+
+
+def test_canceling_a_job_without_a_lease_ends_it(jobs: JobStore) -> None:
+    """A queued job, and a running one whose lease has expired, are canceled at once and lose their lease."""
+    queued, running = new_job(), new_job()
+    jobs.create(queued)
+    jobs.create(running)
+    claimed = claim(jobs, running)
+    for job in (queued, claimed):
+        canceled = jobs.cancel(job.id, now=SOON)
+        assert canceled == replace(
+            job, status=JobStatus.CANCELED, completed_at=SOON, lease_owner=None, lease_expires_at=None
+        )
+        assert jobs.get(job.id) == canceled
+
+
+def test_canceling_a_leased_job_asks_its_attempt(jobs: JobStore) -> None:
+    """The job keeps running; the next renewal returns that a cancel was requested."""
+    job = new_job()
+    jobs.create(job)
+    claimed = claim(jobs, job)
+    assert jobs.cancel(job.id, now=NOW) == replace(claimed, cancel_requested=True)
+    assert jobs.renew(claimed, lease_until=LATER, progress=None).cancel_requested
+
+
+def test_an_ended_job_cannot_be_canceled(jobs: JobStore) -> None:
+    """Canceling it, or a job that does not exist, is a conflict and changes nothing."""
+    job = new_job()
+    jobs.create(job)
+    ended = jobs.finish(claim(jobs, job), SUCCESS)
+    for job_id in (job.id, str(uuid.uuid4())):
+        with pytest.raises(StateConflictError):
+            jobs.cancel(job_id, now=LATER)
+    assert jobs.get(job.id) == ended
+
+
+def test_a_released_attempt_can_be_left_uncounted(jobs: JobStore) -> None:
+    """A release without counting lowers the counted attempts, never the attempt number; the log is kept."""
+    job = new_job()
+    jobs.create(job)
+    line = LogLine(at=NOW, level=LogLevel.WARNING, message="executor stops", node="3")
+    jobs.release(claim(jobs, job), [line], count_attempt=False)
+    jobs.release(claim(jobs, job))
+    stored = jobs.get(job.id)
+    assert stored is not None
+    assert (stored.attempt, stored.counted_attempts, stored.log) == (2, 1, (line,))
