@@ -255,8 +255,8 @@ def main() -> None:
 
 def _run_dollars_per_second() -> float:
     """Price a second of a million runs: the lease is renewed, and its message hidden. The job billed here has none."""
-    renewals = 1 / lease._RENEW_SECONDS  # noqa: SLF001
-    hidings = lease._HIDINGS_PER_LEASE / ExecutorSettings.model_fields["lease_seconds"].default  # noqa: SLF001
+    renewals = 1 / lease.RENEW_SECONDS
+    hidings = lease.VISIBILITY_CHANGES_PER_LEASE / ExecutorSettings.model_fields["lease_seconds"].default
     dollars = renewals * prices.PER_MILLION["DynamoDB write unit"] + hidings * prices.PER_MILLION["SQS request"]
     return float(dollars)
 

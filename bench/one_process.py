@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from comfyui_simulator import SimulatorServer, SimulatorSettings
-from executor.wiring import assemble
+from executor.wiring import assemble, aws_ports
 from gateway.settings import ExecutorSettings
 
 if TYPE_CHECKING:
@@ -20,14 +20,15 @@ def executor(*, grace_seconds: float = 0) -> Iterator[None]:
     """Run an executor beside a ComfyUI. `grace_seconds`: how long its long polls get to end; they go on otherwise."""
     fast = SimulatorSettings(seconds_per_step=0.0, history_lag_seconds=(0.0, 0.0))
     with SimulatorServer(fast) as comfyui:
-        parts = assemble(ExecutorSettings.from_environment({**os.environ, "COMFYUI_URL": comfyui.url}))
-        loop = threading.Thread(target=parts.worker.run, args=(grace_seconds,))
-        for part in (parts.events, parts.reporter, loop):
+        settings = ExecutorSettings.from_environment({**os.environ, "COMFYUI_URL": comfyui.url})
+        app = assemble(settings, aws_ports(settings))
+        loop = threading.Thread(target=app.worker.run, args=(grace_seconds,))
+        for part in (app.socket, app.heartbeat, loop):
             part.start()
         try:
             yield
         finally:
-            parts.worker.stop()
+            app.worker.stop()
             loop.join()
-            parts.reporter.stop()
-            parts.events.stop()
+            app.heartbeat.stop()
+            app.socket.stop()

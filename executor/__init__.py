@@ -1,1 +1,1 @@
-"""The process beside ComfyUI: takes jobs from the queue, runs them, stores what they produced."""
+"""The process next to ComfyUI: receives jobs from the queue, executes them, and stores their outputs."""

@@ -1,4 +1,4 @@
-"""`python -m executor`: runs until SIGTERM or Ctrl-C."""
+"""Entry point: `python -m executor` runs until SIGTERM or Ctrl-C."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import signal
 import sys
 from typing import TYPE_CHECKING
 
-from executor.log import log_uncaught, logger
+from executor.log import log_uncaught_exceptions, logger
 from executor.malloc import return_large_buffers
-from executor.wiring import assemble
+from executor.wiring import assemble, aws_ports
 from gateway.aws.secrets import with_secrets
 from gateway.errors import SettingsInvalidError
 from gateway.settings import ExecutorSettings
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def main() -> int:
-    """Run an executor by the settings in the environment. Returns the process's exit code."""
+    """Run an executor. Returns the process's exit code."""
     try:
         run()
     except SettingsInvalidError as error:
@@ -29,32 +29,24 @@ def main() -> int:
 
 
 def run() -> None:
-    """Run an executor by the settings in the environment, until it is stopped. Raises SettingsInvalidError."""
+    """Run an executor with the settings in the environment until it is stopped. Raises SettingsInvalidError."""
     settings = ExecutorSettings.from_environment(with_secrets(os.environ))
     return_large_buffers()
     logger.setLevel(settings.log_level)
-    log_uncaught()
-    executor = assemble(settings)
+    log_uncaught_exceptions()
+    executor = assemble(settings, aws_ports(settings))
     try:
-        executor.pulse.start()
+        executor.liveness.create()
     except OSError as error:
         raise SettingsInvalidError(f"HEALTH_FILE: cannot be written: {error.strerror}") from None
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
-        executor.worker.stop()
+        executor.stop()
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
-    executor.events.start()
-    executor.reporter.start()
-    executor.models.start()
-    executor.protection.start()
     logger.info("executor started", action="executor_started", comfyui_url=settings.comfyui_url)
-    executor.worker.run(settings.shutdown_grace_seconds)
-    executor.protection.stop()
-    executor.models.stop()
-    executor.reporter.stop()
-    executor.events.stop()
+    executor.run(settings.shutdown_grace_seconds)
     logger.info("executor stopped", action="executor_stopped")
 
 

@@ -1,6 +1,7 @@
-"""Says every few seconds how this executor and its ComfyUI are, and lets the worker know.
+"""Send this executor's heartbeat, and track whether ComfyUI and AWS are available.
 
-A job that is taken while ComfyUI or AWS is away goes back, and comes back a few times only: so none is taken then.
+The worker receives jobs only while both are. A job that is received during an outage goes back to its queue, and its
+message can be received only a limited number of times.
 """
 
 from __future__ import annotations
@@ -15,107 +16,110 @@ from gateway.domain.executor import HEARTBEAT_SECONDS, Heartbeat
 from gateway.errors import ComfyUIUnreachableError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from datetime import datetime
-
-    from executor.comfyui.client import ComfyUI, ComfyUIState
+    from executor.comfyui.client import ComfyUIClient, SystemStats
     from executor.comfyui.monitor import PromptMonitor
     from executor.slots import Slots
-    from gateway.ports import ExecutorStore, JobQueue
+    from gateway.ports import Clock, ExecutorStore, JobQueue
 
-_LOOK_SECONDS = 2.0
-_KEPT = timedelta(days=1)
-_LATEST_WEIGHT = 0.2  # of the newest run in the mean
+_POLL_SECONDS = 2.0
+_RETENTION = timedelta(days=1)
+_LATEST_WEIGHT = 0.2  # of the latest run in the moving average
 
 
-class Reporter:
-    """Looks at ComfyUI every two seconds and reports every ten, and whenever its state changes."""
+class HeartbeatSender:
+    """Polls ComfyUI every two seconds. Sends a heartbeat every ten, and when ComfyUI's availability changes."""
 
     def __init__(  # noqa: PLR0913  all but the first are named
         self,
         executor_id: str,
         *,
-        comfyui: ComfyUI,
-        overseer: PromptMonitor,
-        places: Slots,
+        comfyui: ComfyUIClient,
+        monitor: PromptMonitor,
+        slots: Slots,
         executors: ExecutorStore,
         queue: JobQueue,
-        now: Callable[[], datetime],
+        clock: Clock,
     ) -> None:
         self._executor_id = executor_id
         self._comfyui = comfyui
-        self._overseer = overseer
-        self._places = places
+        self._monitor = monitor
+        self._slots = slots
         self._executors = executors
         self._queue = queue
-        self._now = now
+        self._clock = clock
         self._mean_run_ms: float | None = None
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._report_until_stopped, name="reporter", daemon=True)
-        self._comfyui_well = False
-        self._reported = False
+        self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
+        self._comfyui_available = False
+        self._sent = False
 
     @property
     def ready(self) -> bool:
-        """Whether a job can be done now: ComfyUI works, and the tables and queues could be reached just now."""
-        return self._comfyui_well and self._reported and not self._overseer.stuck
+        """Whether a job can run now: ComfyUI is available, and the last heartbeat reached the table and the queues."""
+        return self._comfyui_available and self._sent and not self._monitor.stuck
 
     def start(self) -> None:
-        """Report in the background."""
+        """Send heartbeats in the background."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop reporting; the last report grows old by itself."""
+        """Stop; the last heartbeat becomes stale by itself."""
         self._stopping.set()
         self._thread.join()
 
-    def ran(self, milliseconds: int) -> None:
-        """Take note of how long a run took."""
-        before = milliseconds if self._mean_run_ms is None else self._mean_run_ms
-        self._mean_run_ms = before + _LATEST_WEIGHT * (milliseconds - before)
+    def record_run(self, execution_ms: int) -> None:
+        """Add an execution time to the moving average."""
+        mean_ms = execution_ms if self._mean_run_ms is None else self._mean_run_ms
+        self._mean_run_ms = mean_ms + _LATEST_WEIGHT * (execution_ms - mean_ms)
 
-    def _report_until_stopped(self) -> None:
-        looks_left = 0
-        was_well = None
+    def _run(self) -> None:
+        polls_until_due = 0
+        was_available = None
         while not self._stopping.is_set():
-            state = self._look()
-            if looks_left <= 0 or self._comfyui_well != was_well or not self._reported:
-                if self._comfyui_well != was_well:
-                    logger.info("ComfyUI seen", action="comfyui_seen", well=self._comfyui_well)
-                self._reported = self._report(state)
-                looks_left = int(HEARTBEAT_SECONDS / _LOOK_SECONDS)
-            was_well = self._comfyui_well
-            looks_left -= 1
-            self._stopping.wait(_LOOK_SECONDS)
+            stats = self._poll_comfyui()
+            changed = self._comfyui_available != was_available
+            if changed:
+                logger.info(
+                    "comfyui availability changed",
+                    action="comfyui_availability_changed",
+                    available=self._comfyui_available,
+                )
+            if polls_until_due <= 0 or changed or not self._sent:
+                self._sent = self._send(stats)
+                polls_until_due = int(HEARTBEAT_SECONDS / _POLL_SECONDS)
+            was_available = self._comfyui_available
+            polls_until_due -= 1
+            self._stopping.wait(_POLL_SECONDS)
 
-    def _look(self) -> ComfyUIState | None:
+    def _poll_comfyui(self) -> SystemStats | None:
         try:
-            state = self._comfyui.state()
-            self._overseer.look_after_left()
+            stats = self._comfyui.system_stats()
+            self._monitor.clean_up()
         except ComfyUIUnreachableError:
-            self._comfyui_well = False
+            self._comfyui_available = False
             return None
-        self._comfyui_well = not self._overseer.stuck
-        return state
+        self._comfyui_available = not self._monitor.stuck
+        return stats
 
-    def _report(self, state: ComfyUIState | None) -> bool:
+    def _send(self, stats: SystemStats | None) -> bool:
+        """Send a heartbeat; return whether it got through."""
         try:
-            now = self._now()
-            report = Heartbeat(
+            now = self._clock.now()
+            heartbeat = Heartbeat(
                 id=self._executor_id,
                 version=VERSION,
                 last_seen_at=now,
-                jobs=self._places.jobs,
-                current_job_id=self._places.current_job_id,
+                jobs=self._slots.job_count,
+                current_job_id=self._slots.current_job_id,
                 waiting=self._queue.waiting(),
                 mean_run_ms=None if self._mean_run_ms is None else round(self._mean_run_ms),
                 comfyui_url=self._comfyui.url,
-                comfyui_reachable=self._comfyui_well,
-                comfyui_version=state.version if state else None,
-                device=state.device if state else None,
+                comfyui_reachable=self._comfyui_available,
+                comfyui_version=stats.version if stats else None,
+                device=stats.device if stats else None,
             )
-            self._executors.put_heartbeat(report, expires_at=now + _KEPT)
-        except Exception as error:  # noqa: BLE001  the next report may get through
-            logger.warning("report not written", action="report_not_written", reason=type(error).__name__)
+            self._executors.put_heartbeat(heartbeat, expires_at=now + _RETENTION)
+        except Exception as error:  # noqa: BLE001  any error of AWS: the next heartbeat may get through
+            logger.warning("heartbeat failed", action="heartbeat_failed", reason=type(error).__name__)
             return False
         return True

@@ -1,4 +1,4 @@
-"""The executor's log: JSON lines with an `action` and, inside a job, the job's context."""
+"""Logging of the executor: JSON lines with an `action` and, inside a job, the job's context."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from gateway.redacting_log import RedactingFormatter, allow_exception_messages
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# The level comes with the settings. Without one here Powertools would read the variable itself, and tell a wrong one.
+# The settings set the level later. Without one here, Powertools would read the variable itself, and warn about an
+# invalid one.
 logger = Logger(
     service="executor",
     level="INFO",
@@ -24,25 +25,25 @@ logger = Logger(
 )
 
 
-def log_uncaught() -> None:
-    """Have exceptions that end a thread, or the process, logged like all others: Python prints them in full."""
+def log_uncaught_exceptions() -> None:
+    """Log exceptions that end a thread or the process like all others. Python would print them in full."""
 
     def log(error: BaseException | None) -> None:
-        logger.critical("not caught", action="not_caught", exc_info=error)
+        logger.critical("uncaught exception", action="uncaught_exception", exc_info=error)
 
     sys.excepthook = lambda _type, error, _trace: log(error)
-    threading.excepthook = lambda died: log(died.exc_value)
+    threading.excepthook = lambda args: log(args.exc_value)
 
 
 @contextmanager
-def log_context(*, private: bool, **facts: str) -> Iterator[None]:
-    """Put facts on every line that this thread logs inside the block, and for a private job keep exceptions' words."""
-    with_before = logger.thread_safe_get_current_keys()
-    logger.thread_safe_append_keys(**facts)
+def log_context(*, private: bool, **fields: str) -> Iterator[None]:
+    """Add fields to every line that this thread logs inside the block; for a private job, redact exception messages."""
+    outer_fields = logger.thread_safe_get_current_keys()
+    logger.thread_safe_append_keys(**fields)
     allow_exception_messages(allowed=not private)
     try:
         yield
     finally:
         allow_exception_messages(allowed=False)
         logger.thread_safe_clear_keys()
-        logger.thread_safe_append_keys(**with_before)
+        logger.thread_safe_append_keys(**outer_fields)

@@ -1,12 +1,13 @@
-"""Which jobs ComfyUI has room for: those that run, a few that wait there for their turn, and which may still come.
+"""Slots: room for prompts on this executor's ComfyUI, for those that run and for a few that wait in its queue.
 
-ComfyUI's own queue, as it stands by what was taken (`at_once` 1, `ahead` 1):
+ComfyUI's own queue as this executor fills it (MAX_CONCURRENCY 1, LOOK_AHEAD 1):
 
     running      waiting
-    low          low                 a normal or high job may come: it waits before the low one
-    low          high, low           no other may come until the running one ends
+    low          low                 open to normal and high: such a job waits before the low one
+    low          high, low           open to none until the running one finishes
 
-So the next prompt is always there when one ends, and yet a job of higher priority waits at most for those that run.
+ComfyUI therefore always has the next prompt when one finishes, and yet a job of higher priority waits only for prompts
+that already run.
 """
 
 from __future__ import annotations
@@ -15,15 +16,15 @@ import threading
 
 from gateway.domain.job import Priority
 
-# Jobs that ComfyUI is done with hold memory and connections until their files are stored. Their number is bounded:
-# where storing is slower than the GPU, the GPU has to wait.
+# Jobs whose prompt has finished use memory and connections until their outputs are stored. The number of such jobs is
+# limited: where storing is slower than the GPU, the GPU must wait.
 MAX_FINISHING = 4
 
 _RANKS = {priority: rank for rank, priority in enumerate(Priority)}
 
 
 class Slot:
-    """A job's place on ComfyUI."""
+    """The slot of one job."""
 
     def __init__(self, job_id: str, priority: Priority) -> None:
         self.job_id = job_id
@@ -31,71 +32,71 @@ class Slot:
 
 
 class Slots:
-    """The places of one ComfyUI; safe to use from several threads.
+    """The slots of one ComfyUI; safe to use from several threads.
 
-    `at_once`: prompts that it runs at the same time. `ahead`: prompts that wait beside them, counting for a job only
-    those that run before it.
+    `concurrency`: how many prompts it runs at the same time. `look_ahead`: how many more prompts may wait; for a new
+    job only those of the same or a higher priority count, as only they run before it.
     """
 
-    def __init__(self, at_once: int, ahead: int) -> None:
-        self._at_once = at_once
-        self._ahead = ahead
+    def __init__(self, concurrency: int, look_ahead: int) -> None:
+        self._concurrency = concurrency
+        self._look_ahead = look_ahead
         self._lock = threading.Lock()
-        self._line: list[Slot] = []  # in the order in which ComfyUI runs them
+        self._queue: list[Slot] = []  # in the order in which ComfyUI runs the prompts
         self._finishing: set[Slot] = set()
 
     @property
     def idle(self) -> bool:
-        """Whether ComfyUI could run a job at once."""
+        """Whether ComfyUI could run one more job at once."""
         with self._lock:
-            return len(self._line) < self._at_once and len(self._finishing) < MAX_FINISHING
-
-    def open_to(self) -> tuple[Priority, ...]:
-        """List the priorities of which a job may come now, highest first."""
-        with self._lock:
-            if len(self._finishing) >= MAX_FINISHING:
-                return ()
-            if len(self._line) < self._at_once:
-                return tuple(Priority)
-            waiting = self._line[self._at_once :]
-            return tuple(
-                priority
-                for priority, rank in _RANKS.items()
-                if sum(place.rank <= rank for place in waiting) < self._ahead
-            )
+            return len(self._queue) < self._concurrency and len(self._finishing) < MAX_FINISHING
 
     @property
-    def jobs(self) -> int:
-        """How many jobs there are, those that are being finished included."""
+    def job_count(self) -> int:
+        """The number of jobs, including those that are finishing."""
         with self._lock:
-            return len(self._line) + len(self._finishing)
+            return len(self._queue) + len(self._finishing)
 
     @property
     def current_job_id(self) -> str | None:
         """The job that ComfyUI runs; the first of several."""
         with self._lock:
-            return self._line[0].job_id if self._line else None
+            return self._queue[0].job_id if self._queue else None
 
-    def take(self, job_id: str, priority: Priority) -> Slot:
-        """Take a place for a job: behind those that run, and behind those that wait with the same priority."""
-        taken = Slot(job_id, priority)
+    def open_priorities(self) -> tuple[Priority, ...]:
+        """Return the priorities that have a free slot now, highest first."""
         with self._lock:
-            position = min(self._at_once, len(self._line))
-            while position < len(self._line) and self._line[position].rank <= taken.rank:
+            if len(self._finishing) >= MAX_FINISHING:
+                return ()
+            if len(self._queue) < self._concurrency:
+                return tuple(Priority)
+            waiting = self._queue[self._concurrency :]
+            return tuple(
+                priority
+                for priority, rank in _RANKS.items()
+                if sum(slot.rank <= rank for slot in waiting) < self._look_ahead
+            )
+
+    def acquire(self, job_id: str, priority: Priority) -> Slot:
+        """Take a slot for a job: behind those that run, and behind those that wait with the same priority."""
+        slot = Slot(job_id, priority)
+        with self._lock:
+            position = min(self._concurrency, len(self._queue))
+            while position < len(self._queue) and self._queue[position].rank <= slot.rank:
                 position += 1
-            self._line.insert(position, taken)
-        return taken
+            self._queue.insert(position, slot)
+        return slot
 
-    def free(self, place: Slot) -> None:
-        """Let ComfyUI be done with a job; nothing happens when it was already."""
+    def start_finishing(self, slot: Slot) -> None:
+        """Make room on ComfyUI: the job's prompt has finished, its outputs are yet to be stored. Idempotent."""
         with self._lock:
-            if place in self._line:
-                self._line.remove(place)
-                self._finishing.add(place)
+            if slot in self._queue:
+                self._queue.remove(slot)
+                self._finishing.add(slot)
 
-    def leave(self, place: Slot) -> None:
-        """Let everything be done with a job."""
+    def release(self, slot: Slot) -> None:
+        """Release a slot: this executor is done with the job."""
         with self._lock:
-            if place in self._line:
-                self._line.remove(place)
-            self._finishing.discard(place)
+            if slot in self._queue:
+                self._queue.remove(slot)
+            self._finishing.discard(slot)

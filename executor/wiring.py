@@ -1,4 +1,4 @@
-"""The executor's composition root."""
+"""The executor's composition root: its ports on AWS, and its parts on those ports."""
 
 from __future__ import annotations
 
@@ -7,17 +7,18 @@ import socket
 import threading
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
-from executor.comfyui.client import ComfyUI
-from executor.comfyui.execution import Execution
-from executor.comfyui.monitor import Limits, PromptMonitor
+from executor.comfyui.client import ComfyUIClient
+from executor.comfyui.execution import PromptExecution
+from executor.comfyui.monitor import PromptMonitor, PromptTimeLimits
 from executor.comfyui.websocket import ProgressSocket
-from executor.heartbeat import Reporter
+from executor.heartbeat import HeartbeatSender
 from executor.job.finisher import JobFinisher
 from executor.job.outputs import OutputCollector
-from executor.job.runner import Runner
+from executor.job.runner import JobRunner
 from executor.liveness import LivenessFile
-from executor.model_reporter import ModelWatch
+from executor.model_reporter import ModelReporter
 from executor.receiver import JobReceiver
 from executor.slots import Slots
 from executor.task_protection import TaskProtection
@@ -31,95 +32,146 @@ from gateway.aws.eventbridge import EventBridgeBus
 from gateway.aws.s3 import S3ObjectStore
 from gateway.aws.sqs.job_queue import SqsJobQueue
 from gateway.domain.job import Priority
-from gateway.settings import ExecutorSettings  # noqa: TC001  the one place that makes everything from them
+
+if TYPE_CHECKING:
+    from gateway.ports import Clock, EventBus, ExecutorStore, JobQueue, JobStore, ObjectStore, ResultCache
+    from gateway.settings import ExecutorSettings
 
 _CONNECTIONS = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Executor:
-    """The parts that are started and stopped."""
+class ExecutorPorts:
+    """The ports that an executor uses."""
+
+    jobs: JobStore
+    queue: JobQueue
+    objects: ObjectStore
+    outputs: ObjectStore  # the same as `objects` unless S3_BUCKET is set
+    results: ResultCache
+    bus: EventBus
+    executors: ExecutorStore
+    clock: Clock  # AWS time
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecutorApp:
+    """An executor: the worker and the background threads beside it."""
 
     worker: Worker
-    reporter: Reporter
-    models: ModelWatch
-    events: ProgressSocket
+    heartbeat: HeartbeatSender
+    models: ModelReporter
+    socket: ProgressSocket
     protection: TaskProtection
-    pulse: LivenessFile
+    liveness: LivenessFile
+
+    def run(self, grace_seconds: float) -> None:
+        """Run until `stop`; then give running jobs this long to finish, and release the others."""
+        self.socket.start()
+        self.heartbeat.start()
+        self.models.start()
+        self.protection.start()
+        self.worker.run(grace_seconds)
+        self.protection.stop()
+        self.models.stop()
+        self.heartbeat.stop()
+        self.socket.stop()
+
+    def stop(self) -> None:
+        """Request the executor to stop; safe in a signal handler."""
+        self.worker.stop()
 
 
-def assemble(settings: ExecutorSettings) -> Executor:
-    """Put an executor together; nothing runs yet, and nothing was asked of AWS or ComfyUI."""
+def aws_ports(settings: ExecutorSettings) -> ExecutorPorts:
+    """Make the ports on AWS. Calls nothing yet."""
     clients = Clients(settings, max_connections=_CONNECTIONS)
-    executor_id = settings.executor_id or f"{socket.gethostname()}-{os.getpid()}"
-    comfyui = ComfyUI(settings.comfyui_url)
     clock = AwsClock()
     clock.follow(clients.dynamodb)
     clock.follow(clients.polling_sqs)
-    limits = Limits(
-        run_seconds=settings.comfyui_timeout_ms / 1000,
-        silent_seconds=settings.comfyui_stall_ms / 1000,
-        wait_seconds=settings.comfyui_queue_timeout_ms / 1000,
-    )
-    events = ProgressSocket(settings.comfyui_url, limits.silent_seconds)
-    overseer = PromptMonitor(comfyui, events, limits)
     objects = S3ObjectStore(clients.s3, settings.bucket_name)
-    outputs = S3ObjectStore(clients.output_s3, settings.s3_bucket) if settings.s3_bucket else objects
-    queue = SqsJobQueue(
-        clients.sqs,
-        {
-            Priority.HIGH: settings.high_queue_url,
-            Priority.NORMAL: settings.normal_queue_url,
-            Priority.LOW: settings.low_queue_url,
-        },
-        polling_client=clients.polling_sqs,
-        visibility_timeout_seconds=settings.lease_seconds,
-    )
-    places = Slots(settings.max_concurrency, settings.look_ahead)
-    executors = DynamoExecutorStore(clients.dynamodb, settings.table_name)
-    stopping = threading.Event()
-    reporter = Reporter(
-        executor_id,
-        comfyui=comfyui,
-        overseer=overseer,
-        places=places,
-        executors=executors,
-        queue=queue,
-        now=clock.now,
-    )
-    jobs = DynamoJobStore(clients.dynamodb, settings.table_name, settings.retention_days)
-    ending = JobFinisher(
-        jobs=jobs,
+    return ExecutorPorts(
+        jobs=DynamoJobStore(clients.dynamodb, settings.table_name, settings.retention_days),
+        queue=SqsJobQueue(
+            clients.sqs,
+            {
+                Priority.HIGH: settings.high_queue_url,
+                Priority.NORMAL: settings.normal_queue_url,
+                Priority.LOW: settings.low_queue_url,
+            },
+            polling_client=clients.polling_sqs,
+            visibility_timeout_seconds=settings.lease_seconds,
+        ),
+        objects=objects,
+        outputs=S3ObjectStore(clients.output_s3, settings.s3_bucket) if settings.s3_bucket else objects,
         results=DynamoResultCache(clients.dynamodb, settings.table_name),
         bus=EventBridgeBus(clients.events, settings.event_bus_name),
+        executors=DynamoExecutorStore(clients.dynamodb, settings.table_name),
+        clock=clock,
+    )
+
+
+def assemble(settings: ExecutorSettings, ports: ExecutorPorts) -> ExecutorApp:
+    """Put an executor together. Starts nothing yet, and calls neither AWS nor ComfyUI."""
+    clock = ports.clock
+    executor_id = settings.executor_id or f"{socket.gethostname()}-{os.getpid()}"
+    comfyui = ComfyUIClient(settings.comfyui_url, clock)
+    limits = PromptTimeLimits(
+        run_seconds=settings.comfyui_timeout_ms / 1000,
+        silent_seconds=settings.comfyui_stall_ms / 1000,
+        queue_seconds=settings.comfyui_queue_timeout_ms / 1000,
+    )
+    progress_socket = ProgressSocket(settings.comfyui_url, limits.silent_seconds, clock)
+    monitor = PromptMonitor(comfyui, progress_socket, limits, clock)
+    slots = Slots(settings.max_concurrency, settings.look_ahead)
+    liveness = LivenessFile(settings.health_file, clock)
+    stopping = threading.Event()
+    heartbeat = HeartbeatSender(
+        executor_id,
+        comfyui=comfyui,
+        monitor=monitor,
+        slots=slots,
+        executors=ports.executors,
+        queue=ports.queue,
+        clock=clock,
+    )
+    finisher = JobFinisher(
+        jobs=ports.jobs,
+        results=ports.results,
+        bus=ports.bus,
         result_ttl=timedelta(seconds=settings.cache_ttl_seconds),
         lease_seconds=settings.lease_seconds,
-        now=clock.now,
+        clock=clock,
     )
-    runner = Runner(
+    runner = JobRunner(
         executor_id=executor_id,
-        jobs=jobs,
-        queue=queue,
-        objects=objects,
-        ending=ending,
+        jobs=ports.jobs,
+        queue=ports.queue,
+        objects=ports.objects,
+        finisher=finisher,
         comfyui=comfyui,
-        execution=Execution(comfyui, events, overseer),
-        overseer=overseer,
-        outputs=OutputCollector(comfyui, outputs),
+        execution=PromptExecution(comfyui, progress_socket, monitor, clock),
+        monitor=monitor,
+        outputs=OutputCollector(comfyui, ports.outputs),
         max_attempts=settings.max_attempts,
         lease_seconds=settings.lease_seconds,
         stopping=stopping,
-        on_run=reporter.ran,
-        now=clock.now,
+        on_run=heartbeat.record_run,
+        clock=clock,
     )
-    pulse = LivenessFile(settings.health_file)
-    return Executor(
-        worker=Worker(
-            intake=JobReceiver(queue), runner=runner, reporter=reporter, places=places, pulse=pulse, stopping=stopping
-        ),
-        reporter=reporter,
-        models=ModelWatch(executor_id, comfyui, executors),
-        events=events,
-        protection=TaskProtection(settings.ecs_agent_uri, places),
-        pulse=pulse,
+    worker = Worker(
+        receiver=JobReceiver(ports.queue, clock),
+        runner=runner,
+        heartbeat=heartbeat,
+        slots=slots,
+        liveness=liveness,
+        stopping=stopping,
+        clock=clock,
+    )
+    return ExecutorApp(
+        worker=worker,
+        heartbeat=heartbeat,
+        models=ModelReporter(executor_id, comfyui, ports.executors, clock),
+        socket=progress_socket,
+        protection=TaskProtection(settings.ecs_agent_uri, slots, clock),
+        liveness=liveness,
     )

@@ -1,1 +1,1 @@
-"""The ComfyUI beside an executor: HTTP client, WebSocket, history, and the monitoring of its prompts."""
+"""The ComfyUI next to this executor: HTTP client, WebSocket, history, and monitoring of its prompts."""

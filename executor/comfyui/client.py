@@ -1,14 +1,13 @@
-"""ComfyUI's HTTP API, as far as the executor uses it.
+"""HTTP client for the parts of ComfyUI's API that the executor uses.
 
-Every call is bounded in time. A connection that fails, or an answer that makes no sense, is a
-ComfyUIUnreachableError: the caller decides whether to ask again.
+Every call has a timeout. A failed connection, or a response that is not ComfyUI's, raises ComfyUIUnreachableError: the
+caller decides whether to retry.
 """
 
 from __future__ import annotations
 
 import itertools
 import json
-import time
 from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
@@ -16,9 +15,8 @@ from urllib.parse import quote
 
 import requests
 
-from executor.comfyui.errors.allowed_values import AllowedValues
-from executor.comfyui.errors.rejected import rejection
-from executor.comfyui.history import Record
+from executor.comfyui.errors.rejected import AllowedValues, rejection
+from executor.comfyui.history import HistoryEntry
 from gateway.domain.executor import Device
 from gateway.domain.job import Priority
 from gateway.errors import ComfyUISilentError, ComfyUIUnreachableError, OutputGoneError, OutputUnusableError
@@ -26,23 +24,25 @@ from gateway.errors import ComfyUISilentError, ComfyUIUnreachableError, OutputGo
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from gateway.ports import Clock
+
 _CONNECT_SECONDS = 3
-# ComfyUI answers from its event loop, which long imports and garbage collection can hold for a while.
+# ComfyUI responds from its event loop, which long imports and garbage collection can block for a while.
 _READ_SECONDS = 15
 # Validating a graph can load model lists from slow disks.
 _SUBMIT_SECONDS = 60
-# It runs the lowest number first. To a prompt without one it gives the next of 0, 1, 2 …: those of normal priority
-# take turns with what somebody queues in its own page.
+# ComfyUI runs the prompt with the lowest number first. A prompt without a number gets the next of 0, 1, 2 …: prompts of
+# normal priority take turns with those that someone queues in ComfyUI's own page.
 _FIRST_NUMBERS = {Priority.HIGH: -1_000_000_000, Priority.LOW: 1_000_000_000}
-_NO_MODELS = ("configs", "custom_nodes")  # folders that it lists among those of models
-_MAX_TEXT = 200  # characters of what it says of itself
-_MAX_INFO_BYTES = 4_000_000
+_FOLDERS_WITHOUT_MODELS = ("configs", "custom_nodes")  # ComfyUI lists them among the model folders
+_MAX_TEXT_CHARACTERS = 200  # of version and device name
+_MAX_OBJECT_INFO_BYTES = 4_000_000
 _CHUNK_BYTES = 65_536
-_NOT_HANDED_OUT = (400, 403)  # a name it takes for a trick, a folder outside its own
+_REFUSED_FILE_STATUSES = (400, 403)  # a suspicious file name, or a folder outside of ComfyUI's own
 
 
 @dataclass(frozen=True, slots=True)
-class ComfyFile:
+class ComfyUIFile:
     """A file that ComfyUI reports in a prompt's outputs."""
 
     filename: str
@@ -51,8 +51,8 @@ class ComfyFile:
 
 
 @dataclass(frozen=True, slots=True)
-class QueueState:
-    """Which prompts ComfyUI runs and which wait."""
+class ComfyUIQueue:
+    """The ids of the prompts that ComfyUI runs and of those that wait."""
 
     running: frozenset[str]
     pending: frozenset[str]
@@ -62,22 +62,23 @@ class QueueState:
 
 
 @dataclass(frozen=True, slots=True)
-class ComfyUIState:
-    """What ComfyUI says of itself."""
+class SystemStats:
+    """ComfyUI's version and device."""
 
     version: str | None
-    device: Device | None  # the first one, which it computes on
+    device: Device | None  # the first one, which ComfyUI computes on
 
 
-class ComfyUI:
-    """One ComfyUI server. Safe to use from several threads."""
+class ComfyUIClient:
+    """Client of one ComfyUI server. Safe to use from several threads."""
 
-    def __init__(self, url: str, max_connections: int = 16) -> None:
+    def __init__(self, url: str, clock: Clock, max_connections: int = 16) -> None:
         self.url = url
+        self._clock = clock
         self._session = requests.Session()
-        # Its neighbour on the same host: no proxy of the environment stands between.
+        # ComfyUI is on the same host: ignore proxies in the environment.
         self._session.trust_env = False
-        self._count = itertools.count()
+        self._submissions = itertools.count()
         adapter = requests.adapters.HTTPAdapter(pool_maxsize=max_connections)
         self._session.mount("http://", adapter)
         self._session.mount("https://", adapter)
@@ -85,134 +86,138 @@ class ComfyUI:
     def submit(
         self, prompt: Mapping[str, Any], *, prompt_id: str, client_id: str, priority: Priority, private: bool
     ) -> None:
-        """Queue a prompt under our own id: before all that wait with a lower priority.
+        """Queue a prompt under our own id, ahead of all waiting prompts with a lower priority.
 
-        Raises ComfyUIRejectedError when the graph is refused, also when it is refused in part: outputs
-        would be missing; of a `private` prompt it repeats nothing. A 5xx may have queued it all the same, so it
-        counts only when it did not.
+        Raises ComfyUIRejectedError when the graph is rejected, in whole or in part: outputs would be missing. For a
+        `private` prompt the error repeats nothing of it. After a 5xx response the prompt may be queued all the same:
+        ComfyUIUnreachableError is raised only if it is not.
         """
         body: dict[str, Any] = {"prompt": prompt, "prompt_id": prompt_id, "client_id": client_id}
         if priority in _FIRST_NUMBERS:
-            body["number"] = _FIRST_NUMBERS[priority] + next(self._count)
-        answer = self._request("POST", "/prompt", json=body, seconds=_SUBMIT_SECONDS)
-        if answer.status_code == requests.codes.ok:
-            said = _json_object(answer)
-            if said.get("node_errors"):
-                self.remove(prompt_id)
-                raise rejection(said, prompt, AllowedValues(self.object_info), private=private)
-        elif 400 <= answer.status_code < 500:  # noqa: PLR2004  the class of client errors
-            raise rejection(_json_object(answer), prompt, AllowedValues(self.object_info), private=private)
+            body["number"] = _FIRST_NUMBERS[priority] + next(self._submissions)
+        response = self._request("POST", "/prompt", json=body, seconds=_SUBMIT_SECONDS)
+        allowed_values = AllowedValues(self.object_info, self._clock)
+        if response.status_code == requests.codes.ok:
+            result = _json_object(response)
+            if result.get("node_errors"):
+                self.cancel(prompt_id)
+                raise rejection(result, prompt, allowed_values, private=private)
+        elif 400 <= response.status_code < 500:  # noqa: PLR2004  the class of client errors
+            raise rejection(_json_object(response), prompt, allowed_values, private=private)
         elif prompt_id not in self.queue() and self.history(prompt_id) is None:
-            raise ComfyUIUnreachableError(f"ComfyUI answered {answer.status_code} to the prompt.")
+            raise ComfyUIUnreachableError(f"ComfyUI responded with {response.status_code} to the prompt.")
 
     def object_info(self, class_type: str, seconds: float) -> dict[str, Any]:
-        """Read what it says of a class of nodes; nothing of a class that it does not have.
+        """Read ComfyUI's description of a node class; empty for a class that it does not have.
 
-        Raises ComfyUIUnreachableError when that takes longer, or is more, than an answer of that kind is worth.
+        Raises ComfyUIUnreachableError when reading takes longer than this, or the description is too large.
         """
-        deadline = time.monotonic() + seconds
-        answer = self._request("GET", f"/object_info/{quote(class_type, safe='')}", stream=True, seconds=seconds)
+        deadline = self._clock.monotonic() + seconds
+        response = self._request("GET", f"/object_info/{quote(class_type, safe='')}", stream=True, seconds=seconds)
         content = bytearray()
-        with closing(answer):
+        with closing(response):
             try:
-                for chunk in answer.iter_content(_CHUNK_BYTES):
+                for chunk in response.iter_content(_CHUNK_BYTES):
                     content += chunk
-                    if len(content) > _MAX_INFO_BYTES or time.monotonic() > deadline:
-                        raise ComfyUIUnreachableError("ComfyUI says too much of a class of nodes.")
-                said = json.loads(content)
+                    if len(content) > _MAX_OBJECT_INFO_BYTES or self._clock.monotonic() > deadline:
+                        raise ComfyUIUnreachableError("ComfyUI's description of a node class is too large or too slow.")
+                info = json.loads(content)
             except (requests.RequestException, ValueError) as error:
-                raise ComfyUIUnreachableError("ComfyUI does not say what a class of nodes is.") from error
-        return said if isinstance(said, dict) else {}
+                raise ComfyUIUnreachableError("ComfyUI's description of a node class could not be read.") from error
+        return info if isinstance(info, dict) else {}
 
-    def history(self, prompt_id: str) -> Record | None:
-        """Read the record of an ended prompt; None as long as there is none."""
+    def history(self, prompt_id: str) -> HistoryEntry | None:
+        """Read the history entry of a finished prompt; None while there is none."""
         entry = self._json("GET", f"/history/{prompt_id}").get(prompt_id)
-        return Record(prompt_id, entry) if isinstance(entry, dict) else None
+        return HistoryEntry(prompt_id, entry) if isinstance(entry, dict) else None
 
-    def queue(self) -> QueueState:
+    def delete_history(self, prompt_id: str) -> None:
+        """Delete a prompt's history entry; does nothing when there is none."""
+        self._request("POST", "/history", json={"delete": [prompt_id]})
+
+    def queue(self) -> ComfyUIQueue:
         """Read which prompts run and which wait."""
         state = self._json("GET", "/queue")
         running, pending = (
             frozenset(item[1] for item in state.get(name) or [] if isinstance(item, list) and len(item) > 1)
             for name in ("queue_running", "queue_pending")
         )
-        return QueueState(running=running, pending=pending)
+        return ComfyUIQueue(running=running, pending=pending)
 
-    def remove(self, prompt_id: str) -> None:
-        """Take a prompt out, whether it waits or runs; nothing happens when it does neither.
+    def cancel(self, prompt_id: str) -> None:
+        """Cancel a prompt that waits or runs; does nothing when it does neither.
 
-        An interrupt can be lost: look, and repeat.
+        ComfyUI can lose an interrupt: check the queue, and repeat.
         """
-        # Newer servers have this one call; it says 200 too when there is nothing to cancel.
+        # Newer servers have this one call. It returns 200 also when there is nothing to cancel.
         if self._request("POST", f"/api/jobs/{prompt_id}/cancel").status_code == requests.codes.ok:
             return
-        self.remove_waiting(prompt_id)
-        # Servers of before September 2025 do not look at the id, and interrupt whatever runs.
+        self.cancel_pending(prompt_id)
+        # Servers from before September 2025 ignore the id and interrupt whatever runs.
         if prompt_id in self.queue().running:
             self._request("POST", "/interrupt", json={"prompt_id": prompt_id})
 
-    def remove_waiting(self, prompt_id: str) -> None:
-        """Take a prompt out that waits; nothing happens when it does not."""
+    def cancel_pending(self, prompt_id: str) -> None:
+        """Cancel a prompt that waits; does nothing when it does not."""
         self._request("POST", "/queue", json={"delete": [prompt_id]})
 
-    def free(self) -> None:
-        """Have it give back, as soon as no prompt runs, the memory that models and results of earlier prompts take."""
+    def free_memory(self) -> None:
+        """Unload models and cached results of earlier prompts, as soon as no prompt runs."""
         self._request("POST", "/free", json={"unload_models": True, "free_memory": True})
 
-    def forget(self, prompt_id: str) -> None:
-        """Take a prompt out of the history; nothing happens when it is not there."""
-        self._request("POST", "/history", json={"delete": [prompt_id]})
-
     def writes_metadata(self) -> bool:
-        """Tell whether it writes prompts into the files that it saves, going by how it was started."""
+        """Return whether ComfyUI writes prompts into the files it saves, judging by its command line."""
         system = self._json("GET", "/system_stats").get("system")
         arguments = system.get("argv") if isinstance(system, dict) else None
         return not isinstance(arguments, list) or "--disable-metadata" not in arguments
 
-    def state(self) -> ComfyUIState:
-        """Ask how it is; the cheapest question that shows whether it answers."""
-        answer = self._json("GET", "/system_stats")
-        system, devices = answer.get("system"), answer.get("devices")
+    def system_stats(self) -> SystemStats:
+        """Read version and device. This is also the cheapest check that ComfyUI responds."""
+        stats = self._json("GET", "/system_stats")
+        system, devices = stats.get("system"), stats.get("devices")
         version = system.get("comfyui_version") if isinstance(system, dict) else None
-        return ComfyUIState(
-            version=_text(version) if isinstance(version, str) else None,
+        return SystemStats(
+            version=_printable(version) if isinstance(version, str) else None,
             device=_device(devices[0]) if isinstance(devices, list) and devices else None,
         )
 
     def models(self) -> dict[str, list[str]]:
-        """List the model files that it can load, by its folders."""
+        """List the model files that ComfyUI can load, by folder."""
         folders = _strings(self._request("GET", "/models"))
         return {
             folder: _strings(self._request("GET", f"/models/{quote(folder, safe='')}"))
             for folder in folders
-            if folder not in _NO_MODELS
+            if folder not in _FOLDERS_WITHOUT_MODELS
         }
 
-    def open_file(self, file: ComfyFile, shown: str) -> BinaryIO:
-        """Open a file for reading as a stream; the caller closes it. `shown`: what errors call it.
+    def open_file(self, file: ComfyUIFile, display_name: str) -> BinaryIO:
+        """Open a file for reading as a stream; the caller closes it. `display_name`: its name in errors.
 
-        Raises OutputGoneError when ComfyUI has it no more, OutputUnusableError when it does not hand it out.
+        Raises OutputGoneError when ComfyUI no longer has the file, OutputUnusableError when it refuses to return it.
         """
         if not (file.filename + file.subfolder).isprintable():
-            # ComfyUI puts the name into a header of its answer, and breaks off where HTTP allows no such name.
-            raise OutputUnusableError(f"The output {shown} has characters in its name that cannot be sent.")
+            # ComfyUI puts the name into a response header and drops the connection when HTTP does not allow it there.
+            raise OutputUnusableError(f"The output {display_name} has characters in its name that cannot be sent.")
         params = {"filename": file.filename, "subfolder": file.subfolder, "type": file.type}
-        answer = self._request("GET", "/view", params=params, stream=True)
-        if answer.status_code != requests.codes.ok:
-            answer.close()
-            if answer.status_code in _NOT_HANDED_OUT:
-                raise OutputUnusableError(f"ComfyUI does not hand out the output {shown} ({answer.status_code}).")
-            raise OutputGoneError(f"ComfyUI no longer has the output {shown} ({answer.status_code}).")
-        answer.raw.decode_content = True
-        return cast("BinaryIO", answer.raw)
+        response = self._request("GET", "/view", params=params, stream=True)
+        status = response.status_code
+        if status != requests.codes.ok:
+            response.close()
+            if status in _REFUSED_FILE_STATUSES:
+                raise OutputUnusableError(f"ComfyUI refuses to return the output {display_name} ({status}).")
+            raise OutputGoneError(f"ComfyUI no longer has the output {display_name} ({status}).")
+        response.raw.decode_content = True
+        return cast("BinaryIO", response.raw)
 
     def _json(self, method: str, path: str) -> dict[str, Any]:
-        answer = self._request(method, path)
-        if answer.status_code != requests.codes.ok:
-            raise ComfyUIUnreachableError(f"ComfyUI answered {answer.status_code} to {path.split('/')[1]}.")
-        return _json_object(answer)
+        response = self._request(method, path)
+        if response.status_code != requests.codes.ok:
+            raise ComfyUIUnreachableError(
+                f"ComfyUI responded with {response.status_code} to a request for {path.split('/')[1]}."
+            )
+        return _json_object(response)
 
-    def _request(  # noqa: PLR0913  what requests takes
+    def _request(  # noqa: PLR0913  the parameters of requests
         self,
         method: str,
         path: str,
@@ -233,39 +238,39 @@ class ComfyUI:
                 allow_redirects=False,
             )
         except requests.ReadTimeout as error:
-            raise ComfyUISilentError(f"ComfyUI did not answer within {seconds:g} s.") from error
+            raise ComfyUISilentError(f"ComfyUI did not respond within {seconds:g} s.") from error
         except requests.RequestException as error:
-            # The error's own text holds addresses; its kind says enough.
-            raise ComfyUIUnreachableError(f"ComfyUI does not answer ({type(error).__name__}).") from error
+            # The exception's message contains addresses; its type is enough.
+            raise ComfyUIUnreachableError(f"ComfyUI does not respond ({type(error).__name__}).") from error
 
 
-def _json_object(answer: requests.Response) -> dict[str, Any]:
+def _json_object(response: requests.Response) -> dict[str, Any]:
     try:
-        value = answer.json()
+        value = response.json()
     except (requests.JSONDecodeError, RecursionError):
         value = None
     if not isinstance(value, dict):
-        raise ComfyUIUnreachableError(f"ComfyUI's answer ({answer.status_code}) is not what ComfyUI says.")
+        raise ComfyUIUnreachableError(f"The response ({response.status_code}) is not one of ComfyUI.")
     return value
 
 
-def _strings(answer: requests.Response) -> list[str]:
-    """Read a list of strings; what is none has none."""
+def _strings(response: requests.Response) -> list[str]:
+    """Read a list of strings; empty when the response is not a list."""
     try:
-        value = answer.json() if answer.status_code == requests.codes.ok else None
+        value = response.json() if response.status_code == requests.codes.ok else None
     except (requests.JSONDecodeError, RecursionError):
         value = None
     return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
 
 
-def _text(said: str) -> str:
-    return "".join(character for character in said[:_MAX_TEXT] if character.isprintable())
+def _printable(text: str) -> str:
+    return "".join(character for character in text[:_MAX_TEXT_CHARACTERS] if character.isprintable())
 
 
-def _device(said: object) -> Device | None:
-    if not isinstance(said, dict):
+def _device(stats: object) -> Device | None:
+    if not isinstance(stats, dict):
         return None
-    name, total, free = (said.get(key) for key in ("name", "vram_total", "vram_free"))
+    name, total, free = (stats.get(key) for key in ("name", "vram_total", "vram_free"))
     if not isinstance(name, str) or not isinstance(total, int) or not isinstance(free, int):
         return None
-    return Device(name=_text(name), vram_total_bytes=max(0, total), vram_free_bytes=max(0, free))
+    return Device(name=_printable(name), vram_total_bytes=max(0, total), vram_free_bytes=max(0, free))

@@ -1,127 +1,135 @@
-"""The prompt of one attempt on ComfyUI, from submission to its record in the history.
+"""Execute the prompt of one attempt on ComfyUI, from submission to its history entry.
 
-left by an earlier attempt? ──yes──┐
- │ no                              ▼
- └─▶ submit ─────────────────────▶ wait for its end ─▶ its record
-       ▲                                                  │
-       └── once: free the memory, forget the record ◀── out of memory
+prompt of an earlier attempt there? ──yes──┐
+ │ no                                      ▼
+ └─▶ submit ─────────────────────────────▶ wait until it has finished ─▶ history entry
+       ▲                                                                     │
+       └── once: free memory, delete the history entry ◀───── out of memory ─┘
 """
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
-from executor.comfyui.errors.failed import execution_failure, failed_node, interrupted_elsewhere
-from executor.comfyui.errors.out_of_memory import is_out_of_memory, may_fit
+from executor.comfyui.errors.failed import (
+    execution_failure,
+    failed_node,
+    interrupted_by_others,
+    is_out_of_memory,
+    may_fit_after_freeing,
+)
 from executor.comfyui.monitor import ExecutionStoppedError
 from gateway.domain.job import LogLevel, prompt_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from executor.comfyui.client import ComfyUI
-    from executor.comfyui.history import Record
+    from executor.comfyui.client import ComfyUIClient
+    from executor.comfyui.history import HistoryEntry
     from executor.comfyui.monitor import PromptMonitor
     from executor.comfyui.progress import PromptProgress
     from executor.comfyui.websocket import ProgressSocket
     from gateway.domain.job import Job
+    from gateway.ports import Clock
 
-# What frees the memory is the thread that would take the next prompt, were that there first.
-_FREEING_SECONDS = 0.5
+# ComfyUI frees memory in the thread that runs prompts: a prompt that is queued before it has started would run first.
+_FREE_MEMORY_SECONDS = 0.5
 
 
-class Execution:
-    """Runs prompts on one ComfyUI; safe to use from several threads."""
+class PromptExecution:
+    """Executes prompts on one ComfyUI; safe to use from several threads."""
 
-    def __init__(self, comfyui: ComfyUI, events: ProgressSocket, overseer: PromptMonitor) -> None:
+    def __init__(self, comfyui: ComfyUIClient, socket: ProgressSocket, monitor: PromptMonitor, clock: Clock) -> None:
         self._comfyui = comfyui
-        self._events = events
-        self._overseer = overseer
+        self._socket = socket
+        self._monitor = monitor
+        self._clock = clock
 
-    def run(self, job: Job, watch: PromptProgress, must_stop: Callable[[], bool]) -> Record:
-        """Run the prompt of a job's latest attempt to its good end, telling the watch.
+    def run(self, job: Job, progress: PromptProgress, must_stop: Callable[[], bool]) -> HistoryEntry:
+        """Execute the prompt of a job's latest attempt, updating `progress`, and return its successful history entry.
 
-        `must_stop` is asked whenever there is news. Raises ExecutionStoppedError when it said so, and a JobFailedError
-        for everything that ComfyUI did not do.
+        `must_stop` is called whenever `progress` has changed, and at every poll. Raises ExecutionStoppedError when it
+        returned True, and a JobFailedError when the execution failed.
         """
-        record = self._left_by_earlier(job, watch, must_stop)
-        if record is None:
-            record = self._submit(prompt_id(job.id, job.attempt), job, watch, must_stop)
-        freed = record.failure is not None and is_out_of_memory(record.failure) and may_fit(record.failure)
+        entry = self._resume_earlier_attempt(job, progress, must_stop)
+        if entry is None:
+            entry = self._submit(prompt_id(job.id, job.attempt), job, progress, must_stop)
+        freed = entry.failure is not None and is_out_of_memory(entry.failure) and may_fit_after_freeing(entry.failure)
         if freed:
-            self._free_memory(record, watch, must_stop)
-            record = self._submit(record.prompt_id, job, watch, must_stop)
-        if record.failure is not None:
-            raise execution_failure(record.failure, watch.prompt, watch.inputs, freed=freed)
-        if not record.succeeded:
-            raise interrupted_elsewhere()
-        return record
+            self._free_memory(entry, progress, must_stop)
+            entry = self._submit(entry.prompt_id, job, progress, must_stop)
+        if entry.failure is not None:
+            raise execution_failure(entry.failure, progress.prompt, progress.inputs, freed=freed)
+        if not entry.succeeded:
+            raise interrupted_by_others()
+        return entry
 
-    def discard(self, job: Job) -> None:
-        """Take off ComfyUI what attempts of a job left there. Raises ComfyUIUnreachableError."""
+    def cancel_all_attempts(self, job: Job) -> None:
+        """Cancel the prompts of all attempts of a job. Raises ComfyUIUnreachableError."""
         queue = self._comfyui.queue()
-        for left in _prompt_ids(job):
-            if left in queue:
-                self._comfyui.remove(left)
+        for attempt_prompt_id in _prompt_ids(job):
+            if attempt_prompt_id in queue:
+                self._comfyui.cancel(attempt_prompt_id)
 
-    def forget(self, record: Record) -> None:
-        """Let ComfyUI forget a record that is of no use, so that no later attempt takes it for its own."""
-        self._comfyui.forget(record.prompt_id)
+    def delete_history(self, entry: HistoryEntry) -> None:
+        """Delete a history entry that is of no use, so that no later attempt resumes from it."""
+        self._comfyui.delete_history(entry.prompt_id)
 
-    def _left_by_earlier(self, job: Job, watch: PromptProgress, must_stop: Callable[[], bool]) -> Record | None:
-        """Find a prompt of an earlier attempt that waits, runs or ran well: its executor died, ComfyUI did not.
+    def _resume_earlier_attempt(
+        self, job: Job, progress: PromptProgress, must_stop: Callable[[], bool]
+    ) -> HistoryEntry | None:
+        """Find a prompt of an earlier attempt that waits, runs or has succeeded: its executor died, ComfyUI did not.
 
-        The queue is read first: from there prompts go into the history, so that none is missed in between.
+        The queue is read first: prompts move from there to the history, so none is missed in between.
         """
         earlier = _prompt_ids(job)[1:]
         queue = self._comfyui.queue() if earlier else ()
-        for left in earlier:
-            if left in queue or self._ran_well(left):
-                watch.log.add("Found in ComfyUI, where an earlier attempt left it.")
-                watch.news.set()
-                with self._events.telling(watch, left):
-                    return self._overseer.wait(left, watch, must_stop)
+        for earlier_id in earlier:
+            if earlier_id in queue or self._has_succeeded(earlier_id):
+                progress.log.add("Resuming the execution of an earlier attempt.")
+                progress.changed.set()
+                with self._socket.subscribe(earlier_id, progress):
+                    return self._monitor.wait(earlier_id, progress, must_stop)
         return None
 
-    def _ran_well(self, left: str) -> bool:
-        record = self._comfyui.history(left)
-        return record is not None and record.succeeded
+    def _has_succeeded(self, earlier_id: str) -> bool:
+        entry = self._comfyui.history(earlier_id)
+        return entry is not None and entry.succeeded
 
-    def _submit(self, own_id: str, job: Job, watch: PromptProgress, must_stop: Callable[[], bool]) -> Record:
-        """Send the prompt to ComfyUI and wait for its end."""
-        watch.log.add("Submitting it to ComfyUI.")  # not afterwards: its start can be told before the answer comes
-        with self._events.telling(watch, own_id):
+    def _submit(self, own_id: str, job: Job, progress: PromptProgress, must_stop: Callable[[], bool]) -> HistoryEntry:
+        """Submit the prompt to ComfyUI and wait until it has finished."""
+        progress.log.add("Submitting to ComfyUI.")  # first: the event of its start can precede the response
+        with self._socket.subscribe(own_id, progress):
             self._comfyui.submit(
-                watch.prompt,
+                progress.prompt,
                 prompt_id=own_id,
-                client_id=self._events.client_id,
+                client_id=self._socket.client_id,
                 priority=job.priority,
                 private=job.private,
             )
-            return self._overseer.wait(own_id, watch, must_stop)
+            return self._monitor.wait(own_id, progress, must_stop)
 
-    def _free_memory(self, record: Record, watch: PromptProgress, must_stop: Callable[[], bool]) -> None:
-        """Have ComfyUI free its memory, and forget what it says of a prompt that is to run again.
+    def _free_memory(self, entry: HistoryEntry, progress: PromptProgress, must_stop: Callable[[], bool]) -> None:
+        """Free ComfyUI's memory, and delete the history entry of a prompt that is about to run again.
 
-        No other prompt is harmed: ComfyUI frees between two of them, in the thread that runs them. Those that follow
-        load their models again.
+        Other prompts are not affected: ComfyUI frees memory between prompts, in the thread that runs them. Prompts
+        that follow load their models again.
         """
-        where = failed_node(record.failure or {}, watch.prompt, private=watch.inputs is None)
-        watch.log.add(
-            f"Out of memory at {where}. ComfyUI frees what it holds, then runs it once more.", level=LogLevel.WARNING
+        where = failed_node(entry.failure or {}, progress.prompt, private=progress.inputs is None)
+        progress.log.add(
+            f"Out of memory at {where}. Freeing ComfyUI memory and running once more.", level=LogLevel.WARNING
         )
-        self._comfyui.free()
-        self._comfyui.forget(record.prompt_id)
-        watch.restart()
-        until = time.monotonic() + _FREEING_SECONDS
-        while (seconds := until - time.monotonic()) > 0:
+        self._comfyui.free_memory()
+        self._comfyui.delete_history(entry.prompt_id)
+        progress.restart()
+        deadline = self._clock.monotonic() + _FREE_MEMORY_SECONDS
+        while (remaining_seconds := deadline - self._clock.monotonic()) > 0:
             if must_stop():
-                raise ExecutionStoppedError("The execution is not wanted any more.")
-            watch.news.wait(seconds)
-            watch.news.clear()
+                raise ExecutionStoppedError("The execution was not started again.")
+            progress.changed.wait(remaining_seconds)
+            progress.changed.clear()
 
 
 def _prompt_ids(job: Job) -> list[str]:
-    """List the ids that ComfyUI can know a job by, the latest attempt's first."""
+    """Return the prompt ids of all attempts of a job, latest attempt first."""
     return [prompt_id(job.id, attempt) for attempt in range(job.attempt, 0, -1)]

@@ -1,4 +1,4 @@
-"""What ComfyUI's history says of a prompt that ended there."""
+"""Read an entry of ComfyUI's history: how a prompt ended there, and its outputs."""
 
 from __future__ import annotations
 
@@ -10,40 +10,40 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
-    """The entry of one prompt, as `/history/{id}` has it."""
+class HistoryEntry:
+    """The history entry of one finished prompt. `data`: the JSON of `/history/{prompt_id}`."""
 
     prompt_id: str
-    entry: Mapping[str, Any]
+    data: Mapping[str, Any]
 
     @property
     def succeeded(self) -> bool:
-        """Whether it ran to its end."""
+        """Whether the prompt ran to completion."""
         return self._status.get("status_str") == "success"
 
     @property
     def interrupted(self) -> bool:
-        """Whether somebody stopped it; ComfyUI calls that an error, too."""
+        """Whether the prompt was interrupted. ComfyUI reports this as an error, too."""
         return "execution_interrupted" in self._messages
 
     @property
     def failure(self) -> Mapping[str, Any] | None:
-        """What it says of the node that failed, when that was its end."""
+        """The data of the `execution_error` message when a node failed, else None."""
         return None if self.succeeded else self._messages.get("execution_error")
 
     @property
     def outputs(self) -> Mapping[str, Any]:
-        """What the nodes put out, by their ids."""
-        outputs = self.entry.get("outputs")
+        """The outputs of the nodes, by node id."""
+        outputs = self.data.get("outputs")
         return outputs if isinstance(outputs, dict) else {}
 
     @property
     def execution_ms(self) -> int | None:
-        """How long it took; None when it does not say."""
-        started, ended = (
+        """The execution time in milliseconds; None when the entry does not have it."""
+        started, finished = (
             self._messages.get(event, {}).get("timestamp") for event in ("execution_start", "execution_success")
         )
-        return ended - started if isinstance(started, int) and isinstance(ended, int) else None
+        return finished - started if isinstance(started, int) and isinstance(finished, int) else None
 
     @property
     def _messages(self) -> dict[str, Any]:
@@ -51,5 +51,5 @@ class Record:
 
     @property
     def _status(self) -> Mapping[str, Any]:
-        status = self.entry.get("status")
+        status = self.data.get("status")
         return status if isinstance(status, dict) else {}

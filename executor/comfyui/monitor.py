@@ -1,248 +1,296 @@
-"""Waiting for the end of prompts on ComfyUI, and taking off it what is not to go on.
+"""Wait for prompts on ComfyUI to finish, and cancel those that must not continue.
 
-    news from the socket, or half a second ─▶ history? ─▶ its record
-      ▲                                          │ none
-      └── canceled? lost? ◀──────────────────────┘
-          waits: too long? behind what hangs?
-          runs: too long? silent?
+    WebSocket event, or half a second ─▶ history? ──▶ return its entry
+      ▲                                     │ no entry yet
+      └── must stop? prompt lost? ◀─────────┘
+          waiting: queue timeout? behind a stuck prompt?
+          running: timeout? silent?
 
-A prompt is stuck when ComfyUI was told to stop it and goes on: its node heeds no interrupt, or its worker thread is
-dead, which HTTP does not show. Until it is gone nothing else runs there.
+A prompt is stuck when it keeps running after ComfyUI was asked to cancel it: its node ignores interrupts, or ComfyUI's
+worker thread is dead, which HTTP does not show. Until it is gone, that ComfyUI runs nothing else.
 """
 
 from __future__ import annotations
 
-import time
+import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from executor.comfyui.abandoned import AbandonedPrompts
-from executor.comfyui.errors.advice import time_inputs
+from executor.comfyui.errors.advice import inputs_to_reduce
 from gateway.errors import ComfyUISilentError, ComfyUITimeoutError, ComfyUIUnreachableError, GatewayError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from executor.comfyui.client import ComfyUI
-    from executor.comfyui.history import Record
+    from executor.comfyui.client import ComfyUIClient, ComfyUIQueue
+    from executor.comfyui.history import HistoryEntry
     from executor.comfyui.progress import PromptProgress
     from executor.comfyui.websocket import ProgressSocket
+    from gateway.ports import Clock
 
 _POLL_SECONDS = 0.5
-_QUEUE_LOOK_SECONDS = 2.0
-# The history follows the end of an execution with a delay, up to 0.4 s as seen.
+_QUEUE_POLL_SECONDS = 2.0
+# The history entry appears up to 0.4 s (measured) after an execution finishes.
 _HISTORY_LAG_POLL_SECONDS = 0.01
 _HISTORY_LAG_SECONDS = 1.0
-_REMOVE_AGAIN_SECONDS = 0.5
-_REMOVE_GIVE_UP_SECONDS = 5.0
-# ComfyUI is given this long to come back while a prompt is on it, before the attempt ends. One that is there and says
-# nothing goes on: it reads a large model, or its host swaps, and another executor would run the same job beside it.
+_CANCEL_RETRY_SECONDS = 0.5
+_CANCEL_TIMEOUT_SECONDS = 5.0
+# How long ComfyUI may be unreachable before the attempt ends. One that accepts connections but does not respond gets
+# more time: it reads a large model, or its host swaps, and another executor would run the same job next to it.
 _UNREACHABLE_SECONDS = 10.0
 _SILENT_SECONDS = 60.0
+# After ComfyUI responds again: by then the job's message is visible again, and this executor receives again.
+_ABANDONED_GRACE_SECONDS = 15.0
 
 
 class ExecutionStoppedError(GatewayError):
-    """The execution was stopped because its caller said so; the prompt is off ComfyUI, or stuck there."""
+    """The caller asked to stop the execution. The prompt is canceled on ComfyUI, or stuck there."""
 
 
 class PromptLostError(ComfyUIUnreachableError):
-    """ComfyUI answers, but knows nothing of the prompt: it was restarted, or somebody cleared its queue."""
+    """ComfyUI responds but does not know the prompt: it was restarted, or someone cleared its queue."""
 
     def __init__(self) -> None:
         super().__init__(
             "ComfyUI lost the prompt; it was probably restarted.",
-            "Look in ComfyUI's log why: often its host ran out of memory, which smaller images or batches prevent.",
+            "Check ComfyUI's log for the reason. If its host ran out of memory, use smaller images or batches.",
         )
 
 
 class QueueTimeoutError(ComfyUITimeoutError):
-    """The prompt waited too long in ComfyUI's own queue, where others' prompts are; it can go to another one."""
+    """The prompt waited too long in ComfyUI's own queue, behind prompts of others. Another ComfyUI may run it."""
 
     retryable = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """How long a prompt may take: to run, counted from its start; to be silent then; to wait before, in the queue."""
+class PromptTimeLimits:
+    """The time limits of a prompt: running, running without an event, and waiting in ComfyUI's queue."""
 
     run_seconds: float
     silent_seconds: float
-    wait_seconds: float
-
-
-class _Times:
-    """The instants, on the monotonic clock, that waiting for one prompt goes by."""
-
-    def __init__(self) -> None:
-        now = time.monotonic()
-        self.answered_at = now
-        self.look_at = now + _QUEUE_LOOK_SECONDS
-        self.news_at = now - _HISTORY_LAG_SECONDS
-        self._queued_at = now
-        self._started_at: float | None = None
-
-    @property
-    def pause_seconds(self) -> float:
-        """How long to wait before asking again: hardly, just after news."""
-        lagging = time.monotonic() - self.news_at < _HISTORY_LAG_SECONDS
-        return _HISTORY_LAG_POLL_SECONDS if lagging else _POLL_SECONDS
-
-    @property
-    def queued_seconds(self) -> float:
-        """How long the prompt has been on ComfyUI."""
-        return time.monotonic() - self._queued_at
-
-    @property
-    def running_seconds(self) -> float:
-        """How long the prompt has been running; the first call counts as its start."""
-        self._started_at = self._started_at or time.monotonic()
-        return time.monotonic() - self._started_at
+    queue_seconds: float
 
 
 class PromptMonitor:
-    """Oversees the prompts of one ComfyUI; safe to use from several threads."""
+    """Monitors the prompts of one ComfyUI; safe to use from several threads."""
 
-    def __init__(self, comfyui: ComfyUI, events: ProgressSocket, limits: Limits) -> None:
+    def __init__(self, comfyui: ComfyUIClient, socket: ProgressSocket, limits: PromptTimeLimits, clock: Clock) -> None:
         self._comfyui = comfyui
-        self._events = events
+        self._socket = socket
         self._limits = limits
-        self._abandoned = AbandonedPrompts()
-        self._stuck: dict[str, float] = {}  # prompts, and from when on there is no hope that they go by themselves
-
-    def wait(self, prompt_id: str, watch: PromptProgress, must_stop: Callable[[], bool]) -> Record:
-        """Wait for the end of a prompt that ComfyUI has.
-
-        `must_stop` is asked whenever there is news. Raises ExecutionStoppedError when it said so, and a JobFailedError
-        when ComfyUI does not bring the prompt to an end.
-        """
-        self._abandoned.take_up(prompt_id)
-        try:
-            return self._wait(prompt_id, watch, must_stop)
-        except ComfyUIUnreachableError:
-            self._abandoned.leave(prompt_id)
-            raise
-
-    def _wait(self, prompt_id: str, watch: PromptProgress, must_stop: Callable[[], bool]) -> Record:
-        times = _Times()
-        while True:
-            if watch.news.wait(times.pause_seconds):
-                watch.news.clear()
-                times.news_at = time.monotonic()
-            if must_stop():
-                self._remove(prompt_id)
-            record = self._ask(prompt_id, watch, times)
-            if record is not None:
-                return record
-            if not watch.started:
-                self._leave_if_hopeless(prompt_id)
-                if times.queued_seconds > self._limits.wait_seconds:
-                    self._leave_queue(prompt_id, watch)
-            elif times.running_seconds > self._limits.run_seconds:
-                self._time_out(prompt_id, watch)
-            elif self._events.silent_seconds(watch) > self._limits.silent_seconds:
-                self._break_silence(prompt_id)
+        self._clock = clock
+        self._abandoned = _AbandonedPrompts(clock)
+        self._stuck_hopeless_at: dict[str, float] = {}  # by prompt id: from then on it will not finish by itself
 
     @property
     def stuck(self) -> bool:
-        """Whether ComfyUI has a prompt that it was told to stop, as far as it was looked at."""
-        return bool(self._stuck)
+        """Whether ComfyUI had a stuck prompt when it was last checked."""
+        return bool(self._stuck_hopeless_at)
 
-    def look_after_left(self) -> None:
-        """See which prompts that were stuck are gone, and take off those that nobody wants.
+    def wait(self, prompt_id: str, progress: PromptProgress, must_stop: Callable[[], bool]) -> HistoryEntry:
+        """Wait until a prompt that is on ComfyUI has finished, and return its history entry.
 
-        Raises ComfyUIUnreachableError.
+        `must_stop` is called whenever `progress` has changed, and at every poll. Raises ExecutionStoppedError when it
+        returned True, and a JobFailedError when ComfyUI does not finish the prompt.
         """
-        if self._stuck or self._abandoned:
-            queue = self._comfyui.queue()
-            for prompt_id in tuple(self._stuck):
-                if prompt_id not in queue:
-                    del self._stuck[prompt_id]
-            self._abandoned.take_off(self._comfyui, queue)
-
-    def _ask(self, prompt_id: str, watch: PromptProgress, times: _Times) -> Record | None:
-        """Ask for the prompt's record and, now and then, whether ComfyUI still has it at all."""
+        self._abandoned.discard(prompt_id)
         try:
-            record = self._comfyui.history(prompt_id)
-            times.answered_at = time.monotonic()
-            if record is None and times.answered_at >= times.look_at:
-                times.look_at = times.answered_at + _QUEUE_LOOK_SECONDS
-                watch.started = self._look(prompt_id) or watch.started
+            return self._wait(prompt_id, progress, must_stop)
+        except ComfyUIUnreachableError:
+            self._abandoned.add(prompt_id)
+            raise
+
+    def clean_up(self) -> None:
+        """Forget stuck prompts that are gone by now, and cancel abandoned ones. Raises ComfyUIUnreachableError."""
+        if self._stuck_hopeless_at or self._abandoned:
+            queue = self._comfyui.queue()
+            for prompt_id in tuple(self._stuck_hopeless_at):
+                if prompt_id not in queue:
+                    del self._stuck_hopeless_at[prompt_id]
+            for prompt_id in self._abandoned.expired(queue):
+                self._comfyui.cancel(prompt_id)
+
+    def _wait(self, prompt_id: str, progress: PromptProgress, must_stop: Callable[[], bool]) -> HistoryEntry:
+        timing = _Timing(self._clock)
+        while True:
+            if progress.changed.wait(timing.poll_seconds):
+                progress.changed.clear()
+                timing.changed_at = self._clock.monotonic()
+            if must_stop():
+                self._cancel(prompt_id)
+            entry = self._poll(prompt_id, progress, timing)
+            if entry is not None:
+                return entry
+            if not progress.started:
+                self._cancel_if_blocked(prompt_id)
+                if timing.queued_seconds > self._limits.queue_seconds:
+                    self._queue_timeout(prompt_id, progress)
+            elif timing.running_seconds > self._limits.run_seconds:
+                self._run_timeout(prompt_id, progress)
+            elif self._socket.silent_seconds(progress) > self._limits.silent_seconds:
+                self._silence_timeout(prompt_id)
+
+    def _poll(self, prompt_id: str, progress: PromptProgress, timing: _Timing) -> HistoryEntry | None:
+        """Read the prompt's history entry and, every few seconds, check that ComfyUI still has the prompt.
+
+        Raises PromptLostError, and ComfyUIUnreachableError when ComfyUI has been unreachable for too long.
+        """
+        try:
+            entry = self._comfyui.history(prompt_id)
+            timing.responded_at = self._clock.monotonic()
+            if entry is None and timing.responded_at >= timing.poll_queue_at:
+                timing.poll_queue_at = timing.responded_at + _QUEUE_POLL_SECONDS
+                progress.started = self._is_running(prompt_id) or progress.started
         except PromptLostError:
             raise
         except ComfyUIUnreachableError as error:
-            patience = _SILENT_SECONDS if isinstance(error, ComfyUISilentError) else _UNREACHABLE_SECONDS
-            if time.monotonic() - times.answered_at > patience:
+            tolerated_seconds = _SILENT_SECONDS if isinstance(error, ComfyUISilentError) else _UNREACHABLE_SECONDS
+            if self._clock.monotonic() - timing.responded_at > tolerated_seconds:
                 raise
             return None
-        return record
+        return entry
 
-    def _look(self, prompt_id: str) -> bool:
-        """Tell whether the prompt runs. Raises PromptLostError when ComfyUI has lost it."""
+    def _is_running(self, prompt_id: str) -> bool:
+        """Return whether the prompt is running. Raises PromptLostError when ComfyUI does not know it."""
         queue = self._comfyui.queue()
         if prompt_id in queue or self._comfyui.history(prompt_id) is not None:
             return prompt_id in queue.running
         raise PromptLostError
 
-    def _time_out(self, prompt_id: str, watch: PromptProgress) -> None:
+    def _run_timeout(self, prompt_id: str, progress: PromptProgress) -> None:
+        """Cancel a prompt that runs for too long. Raises ComfyUITimeoutError, unless it has just finished."""
         try:
-            self._remove(prompt_id)
+            self._cancel(prompt_id)
         except ExecutionStoppedError:
-            if prompt_id in self._stuck:  # another ComfyUI may well finish it in time
+            if prompt_id in self._stuck_hopeless_at:  # another ComfyUI may well finish it in time
                 raise _hung() from None
+            inputs = inputs_to_reduce(progress.inputs, progress.prompt, for_memory=False)
             raise ComfyUITimeoutError(
-                f"The execution took longer than the {self._limits.run_seconds:g} s it may take.",
-                f"Lower {time_inputs(watch.inputs, watch.prompt)}; or raise COMFYUI_TIMEOUT_MS on the executor.",
+                f"The execution exceeded the time limit of {self._limits.run_seconds:g} s.",
+                f"Reduce {inputs}; or raise COMFYUI_TIMEOUT_MS on the executor.",
             ) from None
 
-    def _break_silence(self, prompt_id: str) -> None:
-        """Stop a prompt of which nothing is heard: a node that hangs ends with that, a dead worker thread does not."""
+    def _silence_timeout(self, prompt_id: str) -> None:
+        """Cancel a running prompt without events. A hanging node stops then; a dead worker thread does not."""
         try:
-            self._remove(prompt_id)
+            self._cancel(prompt_id)
         except ExecutionStoppedError:
-            if prompt_id not in self._stuck:
+            if prompt_id not in self._stuck_hopeless_at:
                 raise ComfyUITimeoutError(
-                    f"The execution did nothing for {self._limits.silent_seconds:g} s.",
-                    "If a node of it works for so long without a sign, raise COMFYUI_STALL_MS on the executor.",
+                    f"The execution made no progress for {self._limits.silent_seconds:g} s.",
+                    "If one of its nodes works that long without reporting progress, raise COMFYUI_STALL_MS on the"
+                    " executor.",
                 ) from None
-            self._stuck[prompt_id] = time.monotonic()
+            self._stuck_hopeless_at[prompt_id] = self._clock.monotonic()
             raise _hung() from None
 
-    def _leave_if_hopeless(self, prompt_id: str) -> None:
-        """Take a waiting prompt back when what runs before it will never end."""
-        if any(time.monotonic() > hopeless_at for hopeless_at in tuple(self._stuck.values())):
-            self._comfyui.remove(prompt_id)
+    def _cancel_if_blocked(self, prompt_id: str) -> None:
+        """Cancel a waiting prompt when the prompt that runs before it will never finish."""
+        if any(self._clock.monotonic() > hopeless_at for hopeless_at in tuple(self._stuck_hopeless_at.values())):
+            self._comfyui.cancel(prompt_id)
             raise _hung()
 
-    def _leave_queue(self, prompt_id: str, watch: PromptProgress) -> None:
-        """Take a prompt back that has waited too long; one that has begun meanwhile goes on."""
-        self._comfyui.remove_waiting(prompt_id)
-        watch.started = prompt_id in self._comfyui.queue().running
-        if not watch.started and self._comfyui.history(prompt_id) is None:
+    def _queue_timeout(self, prompt_id: str, progress: PromptProgress) -> None:
+        """Cancel a prompt that waits for too long; one that has just started continues. Raises QueueTimeoutError."""
+        self._comfyui.cancel_pending(prompt_id)
+        progress.started = prompt_id in self._comfyui.queue().running
+        if not progress.started and self._comfyui.history(prompt_id) is None:
             raise QueueTimeoutError(
-                f"The prompt waited in ComfyUI's own queue for {self._limits.wait_seconds:g} s, and did not begin.",
-                "Something else keeps this ComfyUI busy: give it less to do, start more executors, or raise "
+                f"The prompt waited in ComfyUI's own queue for {self._limits.queue_seconds:g} s and did not start.",
+                "Other prompts keep this ComfyUI busy: reduce them, start more executors, or raise "
                 "COMFYUI_QUEUE_TIMEOUT_MS on the executor.",
             )
 
-    def _remove(self, prompt_id: str) -> None:
-        """Take the prompt off ComfyUI, as often as it takes. Returns when it ended by itself meanwhile.
+    def _cancel(self, prompt_id: str) -> None:
+        """Cancel the prompt on ComfyUI, with retries. Returns normally when it finished by itself meanwhile.
 
-        Raises ExecutionStoppedError once it is gone, and when it is stuck.
+        Raises ExecutionStoppedError once the prompt is gone, and when it is stuck.
         """
-        deadline = time.monotonic() + _REMOVE_GIVE_UP_SECONDS
-        while time.monotonic() < deadline:
-            self._comfyui.remove(prompt_id)
-            record = self._comfyui.history(prompt_id)
-            if record is not None and not record.interrupted:
+        deadline = self._clock.monotonic() + _CANCEL_TIMEOUT_SECONDS
+        while self._clock.monotonic() < deadline:
+            self._comfyui.cancel(prompt_id)
+            entry = self._comfyui.history(prompt_id)
+            if entry is not None and not entry.interrupted:
                 return
-            if record is not None or prompt_id not in self._comfyui.queue():
+            if entry is not None or prompt_id not in self._comfyui.queue():
                 raise ExecutionStoppedError("The execution was stopped.")
-            time.sleep(_REMOVE_AGAIN_SECONDS)
-        self._stuck[prompt_id] = time.monotonic() + self._limits.silent_seconds
-        raise ExecutionStoppedError("The execution does not stop; ComfyUI is left alone until it has.")
+            self._clock.sleep(_CANCEL_RETRY_SECONDS)
+        self._stuck_hopeless_at[prompt_id] = self._clock.monotonic() + self._limits.silent_seconds
+        raise ExecutionStoppedError("The execution does not stop. This ComfyUI gets no jobs until it has stopped.")
 
 
 def _hung() -> ComfyUIUnreachableError:
     return ComfyUIUnreachableError(
-        "ComfyUI hangs: it answers, but no longer works.", "Restart this ComfyUI; it gets no jobs until then."
+        "ComfyUI hangs: it responds but no longer runs prompts.", "Restart this ComfyUI. It gets no jobs until then."
     )
+
+
+class _Timing:
+    """Instants and durations, on the monotonic clock, of waiting for one prompt."""
+
+    def __init__(self, clock: Clock) -> None:
+        now = clock.monotonic()
+        self._clock = clock
+        self._queued_at = now
+        self._started_at: float | None = None
+        self.responded_at = now
+        self.poll_queue_at = now + _QUEUE_POLL_SECONDS
+        self.changed_at = now - _HISTORY_LAG_SECONDS
+
+    @property
+    def poll_seconds(self) -> float:
+        """How long to wait until the next poll: very short right after an event, as the history lags behind."""
+        is_recent = self._clock.monotonic() - self.changed_at < _HISTORY_LAG_SECONDS
+        return _HISTORY_LAG_POLL_SECONDS if is_recent else _POLL_SECONDS
+
+    @property
+    def queued_seconds(self) -> float:
+        """How long the prompt has been on ComfyUI."""
+        return self._clock.monotonic() - self._queued_at
+
+    @property
+    def running_seconds(self) -> float:
+        """How long the prompt has been running; the first call counts as its start."""
+        self._started_at = self._started_at or self._clock.monotonic()
+        return self._clock.monotonic() - self._started_at
+
+
+class _AbandonedPrompts:
+    """Prompts that may still run although no attempt waits for them, because ComfyUI was unreachable.
+
+    abandoned ──ComfyUI responds again──▶ an attempt of the job resumes it: no longer abandoned
+                                     └──▶ none does within the grace period: expired, to be canceled
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._cancel_at: dict[str, float | None] = {}  # None: ComfyUI has not responded since
+
+    def __bool__(self) -> bool:
+        return bool(self._cancel_at)
+
+    def add(self, prompt_id: str) -> None:
+        """Add a prompt that no attempt waits for any more."""
+        with self._lock:
+            self._cancel_at[prompt_id] = None
+
+    def discard(self, prompt_id: str) -> None:
+        """Remove a prompt because an attempt waits for it again."""
+        with self._lock:
+            self._cancel_at.pop(prompt_id, None)
+
+    def expired(self, queue: ComfyUIQueue) -> list[str]:
+        """Return the prompts whose grace period is over; call this regularly with ComfyUI's current queue."""
+        now = self._clock.monotonic()
+        expired = []
+        with self._lock:
+            for prompt_id, cancel_at in tuple(self._cancel_at.items()):
+                if prompt_id not in queue:
+                    del self._cancel_at[prompt_id]
+                elif cancel_at is None:
+                    self._cancel_at[prompt_id] = now + _ABANDONED_GRACE_SECONDS
+                elif now > cancel_at:
+                    expired.append(prompt_id)
+        return expired

@@ -1,1 +1,1 @@
-"""One job from claim to terminal status."""
+"""One job, from claim to terminal status."""

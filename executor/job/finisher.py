@@ -1,12 +1,11 @@
-"""How a job ends: the one terminal write, the result for equal jobs, the event.
+"""Finish a job: the one terminal write, the cached result, the event.
 
-The record says the end before anybody is told of it. Who crashes in between leaves the event to whoever receives the
-job's message next; its id is the same however often it is published.
+The terminal status is stored before the event is published. If the executor crashes in between, the next receiver of
+the job's message publishes the event; its id is the same each time.
 """
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 from executor.log import logger
@@ -15,17 +14,16 @@ from gateway.domain.result_cache import CachedResult
 from gateway.errors import LeaseLostError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from datetime import datetime, timedelta
+    from datetime import timedelta
 
     from gateway.domain.job import Job, JobEnd
-    from gateway.ports import EventBus, JobStore, ResultCache
+    from gateway.ports import Clock, EventBus, JobStore, ResultCache
 
-_AGAIN_SECONDS = 1.0
+_RETRY_SECONDS = 1.0
 
 
 class JobFinisher:
-    """Ends jobs, as the attempt that holds them. `result_ttl`: how long their results are kept for equal jobs."""
+    """Finishes jobs on behalf of the attempt that holds their lease. `result_ttl`: how long results are cached."""
 
     def __init__(  # noqa: PLR0913  all are named
         self,
@@ -35,39 +33,42 @@ class JobFinisher:
         bus: EventBus,
         result_ttl: timedelta,
         lease_seconds: int,
-        now: Callable[[], datetime],
+        clock: Clock,
     ) -> None:
         self._jobs = jobs
         self._results = results
         self._bus = bus
         self._result_ttl = result_ttl
         self._lease_seconds = lease_seconds
-        self._now = now
+        self._clock = clock
 
     def write(self, job: Job, end: JobEnd) -> Job:
-        """Write the end, again and again while the lease stands: all the work is done by now. Raises LeaseLostError."""
-        deadline = time.monotonic() + self._lease_seconds
+        """Write the terminal status; return the ended job.
+
+        Retries for the length of a lease: all the work is done by now. Raises LeaseLostError, or the last error.
+        """
+        deadline = self._clock.monotonic() + self._lease_seconds
         while True:
             try:
                 return self._jobs.finish(job, end)
             except LeaseLostError:
                 raise
             except Exception as error:
-                if time.monotonic() > deadline:
+                if self._clock.monotonic() > deadline:
                     raise
-                logger.warning("end not written", action="end_not_written", reason=type(error).__name__)
-                time.sleep(_AGAIN_SECONDS)
+                logger.warning("terminal write failed", action="terminal_write_failed", reason=type(error).__name__)
+                self._clock.sleep(_RETRY_SECONDS)
 
-    def keep_result(self, cache_key: str | None, job: Job) -> None:
-        """Keep an ended job's result for equal jobs. Without it they run as well, so nothing waits for it to work."""
+    def cache_result(self, cache_key: str | None, job: Job) -> None:
+        """Cache an ended job's result for equal jobs. Best effort: without it, equal jobs are executed."""
         if cache_key is None or job.outputs is None:
             return
         try:
             result = CachedResult(job_id=job.id, outputs=job.outputs)
-            self._results.put(cache_key, result, expires_at=self._now() + self._result_ttl)
-        except Exception as error:  # noqa: BLE001  see above
-            logger.warning("result not kept", action="result_not_kept", reason=type(error).__name__)
+            self._results.put(cache_key, result, expires_at=self._clock.now() + self._result_ttl)
+        except Exception as error:  # noqa: BLE001  see the docstring
+            logger.warning("result not cached", action="result_not_cached", reason=type(error).__name__)
 
-    def announce(self, job: Job) -> None:
-        """Publish the event of a job's end; again is harmless."""
+    def publish(self, job: Job) -> None:
+        """Publish the "job ended" event. Idempotent: the event id is derived from the job."""
         self._bus.publish(JobEndedEvent.of(job))

@@ -1,18 +1,17 @@
-"""Holding a job: its lease in the table and its message in the queue, renewed while the job runs.
+"""Hold a job: renew its lease in the table and its message's visibility timeout while the job runs.
 
-    every 1.5 s            one update: lease + progress + log ─▶ answer: cancel requested?
-    every third of a lease the message stays hidden for another lease
+    every 1.5 s            one update: lease + progress + log ─▶ response: cancel requested?
+    every third of a lease the message's visibility timeout is extended by another lease
 
-Both go on while the executor shuts down, until the job is finished or given back. When renewals do not get through,
-the holder gives up before anybody else may claim, by all clocks:
+Both continue while the executor shuts down, until the job is finished or released. When renewals fail, the holder
+gives up before another executor may claim the job, by any clock:
 
-    renewed ───────────── 0.9 leases: `lost`, the prompt is taken off ──── 1 lease: others may claim ─▶
+    renewed ───────────── 0.9 leases: `lost`, the prompt is canceled ──── 1 lease: others may claim ─▶
 """
 
 from __future__ import annotations
 
 import threading
-import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, Self
 
@@ -20,26 +19,24 @@ from executor.log import log_context, logger
 from gateway.errors import LeaseLostError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from datetime import datetime
     from types import TracebackType
 
     from executor.comfyui.progress import PromptProgress
     from gateway.domain.job import Job, LogLine
-    from gateway.ports import JobQueue, JobStore, ReceivedJob
+    from gateway.ports import Clock, JobQueue, JobStore, ReceivedJob
 
-# Also how long a cancel takes to be heard, which has to be under 2 s.
-_RENEW_SECONDS = 1.5
-_RENEWALS_PER_LEASE = 4  # at least
-_HIDINGS_PER_LEASE = 3
-# What is left of a lease when it counts as lost: clocks differ by a second or two, and interrupts take their time.
-_MARGIN = 0.1
+# Also the longest time until a cancel request is seen, which must take effect within 2 s.
+RENEW_SECONDS = 1.5
+_MIN_RENEWALS_PER_LEASE = 4
+VISIBILITY_CHANGES_PER_LEASE = 3
+# Share of a lease that remains when it counts as lost: clocks differ by a second or two, and canceling takes time.
+_SAFETY_MARGIN = 0.1
 
 
 class Lease:
-    """Renews while its `with` block runs. The watch gets news when `cancel_requested` or `lost` turns true.
+    """Renews the lease inside its `with` block. Sets `progress.changed` when `cancel_requested` or `lost` turns true.
 
-    `now` is AWS's present: others compare with theirs what is written here.
+    `clock` is AWS time: other executors compare the lease's expiry with theirs.
     """
 
     def __init__(  # noqa: PLR0913  all are named
@@ -49,28 +46,28 @@ class Lease:
         received: ReceivedJob,
         jobs: JobStore,
         queue: JobQueue,
-        watch: PromptProgress,
+        progress: PromptProgress,
         seconds: int,
-        now: Callable[[], datetime],
+        clock: Clock,
     ) -> None:
         self._job = job
         self._received = received
         self._jobs = jobs
         self._queue = queue
-        self._watch = watch
+        self._progress = progress
         self._seconds = seconds
-        self._now = now
-        self._written: tuple[LogLine, ...] = job.log
+        self._clock = clock
+        self._written_log: tuple[LogLine, ...] = job.log
         self._released = threading.Event()
         self._thread = threading.Thread(target=self._renew_until_released, name=f"lease-{job.id}", daemon=True)
-        self._taken = False
-        self._stands_until = time.monotonic() + self._seconds_of(job)
+        self._held_by_others = False
+        self._lost_at = clock.monotonic() + self._safe_seconds(job)
         self.cancel_requested = job.cancel_requested
 
     @property
     def lost(self) -> bool:
-        """Whether somebody else has the job, or may have it soon."""
-        return self._taken or time.monotonic() > self._stands_until
+        """Whether another executor holds the job, or may claim it soon."""
+        return self._held_by_others or self._clock.monotonic() > self._lost_at
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -83,47 +80,50 @@ class Lease:
         self._thread.join()
 
     def _renew_until_released(self) -> None:
-        hide_seconds = self._seconds / _HIDINGS_PER_LEASE
-        hide_at = time.monotonic() + hide_seconds
+        renew_seconds = min(RENEW_SECONDS, self._seconds / _MIN_RENEWALS_PER_LEASE)
+        visibility_seconds = self._seconds / VISIBILITY_CHANGES_PER_LEASE
+        change_visibility_at = self._clock.monotonic() + visibility_seconds
         job = self._job
         with log_context(private=job.private, job_id=job.id, correlation_id=job.correlation_id):
-            while not self._released.wait(min(_RENEW_SECONDS, self._seconds / _RENEWALS_PER_LEASE)):
+            while not self._released.wait(renew_seconds):
                 self._renew()
                 if self.lost:
-                    self._watch.news.set()
+                    self._progress.changed.set()
                     return
-                if time.monotonic() >= hide_at:
-                    hide_at = time.monotonic() + hide_seconds
+                if self._clock.monotonic() >= change_visibility_at:
+                    change_visibility_at = self._clock.monotonic() + visibility_seconds
                     self._change_visibility()
 
     def _renew(self) -> None:
-        lines = self._watch.log.lines
+        lines = self._progress.log.lines
         try:
             job = self._jobs.renew(
                 self._job,
-                lease_until=self._now() + timedelta(seconds=self._seconds),
-                progress=self._watch.progress.percent,
-                log=None if lines == self._written else lines,
+                lease_until=self._clock.now() + timedelta(seconds=self._seconds),
+                progress=self._progress.percent,
+                log=None if lines == self._written_log else lines,
             )
         except LeaseLostError:
-            self._taken = True
-        except Exception as error:  # noqa: BLE001  whatever AWS throws: the lease still stands for a while
+            self._held_by_others = True
+        except Exception as error:  # noqa: BLE001  any error of AWS: the lease is still valid for a while
             logger.warning("lease not renewed", action="lease_not_renewed", reason=type(error).__name__)
         else:
-            self._stands_until = time.monotonic() + self._seconds_of(job)
-            self._written = lines
+            self._lost_at = self._clock.monotonic() + self._safe_seconds(job)
+            self._written_log = lines
             if job.cancel_requested and not self.cancel_requested:
                 self.cancel_requested = True
-                self._watch.news.set()
+                self._progress.changed.set()
 
-    def _seconds_of(self, job: Job) -> float:
-        """Tell how much longer the holder may go by the lease that is written on a job."""
+    def _safe_seconds(self, job: Job) -> float:
+        """Return how much longer the holder may continue, going by the lease that is written in a job."""
         if job.lease_expires_at is None:
             return 0.0
-        return (job.lease_expires_at - self._now()).total_seconds() - _MARGIN * self._seconds
+        return (job.lease_expires_at - self._clock.now()).total_seconds() - _SAFETY_MARGIN * self._seconds
 
     def _change_visibility(self) -> None:
         try:
             self._queue.change_visibility(self._received, self._seconds)
         except Exception as error:  # noqa: BLE001  a second delivery is harmless: the lease decides
-            logger.warning("message not kept hidden", action="message_not_hidden", reason=type(error).__name__)
+            logger.warning(
+                "visibility timeout not changed", action="visibility_not_changed", reason=type(error).__name__
+            )

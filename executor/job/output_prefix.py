@@ -1,4 +1,4 @@
-"""How the files of an attempt are called on ComfyUI's host."""
+"""Give the files of each attempt their own folder on ComfyUI's host."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ if TYPE_CHECKING:
     from gateway.domain.job import Job
 
 
-def with_own_prefix(prompt: Mapping[str, Any], job: Job) -> dict[str, Any]:
-    """Give the attempt's files a folder of their own: ComfyUI hands the same files to equal prompts.
+def with_attempt_prefix(prompt: Mapping[str, Any], job: Job) -> dict[str, Any]:
+    """Put every `filename_prefix` of a prompt into a folder of this attempt.
 
-    A private job's are called by nothing that it was given.
+    Without it, ComfyUI returns the same files for equal prompts. A private job's files have a fixed name, which
+    repeats nothing that the job was given.
     """
     folder = f"gateway/{job.id}-{job.attempt}"
     return {
@@ -31,5 +32,5 @@ def with_own_prefix(prompt: Mapping[str, Any], job: Job) -> dict[str, Any]:
 
 
 def _printable(prefix: str) -> str:
-    """Leave out what no file's name should have: ComfyUI could save such a file, but not hand it out."""
+    """Remove control characters: ComfyUI can save a file with such a name, but not return it."""
     return "".join(character for character in prefix if character.isprintable())

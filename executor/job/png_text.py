@@ -1,8 +1,8 @@
-"""PNG files without what is written in them: ComfyUI puts the prompt there.
+"""Strip text chunks from PNG files; ComfyUI stores the prompt in them.
 
-A PNG is a signature and then chunks, each of a length, a type, that many bytes and a checksum (W3C PNG, third
-edition, section 5). Texts are in chunks of their own: tEXt, zTXt, iTXt, in eXIf, and for animations in one that
-ComfyUI made up (comf). So what passes is what pixels need and nothing else, and nothing behind the end.
+A PNG is a signature followed by chunks, each with a length, a type, the data and a checksum (W3C PNG, third edition,
+section 5). Text is in chunks of its own: tEXt, zTXt, iTXt, eXIf, and for animations comf, which is ComfyUI's own.
+Only chunks that pixels need are kept, and nothing after the last chunk.
 """
 
 from __future__ import annotations
@@ -19,68 +19,69 @@ if TYPE_CHECKING:
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _HEADER = struct.Struct(">I4s")
 _CHECKSUM_BYTES = 4
-_PIECE_BYTES = 64 * 1024
-_END = b"IEND"
-# Sizes, colours, pixels and frames. A palette's name and a time are of no use to whoever looks at the picture.
-_KEPT = frozenset(
+_READ_BYTES = 64 * 1024
+_LAST_CHUNK = b"IEND"
+# Sizes, colors, pixels and frames. A palette's name (sPLT) and a time (tIME) do not change the image.
+_KEPT_CHUNKS = frozenset(
     b"IHDR PLTE IDAT IEND acTL fcTL fdAT tRNS bKGD hIST pHYs sBIT gAMA cHRM sRGB iCCP cICP mDCV cLLI".split()
 )
 
 
-class TextlessReader:
-    """Reads a file; of a PNG, whatever its name, only what `_KEPT` lists. Memory does not grow with the file.
+class PngTextStripper:
+    """Reads a file; of a PNG, whatever its name, only the chunks in `_KEPT_CHUNKS`. Memory use is constant.
 
-    `shown`: what the file is called in the OutputUnusableError that a PNG with broken chunks raises: nobody can tell
-    what of it is text.
+    A PNG with broken chunks raises OutputUnusableError, as its texts cannot be found. `display_name`: the file's name
+    in that error.
     """
 
-    def __init__(self, stream: BinaryIO, shown: str) -> None:
+    def __init__(self, stream: BinaryIO, display_name: str) -> None:
         self._stream = stream
-        self._shown = shown
-        self._pieces = self._passing()
-        self._left = b""
+        self._display_name = display_name
+        self._pieces = self._stripped()
+        self._buffer = b""
 
     def read(self, size: int = -1) -> bytes:
-        """Read on, at most `size` bytes unless that is negative; nothing at the end."""
-        while not self._left:
+        """Return the next bytes, at most `size` unless it is negative; empty at the end."""
+        while not self._buffer:
             piece = next(self._pieces, None)
             if piece is None:
                 return b""
-            self._left = piece
-        cut = len(self._left) if size < 0 else size
-        taken, self._left = self._left[:cut], self._left[cut:]
-        return taken
+            self._buffer = piece
+        end = len(self._buffer) if size < 0 else size
+        result, self._buffer = self._buffer[:end], self._buffer[end:]
+        return result
 
-    def _passing(self) -> Iterator[bytes]:
-        start = b"".join(self._exactly(len(_SIGNATURE)))
+    def _stripped(self) -> Iterator[bytes]:
+        start = b"".join(self._read_pieces(len(_SIGNATURE)))
         yield start
         if start != _SIGNATURE:
-            while piece := self._stream.read(_PIECE_BYTES):
+            while piece := self._stream.read(_READ_BYTES):
                 yield piece
             return
         kind = b""
-        while kind != _END:
-            header = b"".join(self._exactly(_HEADER.size))
+        while kind != _LAST_CHUNK:
+            header = b"".join(self._read_pieces(_HEADER.size))
             if len(header) < _HEADER.size:
                 raise self._broken()
             length, kind = _HEADER.unpack(header)
-            if kind in _KEPT:
+            if kind in _KEPT_CHUNKS:
                 yield header
-            left = length + _CHECKSUM_BYTES
-            for piece in self._exactly(left):
-                left -= len(piece)
-                if kind in _KEPT:
+            remaining = length + _CHECKSUM_BYTES
+            for piece in self._read_pieces(remaining):
+                remaining -= len(piece)
+                if kind in _KEPT_CHUNKS:
                     yield piece
-            if left:
+            if remaining:
                 raise self._broken()
 
-    def _exactly(self, size: int) -> Iterator[bytes]:
-        """Read so many bytes in pieces; fewer only at the file's end."""
-        while size and (piece := self._stream.read(min(size, _PIECE_BYTES))):
+    def _read_pieces(self, size: int) -> Iterator[bytes]:
+        """Read this many bytes in pieces; fewer only at the end of the file."""
+        while size and (piece := self._stream.read(min(size, _READ_BYTES))):
             size -= len(piece)
             yield piece
 
     def _broken(self) -> OutputUnusableError:
         return OutputUnusableError(
-            f"The output {self._shown} is a broken PNG. Privacy mode stores none that it cannot take the texts out of."
+            f"The output {self._display_name} is a broken PNG. In privacy mode it is not stored, because its text"
+            " chunks cannot be removed."
         )

@@ -1,4 +1,4 @@
-"""What a private job leaves on ComfyUI's host, as far as the executor can do something about it."""
+"""Remove what a private job leaves on ComfyUI's host, as far as the executor can."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from gateway.domain.job import prompt_id
 from gateway.errors import ComfyUIUnreachableError
 
 if TYPE_CHECKING:
-    from executor.comfyui.client import ComfyUI
+    from executor.comfyui.client import ComfyUIClient
     from gateway.domain.job import Job
 
 
 class HistoryScrubber:
-    """Looks after the traces of private jobs on one ComfyUI. Best effort: no job waits for it, or fails by it."""
+    """Deletes private jobs from one ComfyUI's history. Best effort: no job waits for it or fails because of it."""
 
-    def __init__(self, comfyui: ComfyUI) -> None:
+    def __init__(self, comfyui: ComfyUIClient) -> None:
         self._comfyui = comfyui
         self._warned = False
 
-    def warn(self) -> None:
-        """Tell once when ComfyUI writes prompts into what it saves: only of PNG files are they taken out later."""
+    def warn_if_metadata_is_written(self) -> None:
+        """Log once when ComfyUI writes prompts into the files it saves: the executor can strip PNG files only."""
         try:
             if self._warned or not self._comfyui.writes_metadata():
                 return
@@ -29,14 +29,14 @@ class HistoryScrubber:
             return
         self._warned = True
         logger.warning(
-            "ComfyUI writes prompts into the files it saves: for private jobs start it with --disable-metadata",
+            "comfyui writes prompts into the files it saves: start it with --disable-metadata for private jobs",
             action="metadata_written",
         )
 
-    def remove(self, job: Job) -> None:
-        """Have ComfyUI forget all attempts of an ended job: its history shows prompts to whoever asks."""
+    def scrub(self, job: Job) -> None:
+        """Delete all attempts of an ended job from ComfyUI's history, which shows prompts to anyone who can read it."""
         try:
             for attempt in range(1, job.attempt + 1):
-                self._comfyui.forget(prompt_id(job.id, attempt))
+                self._comfyui.delete_history(prompt_id(job.id, attempt))
         except ComfyUIUnreachableError as error:
-            logger.warning("prompt stays in ComfyUI's history", action="prompt_not_forgotten", reason=error.message)
+            logger.warning("history entry not deleted", action="history_not_deleted", reason=error.message)

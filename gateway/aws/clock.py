@@ -47,6 +47,14 @@ class AwsClock:
         """Return the present, to the millisecond."""
         return timestamps.whole_milliseconds(datetime.fromtimestamp(time.monotonic() + self._offset, UTC))
 
+    def monotonic(self) -> float:
+        """Return seconds that never go back."""
+        return time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        """Wait."""
+        time.sleep(seconds)
+
     def _sent(self, context: dict[str, Any], **_: object) -> None:
         # Of the first try, when there are several: the bound is the wider for it, and still right.
         context["sent_at"] = time.monotonic()

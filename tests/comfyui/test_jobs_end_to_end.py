@@ -116,7 +116,7 @@ def test_a_graph_that_comfyui_refuses_says_why(gateway: GatewayProcess) -> None:
     assert job["status"] == "failed"
     assert job["error"]["code"] == "COMFYUI_REJECTED"
     assert '"Checkpoint" (CheckpointLoaderSimple): ckpt_name is "sdxl_base.safetensors"' in job["error"]["message"]
-    assert "the nearest: sd_xl_base_1.0.safetensors" in job["error"]["message"]
+    assert "similar allowed values: sd_xl_base_1.0.safetensors" in job["error"]["message"]
     assert "model" in job["error"]["recommendation"]
 
 
@@ -128,7 +128,7 @@ def test_what_could_be_chosen_is_named_from_a_long_list(gateway: GatewayProcess)
     gateway.call("POST", "/workflows", json=body).raise_for_status()
     job = gateway.submit("any-sampler", **TINY, sampler="euler_ancestrol")
     assert job["error"]["code"] == "COMFYUI_REJECTED"
-    assert "none of those that ComfyUI has; the nearest: euler_ancestral" in job["error"]["message"]
+    assert "not an allowed value; similar allowed values: euler_ancestral" in job["error"]["message"]
 
 
 def test_a_log_tells_the_way_of_a_job(gateway: GatewayProcess) -> None:

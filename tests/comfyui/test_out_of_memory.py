@@ -80,7 +80,7 @@ def test_freeing_harms_no_prompt_that_runs(stage: Stage, comfyui_url: str) -> No
 
 def test_a_cancel_while_memory_is_freed(stage: Stage, comfyui_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The prompt does not go to ComfyUI again."""
-    monkeypatch.setattr("executor.comfyui.execution._FREEING_SECONDS", 30.0)
+    monkeypatch.setattr("executor.comfyui.execution._FREE_MEMORY_SECONDS", 30.0)
     with Gate(comfyui_url, comfyui_step) as gate, stage.executor(gate.url):
         job_id = stage.accept(hoarding())
         wait_until(lambda: gate.passed["POST /free"], "the memory being freed")

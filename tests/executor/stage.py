@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 import pytest
 
 from executor import receiver
-from executor.wiring import assemble
+from executor.wiring import assemble, aws_ports
 from gateway.aws.dynamodb.job_store import DynamoJobStore
 from gateway.aws.s3 import S3ObjectStore
 from gateway.aws.sqs.job_queue import SqsJobQueue
@@ -181,22 +181,17 @@ class Stage:
         Its long polls are short, as it waits for them at its end.
         """
         environment = {**self.environment, "COMFYUI_URL": comfyui_url, **settings}
-        parts = assemble(ExecutorSettings.from_environment(environment))
-        parts.events.start()
-        parts.reporter.start()
-        parts.models.start()
-        loop = threading.Thread(target=parts.worker.run, args=(grace_seconds,))
+        parsed = ExecutorSettings.from_environment(environment)
+        app = assemble(parsed, aws_ports(parsed))
+        thread = threading.Thread(target=app.run, args=(grace_seconds,))
 
         def stop() -> None:
-            parts.worker.stop()
-            loop.join()
-            parts.models.stop()
-            parts.reporter.stop()
-            parts.events.stop()
+            app.stop()
+            thread.join()
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(receiver, "_LONG_POLL_SECONDS", 1)
-            loop.start()
+            thread.start()
             try:
                 yield stop
             finally:

@@ -9,9 +9,10 @@ import pytest
 from executor.comfyui import progress
 from executor.comfyui.progress import PromptProgress
 from executor.comfyui.websocket import ProgressSocket
-from executor.job.progress_log import MAX_LINES, JobLog
-from gateway.domain import timestamps
+from executor.job_log import MAX_LINES, JobLogWriter
+from gateway.clock import SYSTEM_CLOCK
 from gateway.domain.template import render
+from testing.clock import FakeClock
 from tests.executor.stage import Stage, picture, sleeping, wait_until
 
 if TYPE_CHECKING:
@@ -42,8 +43,8 @@ def test_the_log_tells_the_way_of_a_job(stage: Stage, simulator: SimulatorServer
         stage.ended(job_id)
     log = stage.job(job_id).log
     assert [line.message for line in log] == [
-        "Taken by executor gpu-1, attempt 1.",
-        "Submitting it to ComfyUI.",
+        "Claimed by executor gpu-1, attempt 1.",
+        "Submitting to ComfyUI.",
         "ComfyUI started the execution.",
         "Running node 1 (EmptyImage).",
         "Running node 2 (SaveImage).",
@@ -69,14 +70,14 @@ def test_the_log_keeps_what_earlier_attempts_did(stage: Stage, simulator: Simula
         job_id = stage.accept(picture())
         stage.ended(job_id)
     said = messages(stage, job_id)
-    assert said[0] == "Taken by executor gpu-1, attempt 1."
+    assert said[0] == "Claimed by executor gpu-1, attempt 1."
     assert any(line.startswith("COMFYUI_UNREACHABLE: ComfyUI lost the prompt") for line in said)
-    assert "Taken by executor gpu-1, attempt 2." in said
+    assert "Claimed by executor gpu-1, attempt 2." in said
 
 
 def test_the_log_says_how_it_goes_on(stage: Stage, simulator: SimulatorServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """Models being loaded, nodes by their titles, steps now and then, what comes from earlier runs."""
-    monkeypatch.setattr(progress, "_STEPS_AGAIN_SECONDS", 0.0)
+    monkeypatch.setattr(progress, "_MIN_SECONDS_BETWEEN_STEP_LINES", 0.0)
     with stage.executor(simulator.url):
         first, again = (stage.ended(stage.accept(sampling(seed))).id for seed in (1, 2))
     said = messages(stage, first)
@@ -84,9 +85,9 @@ def test_the_log_says_how_it_goes_on(stage: Stage, simulator: SimulatorServer, m
     sampler = 'node 5 "Sample" (KSampler).'
     assert f"Running {sampler}" in said
     steps = [line for line in said if line.startswith("Step ")]
-    assert [line.partition(" at ")[2] for line in steps] == [sampler] * 3
+    assert [line.partition(": ")[2] for line in steps] == [sampler] * 3
     assert [int(line.split()[1]) for line in steps] == [8, 15, 23]
-    assert any(line.endswith("are as in an earlier run; ComfyUI has their results.") for line in messages(stage, again))
+    assert any(line.startswith("Reusing cached results of ") for line in messages(stage, again))
 
 
 def test_a_private_log_has_no_titles(stage: Stage, simulator: SimulatorServer) -> None:
@@ -99,20 +100,19 @@ def test_a_private_log_has_no_titles(stage: Stage, simulator: SimulatorServer) -
     assert not [line for line in said if "fox" in line]
 
 
-def test_steps_take_few_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_steps_take_few_lines() -> None:
     """However many there are, each quarter has one, and those that go by quickly have none."""
-    now = 100.0
-    monkeypatch.setattr("executor.comfyui.progress.time.monotonic", lambda: now)
-    log = JobLog((), timestamps.now)
-    heard = PromptProgress(picture(), {}, log)
+    clock = FakeClock()
+    log = JobLogWriter((), clock)
+    heard = PromptProgress(picture(), {}, log, clock)
     for seconds, node_id in ((0.0001, "1"), (1.0, "2")):
         for step in range(1, 1001):
-            now += seconds
-            heard.hear("progress", {"node": node_id, "value": step, "max": 1000})
+            clock.advance(seconds)
+            heard.on_event("progress", {"node": node_id, "value": step, "max": 1000})
     assert [line.message for line in log.lines] == [
-        "Step 250 of 1000 at node 2 (SaveImage).",
-        "Step 500 of 1000 at node 2 (SaveImage).",
-        "Step 750 of 1000 at node 2 (SaveImage).",
+        "Step 250 of 1000: node 2 (SaveImage).",
+        "Step 500 of 1000: node 2 (SaveImage).",
+        "Step 750 of 1000: node 2 (SaveImage).",
     ]
 
 
@@ -131,12 +131,15 @@ def test_steps_take_few_lines(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_strange_steps_do_no_harm(said: dict[str, Any]) -> None:
     """Custom nodes report what they like; the events after it are heard."""
-    heard, events = PromptProgress(picture(), {}, JobLog((), timestamps.now)), ProgressSocket("http://127.0.0.1:1", 10)
-    with events.telling(heard, "x"):
+    heard, events = (
+        PromptProgress(picture(), {}, JobLogWriter((), SYSTEM_CLOCK), SYSTEM_CLOCK),
+        ProgressSocket("http://127.0.0.1:1", 10, SYSTEM_CLOCK),
+    )
+    with events.subscribe("x", heard):
         for kind in ("progress", "progress_state", "execution_cached", "executing", "executed", "execution_success"):
-            events._heard(json.dumps({"type": kind, "data": {**said, "prompt_id": "x"}}).encode())
-    assert heard.news.is_set()
-    assert 0 <= heard.progress.percent < 100
+            events._dispatch(json.dumps({"type": kind, "data": {**said, "prompt_id": "x"}}).encode())
+    assert heard.changed.is_set()
+    assert 0 <= heard.percent < 100
 
 
 def test_a_canceled_job_says_what_became_of_its_prompt(stage: Stage, simulator: SimulatorServer) -> None:
@@ -145,12 +148,12 @@ def test_a_canceled_job_says_what_became_of_its_prompt(stage: Stage, simulator: 
         job_id = stage.accept(sleeping(60.0, steps=600))
         wait_until(lambda: "Running node 3 (LabSleep)." in messages(stage, job_id), "the node in the log")
         stage.request_cancel(job_id)
-        assert stage.ended(job_id).log[-1].message == "A cancel was requested. The execution was stopped."
+        assert stage.ended(job_id).log[-1].message == "Cancel requested. The execution was stopped."
 
 
 def test_the_log_is_bounded() -> None:
     """However much happens, the first line and the latest are kept, each cut to a length."""
-    log = JobLog((), timestamps.now)
+    log = JobLogWriter((), SYSTEM_CLOCK)
     for number in range(3 * MAX_LINES):
         log.add(f"{number} " + "x" * 1000)
     assert len(log.lines) == MAX_LINES

@@ -18,8 +18,8 @@ import pytest
 from comfyui_simulator.server import SimulatorServer
 from comfyui_simulator.settings import SimulatorSettings
 from gateway.domain.job import JobStatus
+from tests.executor.discarding_s3 import discarding_s3
 from tests.executor.stage import Stage, picture
-from tests.executor.swallowing_store import swallowing_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,7 +55,7 @@ def test_large_outputs_pass_through_in_little_memory(
     prompt = make_files(tmp_path, size, names)
     with (
         SimulatorServer(SimulatorSettings(data_dir=tmp_path)) as simulator,
-        swallowing_store() as store,
+        discarding_s3() as store,
         run_executor(stage, simulator.url, store.url) as executor,
     ):
         job = stage.ended(stage.accept(prompt), seconds=100)
@@ -76,7 +76,7 @@ def test_an_executor_that_has_nothing_to_do_again_is_small(stage: Stage, tmp_pat
     prompt = make_files(tmp_path, 7 * MIB, [f"{number}.bin" for number in range(16)])
     with (
         SimulatorServer(SimulatorSettings(data_dir=tmp_path)) as simulator,
-        swallowing_store() as store,
+        discarding_s3() as store,
         run_executor(stage, simulator.url, store.url) as executor,
     ):
         for job_id in [stage.accept(prompt) for _ in range(4)]:

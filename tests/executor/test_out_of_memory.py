@@ -6,9 +6,8 @@ from typing import Any
 
 import pytest
 
-from executor.comfyui.errors.advice import memory_inputs, time_inputs
-from executor.comfyui.errors.failed import execution_failure
-from executor.comfyui.errors.out_of_memory import is_out_of_memory, may_fit
+from executor.comfyui.errors.advice import inputs_to_reduce
+from executor.comfyui.errors.failed import execution_failure, is_out_of_memory, may_fit_after_freeing
 
 SAMPLED = {"3": {"class_type": "KSampler", "inputs": {"steps": 20, "seed": 7}}}
 
@@ -63,7 +62,7 @@ def test_other_failures_are_none(kind: str, message: str) -> None:
 )
 def test_what_is_larger_than_the_gpu_will_not_fit_another_time(message: str, *, fits: bool) -> None:
     """Nothing that could be freed makes room for it."""
-    assert may_fit(raised("torch.OutOfMemoryError", message)) == fits
+    assert may_fit_after_freeing(raised("torch.OutOfMemoryError", message)) == fits
 
 
 @pytest.mark.parametrize(
@@ -75,16 +74,16 @@ def test_what_is_larger_than_the_gpu_will_not_fit_another_time(message: str, *, 
         ({"scale": 1.5, "width": "1024", "height": True}, {}, "scale (1.5)"),
         ({"color": 5}, {"1": {"inputs": {"width": 64}}, "2": {"inputs": {"width": 512}}}, "width (512)"),
         (None, {"1": {"inputs": {"width": 64, "height": 64, "batch_size": 1}}}, "width or height"),
-        ({}, SAMPLED, "the size of the images, or how many are made at a time"),
-        ({}, {"1": {}}, "the size of the images, or how many are made at a time"),
+        ({}, SAMPLED, "the image size or the batch size"),
+        ({}, {"1": {}}, "the image size or the batch size"),
     ],
 )
 def test_what_takes_memory_is_named(inputs: dict[str, Any] | None, prompt: dict[str, Any], named: str) -> None:
     """The job's own inputs; else the graph's, without values when they are private. Nothing that cannot be lowered."""
-    assert memory_inputs(inputs, prompt) == named
+    assert inputs_to_reduce(inputs, prompt, for_memory=True) == named
 
 
 def test_what_takes_time_is_named() -> None:
     """Steps first."""
-    assert time_inputs({"width": 512, "steps": 90}, {}) == "steps (90) or width (512)"
-    assert time_inputs(None, SAMPLED) == "steps"
+    assert inputs_to_reduce({"width": 512, "steps": 90}, {}, for_memory=False) == "steps (90) or width (512)"
+    assert inputs_to_reduce(None, SAMPLED, for_memory=False) == "steps"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from executor.job.outputs import files
+from executor.job.outputs import reported_files
 from gateway.domain.job import JobStatus
 from tests.executor.stage import Stage, picture
 
@@ -23,7 +23,7 @@ def reporting(ui: str) -> dict[str, Any]:
 def test_files_within_batches_are_found() -> None:
     """Some nodes report a list for each picture of a batch."""
     first, second = ({"filename": f"{name}.png", "subfolder": "", "type": "output"} for name in "ab")
-    assert [file.filename for file in files({"9": {"images": [[first], second]}})] == ["a.png", "b.png"]
+    assert [file.filename for file in reported_files({"9": {"images": [[first], second]}})] == ["a.png", "b.png"]
 
 
 def test_text_is_an_output(stage: Stage, simulator: SimulatorServer) -> None:

@@ -99,7 +99,7 @@ def test_a_failing_node_is_named_and_its_message_withheld(
     job = run(stage, simulator, behind("LabRaise", kind="ValueError", message=SECRET))
     assert job.error is not None
     assert job.error.code == "COMFYUI_NODE_ERROR"
-    assert job.error.message == "Node 3 (LabRaise) failed with ValueError: Privacy mode withholds the rest."
+    assert job.error.message == "Node 3 (LabRaise) failed with ValueError: Details are withheld in privacy mode."
     assert SECRET not in f"{job} {log.getvalue()}"
 
 
@@ -109,7 +109,7 @@ def test_out_of_memory_still_says_what_to_lower(stage: Stage, simulator: Simulat
     assert job.error is not None
     assert job.error.code == "COMFYUI_OOM"
     assert job.error.message.startswith("Out of memory at node 3 (LabRaise)")
-    assert "Lower width or height;" in (job.error.recommendation or "")
+    assert "Reduce width or height;" in (job.error.recommendation or "")
     assert SECRET not in f"{job}"
     assert "64" not in f"{job.error}"
 
@@ -138,7 +138,7 @@ def test_a_refused_graph_says_where_and_what_but_not_which_value(
     assert job.error is not None
     assert job.error.code == "COMFYUI_REJECTED"
     assert said in job.error.message
-    assert job.error.message.endswith("Privacy mode withholds the rest.")
+    assert job.error.message.endswith("Details are withheld in privacy mode.")
     assert SECRET not in f"{job} {log.getvalue()}"
     assert "-7" not in f"{job.error}"
 
@@ -194,7 +194,7 @@ def test_a_broken_attempt_is_logged_without_its_message(
     with stage.executor(simulator.url):
         for private in (True, False):
             stage.accept(picture(prefix=SECRET), private=private)
-            wait_until(lambda: log.getvalue().count("attempt_broken") == 2 - private, "a broken attempt")  # noqa: B023  called at once
+            wait_until(lambda: log.getvalue().count("attempt_crashed") == 2 - private, "a broken attempt")  # noqa: B023  called at once
             assert (SECRET in log.getvalue()) == (not private)
     assert "runner.py" in log.getvalue()
 

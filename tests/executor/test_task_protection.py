@@ -13,6 +13,7 @@ import pytest
 from executor import task_protection
 from executor.slots import Slots
 from executor.task_protection import TaskProtection
+from gateway.clock import SYSTEM_CLOCK
 from gateway.domain.job import Priority
 from tests.executor.stage import wait_until
 
@@ -66,12 +67,12 @@ def agent() -> Iterator[Agent]:
 
 
 @contextmanager
-def following(agent_url: str | None, places: Slots) -> Iterator[None]:
-    """Follow these places, quicker than usual."""
+def following(agent_url: str | None, slots: Slots) -> Iterator[None]:
+    """Follow these slots, quicker than usual."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(task_protection, "_LOOK_SECONDS", 0.01)
+        patch.setattr(task_protection, "_POLL_SECONDS", 0.01)
         patch.setattr(task_protection, "_RETRY_SECONDS", 0.01)
-        protection = TaskProtection(agent_url, places)
+        protection = TaskProtection(agent_url, slots, SYSTEM_CLOCK)
         protection.start()
         yield
         protection.stop()
@@ -79,15 +80,15 @@ def following(agent_url: str | None, places: Slots) -> Iterator[None]:
 
 def test_a_task_is_protected_from_its_first_job_to_the_end_of_its_last(agent: Agent) -> None:
     """Once each, however many jobs there are meanwhile."""
-    places = Slots(1, 1)
-    with following(agent.url, places):
-        first, second = places.take("a", Priority.NORMAL), places.take("b", Priority.NORMAL)
+    slots = Slots(1, 1)
+    with following(agent.url, slots):
+        first, second = slots.acquire("a", Priority.NORMAL), slots.acquire("b", Priority.NORMAL)
         wait_until(lambda: agent.wishes == [True], "protection")
-        places.free(first)
-        places.leave(first)
-        places.free(second)
+        slots.start_finishing(first)
+        slots.release(first)
+        slots.start_finishing(second)
         assert agent.wishes == [True]  # its outputs are still on their way
-        places.leave(second)
+        slots.release(second)
         wait_until(lambda: agent.wishes == [True, False], "no protection")
     path, wish = agent.asked[0]
     assert path == "/api/task/task-protection/v1/state"
@@ -97,9 +98,9 @@ def test_a_task_is_protected_from_its_first_job_to_the_end_of_its_last(agent: Ag
 def test_long_work_is_protected_anew(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
     """Before the hour is over, as ECS ends protection by itself."""
     monkeypatch.setattr(task_protection, "_RENEW_SECONDS", 0.02)
-    places = Slots(1, 1)
-    with following(agent.url, places):
-        places.take("a", Priority.NORMAL)
+    slots = Slots(1, 1)
+    with following(agent.url, slots):
+        slots.acquire("a", Priority.NORMAL)
         wait_until(lambda: len(agent.wishes) >= 3, "protection, again and again")
     assert all(agent.wishes)
 
@@ -107,15 +108,15 @@ def test_long_work_is_protected_anew(agent: Agent, monkeypatch: pytest.MonkeyPat
 def test_what_is_refused_is_asked_for_again(agent: Agent) -> None:
     """ECS refuses now and then, as during a deployment, and says so in an answer that is no HTTP error."""
     agent.answers = [REFUSED, REFUSED]
-    places = Slots(1, 1)
-    with following(agent.url, places):
-        places.take("a", Priority.NORMAL)
+    slots = Slots(1, 1)
+    with following(agent.url, slots):
+        slots.acquire("a", Priority.NORMAL)
         wait_until(lambda: agent.wishes == [True, True, True], "a third try")
 
 
 def test_outside_of_ecs_nothing_is_asked(agent: Agent) -> None:
     """Nobody sets the variable there."""
-    places = Slots(1, 1)
-    with following(None, places):
-        places.take("a", Priority.NORMAL)
+    slots = Slots(1, 1)
+    with following(None, slots):
+        slots.acquire("a", Priority.NORMAL)
     assert agent.asked == []

@@ -29,7 +29,7 @@ def test_an_answer_that_does_not_come_costs_no_attempt(scene: Scene) -> None:
 
 def test_a_cancel_that_comfyui_cannot_be_told(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     """The job is canceled, on its last attempt as well, and its prompt taken off when ComfyUI can be reached again."""
-    monkeypatch.setattr("executor.comfyui.abandoned._TAKE_UP_SECONDS", 0.1)
+    monkeypatch.setattr("executor.comfyui.monitor._ABANDONED_GRACE_SECONDS", 0.1)
     with scene.survivor(scene.comfyui_gate.url, MAX_ATTEMPTS="1"):
         job_id = scene.stage.accept(sleeping(60.0, steps=600))
         wait_until(lambda: scene.queued_in_comfyui() == 1, "a running prompt")

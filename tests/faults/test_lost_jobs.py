@@ -79,7 +79,10 @@ def test_a_job_that_its_executors_do_not_survive_ends(scene: Scene) -> None:
         (job,) = scene.well_ended(job_id)
     assert (job.status, job.attempt) == (JobStatus.FAILED, KILLS + 1)
     assert job.error is not None
-    assert (job.error.code, job.error.message) == ("EXECUTOR_LOST", "Gave up after 2 attempts that broke off.")
+    assert (job.error.code, job.error.message) == (
+        "EXECUTOR_LOST",
+        f"Gave up after {KILLS} attempts that did not finish.",
+    )
 
 
 def test_a_job_that_nobody_gives_up_ends(scene: Scene) -> None:

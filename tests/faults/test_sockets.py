@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from executor.comfyui.websocket import ProgressSocket
+from gateway.clock import SYSTEM_CLOCK
 from gateway.domain.job import JobStatus
 from tests.executor.stage import picture, sleeping, wait_until
 from tests.faults.deaf_client import deaf_client
@@ -62,7 +63,7 @@ def test_a_socket_that_is_closed(scene: Scene) -> None:
 
 def test_each_connection_has_an_id_of_its_own(scene: Scene) -> None:
     """A second socket under the id of the first goes deaf when that one closes."""
-    events = ProgressSocket(scene.simulator.url, stall_seconds=10)
+    events = ProgressSocket(scene.simulator.url, stall_seconds=10, clock=SYSTEM_CLOCK)
     events.start()
     try:
         assert events.wait_connected(5)

@@ -158,8 +158,8 @@ def test_what_nobody_catches_is_logged_and_not_printed() -> None:
     """Neither a thread that dies nor the process itself shows a message."""
     script = f"""
 import threading
-from executor.log import log_uncaught
-log_uncaught()
+from executor.log import log_uncaught_exceptions
+log_uncaught_exceptions()
 def die():
     raise ValueError("{SECRET}")
 thread = threading.Thread(target=die)

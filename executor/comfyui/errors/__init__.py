@@ -1,1 +1,1 @@
-"""ComfyUI's errors as job errors: what failed, and what to do about it."""
+"""Turn ComfyUI's errors into job errors: what failed, and what to do about it."""

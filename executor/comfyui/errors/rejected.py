@@ -1,8 +1,8 @@
-"""A graph that ComfyUI refused, in sentences: node, input, what is wrong with it, and what would be right.
+"""Turn a graph that ComfyUI rejected into a job error: node, input, what is wrong, and what would be valid.
 
-ComfyUI says per node which inputs it does not take (`node_errors` of POST /prompt, kinds as in its execution.py), and
-leaves out what could be chosen when there is much of it. Of a private job's graph it is told which input of which node
-is wrong in what way, and no value, nor what is near to one.
+ComfyUI lists the invalid inputs of each node in `node_errors` of POST /prompt (error types as in its execution.py),
+but leaves out long lists of allowed values: those are read from /object_info. For a private job the error has the node,
+the input and the type of problem, but no value and no similar value.
 """
 
 from __future__ import annotations
@@ -11,24 +11,27 @@ import difflib
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from executor.comfyui.errors.allowed_values import offered_by
-from executor.comfyui.errors.sanitize import WITHHELD, node_name, sanitised
-from gateway.errors import ComfyUIRejectedError
+from executor.comfyui.errors.sanitize import WITHHELD, node_name, sanitize
+from gateway.errors import ComfyUIRejectedError, ComfyUIUnreachableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    # Asked for a class of node and an input of it; answers what that input can be, nothing when nobody knows.
-    AllowedValues = Callable[[str, str], Sequence[str]]
+    from gateway.ports import Clock
 
-_MAX_SENTENCES = 10
-_MAX_NEAREST = 3
-_MAX_COMPARED = 2000  # names; comparing costs time
+    # Reads ComfyUI's description of a node class, within a number of seconds.
+    ObjectInfo = Callable[[str, float], Mapping[str, Any]]
+
+_MAX_PROBLEMS_SHOWN = 10
+_MAX_SUGGESTIONS = 3
+_MAX_COMPARED = 2000  # allowed values; comparing takes time
 _MAX_VALUE_CHARACTERS = 120
-_LIKENESS = 0.4  # of difflib; lower ones have nothing in common but an ending
-_MODEL_ENDINGS = (".safetensors", ".ckpt", ".pt", ".pth", ".bin", ".gguf", ".sft", ".onnx")
-# What ComfyUI says of each kind, but for the values that it puts in.
-_KINDS = {
+_MIN_SIMILARITY = 0.4  # difflib's ratio; below it names have little more than their file extension in common
+_MAX_OBJECT_INFO_SECONDS = 5.0  # for all node classes of one graph
+_INPUT_GROUPS = ("required", "optional")
+_MODEL_EXTENSIONS = (".safetensors", ".ckpt", ".pt", ".pth", ".bin", ".gguf", ".sft", ".onnx")
+# ComfyUI's text for each error type, without the values that it inserts.
+_DESCRIPTIONS = {
     "bad_linked_input": "Bad linked input",
     "custom_validation_failed": "Custom validation failed for node",
     "exception_during_inner_validation": "Exception when validating inner node",
@@ -47,26 +50,71 @@ _KINDS = {
 
 
 def rejection(
-    answer: Mapping[str, Any], prompt: Mapping[str, Any], choices: AllowedValues, *, private: bool
+    response: Mapping[str, Any], prompt: Mapping[str, Any], allowed_values: AllowedValues, *, private: bool
 ) -> ComfyUIRejectedError:
-    """Turn a refusal of POST /prompt, or a partial acceptance, into the job's error.
+    """Turn ComfyUI's rejection of a prompt, in whole or in part, into the job's error.
 
-    `private`: nothing of what the job was given is in it. `choices` is asked for what is shown only.
+    `private`: the error contains nothing that the job was given, and `allowed_values` is not read.
     """
-    problems = list(_problems(answer.get("node_errors")))
-    kinds = {problem.kind for problem in problems} or {_of_graph(answer).kind}
+    problems = list(_problems(response.get("node_errors")))
+    kinds = {problem.kind for problem in problems} or {_graph_problem(response).kind}
     shown = [
         f"{node_name(problem.node_id, problem.class_type, prompt, private=private)}: "
-        + (problem.kind_only if private else problem.allowed(choices, prompt))
-        for problem in islice(problems, _MAX_SENTENCES)
-    ] or [_of_graph(answer).kind_only if private else _of_graph(answer).in_its_own_words]
+        + (problem.without_values if private else problem.with_values(allowed_values, prompt))
+        for problem in islice(problems, _MAX_PROBLEMS_SHOWN)
+    ]
+    if not shown:
+        graph = _graph_problem(response)
+        shown = [graph.without_values if private else graph.as_reported]
     more = f" (and {len(problems) - len(shown)} more)" if len(problems) > len(shown) else ""
-    text = f"ComfyUI refused the graph: {'; '.join(shown)}{more}."
+    text = f"ComfyUI rejected the graph: {'; '.join(shown)}{more}."
     return ComfyUIRejectedError(f"{text} {WITHHELD}" if private else text, _recommendation(kinds, problems))
 
 
+class AllowedValues:
+    """Allowed values of node inputs, from ComfyUI's /object_info, to suggest values similar to an invalid one.
+
+    Best effort with a short time limit: the graph is rejected in any case. Each node class is read once.
+    """
+
+    def __init__(self, object_info: ObjectInfo, clock: Clock) -> None:
+        self._object_info = object_info
+        self._clock = clock
+        self._inputs_by_class: dict[str, Mapping[str, Any]] = {}
+        self._deadline = clock.monotonic() + _MAX_OBJECT_INFO_SECONDS
+
+    def of_input(self, class_type: str, name: str) -> Sequence[str]:
+        """List the allowed values of an input; empty when they are not known."""
+        if class_type not in self._inputs_by_class:
+            self._inputs_by_class[class_type] = self._read_inputs(class_type)
+        return allowed_by_config(self._inputs_by_class[class_type].get(name))
+
+    def _read_inputs(self, class_type: str) -> Mapping[str, Any]:
+        """Read the declared inputs of a class, by name."""
+        remaining_seconds = self._deadline - self._clock.monotonic()
+        if remaining_seconds <= 0:
+            return {}
+        try:
+            info = self._object_info(class_type, remaining_seconds).get(class_type)
+        except ComfyUIUnreachableError:
+            return {}
+        declared = info.get("input") if isinstance(info, dict) else None
+        groups = [declared.get(group) for group in _INPUT_GROUPS] if isinstance(declared, dict) else []
+        return {name: config for group in groups if isinstance(group, dict) for name, config in group.items()}
+
+
+def allowed_by_config(input_config: object) -> list[str]:
+    """List the allowed values in ComfyUI's description of an input.
+
+    Older servers use `[[values…], {…}]`, newer ones `["COMBO", {"options": [values…]}]`.
+    """
+    kind, options = (*input_config, None, None)[:2] if isinstance(input_config, list) else (None, None)
+    values = options.get("options") if kind == "COMBO" and isinstance(options, dict) else kind
+    return [value for value in values if isinstance(value, str)] if isinstance(values, list) else []
+
+
 class _Problem:
-    """One of ComfyUI's complaints, about a node or about the graph."""
+    """One error that ComfyUI reports about a node or about the whole graph."""
 
     def __init__(self, error: Mapping[str, Any], node_id: str = "", class_type: str = "") -> None:
         extra = error.get("extra_info")
@@ -75,72 +123,73 @@ class _Problem:
         self.node_id = node_id
         self.class_type = class_type
         self.kind = str(error.get("type"))
-        self.input = sanitised(self._extra.get("input_name", ""))
+        self.input = sanitize(self._extra.get("input_name", ""))
 
     @property
-    def kind_only(self) -> str:
-        """Say what kind of problem it is, and at which input: that name is the node's, not the caller's."""
-        reason = _KINDS.get(self.kind, "refused")
-        return f"{reason} ({self.input})" if self.input else reason
+    def without_values(self) -> str:
+        """Describe the problem by its type and the input's name, which comes from the node class, not the caller."""
+        description = _DESCRIPTIONS.get(self.kind, "rejected")
+        return f"{description} ({self.input})" if self.input else description
 
     @property
-    def in_its_own_words(self) -> str:
-        """Say it as ComfyUI does."""
-        message, details = (sanitised(self._error.get(key) or "").rstrip(".") for key in ("message", "details"))
-        message = message or "it gave no reason"
+    def as_reported(self) -> str:
+        """Describe the problem in ComfyUI's own words."""
+        message, details = (sanitize(self._error.get(key) or "").rstrip(".") for key in ("message", "details"))
+        message = message or "no reason given"
         return f"{message}: {details}" if details not in ("", message) else message
 
     @property
     def is_missing_model(self) -> bool:
-        """Whether a file of a model is named that ComfyUI's host does not have."""
-        named = str(self._extra.get("received_value", "")).lower()
-        return self.kind == "value_not_in_list" and named.endswith(_MODEL_ENDINGS)
+        """Whether the value names a model file that ComfyUI's host does not have."""
+        value = str(self._extra.get("received_value", "")).lower()
+        return self.kind == "value_not_in_list" and value.endswith(_MODEL_EXTENSIONS)
 
-    def allowed(self, choices: AllowedValues, prompt: Mapping[str, Any]) -> str:
-        """Say it with what was sent, and with what would be right."""
+    def with_values(self, allowed_values: AllowedValues, prompt: Mapping[str, Any]) -> str:
+        """Describe the problem with the value that was sent and with what is allowed."""
         match self.kind:
             case "required_input_missing":
                 return f"the input {self.input} is missing"
             case "value_smaller_than_min":
-                return f"{self.input} is {self._value}; it must be at least {self._bound('min')}"
+                return f"{self.input} is {self._value}; it must be at least {self._limit('min')}"
             case "value_bigger_than_max":
-                return f"{self.input} is {self._value}; it must be at most {self._bound('max')}"
+                return f"{self.input} is {self._value}; it must be at most {self._limit('max')}"
             case "invalid_input_type":
-                return f"{self.input} is {self._value}, which is not {self._wanted_type}"
+                return f"{self.input} is {self._value}, which is not {self._expected_type}"
             case "value_not_in_list":
-                text = f"{self.input} is {self._value}, which is none of those that ComfyUI has"
-                nearest = self._nearest(choices, prompt)
-                return f"{text}; the nearest: {', '.join(nearest)}" if nearest else text
-        return self.in_its_own_words
+                text = f"{self.input} is {self._value}, which is not an allowed value"
+                similar = self._similar_values(allowed_values, prompt)
+                return f"{text}; similar allowed values: {', '.join(similar)}" if similar else text
+        return self.as_reported
 
-    def _nearest(self, choices: AllowedValues, prompt: Mapping[str, Any]) -> list[str]:
+    def _similar_values(self, allowed_values: AllowedValues, prompt: Mapping[str, Any]) -> list[str]:
         class_type = str(prompt.get(self.node_id, {}).get("class_type", self.class_type))
-        offered = offered_by(self._extra.get("input_config")) or choices(class_type, self.input)
-        names = {name.lower(): name for name in offered[:_MAX_COMPARED]}
-        wanted = str(self._extra.get("received_value", "")).lower()[:_MAX_VALUE_CHARACTERS]
-        alike = difflib.get_close_matches(wanted, names, n=_MAX_NEAREST, cutoff=_LIKENESS)
-        return [sanitised(names[name], _MAX_VALUE_CHARACTERS) for name in alike or list(names)[:_MAX_NEAREST]]
+        allowed = allowed_by_config(self._extra.get("input_config")) or allowed_values.of_input(class_type, self.input)
+        by_lower_case = {value.lower(): value for value in allowed[:_MAX_COMPARED]}
+        received = str(self._extra.get("received_value", "")).lower()[:_MAX_VALUE_CHARACTERS]
+        similar = difflib.get_close_matches(received, by_lower_case, n=_MAX_SUGGESTIONS, cutoff=_MIN_SIMILARITY)
+        shown = similar or list(by_lower_case)[:_MAX_SUGGESTIONS]
+        return [sanitize(by_lower_case[value], _MAX_VALUE_CHARACTERS) for value in shown]
 
-    def _bound(self, name: str) -> str:
+    def _limit(self, name: str) -> str:
         config = self._extra.get("input_config")
         options = config[1] if isinstance(config, list) and len(config) > 1 else None
-        return sanitised(options.get(name)) if isinstance(options, dict) else "another"
+        return sanitize(options.get(name)) if isinstance(options, dict) else "the limit"
 
     @property
-    def _wanted_type(self) -> str:
+    def _expected_type(self) -> str:
         config = self._extra.get("input_config")
-        wanted = config[0] if isinstance(config, list) and config else None
-        return sanitised(wanted) if isinstance(wanted, str) else "of the right type"
+        expected = config[0] if isinstance(config, list) and config else None
+        return sanitize(expected) if isinstance(expected, str) else "of the right type"
 
     @property
     def _value(self) -> str:
         value = self._extra.get("received_value")
-        shown = sanitised(value, _MAX_VALUE_CHARACTERS)
+        shown = sanitize(value, _MAX_VALUE_CHARACTERS)
         return f'"{shown}"' if isinstance(value, str) else shown
 
 
-def _of_graph(answer: Mapping[str, Any]) -> _Problem:
-    error = answer.get("error")
+def _graph_problem(response: Mapping[str, Any]) -> _Problem:
+    error = response.get("error")
     return _Problem(error if isinstance(error, dict) else {})
 
 
@@ -156,5 +205,5 @@ def _recommendation(kinds: set[str], problems: Sequence[_Problem]) -> str:
     if "invalid_prompt" in kinds:
         return "Install the custom nodes that the workflow needs on ComfyUI's host, or correct the workflow."
     if any(problem.is_missing_model for problem in problems):
-        return "Name a model that ComfyUI's host has, or put the missing file there."
-    return "Correct the inputs that it names, or the workflow where they are fixed in it."
+        return "Use a model that ComfyUI's host has, or add the missing file there."
+    return "Correct the named inputs of the job. If they are fixed in the workflow, correct the workflow."

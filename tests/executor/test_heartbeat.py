@@ -9,6 +9,7 @@ import pytest
 
 from executor import heartbeat, model_reporter
 from gateway.aws.dynamodb.executor_store import DynamoExecutorStore
+from gateway.clock import SYSTEM_CLOCK
 from gateway.domain import timestamps
 from tests.executor.stage import Stage, sleeping, wait_until
 
@@ -51,7 +52,7 @@ def test_a_report_tells_which_job_runs(
 ) -> None:
     """The one on the GPU, and how many there are with those that wait behind it; nothing once all are done."""
     monkeypatch.setattr(heartbeat, "HEARTBEAT_SECONDS", 0)
-    monkeypatch.setattr(heartbeat, "_LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(heartbeat, "_POLL_SECONDS", 0.1)
     with stage.executor(simulator.url):
         jobs = [stage.accept(sleeping(1.5)) for _ in range(2)]
         wait_until(lambda: [report.jobs for report in reports(store)] == [2], "a report of both")
@@ -85,9 +86,9 @@ class Shelf:
 
 def test_models_are_told_when_they_change(monkeypatch: pytest.MonkeyPatch) -> None:
     """Once, however often they are looked at, and again when there are others."""
-    monkeypatch.setattr(model_reporter, "_LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(model_reporter, "_POLL_SECONDS", 0.01)
     shelf = Shelf()
-    watch = model_reporter.ModelWatch("gpu-7", shelf, shelf)  # type: ignore[arg-type]  # of each it has what is used
+    watch = model_reporter.ModelReporter("gpu-7", shelf, shelf, SYSTEM_CLOCK)  # type: ignore[arg-type]  # of each it has what is used
     watch.start()
     wait_until(lambda: shelf.looks > 5, "some looks")
     shelf.folders = {"checkpoints": ["a"], "loras": ["new"]}
@@ -102,7 +103,7 @@ def test_models_are_told_once_comfyui_is_there(
     stage: Stage, simulator: SimulatorServer, store: DynamoExecutorStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An executor may start first."""
-    monkeypatch.setattr(model_reporter, "_AFTER_ERROR_SECONDS", 0.05)
+    monkeypatch.setattr(model_reporter, "_RETRY_SECONDS", 0.05)
     simulator.kill()
     with stage.executor(simulator.url, EXECUTOR_ID="gpu-7"):
         wait_until(lambda: reports(store), "a report")

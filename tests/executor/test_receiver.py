@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from executor.receiver import JobReceiver
+from gateway.clock import SYSTEM_CLOCK
 from gateway.domain.job import Priority
 from gateway.domain.messages import JobMessage
 from gateway.ports import ReceivedJob
@@ -77,7 +78,7 @@ def queue() -> Iterator[Queue]:
 @pytest.fixture
 def intake(queue: Queue) -> JobReceiver:
     """Give an intake."""
-    return JobReceiver(queue)  # type: ignore[arg-type]  # it sends and deletes nothing
+    return JobReceiver(queue, SYSTEM_CLOCK)  # type: ignore[arg-type]  # it sends and deletes nothing
 
 
 def priority_of(received: ReceivedJob | None) -> Priority | None:

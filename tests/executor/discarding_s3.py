@@ -1,4 +1,4 @@
-"""An S3 that keeps nothing but sizes and hashes, so that a test can send it more than memory should hold."""
+"""An S3 that discards contents and keeps sizes and hashes, for outputs that are larger than memory."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _PIECE_BYTES = 1024 * 1024
 _NAMESPACE = 'xmlns="http://s3.amazonaws.com/doc/2006-03-01/"'
 
 
-class SwallowingStore(ThreadingHTTPServer):
+class DiscardingS3(ThreadingHTTPServer):
     """Takes objects, whole or in parts. https://docs.aws.amazon.com/AmazonS3/latest/API/mpuoverview.html."""
 
     daemon_threads = True
@@ -30,7 +30,7 @@ class SwallowingStore(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    server: SwallowingStore
+    server: DiscardingS3
 
     def do_PUT(self) -> None:
         digest = hashlib.md5(usedforsecurity=False)
@@ -76,9 +76,9 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def swallowing_store() -> Iterator[SwallowingStore]:
+def discarding_s3() -> Iterator[DiscardingS3]:
     """Run one in threads."""
-    with SwallowingStore() as server:
+    with DiscardingS3() as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         try:
             yield server

@@ -10,6 +10,7 @@ import time
 from typing import TYPE_CHECKING
 
 from executor import liveness
+from executor.liveness import liveness_problem
 from local.child_process import Child
 from tests.executor.stage import Stage, sleeping, wait_until
 
@@ -41,9 +42,9 @@ def test_an_executor_is_healthy_as_long_as_its_loop_goes_round(stage: Stage, tmp
         os.utime(file, (an_hour_ago, an_hour_ago))
         stuck = check(file)
         assert stuck.returncode == 1
-        assert stuck.stderr.startswith("executor: the loop stands still, for 3")
+        assert stuck.stderr.startswith("executor: the worker loop has been stuck for 3")
         os.kill(executor.pid, signal.SIGCONT)
-        wait_until(lambda: not liveness.problem(str(file)), "healthy again")
+        wait_until(lambda: not liveness_problem(str(file)), "healthy again")
     finally:
         executor.stop(seconds=0)
 
@@ -64,8 +65,8 @@ def test_an_executor_that_finishes_its_work_is_healthy(
 
 def test_a_file_that_is_not_there_is_no_good_sign(tmp_path: Path) -> None:
     """Nor is it one that nobody named it."""
-    assert liveness.problem(str(tmp_path / "alive")) == "HEALTH_FILE: No such file or directory"
-    assert liveness.problem(None) == "HEALTH_FILE: is not set"
+    assert liveness_problem(str(tmp_path / "alive")) == "HEALTH_FILE: No such file or directory"
+    assert liveness_problem(None) == "HEALTH_FILE: is not set"
 
 
 def test_a_file_that_cannot_be_made_stops_the_start(stage: Stage, tmp_path: Path) -> None:

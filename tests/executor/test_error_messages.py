@@ -49,7 +49,7 @@ def test_a_missing_checkpoint_names_the_nearest(stage: Stage, well_stocked: Simu
     """ComfyUI is asked for those that it has."""
     message = refused(stage, well_stocked, loading("sdxl_base.safetensors"))
     assert "node 1 (CheckpointLoaderSimple): ckpt_name is" in message
-    assert f"the nearest: {LOADED}" in message
+    assert f"similar allowed values: {LOADED}" in message
 
 
 @pytest.mark.parametrize("status", [500, 200, None])
@@ -57,18 +57,18 @@ def test_a_refusal_does_not_hang_on_what_there_is(
     stage: Stage, well_stocked: SimulatorServer, status: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """When ComfyUI does not say, or never answers, the job is refused all the same, without a guess."""
-    monkeypatch.setattr("executor.comfyui.errors.allowed_values._MAX_SECONDS", 0.5)
+    monkeypatch.setattr("executor.comfyui.errors.rejected._MAX_OBJECT_INFO_SECONDS", 0.5)
     well_stocked.faults.fail_requests("/object_info", status, times=9)
     message = refused(stage, well_stocked, loading("sdxl_base.safetensors"))
-    assert message.endswith('ckpt_name is "sdxl_base.safetensors", which is none of those that ComfyUI has.')
+    assert message.endswith('ckpt_name is "sdxl_base.safetensors", which is not an allowed value.')
 
 
 def test_a_private_refusal_asks_for_nothing(stage: Stage, well_stocked: SimulatorServer) -> None:
     """What is near to a name tells of the name."""
     message = refused(stage, well_stocked, loading("sdxl_base.safetensors"), private=True)
     assert message == (
-        "ComfyUI refused the graph: node 1 (CheckpointLoaderSimple): Value not in list (ckpt_name). "
-        "Privacy mode withholds the rest."
+        "ComfyUI rejected the graph: node 1 (CheckpointLoaderSimple): Value not in list (ckpt_name). "
+        "Details are withheld in privacy mode."
     )
 
 
@@ -77,7 +77,7 @@ def test_a_graph_that_would_run_in_part_is_refused(stage: Stage, simulator: Simu
     prompt = picture()
     prompt["5"] = {"class_type": "SaveImage", "inputs": {"filename_prefix": "x"}, "_meta": {"title": "Second"}}
     message = refused(stage, simulator, prompt)
-    assert message == 'ComfyUI refused the graph: node 5 "Second" (SaveImage): the input images is missing.'
+    assert message == 'ComfyUI rejected the graph: node 5 "Second" (SaveImage): the input images is missing.'
 
 
 def failing(stage: Stage, simulator: SimulatorServer, *, private: bool) -> Job:

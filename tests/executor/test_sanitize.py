@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from executor.comfyui.errors.sanitize import node_name, sanitised
+from executor.comfyui.errors.sanitize import node_name, sanitize
 
 PROMPT = {
     "3": {"class_type": "KSampler", "_meta": {"title": "Sample\n it"}},
@@ -31,13 +31,13 @@ PROMPT = {
 )
 def test_paths_addresses_and_lengths_are_cut(said: str, shown: str) -> None:
     """The rest of a message stays as it is."""
-    assert sanitised(said) == shown
+    assert sanitize(said) == shown
 
 
 def test_hostile_messages_are_looked_through_quickly() -> None:
     """No text makes the pattern take its time."""
     for text in ("/a" * 10**6, "'/" * 10**6, "a" * 10**6 + "://", "1." * 10**6, "\\" * 10**6):
-        assert len(sanitised(text)) <= 500
+        assert len(sanitize(text)) <= 500
 
 
 @pytest.mark.parametrize(

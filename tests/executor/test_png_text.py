@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, cast
 import pytest
 from PIL import Image, PngImagePlugin
 
-from executor.job.png_text import TextlessReader
+from executor.job.png_text import PngTextStripper
 from gateway.errors import OutputUnusableError
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def picture(*, frames: int = 1, mode: str = "RGBA") -> bytes:
 
 def textless(content: bytes, size: int = 8192) -> bytes:
     """Read all of a file, so many bytes at a time."""
-    reader = TextlessReader(io.BytesIO(content), "output_00001.png")
+    reader = PngTextStripper(io.BytesIO(content), "output_00001.png")
     pieces = []
     while piece := reader.read(size):
         assert size < 0 or len(piece) <= size
@@ -64,7 +64,7 @@ def textless(content: bytes, size: int = 8192) -> bytes:
 
 def passed_until_refused(content: bytes) -> bytes:
     """Read a file that is refused in the end; return what came of it before that."""
-    reader = TextlessReader(io.BytesIO(content), "output_00001.png")
+    reader = PngTextStripper(io.BytesIO(content), "output_00001.png")
     pieces = []
 
     def read_all() -> None:
@@ -152,7 +152,7 @@ class Endless:
 @pytest.mark.parametrize("kind", [b"IDAT", b"tEXt"])
 def test_memory_does_not_grow_with_a_file(kind: bytes) -> None:
     """Pixels and texts alike pass, or are passed over, in pieces."""
-    reader = TextlessReader(cast("BinaryIO", Endless(kind, 300_000_000)), "x")
+    reader = PngTextStripper(cast("BinaryIO", Endless(kind, 300_000_000)), "x")
     tracemalloc.start()
     try:
         while reader.read(1024 * 1024):

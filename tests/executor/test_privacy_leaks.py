@@ -168,7 +168,7 @@ def break_the_executor(ada: Caller, witness: Witness) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("executor.job.runner.PromptProgress", broken)
         accepted(ada, "paint", color=40)
-        wait_until(lambda: "attempt_broken" in witness.log.getvalue(), "a broken attempt")
+        wait_until(lambda: "attempt_crashed" in witness.log.getvalue(), "a broken attempt")
 
 
 def look_at_everything(gateway: OverheardGateway) -> None:
