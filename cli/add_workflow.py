@@ -12,6 +12,7 @@ import typer
 
 from cli.exit_codes import CommandFailedError, ExitCode
 from cli.workflows import asked
+from gateway.limits import MAX_REQUEST_BODY_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from cli.gateway_session import GatewaySession
     from cli.workflow_proposal import Proposal
 
-_MAX_BYTES = 1024 * 1024  # what the API takes
 _MAX_SHOWN = 48  # characters of a value
 
 
@@ -76,11 +76,14 @@ def add_workflow(  # noqa: PLR0913  a command's options
 def _read_object(file: Path) -> dict[str, Any]:
     try:
         with file.open("rb") as stream:
-            content = stream.read(_MAX_BYTES + 1)
+            content = stream.read(MAX_REQUEST_BODY_BYTES + 1)
     except OSError as error:
         raise CommandFailedError(f"Cannot read {file}: {error.strerror}", ExitCode.NOT_FOUND) from None
-    if len(content) > _MAX_BYTES:
-        raise CommandFailedError(f"{file} has more than {_MAX_BYTES} bytes, the most a gateway takes", ExitCode.REFUSED)
+    if len(content) > MAX_REQUEST_BODY_BYTES:
+        raise CommandFailedError(
+            f"{file} has more than {MAX_REQUEST_BODY_BYTES} bytes, the most a gateway accepts",
+            ExitCode.REFUSED,
+        )
     try:
         value = json.loads(content.decode("utf-8-sig"))
     except (ValueError, RecursionError):

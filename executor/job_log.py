@@ -9,15 +9,12 @@ import threading
 from typing import TYPE_CHECKING
 
 from gateway.domain.job import LogLevel, LogLine
+from gateway.limits import MAX_LOG_LINES, MAX_LOG_MESSAGE_CHARACTERS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gateway.ports import Clock
-
-# Every lease renewal writes the whole job item, and is billed by its size.
-MAX_LINES = 100
-_MAX_MESSAGE_CHARACTERS = 200
 
 
 class JobLogWriter:
@@ -40,8 +37,8 @@ class JobLogWriter:
 
     def add(self, message: str, *, level: LogLevel = LogLevel.INFO, node: str | None = None) -> None:
         """Add a line. When there are too many lines, the oldest after the first one is dropped."""
-        line = LogLine(at=self._clock.now(), level=level, message=message[:_MAX_MESSAGE_CHARACTERS], node=node)
+        line = LogLine(at=self._clock.now(), level=level, message=message[:MAX_LOG_MESSAGE_CHARACTERS], node=node)
         with self._lock:
             self._lines.append(line)
-            if len(self._lines) > MAX_LINES:
+            if len(self._lines) > MAX_LOG_LINES:
                 del self._lines[1]

@@ -41,6 +41,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from gateway.limits import MAX_PROBLEM_PATH_CHARACTERS, MAX_PROBLEMS
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -81,11 +83,6 @@ class RequestError(GatewayError):
         return None
 
 
-# The answer has to fit into what Lambda sends, however many problems a megabyte of request can hold.
-_MAX_PROBLEMS = 100
-_MAX_PATH_CHARACTERS = 200
-
-
 class RequestInvalidError(RequestError):
     """The request breaks one or more rules; `problems` lists all of them, up to a hundred and how many more."""
 
@@ -93,13 +90,13 @@ class RequestInvalidError(RequestError):
     status = 400
 
     def __init__(self, problems: Sequence[Problem], message: str | None = None) -> None:
-        shown = [Problem(p.path[:_MAX_PATH_CHARACTERS], p.message) for p in problems[:_MAX_PROBLEMS]]
+        shown = [Problem(p.path[:MAX_PROBLEM_PATH_CHARACTERS], p.message) for p in problems[:MAX_PROBLEMS]]
         first = shown[0] if shown else Problem("", "invalid request")
         summary = f"{first.path}: {first.message}" if first.path else first.message
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
         super().__init__(message or f"Invalid request: {summary}{more}")
-        if len(problems) > _MAX_PROBLEMS:
-            shown.append(Problem("", f"{len(problems) - _MAX_PROBLEMS} more problems are not listed."))
+        if len(problems) > MAX_PROBLEMS:
+            shown.append(Problem("", f"{len(problems) - MAX_PROBLEMS} more problems are not listed."))
         self.problems = tuple(shown)
 
     @property

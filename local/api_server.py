@@ -20,6 +20,7 @@ from gunicorn.http.errors import (  # type: ignore[import-untyped]
 from functions.http import router
 from functions.routing import function_for
 from gateway.errors import MethodNotAllowedError, PayloadTooLargeError, Problem, RequestError, RequestInvalidError
+from gateway.limits import MAX_API_GATEWAY_PAYLOAD_BYTES
 from gateway.redacting_log import stack_of
 from local.api_event import HttpRequest, to_event
 from local.lambda_runtime import EventTooLargeError, FunctionFailedError, FunctionTimedOutError, invoke
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from functions.wiring.api import Handler
     from local.gunicorn_server import HttpResponse
 
-MAX_BODY_BYTES = 10 * 1024 * 1024  # of API Gateway, in both directions
 # What ANY stands for in API Gateway.
 _METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
 _BY_SERVER = frozenset({"connection", "content-length", "date", "server", "transfer-encoding"})
@@ -118,13 +118,13 @@ def _problem_with_head(error: Exception) -> RequestError:
 def _read_body(environ: WSGIEnvironment) -> bytes:
     """Read all of it. Raises PayloadTooLargeError or RequestInvalidError."""
     declared_bytes = int(environ.get("CONTENT_LENGTH") or 0)
-    if declared_bytes > MAX_BODY_BYTES:
+    if declared_bytes > MAX_API_GATEWAY_PAYLOAD_BYTES:
         raise _body_too_large()
     try:
-        content = environ["wsgi.input"].read(MAX_BODY_BYTES + 1)
+        content = environ["wsgi.input"].read(MAX_API_GATEWAY_PAYLOAD_BYTES + 1)
     except (ParseException, NoMoreData):
         raise _malformed("The body's chunks are not valid HTTP/1.1, or end too early.") from None
-    if len(content) > MAX_BODY_BYTES:
+    if len(content) > MAX_API_GATEWAY_PAYLOAD_BYTES:
         raise _body_too_large()
     if len(content) < declared_bytes:
         raise _malformed("The body is shorter than its Content-Length.")

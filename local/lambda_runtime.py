@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 from gateway.errors import GatewayError
+from gateway.limits import MAX_LAMBDA_PAYLOAD_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,10 +18,6 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
     from functions.wiring.api import Handler
-
-# Synchronous calls, each way. https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html says 6 MB,
-# the error message of Lambda the exact number.
-MAX_PAYLOAD_BYTES = 6_291_556
 
 
 class FunctionTimedOutError(GatewayError):
@@ -69,7 +66,7 @@ def invoke(function_name: str, handler: Handler, event: dict[str, Any], *, timeo
 
     Raises EventTooLargeError, FunctionTimedOutError or FunctionFailedError.
     """
-    if _size(event) > MAX_PAYLOAD_BYTES:
+    if _size(event) > MAX_LAMBDA_PAYLOAD_BYTES:
         raise EventTooLargeError("The request is larger than a Lambda function takes.")
     context = LocalContext(
         function_name=function_name,
@@ -84,8 +81,8 @@ def invoke(function_name: str, handler: Handler, event: dict[str, Any], *, timeo
         raise FunctionTimedOutError(f"{function_name} did not answer within {timeout_seconds:g} s.") from None
     except Exception as error:
         raise FunctionFailedError(f"{function_name} failed ({type(error).__name__}).") from error
-    if answer_bytes > MAX_PAYLOAD_BYTES:
-        raise FunctionFailedError(f"{function_name} answered with more than {MAX_PAYLOAD_BYTES} bytes.")
+    if answer_bytes > MAX_LAMBDA_PAYLOAD_BYTES:
+        raise FunctionFailedError(f"{function_name} answered with more than {MAX_LAMBDA_PAYLOAD_BYTES} bytes.")
     if not isinstance(answer, dict) or not isinstance(answer.get("statusCode"), int):
         raise FunctionFailedError(f"{function_name} gave no answer that API Gateway understands.")
     return answer

@@ -14,6 +14,7 @@ from gateway.domain.audit import Authorship
 from gateway.domain.principal import ApiKey, Principal, Role, hash_key
 from gateway.domain.workflow import WorkflowTemplate
 from gateway.errors import SettingsInvalidError
+from gateway.limits import MAX_API_KEY_CHARACTERS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
     from gateway.ports import WorkflowStore
 
-_MAX_KEY_CHARACTERS = 256
 _AT_START = Authorship(actor=Principal(owner="local", role=Role.ADMIN), correlation_id="start")
 # Which keys the last run seeded. It lies beside them, so that it is kept or lost together with them.
 _RECORD_KEY = attributes.write({"pk": "LOCAL", "sk": "SEEDED_KEYS"})
@@ -61,7 +61,7 @@ def parse_keys(api_keys: str) -> Sequence[SeededKey]:
             raise SettingsInvalidError(f"API_KEYS: entry {position} is not of the form key:role")
         if role not in list(Role):
             raise SettingsInvalidError(f"API_KEYS: entry {position} has a role other than {' and '.join(Role)}")
-        if len(key) > _MAX_KEY_CHARACTERS or not (key.isascii() and key.isprintable()):
+        if len(key) > MAX_API_KEY_CHARACTERS or not (key.isascii() and key.isprintable()):
             raise SettingsInvalidError(
                 f"API_KEYS: entry {position} has a key that is too long, or not all printable ASCII"
             )

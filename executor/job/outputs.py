@@ -14,6 +14,7 @@ from gateway.aws.resources import OUTPUT_PREFIX
 from gateway.domain.file_names import content_type, disposition, known_ending, safe_name
 from gateway.domain.job import Output
 from gateway.errors import JobFailedError, OutputStorageError, OutputUnusableError
+from gateway.limits import MAX_OUTPUT_LIST_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     _Source = tuple[str, Callable[[str], BinaryIO]]
 
 _MAX_CONCURRENT_UPLOADS = 4
-# A job item in the table may have 400 KB, and every write to it is billed by its size. It has an output's name twice.
-_MAX_OUTPUTS_BYTES = 200_000
 _BYTES_PER_OUTPUT = 250  # without its names
 
 
@@ -54,7 +53,7 @@ class OutputCollector:
             )
         original_names = [name for name, _open in sources]
         names = _numbered_names(original_names) if job.private else _unique_names(original_names)
-        if sum(_BYTES_PER_OUTPUT + 2 * len(name.encode()) for name in names) > _MAX_OUTPUTS_BYTES:
+        if sum(_BYTES_PER_OUTPUT + 2 * len(name.encode()) for name in names) > MAX_OUTPUT_LIST_BYTES:
             raise OutputUnusableError(
                 f"The workflow produced {len(names)} outputs, more than a job can have.",
                 "Reduce batch_size, or split the work into several jobs.",

@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from functions.api import deliveries, job_query
-from functions.api.requests import MAX_IDEMPOTENCY_KEY_CHARACTERS, MAX_WAIT_SECONDS, JobRequest
+from functions.api.requests import JobRequest
 from functions.http import body, pagination, router
 from functions.http.auth import caller_of
 from functions.rendering.job_view import JobView
@@ -20,6 +20,7 @@ from gateway.domain import timestamps
 from gateway.domain.messages import JobEndedEvent
 from gateway.domain.page_position import PagePosition
 from gateway.errors import Problem, RequestInvalidError
+from gateway.limits import MAX_IDEMPOTENCY_KEY_CHARACTERS, MAX_LIST_BYTES, MAX_WAIT_SECONDS
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from gateway.domain.job import Job
     from gateway.ports import JobPage, JobStore
 
-_MAX_LIST_BYTES = 4_000_000  # a Lambda answer may have 6 MB
 # A waiting request reads the record quickly at first, for short jobs, then once a second. It is late by a fifth of the
 # time that the job took at most; a million reads are $0.125, and the first five seconds have 20 of them.
 _FIRST_PAUSE_SECONDS = 0.025
@@ -134,7 +134,7 @@ def _fitting(page: JobPage, view: JobView) -> tuple[list[JobJson], PagePosition 
     for before, job in zip((None, *page.jobs), page.jobs, strict=False):
         viewed = view.job(job)
         size += len(router.to_json(viewed).encode())
-        if before is not None and size > _MAX_LIST_BYTES:
+        if before is not None and size > MAX_LIST_BYTES:
             return shown, PagePosition(before.created_at, before.id)
         shown.append(viewed)
     return shown, page.next_page_position

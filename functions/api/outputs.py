@@ -15,6 +15,7 @@ from functions.use_cases.job_visibility import visible_job
 from functions.wiring.api import ApiWiring, entry_point
 from gateway.domain.file_names import disposition
 from gateway.errors import OutputNotFoundError, PayloadTooLargeError, Problem, RequestInvalidError
+from gateway.limits import MAX_DIRECT_DOWNLOAD_BYTES
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -23,9 +24,6 @@ if TYPE_CHECKING:
     from functions.wiring.api import Handler
     from gateway.domain.job import Job, Output
     from gateway.ports import ObjectStore
-
-# A Lambda answer may have 6 MB, in which binary travels as base64, a third longer.
-MAX_DIRECT_BYTES = 4_000_000
 
 
 def make_handler(wiring: ApiWiring) -> Handler:
@@ -45,7 +43,7 @@ def make_handler(wiring: ApiWiring) -> Handler:
     def get_output(job_id: str) -> Response[Any]:
         job = visible_job(app, wiring.jobs, job_id)
         output = _named_output(job, app.current_event.path.split("/", 3)[3])
-        fits = output.size <= MAX_DIRECT_BYTES
+        fits = output.size <= MAX_DIRECT_DOWNLOAD_BYTES
         match app.current_event.get_query_string_value("format"):
             case None if fits and _is_known(output, app.current_event.headers.get("If-None-Match")):
                 return Response(HTTPStatus.NOT_MODIFIED, headers={"ETag": _entity_tag(output)})
@@ -57,7 +55,7 @@ def make_handler(wiring: ApiWiring) -> Handler:
                 return _base64_answer(output, _stored_bytes(objects, job, output))
             case "base64":
                 raise PayloadTooLargeError(
-                    f"{output.size} bytes do not fit into an answer as base64 (at most {MAX_DIRECT_BYTES}). "
+                    f"{output.size} bytes do not fit into an answer as base64 (at most {MAX_DIRECT_DOWNLOAD_BYTES}). "
                     f"Get /outputs/{job.id} and use the file's downloadUrl."
                 )
             case _:

@@ -8,15 +8,17 @@ from typing import Annotated, Any
 from pydantic import Field, field_validator
 
 from functions.http.body import RequestBody
-from gateway.domain.delivery import MAX_CALLBACK_URL_CHARACTERS
 from gateway.domain.job import Priority
 from gateway.domain.workflow_id import ID_PATTERN
+from gateway.limits import (
+    MAX_CALLBACK_URL_CHARACTERS,
+    MAX_METADATA_BYTES,
+    MAX_METADATA_ENTRIES,
+    MAX_WORKFLOW_DESCRIPTION_CHARACTERS,
+    MAX_WORKFLOW_NAME_CHARACTERS,
+)
 
-MAX_WAIT_SECONDS = 25
-MAX_IDEMPOTENCY_KEY_CHARACTERS = 255
-_MAX_METADATA_ENTRIES = 50
 _WORKFLOW_ID = f"^{ID_PATTERN.pattern}$"
-_MAX_METADATA_BYTES = 8 * 1024
 
 
 class JobRequest(RequestBody):
@@ -36,7 +38,7 @@ class JobRequest(RequestBody):
     metadata: Annotated[
         dict[str, Any] | None,
         Field(
-            max_length=_MAX_METADATA_ENTRIES,
+            max_length=MAX_METADATA_ENTRIES,
             description="Your own, handed back with the job. `requestId` in it is an idempotency key. No place for "
             "prompts: privacy mode keeps it as well.",
         ),
@@ -54,8 +56,8 @@ class JobRequest(RequestBody):
     @classmethod
     def _bounded(cls, value: dict[str, Any] | None) -> dict[str, Any] | None:
         # In bytes, as they travel: webhooks bring them back.
-        if value is not None and len(json.dumps(value, ensure_ascii=False).encode()) > _MAX_METADATA_BYTES:
-            raise ValueError(f"Larger than {_MAX_METADATA_BYTES} bytes.")
+        if value is not None and len(json.dumps(value, ensure_ascii=False).encode()) > MAX_METADATA_BYTES:
+            raise ValueError(f"Larger than {MAX_METADATA_BYTES} bytes.")
         return value
 
 
@@ -71,8 +73,10 @@ class WebhookTestRequest(RequestBody):
     ]
 
 
-_Name = Annotated[str, Field(min_length=1, max_length=200, description="What lists show.")]
-_Description = Annotated[str, Field(max_length=2000, description="What it makes, for a person.")]
+_Name = Annotated[str, Field(min_length=1, max_length=MAX_WORKFLOW_NAME_CHARACTERS, description="What lists show.")]
+_Description = Annotated[
+    str, Field(max_length=MAX_WORKFLOW_DESCRIPTION_CHARACTERS, description="What it makes, for a person.")
+]
 _Graph = Annotated[
     dict[str, Any],
     Field(

@@ -15,6 +15,7 @@ from functions.http import router
 from gateway.domain import timestamps
 from gateway.domain.principal import ApiKey, Principal, Role, hash_key
 from gateway.errors import CredentialsRejectedError, RoleForbiddenError
+from gateway.limits import MAX_API_KEY_CHARACTERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from functions.http.jwt_auth import JwtVerifier
     from gateway.ports import ApiKeyStore
 
-_MAX_KEY_CHARACTERS = 256
 # A revoked key must stop working within a minute, on functions that know it already too.
 _KEPT_SECONDS = 30
 _MAX_KEPT = 1000
@@ -76,7 +76,7 @@ class Authenticator:
         return None
 
     def _caller_of_key(self, key: str) -> Caller:
-        record = self._record(hash_key(key)) if len(key) <= _MAX_KEY_CHARACTERS else None
+        record = self._record(hash_key(key)) if len(key) <= MAX_API_KEY_CHARACTERS else None
         if record is None or not record.usable(timestamps.now()):
             raise CredentialsRejectedError("Invalid API key")
         return Caller(record.principal, counted_as=f"KEY#{record.sha256}")

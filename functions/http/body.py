@@ -10,12 +10,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.alias_generators import to_camel
 
 from gateway.errors import PayloadTooLargeError, Problem, RequestInvalidError
+from gateway.limits import MAX_REQUEST_BODY_BYTES
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEvent
     from pydantic_core import ErrorDetails
-
-MAX_BODY_BYTES = 1024 * 1024
 
 
 class RequestBody(BaseModel):
@@ -34,8 +33,8 @@ def read(event: APIGatewayProxyEvent, model: type[Body]) -> Body:
     except ValueError:
         raise RequestInvalidError([Problem("", "The body is not valid JSON: it is not UTF-8.")]) from None
     # The length in characters bounds the length in bytes from below, and costs nothing.
-    if len(text) > MAX_BODY_BYTES or len(text.encode()) > MAX_BODY_BYTES:
-        raise PayloadTooLargeError(f"The body is larger than {MAX_BODY_BYTES} bytes, the most this API takes.")
+    if len(text) > MAX_REQUEST_BODY_BYTES or len(text.encode()) > MAX_REQUEST_BODY_BYTES:
+        raise PayloadTooLargeError(f"The body is larger than {MAX_REQUEST_BODY_BYTES} bytes, the most this API takes.")
     try:
         parsed = pydantic_core.from_json(text, allow_inf_nan=False)
         json.dumps(parsed, allow_nan=False)  # 1e999 is well-formed, but is read as infinity, which JSON cannot say

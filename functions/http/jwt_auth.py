@@ -11,9 +11,7 @@ from __future__ import annotations
 
 from gateway.domain.principal import Principal, Role
 from gateway.errors import CredentialsRejectedError
-
-_MAX_TOKEN_CHARACTERS = 4096
-_MAX_SUBJECT_CHARACTERS = 256
+from gateway.limits import MAX_SUBJECT_CHARACTERS, MAX_TOKEN_CHARACTERS
 
 
 class JwtVerifier:
@@ -26,7 +24,7 @@ class JwtVerifier:
         """Return the caller. Raises CredentialsRejectedError for any token that is not good."""
         import jwt  # noqa: PLC0415  a cold start pays for it only when a token is shown
 
-        if len(token) > _MAX_TOKEN_CHARACTERS:
+        if len(token) > MAX_TOKEN_CHARACTERS:
             raise CredentialsRejectedError("Invalid JWT token")
         try:
             claims = jwt.decode(token, self._secret, algorithms=["HS256"], options={"require": ["exp", "sub", "role"]})
@@ -40,9 +38,9 @@ class JwtVerifier:
 
 
 def _owner(subject: str) -> str:
-    if not subject.strip() or len(subject) > _MAX_SUBJECT_CHARACTERS or not subject.isprintable():
+    if not subject.strip() or len(subject) > MAX_SUBJECT_CHARACTERS or not subject.isprintable():
         raise CredentialsRejectedError(
-            f"Invalid JWT token: sub must be 1 to {_MAX_SUBJECT_CHARACTERS} printable characters"
+            f"Invalid JWT token: sub must be 1 to {MAX_SUBJECT_CHARACTERS} printable characters"
         )
     return subject
 

@@ -12,22 +12,24 @@ from typing import TYPE_CHECKING
 
 from gateway.domain.page_position import PagePosition
 from gateway.errors import Problem
+from gateway.limits import DEFAULT_PAGE_ENTRIES, MAX_CURSOR_CHARACTERS, MAX_PAGE_ENTRIES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-DEFAULT_LIMIT = 50
-MAX_LIMIT = 200
-_MAX_CURSOR_CHARACTERS = 200
-
 
 def read_limit(parameters: Mapping[str, str], problems: list[Problem]) -> int:
     """Read how many entries a page may have; what is wrong is added to the problems."""
-    text = parameters.get("limit", str(DEFAULT_LIMIT))
-    if text.isascii() and text.isdigit() and len(text) <= len(str(MAX_LIMIT)) and 1 <= int(text) <= MAX_LIMIT:
+    text = parameters.get("limit", str(DEFAULT_PAGE_ENTRIES))
+    if (
+        text.isascii()
+        and text.isdigit()
+        and len(text) <= len(str(MAX_PAGE_ENTRIES))
+        and 1 <= int(text) <= MAX_PAGE_ENTRIES
+    ):
         return int(text)
-    problems.append(Problem("limit", f"Must be a number from 1 to {MAX_LIMIT}."))
-    return DEFAULT_LIMIT
+    problems.append(Problem("limit", f"Must be a number from 1 to {MAX_PAGE_ENTRIES}."))
+    return DEFAULT_PAGE_ENTRIES
 
 
 def read_position(parameters: Mapping[str, str], problems: list[Problem]) -> PagePosition | None:
@@ -36,7 +38,7 @@ def read_position(parameters: Mapping[str, str], problems: list[Problem]) -> Pag
     if cursor is None:
         return None
     try:
-        if len(cursor) <= _MAX_CURSOR_CHARACTERS:
+        if len(cursor) <= MAX_CURSOR_CHARACTERS:
             return PagePosition.from_text(base64.b64decode(cursor, altchars=b"-_", validate=True).decode("ascii"))
     except ValueError:  # no base64, no ASCII, no position
         pass

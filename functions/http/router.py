@@ -20,6 +20,7 @@ from gateway.errors import (
     RateLimitedError,
     RequestError,
 )
+from gateway.limits import MAX_CORRELATION_ID_CHARACTERS
 from gateway.redacting_log import RedactingFormatter
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 CORRELATION_HEADER = "X-Correlation-Id"
-_SANE_CORRELATION_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
+_SANE_CORRELATION_ID = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._:-]{{0,{MAX_CORRELATION_ID_CHARACTERS - 1}}}")
 _COUNTED_REFUSALS: Mapping[type[RequestError], Metric] = {
     CredentialsRejectedError: Metric.REQUESTS_UNAUTHORIZED,
     RateLimitedError: Metric.REQUESTS_RATE_LIMITED,

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gateway.domain import timestamps
-from gateway.domain.messages import MAX_PRIVATE_PROMPT_BYTES
 from gateway.domain.result_cache import cache_key
 from gateway.errors import Problem, RequestInvalidError, WorkflowNotFoundError
+from gateway.limits import MAX_PRIVATE_PROMPT_BYTES, MAX_PROMPT_BYTES
 
 if TYPE_CHECKING:
     from functions.use_cases.submit_job import Submission
@@ -28,9 +28,6 @@ if TYPE_CHECKING:
     from gateway.domain.result_cache import CachedResult
     from gateway.domain.workflow import WorkflowHead, WorkflowTemplate
     from gateway.ports import ObjectStore, ResultCache, WorkflowStore
-
-# A template may name an input many times over: what it makes is bounded as well, far above any graph made by hand.
-MAX_PROMPT_BYTES = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)

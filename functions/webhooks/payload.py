@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 from gateway.domain import timestamps
+from gateway.limits import MAX_WEBHOOK_BODY_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -14,9 +15,6 @@ if TYPE_CHECKING:
     from functions.rendering.job_view import JobView
     from functions.rendering.webhook_json import WebhookBodyJson, WebhookOutcomeJson
     from gateway.domain.job import Job
-
-# Standard Webhooks recommends it, and many receivers take little more.
-MAX_BODY_BYTES = 20_000
 
 
 def write(view: JobView, job: Job) -> bytes:
@@ -33,13 +31,13 @@ def write(view: JobView, job: Job) -> bytes:
         "metadata": viewed["metadata"],
         "timestamp": timestamps.to_text(job.completed_at or timestamps.now()),
     }
-    if viewed["outputs"] is not None and len(_encoded(body)) > MAX_BODY_BYTES:
+    if viewed["outputs"] is not None and len(_encoded(body)) > MAX_WEBHOOK_BODY_BYTES:
         result: WebhookOutcomeJson = {
             "outputs": [],
             "cut": {"total": len(viewed["outputs"]), "url": f"/outputs/{job.id}"},
         }
         body["result"] = result
-        result["outputs"] = _that_fit(viewed["outputs"], MAX_BODY_BYTES - len(_encoded(body)))
+        result["outputs"] = _that_fit(viewed["outputs"], MAX_WEBHOOK_BODY_BYTES - len(_encoded(body)))
     return _encoded(body)
 
 

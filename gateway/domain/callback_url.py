@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import TYPE_CHECKING
 
-from gateway.domain.delivery import MAX_CALLBACK_URL_CHARACTERS
 from gateway.errors import CallbackRefusedError
+from gateway.limits import MAX_CALLBACK_URL_CHARACTERS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -16,10 +16,11 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from gateway.limits import MAX_DELIVERY_LOG_ATTEMPTS
+
 if TYPE_CHECKING:
     from datetime import datetime
 
-MAX_CALLBACK_URL_CHARACTERS = 2048
 
 # How long an attempt may take in all: name, connection, TLS, request and answer.
 ATTEMPT_SECONDS = 10
@@ -36,8 +37,6 @@ MAX_TRIES = len(PAUSES_SECONDS) + 1
 # SQS hides a message for 12 hours at most, counted from when it was received.
 MAX_ASKED_SECONDS = 12 * _HOUR - FUNCTION_SECONDS
 
-# An attempt takes about a hundred bytes of the job's item.
-MAX_KEPT_ATTEMPTS = 40
 _GONE = 410  # "likely to be permanent": https://www.rfc-editor.org/rfc/rfc9110#status.410
 _MAY_ASK_FOR_TIME = (429, 503)
 
@@ -119,7 +118,7 @@ class Delivery:
             began_at=self.held_since,
             error="The attempt broke off; whether it arrived is not known.",
         )
-        return (*self.attempts, broken)[-MAX_KEPT_ATTEMPTS:]
+        return (*self.attempts, broken)[-MAX_DELIVERY_LOG_ATTEMPTS:]
 
     def ended(self, reply: Reply, began_at: datetime, now: datetime, *, pause: int | None, message_id: str) -> Delivery:
         """End the attempt that is under way.
@@ -142,7 +141,7 @@ class Delivery:
             held_since=None,
             due_at=due_at,
             message_id=None if due_at is None else message_id,
-            attempts=(*self.attempts, attempt)[-MAX_KEPT_ATTEMPTS:],
+            attempts=(*self.attempts, attempt)[-MAX_DELIVERY_LOG_ATTEMPTS:],
         )
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import mimetypes
 from urllib.parse import quote
 
+from gateway.limits import MAX_OUTPUT_NAME_CHARACTERS
+
 _TYPES = mimetypes.MimeTypes()
 for _type, _extension in (
     ("image/webp", ".webp"),
@@ -28,7 +30,6 @@ for _type, _extension in (
 # are kept and served just the same.
 SAVED_FORMATS = ("png", "jpg", "webp", "svg", "webm", "mp4", "flac", "mp3", "opus", "glb", "latent")
 
-_MAX_FILENAME_CHARACTERS = 200
 _SHOWN = ("image/", "video/", "audio/")
 _SCRIPTED = ("image/svg+xml",)
 
@@ -56,4 +57,4 @@ def safe_name(name: str) -> str:
     """Make of whatever ComfyUI calls a file a name without folders and unprintable characters."""
     last = name.replace("\\", "/").rsplit("/", 1)[-1]
     printable = "".join(c if c.isprintable() else "_" for c in last)
-    return printable[-_MAX_FILENAME_CHARACTERS:] if printable.strip(". ") else "output"
+    return printable[-MAX_OUTPUT_NAME_CHARACTERS:] if printable.strip(". ") else "output"

@@ -14,15 +14,11 @@ import jsonschema_rs
 
 from gateway.domain import patterns
 from gateway.errors import Problem
+from gateway.limits import MAX_EXPANDED_SCHEMA, MAX_SCHEMA_BYTES, MAX_SCHEMA_DEPTH, MAX_SCHEMA_PROPERTIES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-MAX_SCHEMA_BYTES = 128 * 1024
-MAX_SCHEMA_DEPTH = 16
-MAX_PROPERTIES = 200
-# Objects and lists, when everything that is referred to stands where it is referred to. A pattern counts by its weight.
-MAX_EXPANDED = 4_000
 
 _PAIR_BYTES = 5  # of a key and a value: quotes, colon, comma, and a digit
 _TOO_MANY_BYTES = f"The schema has more than {MAX_SCHEMA_BYTES} bytes."
@@ -111,8 +107,8 @@ def _shape_problems(schema: Mapping[str, Any]) -> list[Problem]:
     properties = schema.get("properties", {})
     if not isinstance(properties, dict):
         return [Problem("inputSchema.properties", "Must be an object.")]
-    if len(properties) > MAX_PROPERTIES:
-        return [Problem("inputSchema.properties", f"More than {MAX_PROPERTIES} inputs.")]
+    if len(properties) > MAX_SCHEMA_PROPERTIES:
+        return [Problem("inputSchema.properties", f"More than {MAX_SCHEMA_PROPERTIES} inputs.")]
     return []
 
 
@@ -144,7 +140,7 @@ def _check_cost(schema: Mapping[str, Any]) -> None:
     Twenty definitions that each refer twice to the next one are a million by the time they are followed.
     """
     sizes: dict[str, int] = {}
-    weights = patterns.weigh_all(schema, MAX_EXPANDED)
+    weights = patterns.weigh_all(schema, MAX_EXPANDED_SCHEMA)
 
     def size(value: object, trail: tuple[str, ...]) -> int:
         if isinstance(value, list):
@@ -165,10 +161,10 @@ def _check_cost(schema: Mapping[str, Any]) -> None:
             sizes[reference] = size(_target(schema, reference), (*trail, reference))
         return sizes[reference]
 
-    if size(schema, ()) > MAX_EXPANDED:
+    if size(schema, ()) > MAX_EXPANDED_SCHEMA:
         raise ValueError(
-            f"With its references followed, the schema has more than {MAX_EXPANDED} objects and lists; a pattern "
-            "counts for 50 to 3,200, by its size."
+            f"The schema has more than {MAX_EXPANDED_SCHEMA} objects and lists after every reference is expanded; "
+            "a pattern counts for 50 to 3,200, by its size."
         )
 
 

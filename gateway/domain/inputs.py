@@ -12,17 +12,13 @@ import jsonschema_rs
 
 from gateway.domain import template
 from gateway.errors import Problem, RequestInvalidError
+from gateway.limits import MAX_INPUT_CHARACTERS, MAX_INPUTS_BYTES, MAX_INTEGER, MAX_PROBLEM_MESSAGE_CHARACTERS, MAX_SEED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 RANDOM_SEED = -1
-MAX_SEED = 2**53 - 1  # the largest integer that every JSON client keeps exact
-MAX_INTEGER = 2**64 - 1  # the largest that ComfyUI's nodes take; a table takes 38 digits
-MAX_STRING_CHARACTERS = 100_000
-MAX_BYTES = 256 * 1024  # of all values together; a job's record may have 400 KB
 _NOT_BLANK = r"\S"  # the pattern of the bundled prompts
-_MAX_MESSAGE_CHARACTERS = 300
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +102,7 @@ def resolve(  # noqa: PLR0913  one call site, each argument a different thing
 
 
 def _unknown_problems(where: str, given: Mapping[str, Any], known: Mapping[str, Any]) -> list[Problem]:
-    message = f"Unknown; this workflow takes {', '.join(sorted(known)) or 'none'}."[:_MAX_MESSAGE_CHARACTERS]
+    message = f"Unknown; this workflow takes {', '.join(sorted(known)) or 'none'}."[:MAX_PROBLEM_MESSAGE_CHARACTERS]
     return [Problem(f"{where}.{name}", message) for name in given if name not in known]
 
 
@@ -122,8 +118,8 @@ def _bound_problems(where: str, values: Mapping[str, Any]) -> list[Problem]:
     for name, value in values.items():
         if not template.is_scalar(value) or (isinstance(value, float) and not math.isfinite(value)):
             problems.append(Problem(f"{where}.{name}", "Must be a string, a number, a boolean or null."))
-        elif isinstance(value, str) and len(value) > MAX_STRING_CHARACTERS:
-            problems.append(Problem(f"{where}.{name}", f"Longer than {MAX_STRING_CHARACTERS} characters."))
+        elif isinstance(value, str) and len(value) > MAX_INPUT_CHARACTERS:
+            problems.append(Problem(f"{where}.{name}", f"Longer than {MAX_INPUT_CHARACTERS} characters."))
         elif isinstance(value, int) and abs(value) > MAX_INTEGER:
             problems.append(Problem(f"{where}.{name}", f"An integer can be {MAX_INTEGER} at most."))
     return problems
@@ -131,7 +127,9 @@ def _bound_problems(where: str, values: Mapping[str, Any]) -> list[Problem]:
 
 def _size_problems(values: Mapping[str, Any]) -> list[Problem]:
     size = len(json.dumps(values, ensure_ascii=False).encode())
-    return [Problem("inputs", f"{size} bytes; at most {MAX_BYTES} are allowed.")] if size > MAX_BYTES else []
+    return (
+        [Problem("inputs", f"{size} bytes; at most {MAX_INPUTS_BYTES} are allowed.")] if size > MAX_INPUTS_BYTES else []
+    )
 
 
 def _same_type(value: object, default: object) -> bool:
@@ -152,7 +150,7 @@ def _schema_problem(error: jsonschema_rs.ValidationError) -> Problem:
         return Problem(".".join(("inputs", *steps, error.kind.property)), "Required.")
     if isinstance(error.kind, jsonschema_rs.ValidationErrorKind.Pattern) and error.kind.pattern == _NOT_BLANK:
         return Problem(".".join(("inputs", *steps)), "Must not be blank.")
-    return Problem(".".join(("inputs", *steps)), str(error.message)[:_MAX_MESSAGE_CHARACTERS])
+    return Problem(".".join(("inputs", *steps)), str(error.message)[:MAX_PROBLEM_MESSAGE_CHARACTERS])
 
 
 def _settle_seed(values: dict[str, Any], field: object, drawn: int | None) -> int | None:

@@ -14,8 +14,6 @@ from gateway.domain.job import Job, JobStatus, Priority, ended_event_id, is_job_
 
 # An SQS message may have 1 MiB, but is billed per 64 KiB: a prompt larger than this goes through the object store.
 MAX_MESSAGE_PROMPT_BYTES = 128 * 1024
-# A private job's never does. The two characters that SQS does not take are sent as escapes of twice their length.
-MAX_PRIVATE_PROMPT_BYTES = 500 * 1024
 
 
 def message_group(owner: str) -> str:

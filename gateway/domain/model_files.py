@@ -9,14 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from gateway.limits import MAX_MODEL_FOLDERS, MAX_MODEL_NAME_CHARACTERS, MAX_MODEL_NAMES_BYTES, MAX_MODELS_PER_FOLDER
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 CHECKPOINTS = "checkpoints"
-MAX_FOLDERS = 50
-MAX_NAMES = 200  # in a folder
-MAX_NAME = 250  # characters, of a model or a folder
-MAX_BYTES = 32_000  # of all models' names together
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +27,14 @@ class ModelFolder:
 
 def listed(folders: Mapping[str, Iterable[str]]) -> dict[str, ModelFolder]:
     """List what is in folders, as far as it fits: checkpoints first, then by name. Empty folders are left out."""
-    bytes_left = MAX_BYTES
+    bytes_left = MAX_MODEL_NAMES_BYTES
     result: dict[str, ModelFolder] = {}
     for folder in sorted(filter(_can_be_told, folders), key=lambda name: (name != CHECKPOINTS, name)):
         names = sorted(set(folders[folder]))
-        if not names or len(result) == MAX_FOLDERS:
+        if not names or len(result) == MAX_MODEL_FOLDERS:
             continue
         shown = []
-        for name in filter(_can_be_told, names[:MAX_NAMES]):
+        for name in filter(_can_be_told, names[:MAX_MODELS_PER_FOLDER]):
             bytes_left -= len(name.encode())
             if bytes_left < 0:
                 break
@@ -47,7 +45,7 @@ def listed(folders: Mapping[str, Iterable[str]]) -> dict[str, ModelFolder]:
 
 def _can_be_told(name: str) -> bool:
     # What is not printable cannot be stored or sent everywhere, and would do to a terminal what it says.
-    return name.isprintable() and len(name) <= MAX_NAME
+    return name.isprintable() and len(name) <= MAX_MODEL_NAME_CHARACTERS
 
 
 def merged(lists: Iterable[Mapping[str, ModelFolder]]) -> dict[str, ModelFolder]:

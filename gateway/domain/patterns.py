@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import jsonschema_rs
 
+from gateway.limits import MAX_MATCHED_CHARACTERS, MAX_PATTERN_CHARACTERS, MAX_PATTERN_ESCAPES
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-MAX_PATTERN_CHARACTERS = 500  # of each
-MAX_PATTERN_ESCAPES = 100  # backslashes in all of them: translating \s and its like takes time by their square
-MAX_TEXT_CHARACTERS = 4_000  # of a text that is held against a pattern
 
 # Compiled size, and what a pattern within it weighs: see input_schema.MAX_EXPANDED. So there can be one of the largest,
 # which takes some 20 ms for the longest text, or 80 of the smallest; \S or [^<>]* are of the second size.
@@ -84,7 +83,7 @@ def bounded(schema: Any) -> Any:  # noqa: ANN401  JSON
         return schema
     copy = {key: bounded(value) for key, value in schema.items()}
     if isinstance(copy.get("pattern"), str) and isinstance(copy.get("allOf", []), list):
-        short_enough = {"maxLength": MAX_TEXT_CHARACTERS}
+        short_enough = {"maxLength": MAX_MATCHED_CHARACTERS}
         rule = {"if": short_enough, "then": {"pattern": copy.pop("pattern")}, "else": short_enough}
         copy["allOf"] = [*copy.get("allOf", []), rule]
     return copy

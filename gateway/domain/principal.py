@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from gateway.errors import Problem, RequestInvalidError
+from gateway.limits import MAX_CREDENTIAL_NAME_CHARACTERS
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 _KEY_PREFIX = "cgw_"  # so that a person, or a scan for leaked secrets, knows one
 _KEY_BYTES = 32
 _ID_CHARACTERS = 12
-_MAX_NAME_CHARACTERS = 100
 
 
 class Role(StrEnum):
@@ -78,9 +78,9 @@ def mint_key(
     import secrets  # noqa: PLC0415  functions only look keys up: no cold start pays for it
 
     problems = [
-        Problem(what, f"Must be 1 to {_MAX_NAME_CHARACTERS} printable characters.")
+        Problem(what, f"Must be 1 to {MAX_CREDENTIAL_NAME_CHARACTERS} printable characters.")
         for what, text in (("name", name), ("owner", owner))
-        if not text.strip() or len(text) > _MAX_NAME_CHARACTERS or not text.isprintable()
+        if not text.strip() or len(text) > MAX_CREDENTIAL_NAME_CHARACTERS or not text.isprintable()
     ]
     if problems:
         raise RequestInvalidError(problems)

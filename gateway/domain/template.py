@@ -13,16 +13,18 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from gateway.errors import Problem
+from gateway.limits import (
+    MAX_GRAPH_DEPTH,
+    MAX_GRAPH_KEY_CHARACTERS,
+    MAX_GRAPH_NODES,
+    MAX_GRAPH_TOKENS,
+    MAX_GRAPH_VALUES,
+    MAX_NUMBER_BITS,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-MAX_NODES = 2_000
-MAX_DEPTH = 16  # containers inside a node's inputs
-MAX_VALUES = 50_000  # in all nodes together, containers included
-MAX_TOKENS = 10_000  # and whatever else begins like one
-MAX_KEY_CHARACTERS = 200
-MAX_NUMBER_BITS = 1024  # what a float holds
 
 _SHOWN = 80  # characters of what is wrong
 _BRACES = re.compile(r"\{\{([^{}]*)\}\}")
@@ -56,8 +58,8 @@ def graph_problems(graph: Mapping[str, Any]) -> list[Problem]:
         ]
     if not graph:
         return [Problem("workflowJson", "The graph has no nodes.")]
-    if len(graph) > MAX_NODES:
-        return [Problem("workflowJson", f"The graph has {len(graph)} nodes; at most {MAX_NODES} are allowed.")]
+    if len(graph) > MAX_GRAPH_NODES:
+        return [Problem("workflowJson", f"The graph has {len(graph)} nodes; at most {MAX_GRAPH_NODES} are allowed.")]
     if too_large := _too_large(graph):
         return [Problem("workflowJson", too_large)]
     problems: list[Problem] = []
@@ -73,19 +75,19 @@ def _too_large(graph: Mapping[str, Any]) -> str | None:
     pending: list[tuple[Any, int]] = [(graph, -3)]
     while pending:
         value, depth = pending.pop()
-        if depth > MAX_DEPTH:
-            return f"Nested more than {MAX_DEPTH} deep."
+        if depth > MAX_GRAPH_DEPTH:
+            return f"Nested more than {MAX_GRAPH_DEPTH} deep."
         if isinstance(value, dict | list):
             values += len(value)
-            if values > MAX_VALUES:
-                return f"The graph holds more than {MAX_VALUES} values."
-            if isinstance(value, dict) and any(len(key) > MAX_KEY_CHARACTERS for key in value):
-                return f"An id or a name has more than {MAX_KEY_CHARACTERS} characters."
+            if values > MAX_GRAPH_VALUES:
+                return f"The graph holds more than {MAX_GRAPH_VALUES} values."
+            if isinstance(value, dict) and any(len(key) > MAX_GRAPH_KEY_CHARACTERS for key in value):
+                return f"An id or a name has more than {MAX_GRAPH_KEY_CHARACTERS} characters."
             pending += [(item, depth + 1) for item in (value.values() if isinstance(value, dict) else value)]
         elif isinstance(value, str):
             tokens += value.count("{{")
-            if tokens > MAX_TOKENS:
-                return f"The graph holds more than {MAX_TOKENS} tokens."
+            if tokens > MAX_GRAPH_TOKENS:
+                return f"The graph holds more than {MAX_GRAPH_TOKENS} tokens."
         elif not is_sound_number(value):
             return "A number is too large, or none."
     return None
@@ -108,8 +110,8 @@ def _node_problems(node_id: str, node: Any, graph: Mapping[str, Any]) -> Iterato
 
 
 def _value_problems(path: str, value: Any, graph: Mapping[str, Any], depth: int) -> Iterator[Problem]:  # noqa: ANN401
-    if depth > MAX_DEPTH:
-        yield Problem(path, f"Nested more than {MAX_DEPTH} deep.")
+    if depth > MAX_GRAPH_DEPTH:
+        yield Problem(path, f"Nested more than {MAX_GRAPH_DEPTH} deep.")
     elif isinstance(value, str):
         for inner in _BRACES.findall(value):
             if not _NAME.fullmatch(inner):

@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from gateway.domain import input_schema, inputs, template
 from gateway.errors import Problem, RequestInvalidError
+from gateway.limits import MAX_DEFAULT_PARAMS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
     import jsonschema_rs
-
-MAX_DEFAULT_PARAMS = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

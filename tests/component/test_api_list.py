@@ -145,7 +145,7 @@ def test_a_page_costs_the_same_wherever_it_is(gateway: Gateway, ada: Caller) -> 
 
 def test_a_page_of_large_jobs_is_cut(gateway: Gateway, ada: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
     """Jobs with many outputs make a shorter page with a cursor, not an answer too large to send."""
-    monkeypatch.setattr("functions.api.jobs._MAX_LIST_BYTES", 10_000)
+    monkeypatch.setattr("functions.api.jobs.MAX_LIST_BYTES", 10_000)
     jobs = [post(ada, inputs={"prompt": "x", "seed": number}).json["jobId"] for number in range(5)]
     for job_id in jobs:
         run(gateway, job_id, {f"{number}.png": b"" for number in range(4)})

@@ -10,7 +10,7 @@ from urllib.parse import quote
 import pytest
 import requests
 
-from functions.api.outputs import MAX_DIRECT_BYTES
+from gateway.limits import MAX_DIRECT_DOWNLOAD_BYTES
 from tests.component.api import aws_calls
 from tests.component.workflows import post, run
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tests.component.api import Answer, Caller, Gateway
 
 PICTURE = b"\x89PNG\r\n\x1a\n\x00\xff"
-LARGE = b"x" * (MAX_DIRECT_BYTES + 1)
+LARGE = b"x" * (MAX_DIRECT_DOWNLOAD_BYTES + 1)
 
 
 def job_with(gateway: Gateway, caller: Caller, **files: bytes) -> str:
@@ -110,7 +110,10 @@ def test_the_largest_direct_answer_fits_lambda(gateway: Gateway, ada: Caller) ->
     """Four million bytes come directly, in both forms; more than Lambda carries would have failed."""
     job_id = job_with(gateway, ada, a_bin=LARGE[1:])
     assert ada.get(f"/outputs/{job_id}/a.bin").body == LARGE[1:]
-    assert len(base64.b64decode(ada.get(f"/outputs/{job_id}/a.bin?format=base64").json["data"])) == MAX_DIRECT_BYTES
+    assert (
+        len(base64.b64decode(ada.get(f"/outputs/{job_id}/a.bin?format=base64").json["data"]))
+        == MAX_DIRECT_DOWNLOAD_BYTES
+    )
 
 
 def test_a_large_file_is_a_redirect(gateway: Gateway, ada: Caller) -> None:

@@ -11,8 +11,8 @@ import pytest
 from functions.http import router
 from gateway.aws.dynamodb.compression import unpack
 from gateway.aws.sqs.job_queue import SqsJobQueue
-from gateway.domain.messages import MAX_PRIVATE_PROMPT_BYTES
 from gateway.domain.workflow import WorkflowTemplate
+from gateway.limits import MAX_PRIVATE_PROMPT_BYTES
 from tests.component.api import Gateway, aws_calls
 from tests.component.samples import BY
 from tests.component.test_api_cache import made

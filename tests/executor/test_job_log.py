@@ -9,9 +9,10 @@ import pytest
 from executor.comfyui import progress
 from executor.comfyui.progress import PromptProgress
 from executor.comfyui.websocket import ProgressSocket
-from executor.job_log import MAX_LINES, JobLogWriter
+from executor.job_log import JobLogWriter
 from gateway.clock import SYSTEM_CLOCK
 from gateway.domain.template import render
+from gateway.limits import MAX_LOG_LINES
 from testing.clock import FakeClock
 from tests.executor.stage import Stage, picture, sleeping, wait_until
 
@@ -154,9 +155,9 @@ def test_a_canceled_job_says_what_became_of_its_prompt(stage: Stage, simulator: 
 def test_the_log_is_bounded() -> None:
     """However much happens, the first line and the latest are kept, each cut to a length."""
     log = JobLogWriter((), SYSTEM_CLOCK)
-    for number in range(3 * MAX_LINES):
+    for number in range(3 * MAX_LOG_LINES):
         log.add(f"{number} " + "x" * 1000)
-    assert len(log.lines) == MAX_LINES
+    assert len(log.lines) == MAX_LOG_LINES
     assert log.lines[0].message.startswith("0 ")
-    assert log.lines[-1].message.startswith(f"{3 * MAX_LINES - 1} ")
+    assert log.lines[-1].message.startswith(f"{3 * MAX_LOG_LINES - 1} ")
     assert max(len(line.message) for line in log.lines) == 200

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 
+from gateway.limits import MAX_LAMBDA_PAYLOAD_BYTES
 from local.api_main import serve
-from local.lambda_runtime import MAX_PAYLOAD_BYTES
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -45,7 +45,7 @@ def jobs(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 ANSWERS: dict[str, Any] = {
     "nonsense": "nonsense",
-    "large": {"statusCode": 200, "body": "x" * MAX_PAYLOAD_BYTES},
+    "large": {"statusCode": 200, "body": "x" * MAX_LAMBDA_PAYLOAD_BYTES},
     "big": {"statusCode": 200, "body": "x" * 5_000_000},
     "split": {"statusCode": 200, "headers": {"X-Key": "a\r\nX-Inner: secret"}},
     "headers": {

@@ -12,8 +12,7 @@ import pytest
 import requests
 from requests.structures import CaseInsensitiveDict
 
-from local.api_server import MAX_BODY_BYTES
-from local.lambda_runtime import MAX_PAYLOAD_BYTES
+from gateway.limits import MAX_API_GATEWAY_PAYLOAD_BYTES, MAX_LAMBDA_PAYLOAD_BYTES
 from tests.local.conftest import FRONT_WORKERS
 
 
@@ -59,7 +58,7 @@ def test_the_callers_correlation_id_is_on_the_fronts_own_errors(front: str) -> N
     for given, taken in (("mine-1", True), ("no good", False)):
         for path, size, expected in (
             ("/outputs/raises", 0, (502, "INTERNAL_ERROR")),
-            ("/jobs", MAX_PAYLOAD_BYTES, (413, "PAYLOAD_TOO_LARGE")),
+            ("/jobs", MAX_LAMBDA_PAYLOAD_BYTES, (413, "PAYLOAD_TOO_LARGE")),
         ):
             headers = {"X-Correlation-Id": given}
             answer = requests.post(front + path, data=b"x" * size, headers=headers, timeout=20)
@@ -67,7 +66,15 @@ def test_the_callers_correlation_id_is_on_the_fronts_own_errors(front: str) -> N
             assert (answer.headers["X-Correlation-Id"] == given) is taken
 
 
-@pytest.mark.parametrize("size", [MAX_BODY_BYTES + 1, 2 * MAX_BODY_BYTES, 8 * MAX_BODY_BYTES, MAX_PAYLOAD_BYTES])
+@pytest.mark.parametrize(
+    "size",
+    [
+        MAX_API_GATEWAY_PAYLOAD_BYTES + 1,
+        2 * MAX_API_GATEWAY_PAYLOAD_BYTES,
+        8 * MAX_API_GATEWAY_PAYLOAD_BYTES,
+        MAX_LAMBDA_PAYLOAD_BYTES,
+    ],
+)
 @pytest.mark.parametrize("chunked", [False, True])
 def test_a_body_that_aws_would_not_carry_is_too_large(front: str, size: int, *, chunked: bool) -> None:
     """Above API Gateway's 10 MB, and above what fits a Lambda event, the answer is 413.

@@ -8,14 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from functions.webhooks.payload import MAX_BODY_BYTES
 from gateway.aws.resources import WEBHOOK_QUEUE
 from gateway.domain.delivery import (
     ATTEMPT_SECONDS,
     FUNCTION_SECONDS,
     HELD_FOR,
     MAX_ASKED_SECONDS,
-    MAX_KEPT_ATTEMPTS,
     MAX_TRIES,
     PAUSES_SECONDS,
     Delivery,
@@ -23,6 +21,7 @@ from gateway.domain.delivery import (
     Reply,
     pause_seconds,
 )
+from gateway.limits import MAX_DELIVERY_LOG_ATTEMPTS, MAX_WEBHOOK_BODY_BYTES
 
 NOW = datetime(2026, 1, 31, 12, 0, 0, 0, UTC)
 _SQS_LONGEST_SECONDS = 12 * 3600
@@ -117,10 +116,10 @@ def test_a_last_try_has_not_failed_while_it_goes_on() -> None:
 def test_the_newest_attempts_are_kept() -> None:
     """However often it is sent again, the record stays small; numbers go on."""
     delivery = Delivery()
-    for _ in range(MAX_KEPT_ATTEMPTS + 10):
+    for _ in range(MAX_DELIVERY_LOG_ATTEMPTS + 10):
         delivery = delivery.begun(NOW)
         delivery = delivery.ended(Reply(duration_ms=1, status_code=500, error="x"), NOW, NOW, pause=10, message_id="m")
-    assert [attempt.number for attempt in delivery.attempts] == list(range(11, MAX_KEPT_ATTEMPTS + 11))
+    assert [attempt.number for attempt in delivery.attempts] == list(range(11, MAX_DELIVERY_LOG_ATTEMPTS + 11))
     assert delivery.last_status_code == 500
 
 
@@ -132,6 +131,6 @@ def test_the_page_on_webhooks_has_the_numbers() -> None:
     assert (PAUSES_SECONDS[:3], minutes, set(PAUSES_SECONDS[7:])) == ((10, 30, 90), [5, 15, 45], {4 * 3600})
     assert f"{MAX_TRIES} times within about a day" in page
     assert f"whole, within {ATTEMPT_SECONDS} seconds" in page
-    assert f"A body has {MAX_BODY_BYTES:,} bytes at most" in page
+    assert f"A body has {MAX_WEBHOOK_BODY_BYTES:,} bytes at most" in page
     assert MAX_ASKED_SECONDS < 12 * 3600
     assert "after that time, 12 hours at most" in page

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from gateway.domain import input_schema
+from gateway.limits import MAX_SCHEMA_BYTES, MAX_SCHEMA_DEPTH
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -157,11 +158,11 @@ def nested(levels: int) -> dict[str, Any]:
 
 def test_depth_is_bounded() -> None:
     """A schema as deep as allowed passes; one level more is refused, and so are a hundred thousand."""
-    assert problems(nested(input_schema.MAX_SCHEMA_DEPTH)) == {}
-    assert list(problems(nested(input_schema.MAX_SCHEMA_DEPTH + 1))) == ["inputSchema"]
+    assert problems(nested(MAX_SCHEMA_DEPTH)) == {}
+    assert list(problems(nested(MAX_SCHEMA_DEPTH + 1))) == ["inputSchema"]
     assert list(problems(nested(100_000))) == ["inputSchema"]
 
 
 def test_size_is_bounded() -> None:
     """A schema of more than 128 KiB is refused."""
-    assert "more than" in problems({"description": "x" * input_schema.MAX_SCHEMA_BYTES})["inputSchema"]
+    assert "more than" in problems({"description": "x" * MAX_SCHEMA_BYTES})["inputSchema"]

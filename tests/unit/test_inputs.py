@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from gateway.domain import inputs
 from gateway.domain.inputs import Limits, Values
 from gateway.domain.workflow import WorkflowTemplate
 from gateway.errors import RequestInvalidError
+from gateway.limits import MAX_INPUT_CHARACTERS, MAX_SEED
 
 LIMITS = Limits(max_image_size=2048, max_batch_size=8)
 PROPERTIES: dict[str, Any] = {
@@ -174,7 +174,7 @@ def test_integers_are_bounded(value: int) -> None:
 def test_strings_are_bounded() -> None:
     """One string may be long, but not endless."""
     template = workflow({"prompt": {"type": "string"}})
-    longest = "x" * inputs.MAX_STRING_CHARACTERS
+    longest = "x" * MAX_INPUT_CHARACTERS
     assert resolve(template, {"prompt": longest}).inputs["prompt"] == longest
     assert [path for path, _ in problems(template, {"prompt": longest + "x"})] == ["inputs.prompt"]
 
@@ -237,7 +237,7 @@ def test_a_seed_of_minus_one_is_drawn_and_recorded() -> None:
     drawn = seeds({"type": "integer", "default": -1})
     assert len(drawn) == 200
     assert min(drawn) >= 0
-    assert max(drawn) <= inputs.MAX_SEED
+    assert max(drawn) <= MAX_SEED
     assert max(drawn) > 2**48
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from gateway.domain.model_files import MAX_BYTES, MAX_FOLDERS, MAX_NAMES, ModelFolder, listed, merged
+from gateway.domain.model_files import ModelFolder, listed, merged
+from gateway.limits import MAX_MODEL_FOLDERS, MAX_MODEL_NAMES_BYTES, MAX_MODELS_PER_FOLDER
 
 
 def test_models_are_listed_by_folder() -> None:
@@ -14,15 +15,15 @@ def test_models_are_listed_by_folder() -> None:
 
 def test_of_a_full_folder_the_first_are_named() -> None:
     """The count is that of all."""
-    names = [f"{number:04}" for number in range(MAX_NAMES + 50)]
-    assert listed({"loras": names}) == {"loras": ModelFolder(len(names), tuple(names[:MAX_NAMES]))}
+    names = [f"{number:04}" for number in range(MAX_MODELS_PER_FOLDER + 50)]
+    assert listed({"loras": names}) == {"loras": ModelFolder(len(names), tuple(names[:MAX_MODELS_PER_FOLDER]))}
 
 
 def test_a_list_stays_small() -> None:
     """Whatever the folders hold: many folders, many names, long ones."""
     folders = listed({f"f{folder}": [f"{name}{'ü' * 240}" for name in range(500)] for folder in range(500)})
-    assert len(folders) == MAX_FOLDERS
-    assert sum(len(name.encode()) for folder in folders.values() for name in folder.names) <= MAX_BYTES
+    assert len(folders) == MAX_MODEL_FOLDERS
+    assert sum(len(name.encode()) for folder in folders.values() for name in folder.names) <= MAX_MODEL_NAMES_BYTES
     assert {folder.count for folder in folders.values()} == {500}
 
 

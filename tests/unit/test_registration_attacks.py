@@ -10,12 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.domain import template
 from gateway.domain.inputs import Limits
-from gateway.domain.patterns import MAX_PATTERN_ESCAPES, MAX_TEXT_CHARACTERS
 from gateway.domain.workflow import WorkflowTemplate
 from gateway.domain.workflow_id import ID_PATTERN
 from gateway.errors import RequestInvalidError
+from gateway.limits import MAX_GRAPH_NODES, MAX_MATCHED_CHARACTERS, MAX_PATTERN_ESCAPES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -152,7 +151,7 @@ def test_a_schema_within_the_bounds_is_taken_at_once(name: str) -> None:
 def test_a_graph_within_the_bounds_is_taken_at_once() -> None:
     """A graph as large as may be registers without cost to speak of."""
     inputs = {f"k{i}": "x{{a}}" for i in range(4)}
-    graph = {str(i): {"class_type": "A", "inputs": inputs} for i in range(template.MAX_NODES)}
+    graph = {str(i): {"class_type": "A", "inputs": inputs} for i in range(MAX_GRAPH_NODES)}
     assert register_quickly(graph, {"properties": {"a": {}}}).graph == graph
 
 
@@ -191,7 +190,7 @@ SLOW_PATTERNS: dict[str, list[str]] = {
 @pytest.mark.parametrize("letters", ["ab", "aé漢b", "a", "a,"])
 def test_no_pattern_keeps_a_submission_waiting(name: str, letters: str) -> None:
     """The costliest patterns on the longest texts that they may see take 25 ms; the bound is for slow machines."""
-    text = "".join(random.Random(1).choices(letters, k=MAX_TEXT_CHARACTERS))  # noqa: S311  no secret
+    text = "".join(random.Random(1).choices(letters, k=MAX_MATCHED_CHARACTERS))  # noqa: S311  no secret
     texts = SLOW_PATTERNS[name]
     seconds, _ = use(patterns(*texts), {f"a{i}": text for i in range(len(texts))})
     assert seconds < 0.25
@@ -209,11 +208,13 @@ def test_a_text_that_is_too_long_for_its_pattern_is_refused_at_once() -> None:
         {"properties": {"a": {}}, "allOf": [{"properties": {"a": hard}}]},
         {"properties": {"a": {}, "b": {}}, "dependentSchemas": {"a": {"properties": {"a": hard}}}},
     ):
-        assert use(schema, {"a": "a" * MAX_TEXT_CHARACTERS})[1] == ""
+        assert use(schema, {"a": "a" * MAX_MATCHED_CHARACTERS})[1] == ""
         seconds, refused = use(schema, {"a": "ab" * 50_000})
         assert refused
         assert seconds < 0.02
-    assert "longer than 4000 characters" in use({"properties": {"a": hard}}, {"a": "a" * (MAX_TEXT_CHARACTERS + 1)})[1]
+    assert (
+        "longer than 4000 characters" in use({"properties": {"a": hard}}, {"a": "a" * (MAX_MATCHED_CHARACTERS + 1)})[1]
+    )
     assert use({"properties": {"a": hard, "b": {"type": "string"}}}, {"a": "aa", "b": "a" * 100_000})[1] == ""
 
 

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.domain import template
+from gateway.limits import MAX_GRAPH_DEPTH, MAX_GRAPH_NODES
 
 GRAPH: dict[str, Any] = {
     "3": {
@@ -65,7 +66,7 @@ def test_a_node_may_be_called_nodes() -> None:
     ("graph", "path"),
     [
         ({}, "workflowJson"),
-        ({str(i): {"class_type": "A", "inputs": {}} for i in range(template.MAX_NODES + 1)}, "workflowJson"),
+        ({str(i): {"class_type": "A", "inputs": {}} for i in range(MAX_GRAPH_NODES + 1)}, "workflowJson"),
         ({"1": []}, "workflowJson.1"),
         ({"1": {"inputs": {}}}, "workflowJson.1"),
         ({"1": {"class_type": "", "inputs": {}}}, "workflowJson.1"),
@@ -123,8 +124,8 @@ def nested(levels: int) -> object:
 
 def test_depth_is_bounded() -> None:
     """Values nested as deep as allowed pass; one level more is refused."""
-    assert messages(one_node(a=nested(template.MAX_DEPTH - 1))) == {}
-    assert len(messages(one_node(a=nested(template.MAX_DEPTH)))) == 1
+    assert messages(one_node(a=nested(MAX_GRAPH_DEPTH - 1))) == {}
+    assert len(messages(one_node(a=nested(MAX_GRAPH_DEPTH)))) == 1
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from functions.api import responses
-from functions.api.requests import MAX_IDEMPOTENCY_KEY_CHARACTERS, MAX_WAIT_SECONDS, JobRequest
+from functions.api.requests import JobRequest
 from functions.rendering.job_json import JobJson
 from gateway.domain.job import JobStatus
 from gateway.errors import IdempotencyMismatchError, JobNotFoundError, StateConflictError, WorkflowNotFoundError
+from gateway.limits import MAX_IDEMPOTENCY_KEY_CHARACTERS, MAX_WAIT_SECONDS
 from tools.api_docs import examples
 from tools.api_docs.operation import (
     CURSOR,

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from functions.http.pagination import DEFAULT_LIMIT, MAX_LIMIT
 from gateway.domain.workflow_id import ID_PATTERN
+from gateway.limits import DEFAULT_PAGE_ENTRIES, MAX_PAGE_ENTRIES
 from tools.api_docs import examples
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ WORKFLOW_ID = Parameter(
 )
 LIMIT = query(
     "limit",
-    {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
+    {"type": "integer", "minimum": 1, "maximum": MAX_PAGE_ENTRIES, "default": DEFAULT_PAGE_ENTRIES},
     "The most entries that the page may have.",
 )
 CURSOR = query("cursor", {"type": "string"}, "`nextCursor` of the page before, as it was.")
