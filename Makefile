@@ -46,6 +46,8 @@ check: $(READY) ## lint, types and import rules
 docs: $(READY) ## write the pages and pictures of docs/ that are made from the code
 	$(BIN)/python -m tools.http_api
 	$(BIN)/python -m tools.flow_picture
+	$(BIN)/python -m tools.sample_outputs
+	$(BIN)/python -m tools.terminal_picture
 
 # What the gateway is compared with, and what draws the charts, in an environment of its own.
 $(BENCH): $(READY) bench/requirements.txt

@@ -1,4 +1,4 @@
-"""Draws docs/flow.svg, the way of one job: `make docs`."""
+"""Draws docs/flow.svg, the path of one job: `make docs`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _INK, _DIM, _LINE, _ACCENT = "#1f2933", "#52606d", "#7b8794", "#0b69a3"
 
 @dataclass(frozen=True)
 class Box:
-    """A part of the system. Lengths are in the picture's units."""
+    """A part of the system. Lengths are in units of the picture."""
 
     x: int
     y: int
@@ -37,7 +37,7 @@ class Box:
 
 @dataclass(frozen=True)
 class Arrow:
-    """Something that goes from one part to another. `label_at`: where the middle of its words is."""
+    """A call or a message from one part to another. `label_at` is the center of its label."""
 
     points: tuple[tuple[int, int], ...]
     number: int
@@ -58,30 +58,30 @@ class Arrow:
 
 
 REGIONS = (
-    Box(250, 20, 470, 560, "AWS, or the embedded one of local mode"),
+    Box(250, 20, 470, 560, "AWS, or the embedded AWS of local mode"),
     Box(900, 20, 260, 560, "GPU host"),
 )
 BOXES = (
     Box(20, 70, 110, 490, "Your app"),
-    Box(275, 70, 150, 90, "HTTP API", ("checks key, limit", "and inputs")),
+    Box(275, 70, 150, 90, "HTTP API", ("key, rate limit,", "inputs")),
     Box(550, 70, 150, 90, "Queues", ("high, normal, low", "SQS")),
     Box(550, 200, 150, 90, "Table", ("jobs, workflows, keys", "DynamoDB")),
     Box(550, 330, 150, 90, "Files", ("outputs", "S3")),
-    Box(550, 470, 150, 90, "Event bus", ("and a queue behind it", "EventBridge, SQS")),
-    Box(275, 470, 150, 90, "Webhooks", ("signed, tried again", "for a day")),
+    Box(550, 470, 150, 90, "Event bus", ("with a queue", "EventBridge, SQS")),
+    Box(275, 470, 150, 90, "Webhooks", ("signed, retried", "for a day")),
     Box(920, 70, 100, 490, "Executor"),
     Box(1062, 200, 88, 220, "ComfyUI"),
 )
 ARROWS = (
     Arrow(((130, 115), (275, 115)), 1, "POST /jobs", (190, 106)),
-    Arrow(((325, 160), (325, 232), (550, 232)), 2, "the job's record", (438, 223)),
-    Arrow(((425, 115), (550, 115)), 3, "its message", (487, 106)),
-    Arrow(((700, 115), (920, 115)), 4, "takes the message", (812, 106)),
-    Arrow(((920, 245), (700, 245)), 5, "claim, lease, end", (812, 236), both_ways=True),
+    Arrow(((325, 160), (325, 232), (550, 232)), 2, "job record", (438, 223)),
+    Arrow(((425, 115), (550, 115)), 3, "message", (487, 106)),
+    Arrow(((700, 115), (920, 115)), 4, "receive", (812, 106)),
+    Arrow(((920, 245), (700, 245)), 5, "claim, lease, status", (812, 236), both_ways=True),
     Arrow(((1020, 310), (1062, 310)), 6, "", (1041, 301), both_ways=True),
-    Arrow(((920, 375), (700, 375)), 7, "stores the files", (812, 366)),
-    Arrow(((920, 515), (700, 515)), 8, "“this job has ended”", (812, 506)),
-    Arrow(((550, 515), (425, 515)), 9, "the event", (487, 506)),
+    Arrow(((920, 375), (700, 375)), 7, "store outputs", (812, 366)),
+    Arrow(((920, 515), (700, 515)), 8, "“job ended” event", (812, 506)),
+    Arrow(((550, 515), (425, 515)), 9, "event", (487, 506)),
     Arrow(((275, 515), (130, 515)), 10, "signed POST", (190, 506)),
     Arrow(((550, 375), (130, 375)), 11, "download", (340, 366)),
 )
@@ -103,7 +103,7 @@ _HEAD = (
 
 
 def picture() -> str:
-    """Draw all of it. The background is its own, so that it can be read on a dark page, too."""
+    """Draw the picture, with a background of its own so that it is readable on dark pages, too."""
     regions = "".join(
         f'<rect x="{each.x}" y="{each.y}" width="{each.width}" height="{each.height}" rx="12" class="area"/>'
         f'<text x="{each.x + each.width / 2}" y="{each.y + 25}" class="region">{escape(each.title)}</text>'
@@ -113,7 +113,7 @@ def picture() -> str:
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}"'
         f' width="{_WIDTH}" height="{_HEIGHT}">\n'
-        f"<title>The way of one job</title><style>{_STYLE}</style>{_HEAD}\n"
+        f"<title>The path of one job</title><style>{_STYLE}</style>{_HEAD}\n"
         f'<rect width="{_WIDTH}" height="{_HEIGHT}" rx="12" fill="#ffffff"/>\n{drawn}\n</svg>\n'
     )
 

@@ -1,4 +1,4 @@
-"""Examples as one shell script for each page: what one of them sets, those after it have."""
+"""Runs the examples of a page as one shell script: a block can use what earlier blocks have set."""
 
 from __future__ import annotations
 
@@ -19,43 +19,43 @@ if TYPE_CHECKING:
 
     from tests.docs.pages import Page
 
-# How a block of a language is run inside a shell script. Others are shown, not run.
+# How to run a block of a language inside a shell script. Other languages are only shown.
 RUN = {
     "sh": "{}",
     "python": "python3 - <<'END_OF_BLOCK'\n{}END_OF_BLOCK\n",
     "js": "node --input-type=module - <<'END_OF_BLOCK'\n{}END_OF_BLOCK\n",
 }
-# What reaches beyond this machine, or runs the tests once more: a block that has it is not one to run.
+# Commands that need more than this machine, or would run the tests again: blocks with them must not run.
 REFUSED = ("aws", "docker", "make", "npm", "npx", "supabase")
 SHOWN = {"", "json", "yaml"}
 NODE = Path(executable.ROOT_DIR) / "bin" / "node"
 _MARK = "::: line "
-_MOST_SECONDS = 120
+_TIMEOUT_SECONDS = 120
 
 
 @dataclass(frozen=True)
 class Failure:
-    """What went wrong on a page: the line its block begins at, and the last that the script said."""
+    """A failed example: its page, the line of its block, and the end of the script's output."""
 
     page: str
     line: int
-    said: str
+    output: str
 
     def __str__(self) -> str:
-        return f"{self.page}:{self.line}\n{self.said}"
+        return f"{self.page}:{self.line}\n{self.output}"
 
 
 def script_of(page: Page) -> str:
-    """Put the examples of a page together; empty when it has none."""
+    """Return the script of a page's examples; empty when it has none."""
     run = [block for block in page.blocks if block.language in RUN and not block.not_run]
     parts = [f"echo '{_MARK}{block.line}' >&2\n{RUN[block.language].format(block.text)}" for block in run]
     return "\n".join(parts)
 
 
-class Desk:
-    """Where a reader would sit: a folder with the checkout's files in it, the commands, and what addresses mean there.
+class Reader:
+    """Runs scripts as a reader would: in a folder with the checkout's files, with the commands on the path.
 
-    `addresses`: those on the pages, and what is there in truth. `data_dir`: of the gateway.
+    `addresses` maps the URLs on the pages to real ones. `data_dir` is the gateway's.
     """
 
     def __init__(self, folder: Path, *, gateway_url: str, addresses: Mapping[str, str], data_dir: Path) -> None:
@@ -72,10 +72,10 @@ class Desk:
             (commands / name).write_text(f'#!/bin/sh\nexec {words} "$@"\n')
             (commands / name).chmod(0o755)
         for name in REFUSED:
-            (commands / name).write_text(f"#!/bin/sh\necho 'examples that run do without {name}' >&2\nexit 1\n")
+            (commands / name).write_text(f"#!/bin/sh\necho 'examples must not run {name}' >&2\nexit 1\n")
             (commands / name).chmod(0o755)
-        (commands / "activate").write_text("")  # all of it is on the path already
-        # An answer of 400 or more is a failure of the example; who types it sees it.
+        (commands / "activate").write_text("")  # the commands are on the path already
+        # A response of 400 or more fails the example.
         (folder / ".curlrc").write_text("silent\nshow-error\nfail-with-body\n")
         self._environment = {
             "PATH": f"{commands}:{os.environ.get('PATH', os.defpath)}",
@@ -89,30 +89,30 @@ class Desk:
         }
 
     def run(self, name: str, script: str) -> Failure | None:
-        """Run a script in a folder of its own. `name`: of the page or the file that it belongs to."""
-        for written, meant in self._addresses.items():
-            script = script.replace(written, meant)
-        place = self._folder / re.sub(r"\W", "-", name)
-        place.mkdir()
+        """Run a script in its own folder. `name` is the page or file that it belongs to."""
+        for documented, real in self._addresses.items():
+            script = script.replace(documented, real)
+        folder = self._folder / re.sub(r"\W", "-", name)
+        folder.mkdir()
         for path in ROOT.iterdir():
             if path.name[0] != "." and path.name != "data":
-                (place / path.name).symlink_to(path)
-        (place / "data").symlink_to(self._data_dir)
-        (place / ".venv").mkdir()
-        (place / ".venv" / "bin").symlink_to(self._folder / "bin")
+                (folder / path.name).symlink_to(path)
+        (folder / "data").symlink_to(self._data_dir)
+        (folder / ".venv").mkdir()
+        (folder / ".venv" / "bin").symlink_to(self._folder / "bin")
         done = subprocess.run(  # noqa: S603  our own examples
             ["/bin/bash", "-euo", "pipefail", "-c", script],  # a block that fails ends the page
-            cwd=place,
-            env={**self._environment, "HOME": str(place)},
+            cwd=folder,
+            env={**self._environment, "HOME": str(folder)},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=_MOST_SECONDS,
+            timeout=_TIMEOUT_SECONDS,
             check=False,
         )
         if done.returncode == 0:
             return None
         _, _, after = done.stdout.rpartition(_MARK)
-        line, _, said = after.partition("\n")
-        return Failure(name, int(line or 0), said[-1500:])
+        line, _, output = after.partition("\n")
+        return Failure(name, int(line or 0), output[-1500:])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import tomllib
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -163,3 +164,11 @@ def test_messages_that_troubleshooting_quotes_are_said() -> None:
     quoted = re.findall(r"(?<![*`\w])\*([^*`]+)\*(?!\*)", re.sub(r"`[^`]*`", "", page))
     assert len(quoted) > 15
     assert [message for message in quoted if not any(message in text for text in texts)] == []
+
+
+def test_the_badges_are_true() -> None:
+    """The README's badges name the license and the Python versions of the package."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert f"badge/python-{project['requires-python'].removeprefix('>=')}%2B-" in readme
+    assert f"badge/license-{project['license']}-" in readme

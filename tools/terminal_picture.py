@@ -1,0 +1,185 @@
+"""Creates docs/pictures/submit.svg, a terminal that shows a submitted job and its result: `make docs`.
+
+The command runs in a pseudo-terminal, against a gateway that is started for it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import io
+import os
+import pty
+import re
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import termios
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import requests
+from rich.console import Console
+from rich.terminal_theme import TerminalTheme
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).parents[1]
+PICTURE = ROOT / "docs" / "pictures" / "submit.svg"
+COMMAND = ("submit", "sdxl_realism_v1", "-i", 'prompt="a lighthouse at dawn"', "-o", "images")
+_COLUMNS, _ROWS = 84, 24
+_START_SECONDS = 60
+# Ids and times differ from run to run; the picture stays the same when nothing else has changed.
+_JOB_ID = "3f0c5f8e-6a57-4b0e-9d5c-0c6a1f7d2b11"
+_UUID = re.compile("[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_THEME = TerminalTheme(
+    (22, 27, 34),
+    (230, 237, 243),
+    [(72, 79, 88), (255, 123, 114), (63, 185, 80), (210, 153, 34), (88, 166, 255), (188, 140, 255), (57, 197, 207),
+     (177, 186, 196)],
+    [(110, 118, 129), (255, 161, 152), (86, 211, 100), (227, 179, 65), (121, 192, 255), (210, 168, 255),
+     (86, 212, 221), (255, 255, 255)],
+)  # fmt: skip
+# As Rich's own format, but with fonts that every reader has, so that nothing is loaded from elsewhere.
+_SVG = """\
+<svg viewBox="0 0 {width} {height}" xmlns="http://www.w3.org/2000/svg">
+<title>A terminal in which a job is submitted, and its output saved</title>
+<style>
+.{unique_id}-matrix {{ font: {char_height}px/{line_height}px Menlo, Consolas, "DejaVu Sans Mono", monospace; }}
+.{unique_id}-title {{ font: bold 16px -apple-system, "Segoe UI", "DejaVu Sans", Helvetica, Arial, sans-serif; }}
+{styles}
+</style>
+<defs><clipPath id="{unique_id}-clip-terminal"><rect width="{terminal_width}" height="{terminal_height}"/></clipPath>
+{lines}
+</defs>
+{chrome}
+<g transform="translate({terminal_x}, {terminal_y})" clip-path="url(#{unique_id}-clip-terminal)">
+{backgrounds}
+<g class="{unique_id}-matrix">
+{matrix}
+</g>
+</g>
+</svg>
+"""
+
+
+def submitted(url: str) -> list[str]:
+    """Run the command against a gateway, and return the lines that its terminal shows at the end."""
+    with tempfile.TemporaryDirectory() as folder:
+        output = _run_in_terminal([part.replace('"', "") for part in COMMAND], url, folder)
+    job_id = _UUID.search(output)
+    if job_id is None:
+        raise RuntimeError(output)
+    return _screen(output.replace(job_id[0], _JOB_ID).replace(job_id[0][:8], _JOB_ID[:8]))
+
+
+def _run_in_terminal(arguments: list[str], url: str, folder: str) -> str:
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", _ROWS, _COLUMNS, 0, 0))
+    environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES", "NO_COLOR")}
+    environment |= {"TERM": "xterm-256color", "PYTHONPATH": str(ROOT), "COMFYUI_GATEWAY_URL": url, "HOME": folder}
+    process = subprocess.Popen(  # noqa: S603  our own command
+        [sys.executable, "-m", "cli.main", *arguments],
+        cwd=folder,
+        env=environment,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+    )
+    os.close(theirs)
+    pieces = []
+    while True:
+        try:
+            piece = os.read(ours, 65536)
+        except OSError:  # Linux reports the end of a terminal as an error
+            break
+        if not piece:
+            break
+        pieces.append(piece)
+    os.close(ours)
+    output = b"".join(pieces).decode()
+    if process.wait() != 0:
+        raise RuntimeError(output)
+    return output
+
+
+def _screen(output: str) -> list[str]:
+    """Return the lines of a terminal after it has received this output, with their colors.
+
+    Rich draws progress by moving up and erasing whole lines; no other cursor movement is supported.
+    """
+    lines, row = [""], 0
+    for part in re.split(r"(\x1b\[[0-9;?]*[A-Za-z]|\r?\n|\r)", output):
+        if part in ("\n", "\r\n"):
+            row += 1
+            lines += [""] * (row + 1 - len(lines))
+        elif part == "\x1b[2K":
+            lines[row] = ""
+        elif up := re.fullmatch(r"\x1b\[(\d*)A", part):
+            row -= int(up[1] or 1)
+        elif part != "\r" and (not part.startswith("\x1b") or part.endswith("m")):
+            lines[row] += part
+    while lines and not Text.from_ansi(lines[-1]).plain.strip():
+        lines.pop()
+    return lines
+
+
+def picture(lines: list[str]) -> str:
+    """Draw a terminal that shows the command and these lines."""
+    console = Console(record=True, width=_COLUMNS, file=io.StringIO(), highlight=False, color_system="truecolor")
+    command = f"comfyui-gateway {' '.join(COMMAND)}"
+    console.print(Text.assemble(("$ ", "green"), (command, "bold")), soft_wrap=True)
+    for line in [*lines, ""]:  # a last empty line, because the frame cuts off descenders
+        console.print(Text.from_ansi(line), soft_wrap=True)
+    return console.export_svg(title="comfyui-gateway", theme=_THEME, code_format=_SVG, unique_id="terminal")
+
+
+@contextmanager
+def _gateway() -> Iterator[str]:
+    """Run a gateway with the simulator on a free port, without stored data."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    url = f"http://127.0.0.1:{port}"
+    with tempfile.TemporaryDirectory() as folder:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "cli.main", "run", "--ephemeral"],
+            cwd=folder,
+            env={
+                "PATH": os.environ["PATH"],
+                "PYTHONPATH": str(ROOT),
+                "HOME": folder,
+                "PORT": str(port),
+                "COMFYUI_URL": "http://127.0.0.1:9",  # no ComfyUI: the gateway starts the simulator
+            },
+            stdout=subprocess.DEVNULL,
+        )
+        try:
+            _wait_for_executor(url)
+            yield url
+        finally:
+            process.terminate()
+            process.wait()
+
+
+def _wait_for_executor(url: str) -> None:
+    deadline = time.monotonic() + _START_SECONDS
+    while time.monotonic() < deadline:
+        try:
+            if requests.get(f"{url}/health", timeout=10).json()["comfyui"]["reachable"]:
+                return
+        except requests.ConnectionError:
+            pass
+        time.sleep(0.2)
+    raise TimeoutError(url)
+
+
+if __name__ == "__main__":
+    PICTURE.parent.mkdir(exist_ok=True)
+    with _gateway() as gateway_url:
+        PICTURE.write_text(picture(submitted(gateway_url)), encoding="utf-8")
