@@ -43,8 +43,8 @@ check: $(READY) ## lint, types and import rules
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-docs: $(READY) ## write the pages and pictures of docs/ that are made from the code
-	$(BIN)/python -m tools.http_api
+docs: $(READY) ## write the API document, the docs page and the images of docs/ from the code
+	$(BIN)/python -m tools.api_docs
 	$(BIN)/python -m tools.flow_picture
 	$(BIN)/python -m tools.sample_outputs
 	$(BIN)/python -m tools.terminal_picture

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[1]
 # What a Lambda function may consist of. Whatever else lies in the repository is no part of one.
-_OWN_PACKAGES = ("functions", "gateway", "tools")
+_OWN_PACKAGES = ("functions", "gateway")
 # Part of Lambda's runtime for Python: https://docs.aws.amazon.com/lambda/latest/dg/lambda-python.html
 _IN_RUNTIME = ("boto3", "botocore", "urllib3")
 

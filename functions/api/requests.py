@@ -1,4 +1,4 @@
-"""What callers may send: bodies, and bounds on the rest of a request. The API's document is made of them."""
+"""The JSON bodies of the API's requests, and limits on the rest of a request. tools.api_docs documents them."""
 
 from __future__ import annotations
 
@@ -22,85 +22,87 @@ _WORKFLOW_ID = f"^{ID_PATTERN.pattern}$"
 
 
 class JobRequest(RequestBody):
-    """A job to be run."""
+    """A job to run."""
 
-    workflow_id: Annotated[str, Field(pattern=_WORKFLOW_ID, description="Which workflow to run.")]
+    workflow_id: Annotated[str, Field(pattern=_WORKFLOW_ID, description="Id of the workflow to run.")]
     inputs: Annotated[
         dict[str, Any],
-        Field(default_factory=dict, description="Its inputs, as its inputSchema has them; others are refused."),
+        Field(
+            default_factory=dict,
+            description="Inputs of the workflow, as in its `inputSchema`. Unknown inputs are rejected.",
+        ),
     ]
     params: Annotated[
-        dict[str, Any] | None, Field(description="In place of some of its defaultParams; others are refused.")
+        dict[str, Any] | None,
+        Field(description="Values that replace `defaultParams` of the workflow. Unknown names are rejected."),
     ] = None
-    priority: Annotated[Priority, Field(strict=False, description="Which of the three queues it waits in.")] = (
-        Priority.NORMAL
-    )
+    priority: Annotated[Priority, Field(strict=False, description="Queue in which the job waits.")] = Priority.NORMAL
     metadata: Annotated[
         dict[str, Any] | None,
         Field(
             max_length=MAX_METADATA_ENTRIES,
-            description="Your own, handed back with the job. `requestId` in it is an idempotency key. No place for "
-            "prompts: privacy mode keeps it as well.",
+            description="Your own data, returned with the job. `requestId` in it is an idempotency key. Do not put "
+            "prompts here: the metadata is stored in privacy mode too.",
         ),
     ] = None
     callback_url: Annotated[
         str | None,
         Field(
             max_length=MAX_CALLBACK_URL_CHARACTERS,
-            description="Where its end is told, by a signed POST: an https URL of a host on the public internet, which "
-            "the operator allows.",
+            description="Where to send a signed webhook when the job has ended: an https URL of a public host that the "
+            "operator allows.",
         ),
     ] = None
 
     @field_validator("metadata")
     @classmethod
-    def _bounded(cls, value: dict[str, Any] | None) -> dict[str, Any] | None:
-        # In bytes, as they travel: webhooks bring them back.
+    def _check_size(cls, value: dict[str, Any] | None) -> dict[str, Any] | None:
+        # In bytes as they are sent: webhooks return the metadata.
         if value is not None and len(json.dumps(value, ensure_ascii=False).encode()) > MAX_METADATA_BYTES:
             raise ValueError(f"Larger than {MAX_METADATA_BYTES} bytes.")
         return value
 
 
 class WebhookTestRequest(RequestBody):
-    """A receiver to try."""
+    """A webhook receiver to test."""
 
     url: Annotated[
         str,
         Field(
             max_length=MAX_CALLBACK_URL_CHARACTERS,
-            description="Where to send it; by the same rules as a `callbackUrl`.",
+            description="URL of the receiver. The rules for a `callbackUrl` apply.",
         ),
     ]
 
 
-_Name = Annotated[str, Field(min_length=1, max_length=MAX_WORKFLOW_NAME_CHARACTERS, description="What lists show.")]
+_Name = Annotated[str, Field(min_length=1, max_length=MAX_WORKFLOW_NAME_CHARACTERS, description="Display name.")]
 _Description = Annotated[
-    str, Field(max_length=MAX_WORKFLOW_DESCRIPTION_CHARACTERS, description="What it makes, for a person.")
+    str, Field(max_length=MAX_WORKFLOW_DESCRIPTION_CHARACTERS, description="What the workflow produces.")
 ]
 _Graph = Annotated[
     dict[str, Any],
     Field(
-        description="ComfyUI's graph in API format, `{nodeId: {class_type, inputs}}`, with a `{{name}}` where an input "
-        "or a parameter goes. ComfyUI writes it with Workflow → Export (API)."
+        description="ComfyUI graph in API format, `{nodeId: {class_type, inputs}}`, with a `{{name}}` token for each "
+        "input or parameter. Export it from ComfyUI with Workflow → Export (API)."
     ),
 ]
 _InputSchema = Annotated[
     dict[str, Any],
     Field(
-        description="What inputs there are: a JSON Schema of an object (2020-12), or the short form "
+        description="Schema of the inputs: a JSON Schema (2020-12) of an object, or the short form "
         '`{"type": "object", "fields": {"steps": {"type": "integer", "default": 30, "min": 1, "max": 100}}}`. '
-        "A `pattern` has no look-around and no back-references, and takes texts of up to 4000 characters."
+        "A `pattern` cannot have lookarounds or backreferences, and matches values of up to 4000 characters."
     ),
 ]
 _DefaultParams = Annotated[
-    dict[str, Any], Field(description="Values for tokens that are no inputs; a job may send others as `params`.")
+    dict[str, Any], Field(description="Values of the tokens that are not inputs. A job can replace them with `params`.")
 ]
 
 
 class WorkflowRequest(RequestBody):
     """A new workflow."""
 
-    id: Annotated[str, Field(pattern=_WORKFLOW_ID, description="What jobs name it by.")]
+    id: Annotated[str, Field(pattern=_WORKFLOW_ID, description="Id of the workflow, which jobs refer to.")]
     name: _Name
     description: _Description = ""
     workflow_json: _Graph
@@ -109,7 +111,7 @@ class WorkflowRequest(RequestBody):
 
 
 class WorkflowChangeRequest(RequestBody):
-    """What is to become of a workflow. What is left out, or null, stays as it is."""
+    """Changes to a workflow. Fields that are missing or null stay unchanged."""
 
     name: _Name | None = None
     description: _Description | None = None
@@ -118,5 +120,5 @@ class WorkflowChangeRequest(RequestBody):
     default_params: _DefaultParams | None = None
     version: Annotated[
         int | None,
-        Field(ge=1, description="The version that you saw; the change is refused if it is no longer the newest."),
+        Field(ge=1, description="The version that you read. The request fails if it is not the current one."),
     ] = None

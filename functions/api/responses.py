@@ -1,7 +1,7 @@
-"""What the API answers: the shape of every JSON body.
+"""The JSON bodies of the API's responses.
 
-Checked by mypy where bodies are made, and read by tools.api_docs to document them. Requests are answered without
-this module: it is imported for its types only, so that no cold start pays for it.
+Type checkers check them where handlers build bodies, and tools.api_docs documents them. Modules that serve requests
+import this one for its types only, so that no cold start pays for it.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, NotRequired
 
 from pydantic import Field
-from typing_extensions import TypedDict  # typing's own cannot be read by pydantic before Python 3.12
+from typing_extensions import TypedDict  # pydantic cannot read typing's own before Python 3.12
 
 from functions.rendering.job_json import JobJson, LogLineJson, OutputJson
 from functions.rendering.json_types import Instant, JobId
@@ -18,50 +18,55 @@ from gateway.domain.audit import AuditAction
 from gateway.domain.job import JobStatus
 from gateway.domain.principal import Role
 
-Count = Annotated[int, Field(ge=0, description="How many there are in this answer.")]
+Count = Annotated[int, Field(ge=0, description="Number of entries in this response.")]
 NextCursor = Annotated[
-    str | None, Field(description="Send it as `cursor` for the next page; null at the end.", max_length=200)
+    str | None, Field(description="Send it as `cursor` to get the next page. Null on the last page.", max_length=200)
 ]
 
 
 class ProblemJson(TypedDict):
-    """One thing that is wrong with a request."""
+    """A problem with one part of the request."""
 
-    path: Annotated[str, Field(description="Where: `inputs.steps`; empty when it is the whole.")]
-    message: Annotated[str, Field(description="What, for a person.")]
+    path: Annotated[str, Field(description="Part of the request, such as `inputs.steps`. Empty for the whole.")]
+    message: Annotated[str, Field(description="Description of the problem.")]
 
 
 class ErrorDetailsJson(TypedDict):
-    """What a program can read beside the message."""
+    """Machine-readable details of an error."""
 
-    errors: Annotated[Sequence[ProblemJson], Field(description="Every problem, up to a hundred.")]
+    errors: Annotated[Sequence[ProblemJson], Field(description="All problems found, up to 100.")]
 
 
 class ErrorJson(TypedDict):
-    """Every error looks like this."""
+    """The body of every error response."""
 
-    error: Annotated[str, Field(description="What went wrong, for a program.", pattern="^[A-Z_]+$")]
-    message: Annotated[str, Field(description="What went wrong, for a person.")]
-    details: Annotated[ErrorDetailsJson | None, Field(description="With VALIDATION_ERROR only.")]
-    retryable: Annotated[bool, Field(description="Whether the very same request may succeed later.")]
-    correlationId: Annotated[str, Field(description="The one in X-Correlation-Id: name it when you report a fault.")]
+    error: Annotated[str, Field(description="Error code.", pattern="^[A-Z_]+$")]
+    message: Annotated[str, Field(description="Human-readable description of the error.")]
+    details: Annotated[ErrorDetailsJson | None, Field(description="Details of a VALIDATION_ERROR, else null.")]
+    retryable: Annotated[bool, Field(description="Whether the same request can succeed later.")]
+    correlationId: Annotated[
+        str, Field(description="Value of `X-Correlation-Id`. Include it when you report a problem.")
+    ]
 
 
 class JobAcceptedJson(TypedDict):
-    """A job that waits in its queue, or the one that an idempotency key stands for."""
+    """A job that has been accepted, or the earlier job with the same idempotency key."""
 
     jobId: JobId
     status: JobStatus
-    etaSeconds: Annotated[int, Field(ge=0, description="Until its end, from recent run times; 0 when idle or unknown.")]
+    etaSeconds: Annotated[
+        int,
+        Field(ge=0, description="Estimated time until the job ends, from recent run times. 0 if idle or unknown."),
+    ]
     pollUrl: Annotated[str, Field(description="Path of the job.")]
 
 
 class JobFromCacheJson(TypedDict):
-    """A job that is done already: an equal one was run before, and this one has its files."""
+    """A job that was served from the result cache, with the outputs of an equal earlier job."""
 
     jobId: JobId
     status: Literal["cache_hit"]
-    outputs: Annotated[Sequence[OutputJson], Field(description="Its files.")]
+    outputs: Annotated[Sequence[OutputJson], Field(description="Output files.")]
     pollUrl: Annotated[str, Field(description="Path of the job.")]
 
 
@@ -74,161 +79,167 @@ class JobListJson(TypedDict):
 
 
 class JobLogJson(TypedDict):
-    """What happened to a job, in order."""
+    """The log of a job, oldest line first."""
 
     jobId: JobId
     logs: Sequence[LogLineJson]
 
 
 class CancelAnswerJson(TypedDict):
-    """A job that was told to end: `canceled` when nobody had started it, else `running` until it is interrupted."""
+    """A canceled job. `status` is `running` until the executor has interrupted the job."""
 
     jobId: JobId
     status: JobStatus
-    message: Annotated[str, Field(description="For a person.")]
+    message: Annotated[str, Field(description="Human-readable result.")]
 
 
 class OutputListJson(TypedDict):
-    """A job's files, none while there are none."""
+    """The output files of a job. Empty until the job has succeeded."""
 
     jobId: JobId
     files: Sequence[OutputJson]
 
 
 class OutputContentJson(TypedDict):
-    """A file as base64."""
+    """The content of an output file as base64."""
 
-    filename: Annotated[str, Field(description="Its name.")]
-    contentType: Annotated[str, Field(description="Its media type.")]
-    size: Annotated[int, Field(ge=0, description="Bytes, before base64.")]
-    data: Annotated[str, Field(description="Its bytes.", json_schema_extra={"contentEncoding": "base64"})]
+    filename: Annotated[str, Field(description="File name.")]
+    contentType: Annotated[str, Field(description="Media type.")]
+    size: Annotated[int, Field(ge=0, description="Size in bytes, before base64.")]
+    data: Annotated[str, Field(description="Content of the file.", json_schema_extra={"contentEncoding": "base64"})]
 
 
 class WorkflowSummaryJson(TypedDict):
-    """What can be run, in short."""
+    """A workflow in short form."""
 
-    id: Annotated[str, Field(description="What jobs name it by.")]
-    name: Annotated[str, Field(description="What lists show.")]
-    description: Annotated[str, Field(description="What it makes.")]
+    id: Annotated[str, Field(description="Id of the workflow, which jobs refer to.")]
+    name: Annotated[str, Field(description="Display name.")]
+    description: Annotated[str, Field(description="What the workflow produces.")]
 
 
 class WorkflowHeadJson(WorkflowSummaryJson):
-    """A workflow as lists show it."""
+    """A workflow without its graph, as in lists."""
 
-    version: Annotated[int, Field(ge=1, description="One higher with each change.")]
+    version: Annotated[int, Field(ge=1, description="Version. Increases by one with each change.")]
     createdAt: Instant
     updatedAt: Instant
 
 
 class WorkflowListJson(TypedDict):
-    """All workflows, by id."""
+    """All workflows, sorted by id."""
 
     workflows: Sequence[WorkflowHeadJson]
     count: Count
 
 
 class WorkflowJson(WorkflowHeadJson):
-    """A workflow as a whole."""
+    """A workflow with its graph, input schema and default parameters."""
 
-    workflowJson: Annotated[Mapping[str, Any], Field(description="ComfyUI's graph, with `{{name}}` for what varies.")]
-    inputSchema: Annotated[Mapping[str, Any], Field(description="JSON Schema (2020-12) of a job's inputs.")]
-    defaultParams: Annotated[Mapping[str, Any], Field(description="Values for tokens that are no inputs.")]
+    workflowJson: Annotated[
+        Mapping[str, Any], Field(description="ComfyUI graph, with `{{name}}` tokens for inputs and parameters.")
+    ]
+    inputSchema: Annotated[Mapping[str, Any], Field(description="JSON Schema (2020-12) of the inputs of a job.")]
+    defaultParams: Annotated[Mapping[str, Any], Field(description="Values of the tokens that are not inputs.")]
 
 
 class WorkflowAnswerJson(TypedDict):
-    """A workflow."""
+    """A single workflow."""
 
     workflow: WorkflowJson
 
 
 class CapabilitiesJson(TypedDict):
-    """What this gateway can do."""
+    """The workflows, models and limits of the gateway."""
 
     workflows: Sequence[WorkflowSummaryJson]
     models: Annotated[
         Mapping[str, Sequence[str]],
-        Field(description="Models that a ComfyUI offers just now, by its folders; up to 200 of each."),
+        Field(description="Models that are available on a ComfyUI now, by folder. Up to 200 per folder."),
     ]
-    maxSize: Annotated[int, Field(ge=1, description="The largest `width` and `height`, in pixels.")]
-    maxBatch: Annotated[int, Field(ge=1, description="The largest `batch_size`.")]
-    formats: Annotated[Sequence[str], Field(description="Of files that ComfyUI's own nodes save.")]
+    maxSize: Annotated[int, Field(ge=1, description="Maximum `width` and `height`, in pixels.")]
+    maxBatch: Annotated[int, Field(ge=1, description="Maximum `batch_size`.")]
+    formats: Annotated[Sequence[str], Field(description="File formats that ComfyUI's built-in nodes save.")]
     storageProvider: Literal["s3"]
 
 
 class ReachedComfyUIJson(TypedDict):
-    """Whether any ComfyUI answers; where and with which checkpoints, to those who are signed in."""
+    """Whether any ComfyUI is reachable. Authenticated callers also get its address and checkpoints."""
 
-    reachable: Annotated[bool, Field(description="Whether an executor has said so within the last half minute.")]
-    url: NotRequired[Annotated[str, Field(description="Of the first one, as its executor sees it.")]]
-    models: NotRequired[Annotated[Sequence[str], Field(description="Checkpoints of all that answer.")]]
+    reachable: Annotated[bool, Field(description="Whether an executor has reported it within the last 30 seconds.")]
+    url: NotRequired[Annotated[str, Field(description="Address of the first reachable ComfyUI, for its executor.")]]
+    models: NotRequired[Annotated[Sequence[str], Field(description="Checkpoints of all reachable ComfyUIs.")]]
 
 
 class DeviceJson(TypedDict):
-    """What a ComfyUI computes on."""
+    """The device that a ComfyUI runs on."""
 
-    name: Annotated[str, Field(description="As ComfyUI calls it.")]
-    vramTotalBytes: Annotated[int, Field(ge=0, description="Its memory; the machine's, where there is no GPU.")]
-    vramFreeBytes: Annotated[int, Field(ge=0, description="How much of that is free.")]
+    name: Annotated[str, Field(description="Name that ComfyUI reports.")]
+    vramTotalBytes: Annotated[
+        int, Field(ge=0, description="Memory of the device. Main memory if the machine has no GPU.")
+    ]
+    vramFreeBytes: Annotated[int, Field(ge=0, description="Free memory of the device.")]
 
 
 class ModelFolderJson(TypedDict):
-    """Models of one kind."""
+    """The models in one folder."""
 
-    count: Annotated[int, Field(ge=1, description="How many there are.")]
-    names: Annotated[Sequence[str], Field(description="The first ones, in alphabetical order; up to 200.")]
+    count: Annotated[int, Field(ge=1, description="Number of models.")]
+    names: Annotated[Sequence[str], Field(description="The first 200 names in alphabetical order.")]
 
 
 class ExecutorComfyUIJson(TypedDict):
-    """The ComfyUI beside an executor."""
+    """The ComfyUI of an executor."""
 
-    reachable: Annotated[bool, Field(description="Whether it answers.")]
-    url: Annotated[str, Field(description="As its executor sees it.")]
-    version: Annotated[str | None, Field(description="Its own; null when it is not known.")]
-    device: Annotated[DeviceJson | None, Field(description="Null when it is not known.")]
-    models: Annotated[Mapping[str, ModelFolderJson], Field(description="By folder; empty ones are left out.")]
+    reachable: Annotated[bool, Field(description="Whether it is reachable.")]
+    url: Annotated[str, Field(description="Its address, for its executor.")]
+    version: Annotated[str | None, Field(description="Version of ComfyUI. Null if unknown.")]
+    device: Annotated[DeviceJson | None, Field(description="Null if unknown.")]
+    models: Annotated[Mapping[str, ModelFolderJson], Field(description="Models by folder, without empty folders.")]
 
 
 class ExecutorJson(TypedDict):
-    """An executor that reported within the last half minute."""
+    """An executor that has sent a heartbeat within the last 30 seconds."""
 
-    id: Annotated[str, Field(description="Its id.")]
+    id: Annotated[str, Field(description="Id of the executor.")]
     lastSeenAt: Instant
-    busy: Annotated[bool, Field(description="Whether it has any job.")]
+    busy: Annotated[bool, Field(description="Whether it holds a job.")]
     currentJobId: NotRequired[
-        Annotated[str | None, Field(description="What its ComfyUI runs; null when that is nothing. Told to admins.")]
+        Annotated[str | None, Field(description="The job that its ComfyUI is running. Null if none. For admins only.")]
     ]
-    version: Annotated[str, Field(description="Of the gateway that it runs.")]
+    version: Annotated[str, Field(description="Gateway version that the executor runs.")]
     comfyui: ExecutorComfyUIJson
 
 
 class HealthJson(TypedDict):
-    """How the gateway is."""
+    """The health of the gateway."""
 
-    ok: Annotated[bool, Field(description="True: it answers.")]
-    version: Annotated[str, Field(description="Of the gateway.")]
+    ok: Annotated[bool, Field(description="Always true.")]
+    version: Annotated[str, Field(description="Version of the gateway.")]
     comfyui: ReachedComfyUIJson
-    uptime: Annotated[float, Field(ge=0, description="Seconds, of the function that answers.")]
-    executors: NotRequired[Annotated[Sequence[ExecutorJson], Field(description="To those who are signed in.")]]
+    uptime: Annotated[float, Field(ge=0, description="Uptime in seconds of the process that served the request.")]
+    executors: NotRequired[
+        Annotated[Sequence[ExecutorJson], Field(description="Active executors. For authenticated callers only.")]
+    ]
 
 
 class AuditActorJson(TypedDict):
-    """Who did it."""
+    """The admin who made a change."""
 
-    owner: Annotated[str, Field(description="Whom the key or token belongs to.")]
+    owner: Annotated[str, Field(description="Owner of the key or token.")]
     role: Role
-    keyName: Annotated[str | None, Field(description="Of the API key; null for a token.")]
+    keyName: Annotated[str | None, Field(description="Name of the API key. Null for a JWT.")]
 
 
 class AuditEntryJson(TypedDict):
-    """One thing that an admin did."""
+    """A change that an admin made."""
 
     at: Instant
     actor: AuditActorJson
     action: AuditAction
-    target: Annotated[str, Field(description="Id of what it was done to.")]
-    before: Annotated[str | None, Field(description="SHA-256 of what stood there; null when nothing did.")]
-    after: Annotated[str | None, Field(description="SHA-256 of what stands there since; null when nothing does.")]
-    correlationId: Annotated[str, Field(description="Of the request that did it.")]
+    target: Annotated[str, Field(description="Id of the changed object.")]
+    before: Annotated[str | None, Field(description="SHA-256 of the content before the change. Null if created.")]
+    after: Annotated[str | None, Field(description="SHA-256 of the content after the change. Null if deleted.")]
+    correlationId: Annotated[str, Field(description="Correlation id of the request.")]
 
 
 class AuditListJson(TypedDict):
@@ -239,11 +250,11 @@ class AuditListJson(TypedDict):
     nextCursor: NextCursor
 
 
-_JobCount = Annotated[int, Field(ge=0, description="How many jobs.")]
+_JobCount = Annotated[int, Field(ge=0, description="Number of jobs.")]
 
 
 class JobCountsJson(TypedDict):
-    """How many jobs there are of each status, and all in all."""
+    """The number of jobs by status, and in total."""
 
     queued: _JobCount
     running: _JobCount
@@ -254,55 +265,55 @@ class JobCountsJson(TypedDict):
 
 
 class StatsJson(TypedDict):
-    """What became of the jobs that are kept."""
+    """Statistics of the stored jobs."""
 
     jobs: JobCountsJson
-    failedByCode: Annotated[Mapping[str, int], Field(description="How many failed, by the `code` of their error.")]
+    failedByCode: Annotated[Mapping[str, int], Field(description="Number of failed jobs by error code.")]
     averageProcessingTimeMs: Annotated[
         int | None,
-        Field(ge=0, description="What ComfyUI needed for a job, waiting excluded; null while it has run none."),
+        Field(ge=0, description="Average run time on ComfyUI, without waiting time. Null if no job has run."),
     ]
     averageQueueWaitMs: Annotated[
-        int | None, Field(ge=0, description="From a job's acceptance to its start; null while none has started.")
+        int | None, Field(ge=0, description="Average time from creation to start. Null if no job has started.")
     ]
     cacheHitRate: Annotated[
         float | None,
-        Field(ge=0, le=1, description="Share of all jobs that were answered from the cache; null while there is none."),
+        Field(ge=0, le=1, description="Share of jobs served from the result cache. Null if there are no jobs."),
     ]
-    since: Annotated[Instant, Field(description="Jobs that were accepted at this time or later are counted.")]
+    since: Annotated[Instant, Field(description="Start of the period: older jobs are not counted.")]
 
 
 class DeliveryAttemptJson(TypedDict):
-    """One try to send a webhook."""
+    """One attempt to deliver a webhook."""
 
-    attempt: Annotated[int, Field(ge=1, description="Its number.")]
+    attempt: Annotated[int, Field(ge=1, description="Number of the attempt.")]
     timestamp: Instant
-    durationMs: Annotated[int | None, Field(ge=0, description="How long it took; null when it broke off.")]
-    statusCode: Annotated[int | None, Field(description="What the receiver answered with; null when it did not.")]
-    error: Annotated[str | None, Field(description="Why it was not delivered, for a person; null when it was.")]
-    nextAttemptAt: Annotated[Instant | None, Field(description="When it is tried again; null when it is not.")]
+    durationMs: Annotated[int | None, Field(ge=0, description="Duration. Null if the attempt was interrupted.")]
+    statusCode: Annotated[int | None, Field(description="Status of the response. Null without a response.")]
+    error: Annotated[str | None, Field(description="Why the delivery failed. Null if it succeeded.")]
+    nextAttemptAt: Annotated[Instant | None, Field(description="Time of the next attempt. Null if there is none.")]
 
 
 class DeliveryListJson(TypedDict):
-    """What became of a job's webhook."""
+    """The delivery attempts of a job's webhook."""
 
     jobId: JobId
-    deliveries: Annotated[Sequence[DeliveryAttemptJson], Field(description="The newest 40, oldest first.")]
+    deliveries: Annotated[Sequence[DeliveryAttemptJson], Field(description="The last 40 attempts, oldest first.")]
 
 
 class DeliveryRequestedJson(TypedDict):
     """A webhook that will be sent again."""
 
     jobId: JobId
-    webhookId: Annotated[str, Field(description="`webhook-id`, as it was before.")]
-    message: Annotated[str, Field(description="For a person.")]
+    webhookId: Annotated[str, Field(description="The `webhook-id` header, same as in earlier deliveries.")]
+    message: Annotated[str, Field(description="Human-readable result.")]
 
 
 class WebhookTestResultJson(TypedDict):
-    """What became of a sample."""
+    """The result of a sample webhook."""
 
-    delivered: Annotated[bool, Field(description="Whether it was answered with a 2xx in time.")]
-    statusCode: Annotated[int | None, Field(description="What the receiver answered with; null when it did not.")]
-    durationMs: Annotated[int, Field(ge=0, description="How long it took.")]
-    error: Annotated[str | None, Field(description="Why it was not delivered, for a person; null when it was.")]
-    webhookId: Annotated[str, Field(description="`webhook-id` of the sample.")]
+    delivered: Annotated[bool, Field(description="Whether the receiver responded with a 2xx status in time.")]
+    statusCode: Annotated[int | None, Field(description="Status of the response. Null without a response.")]
+    durationMs: Annotated[int, Field(ge=0, description="Duration of the attempt.")]
+    error: Annotated[str | None, Field(description="Why the delivery failed. Null if it succeeded.")]
+    webhookId: Annotated[str, Field(description="The `webhook-id` header of the sample.")]

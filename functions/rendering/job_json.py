@@ -20,72 +20,72 @@ from gateway.domain.job import JobStatus, LogLevel, Priority
 class OutputJson(TypedDict):
     """A file that a job produced."""
 
-    filename: Annotated[str, Field(description="Its name, which no other file of the job has.")]
-    url: Annotated[str, Field(description="Its path in this API; works for as long as the file is kept.")]
-    downloadUrl: Annotated[str, Field(description="Works as it stands with a plain GET, ranges too.")]
-    downloadUrlExpiresAt: Annotated[Instant, Field(description="Until when downloadUrl works.")]
-    storagePath: Annotated[str, Field(description="Its key in S3.")]
-    size: Annotated[int, Field(ge=0, description="Bytes.")]
+    filename: Annotated[str, Field(description="File name, unique within the job.")]
+    url: Annotated[str, Field(description="Path of the file in this API. Valid while the file is stored.")]
+    downloadUrl: Annotated[str, Field(description="Presigned URL. Needs no API key, and supports range requests.")]
+    downloadUrlExpiresAt: Annotated[Instant, Field(description="Expiry of `downloadUrl`.")]
+    storagePath: Annotated[str, Field(description="S3 key of the file.")]
+    size: Annotated[int, Field(ge=0, description="Size in bytes.")]
     sha256: Sha256
-    contentType: Annotated[str, Field(description="Its media type.")]
+    contentType: Annotated[str, Field(description="Media type.")]
 
 
 class JobErrorJson(TypedDict):
-    """Why a job failed."""
+    """The error of a failed job."""
 
     code: Annotated[
         str,
         Field(
-            description="COMFYUI_UNREACHABLE, COMFYUI_OOM, COMFYUI_TIMEOUT, COMFYUI_NODE_ERROR, COMFYUI_REJECTED, "
-            "EXECUTOR_LOST, OUTPUT_ERROR or INTERNAL_ERROR; there may be others later."
+            description="One of COMFYUI_UNREACHABLE, COMFYUI_OOM, COMFYUI_TIMEOUT, COMFYUI_NODE_ERROR, "
+            "COMFYUI_REJECTED, EXECUTOR_LOST, OUTPUT_ERROR or INTERNAL_ERROR. More codes may be added."
         ),
     ]
-    message: Annotated[str, Field(description="For a person.")]
-    retryable: Annotated[bool, Field(description="Whether the same job may succeed later.")]
-    recommendation: NotRequired[Annotated[str, Field(description="What to change, where that is known.")]]
+    message: Annotated[str, Field(description="Human-readable message.")]
+    retryable: Annotated[bool, Field(description="Whether the same job can succeed later.")]
+    recommendation: NotRequired[Annotated[str, Field(description="Suggested change, if known.")]]
 
 
 class TimingJson(TypedDict):
-    """When a job was accepted, started and ended."""
+    """The timestamps of a job."""
 
-    createdAt: Annotated[Instant, Field(description="When it was accepted.")]
-    startedAt: Annotated[Instant | None, Field(description="When its first attempt began.")]
-    completedAt: Annotated[Instant | None, Field(description="When it ended.")]
-    executionTimeMs: Annotated[int | None, Field(ge=0, description="What ComfyUI needed, waiting excluded.")]
+    createdAt: Annotated[Instant, Field(description="Time of acceptance.")]
+    startedAt: Annotated[Instant | None, Field(description="Start of the first attempt.")]
+    completedAt: Annotated[Instant | None, Field(description="Time of the terminal status.")]
+    executionTimeMs: Annotated[int | None, Field(ge=0, description="Run time on ComfyUI, without waiting time.")]
 
 
 class WebhookStateJson(TypedDict):
-    """Where the webhook of a job's end stands."""
+    """The delivery state of the job's webhook."""
 
     status: DeliveryStatus
-    attempts: Annotated[int, Field(ge=0, description="How often it was sent.")]
+    attempts: Annotated[int, Field(ge=0, description="Number of delivery attempts.")]
     lastStatusCode: Annotated[
-        int | None, Field(description="What the receiver last answered with; null when it has not, or not whole.")
+        int | None, Field(description="Status of the last response. Null without a complete response.")
     ]
 
 
 class JobJson(TypedDict):
-    """A job as its owner sees it. Once it has ended, nothing of it changes but `webhook`."""
+    """A job. After it has ended, only `webhook` changes."""
 
     jobId: JobId
     status: JobStatus
-    workflowId: Annotated[str, Field(description="Which workflow it runs.")]
+    workflowId: Annotated[str, Field(description="Id of the workflow.")]
     priority: Priority
-    progress: Annotated[int | None, Field(ge=0, le=100, description="Percent; null when nothing is known yet.")]
-    outputs: Annotated[Sequence[OutputJson] | None, Field(description="Its files; null until it has succeeded.")]
+    progress: Annotated[int | None, Field(ge=0, le=100, description="Progress in percent. Null if unknown.")]
+    outputs: Annotated[Sequence[OutputJson] | None, Field(description="Output files. Null until the job succeeds.")]
     error: JobErrorJson | None
-    cacheHit: Annotated[bool, Field(description="Whether it was answered with the files of an equal job.")]
-    attempts: Annotated[int, Field(ge=0, description="How often it was started.")]
-    seed: NotRequired[Annotated[int, Field(description="As run: send it to get the same again.")]]
+    cacheHit: Annotated[bool, Field(description="Whether the outputs come from the result cache.")]
+    attempts: Annotated[int, Field(ge=0, description="Number of attempts that have started.")]
+    seed: NotRequired[Annotated[int, Field(description="Seed of the run. Send it as an input to repeat the run.")]]
     timing: TimingJson
-    webhook: Annotated[WebhookStateJson | None, Field(description="Null without a `callbackUrl`.")]
-    metadata: Annotated[Mapping[str, Any], Field(description="As it came with the job.")]
+    webhook: Annotated[WebhookStateJson | None, Field(description="Null if the job has no `callbackUrl`.")]
+    metadata: Annotated[Mapping[str, Any], Field(description="Metadata from the request, unchanged.")]
 
 
 class LogLineJson(TypedDict):
-    """One thing that happened to a job."""
+    """A line of the job log."""
 
     timestamp: Instant
     level: LogLevel
-    message: Annotated[str, Field(description="For a person.")]
-    node: NotRequired[Annotated[str, Field(description="Of the graph, where it happened.")]]
+    message: Annotated[str, Field(description="Human-readable message.")]
+    node: NotRequired[Annotated[str, Field(description="Id of the node in the graph.")]]

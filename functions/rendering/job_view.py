@@ -1,4 +1,4 @@
-"""A job as its owner sees it, with URLs that work from the moment they are shown."""
+"""Renders jobs and outputs as JSON, with freshly presigned download URLs."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 
 class JobView:
-    """Writes jobs and outputs for the wire. `url_seconds`: how long download URLs work."""
+    """Renders jobs and outputs. `url_seconds`: validity of download URLs."""
 
     def __init__(self, objects: ObjectStore, url_seconds: int) -> None:
         self._objects = objects
         self._url_seconds = url_seconds
 
     def job(self, job: Job) -> JobJson:
-        """Write a whole job."""
+        """Render a job."""
         view: JobJson = {
             "jobId": job.id,
             "status": job.status,
@@ -50,14 +50,14 @@ class JobView:
         return view
 
     def log(self, job: Job) -> list[LogLineJson]:
-        """Write a job's log, with its beginning and end from the record itself."""
+        """Render the log of a job. Its first and last line come from the job record itself."""
         lines = [LogLine(at=job.created_at, level=LogLevel.INFO, message="Accepted."), *job.log]
         if job.completed_at is not None:
             lines.append(_last_line(job, job.completed_at))
         return [_line(line) for line in lines]
 
     def outputs(self, job: Job) -> list[OutputJson]:
-        """Write a job's outputs, none when there are none (yet)."""
+        """Render the outputs of a job; none before it has succeeded."""
         return [self._output(job.id, output) for output in job.outputs or ()]
 
     def _output(self, job_id: str, output: Output) -> OutputJson:
@@ -73,7 +73,7 @@ class JobView:
         }
 
     def download_url(self, output: Output) -> str:
-        """Presign a URL for an output."""
+        """Return a presigned URL of an output."""
         return self._objects.presigned_url(output.key, seconds=self._url_seconds)
 
 
@@ -110,5 +110,5 @@ def _line(line: LogLine) -> LogLineJson:
     return view
 
 
-def _text(moment: datetime | None) -> str | None:
-    return None if moment is None else timestamps.to_text(moment)
+def _text(at: datetime | None) -> str | None:
+    return None if at is None else timestamps.to_text(at)

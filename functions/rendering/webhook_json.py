@@ -1,4 +1,4 @@
-"""The JSON of a webhook's body. As job_json, it is imported for its types only."""
+"""The JSON of a webhook's body. Like job_json, it is imported for its types only."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from gateway.domain.job import JobStatus
 
 
 class CutOutputsJson(TypedDict):
-    """Says that outputs are left out of a webhook."""
+    """Present if outputs were omitted because the webhook would be too large."""
 
-    total: Annotated[int, Field(ge=1, description="How many outputs the job has.")]
-    url: Annotated[str, Field(description="Path in this API that lists them all.")]
+    total: Annotated[int, Field(ge=1, description="Number of outputs of the job.")]
+    url: Annotated[str, Field(description="Path in this API that lists all outputs.")]
 
 
 class WebhookOutcomeJson(TypedDict):
-    """What a job made."""
+    """The result of a succeeded job."""
 
-    outputs: Annotated[Sequence[OutputJson], Field(description="Its files; the first of them, when `cut` is there.")]
+    outputs: Annotated[Sequence[OutputJson], Field(description="Output files. With `cut`, only the first ones.")]
     cut: NotRequired[CutOutputsJson]
 
 
 class WebhookBodyJson(TypedDict):
-    """A webhook: the end of a job."""
+    """The body of a webhook, sent when a job has ended."""
 
-    event: Annotated[str, Field(description="`job.` and the status; `webhook.test` for a sample.")]
+    event: Annotated[str, Field(description="`job.` and the status, or `webhook.test` for a sample.")]
     jobId: JobId
     status: JobStatus
-    workflowId: Annotated[str, Field(description="Which workflow it ran.")]
-    result: Annotated[WebhookOutcomeJson | None, Field(description="Null unless it has succeeded.")]
+    workflowId: Annotated[str, Field(description="Id of the workflow.")]
+    result: Annotated[WebhookOutcomeJson | None, Field(description="Null unless the job has succeeded.")]
     error: JobErrorJson | None
     timing: TimingJson
-    metadata: Annotated[Mapping[str, Any], Field(description="As it came with the job.")]
-    timestamp: Annotated[Instant, Field(description="When the job ended.")]
+    metadata: Annotated[Mapping[str, Any], Field(description="Metadata from the request, unchanged.")]
+    timestamp: Annotated[Instant, Field(description="Time of the job's terminal status.")]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import jsonschema_rs
 
-from tools.api_docs.document import document
+from functions.api.static import OPENAPI_JSON
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +21,7 @@ _ERROR = {"$ref": "#/components/schemas/Error"}
 
 @cache
 def _document() -> dict[str, Any]:
-    return document("/")
+    return dict(json.loads(OPENAPI_JSON.read_text(encoding="utf-8")))
 
 
 def contract_problems(method: str, path: str, answer: Answer) -> list[str]:

@@ -11,21 +11,24 @@ import sys
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urljoin
 
 import jsonschema_rs
 import openapi_spec_validator
 import pytest
 
+from functions.api.static import DOCS_HTML, OPENAPI_JSON
 from functions.http import router
-from functions.routing import API_FUNCTIONS, module_of
+from functions.routing import API_FUNCTIONS, ROUTES, module_of
 from gateway.errors import MethodNotAllowedError, RequestError
 from tests.component.api import aws_calls
 from tests.component.contract import resolved, validator
-from tools.api_docs.document import OPERATIONS
+from tools.api_docs.__main__ import docs_text, openapi_text
+from tools.api_docs.document import document as api_document
 from tools.api_docs.examples import ERRORS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 
@@ -95,7 +98,7 @@ def test_every_route_is_documented_and_the_other_way_round(gateway: Gateway, mon
         if route.func.__name__ != "refuse"
     }
     assert len(routes) > 10
-    assert routes == {(each.method, re.sub(r"{\w+}", "{}", each.path)) for each in OPERATIONS}
+    assert routes == {(route.method, re.sub(r"{\w+\+?}", "{}", route.path)) for route in ROUTES}
 
 
 def test_every_error_is_documented(document: dict[str, Any]) -> None:
@@ -215,27 +218,32 @@ def test_both_are_open_and_cost_little(gateway: Gateway, path: str) -> None:
     assert gateway.nobody.get(path, {"If-None-Match": '"other"'}).status == 200
 
 
-def test_the_document_names_the_stage_that_it_is_behind(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Behind API Gateway's own domain every path begins with the stage; clients must be sent there."""
-    assert gateway.nobody.get("/openapi.json").json["servers"] == [{"url": "/"}]
-    to_event = importlib.import_module("tests.component.api").to_event
+def test_the_server_is_relative_to_the_document(document: dict[str, Any]) -> None:
+    """Behind API Gateway's own domain the document is at /STAGE/openapi.json, and all paths begin with /STAGE."""
+    assert document["servers"] == [{"url": "."}]
+    assert urljoin("https://api.example.com/prod/openapi.json", ".") == "https://api.example.com/prod/"
 
-    def staged(*arguments: Any, **named: Any) -> dict[str, Any]:  # noqa: ANN401  whatever it takes
-        event: dict[str, Any] = to_event(*arguments, **named)
-        event["requestContext"]["path"] = f"/prod{event['path']}"
-        return event
 
-    monkeypatch.setattr("tests.component.api.to_event", staged)
-    assert gateway.nobody.get("/openapi.json").json["servers"] == [{"url": "/prod"}]
+@pytest.mark.parametrize(("path", "text"), [(OPENAPI_JSON, openapi_text), (DOCS_HTML, docs_text)])
+def test_the_files_are_current(path: Path, text: Callable[[], str]) -> None:
+    """The repository has what `make docs` would write."""
+    assert path.read_text(encoding="utf-8") == text(), "run `make docs`"
+
+
+def test_a_route_without_texts_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And texts without a route are one too: neither can be forgotten."""
+    monkeypatch.setattr("tools.api_docs.document.ROUTES", ROUTES[1:])
+    with pytest.raises(ValueError, match=ROUTES[0].operation_id):
+        api_document()
 
 
 def test_other_requests_do_not_pay_for_the_document() -> None:
-    """No function but its own imports what makes the document, nor the types of answers."""
+    """No function imports what builds the document, and none the types of JSON bodies."""
     code = (
         "import sys\n"
-        "import functions.api.audit, functions.api.health, functions.api.jobs, functions.api.outputs\n"
-        "import functions.api.stats, functions.api.workflows\n"
-        "print([name for name in sys.modules if name.startswith(('tools.api_docs', 'functions.api.responses',"
+        "import functions.api.audit, functions.api.docs, functions.api.health, functions.api.jobs\n"
+        "import functions.api.outputs, functions.api.stats, functions.api.workflows\n"
+        "print([name for name in sys.modules if name.startswith(('tools', 'functions.api.responses',"
         " 'functions.rendering.job_json'))])"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603  no input

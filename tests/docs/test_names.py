@@ -12,10 +12,10 @@ import typer.main
 from typer.core import TyperGroup
 
 from cli.main import app
+from functions import routing
 from gateway.errors import GatewayError, JobFailedError, RequestError
 from gateway.settings import ApiSettings, BackgroundSettings, ExecutorSettings, LocalSettings
 from tests.docs.pages import ROOT, Page, all_pages
-from tools.api_docs.document import OPERATIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -91,7 +91,7 @@ def route(path: str) -> str:
     )
 
 
-ROUTES = {f"{operation.method} {route(operation.path)}" for operation in OPERATIONS}
+ROUTES = {f"{operation.method} {route(operation.path)}" for operation in routing.ROUTES}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

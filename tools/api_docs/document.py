@@ -1,4 +1,4 @@
-"""The API's OpenAPI document, made from its operations, its models and its errors. https://spec.openapis.org/oas/v3.1.1."""
+"""Build the OpenAPI document from routes, types, errors and texts. https://spec.openapis.org/oas/v3.1.1."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
 
-from functions.api import responses
+from functions.api import requests, responses
+from functions.http.routes import Access
 from functions.rendering import webhook_json
+from functions.routing import ROUTES
 from gateway.__about__ import VERSION
 from gateway.errors import (
     CredentialsRejectedError,
@@ -23,109 +25,120 @@ from gateway.errors import (
 from tools.api_docs import examples
 from tools.api_docs.gateway_operations import GATEWAY_OPERATIONS
 from tools.api_docs.job_operations import JOB_OPERATIONS
-from tools.api_docs.operation import Access, Tag
+from tools.api_docs.operation import Tag
 from tools.api_docs.output_operations import OUTPUT_OPERATIONS
 from tools.api_docs.webhook_operations import WEBHOOK_OPERATIONS, WEBHOOKS
 from tools.api_docs.workflow_operations import WORKFLOW_OPERATIONS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from pydantic.json_schema import JsonSchemaValue
     from pydantic_core import core_schema
 
+    from functions.http.routes import Route
     from gateway.errors import RequestError
-    from tools.api_docs.operation import Answer, Operation, Parameter
+    from tools.api_docs.operation import OperationDoc, Parameter, ResponseDoc
 
-OPERATIONS: tuple[Operation, ...] = (
-    *JOB_OPERATIONS,
-    *WEBHOOK_OPERATIONS,
-    *OUTPUT_OPERATIONS,
-    *WORKFLOW_OPERATIONS,
-    *GATEWAY_OPERATIONS,
-)
+OPERATIONS: Mapping[str, OperationDoc] = {
+    **JOB_OPERATIONS,
+    **WEBHOOK_OPERATIONS,
+    **OUTPUT_OPERATIONS,
+    **WORKFLOW_OPERATIONS,
+    **GATEWAY_OPERATIONS,
+}
 
 _SCHEMAS = "#/components/schemas/"
-_DESCRIPTION = """Run ComfyUI workflows as jobs: post one, poll it or wait for it, download its files.
+_DESCRIPTION = """Run ComfyUI workflows as jobs: submit a job, poll it or wait for it, download its output files.
 
-**Signing in.** Send an API key as `X-API-Key`, or, where JWTs are taken, one as `Authorization: Bearer`. A user sees \
-its own jobs only: another owner's job is a 404. An admin sees all, and may change workflows.
+**Authentication.** Send an API key as `X-API-Key`, or a JWT as `Authorization: Bearer` if the gateway accepts JWTs. \
+Users have access to their own jobs; the job of another owner is a 404. Admins have access to all jobs, and can change \
+workflows.
 
-**Errors** have one shape, whatever the path. `error` is for programs, `message` for people. A path that does not \
-exist is 404 `NOT_FOUND`; a method that a path does not have is 405 `METHOD_NOT_ALLOWED`, with `Allow`. What is no \
-valid HTTP is 400 `VALIDATION_ERROR`; a query, headers or a body that are too large are 413 `PAYLOAD_TOO_LARGE`.
+**Errors** have the same JSON body everywhere. `error` is a code for programs, `message` a text for people. An unknown \
+path returns 404 `NOT_FOUND`. A method that the path does not support returns 405 `METHOD_NOT_ALLOWED` with `Allow`. \
+Invalid HTTP returns 400 `VALIDATION_ERROR`. A query, headers or a body above the size limits return 413 \
+`PAYLOAD_TOO_LARGE`.
 
-**Correlation ids.** Every answer has `X-Correlation-Id`: yours, when you sent a sane one. The logs bear it.
+**Correlation ids.** Every response has `X-Correlation-Id`: yours if it is valid, else a new one. It is \
+in every log line of the request.
 
-**Rate limits** are told by `X-RateLimit-*` in every answer, where requests are counted at all.
+**Rate limits.** If the gateway limits requests, every response has the `X-RateLimit-*` headers.
 """
 _SECURITY_SCHEMES = {
     "ApiKey": {
         "type": "apiKey",
         "in": "header",
         "name": "X-API-Key",
-        "description": "Made by the operator, and shown once.",
+        "description": "Created by the operator. The key is shown once, when it is created.",
     },
     "Jwt": {
         "type": "http",
         "scheme": "bearer",
         "bearerFormat": "JWT",
-        "description": "HS256, with the claims `sub` (the owner), `role` and `exp`. Only where a JWT secret is set.",
+        "description": "HS256, with the claims `sub` (the owner), `role` and `exp`. Accepted only if the gateway has a "
+        "JWT secret.",
     },
 }
-_SIGNED_IN: list[dict[str, list[str]]] = [{"ApiKey": []}, {"Jwt": []}]
-_SECURITY = {Access.ANYBODY: [], Access.ANYBODY_BUT_MORE: [{}, *_SIGNED_IN]}  # others: as the document as a whole
+_AUTHENTICATED: list[dict[str, list[str]]] = [{"ApiKey": []}, {"Jwt": []}]
+# Other operations use the default of the document.
+_SECURITY = {Access.ANYONE: [], Access.ANYONE_MORE_FOR_CALLERS: [{}, *_AUTHENTICATED]}
 _WHOLE_NUMBER = {"type": "string", "pattern": "^[0-9]+$"}
 _HEADERS: dict[str, dict[str, Any]] = {
     "X-Correlation-Id": {
-        "description": "What the logs know this request by.",
+        "description": "Identifies the request in the logs.",
         "required": True,
         "schema": {"type": "string"},
     },
-    "X-RateLimit-Limit": {"description": "Requests that you may make in a window.", "schema": _WHOLE_NUMBER},
-    "X-RateLimit-Remaining": {"description": "Those that are left in this one.", "schema": _WHOLE_NUMBER},
-    "X-RateLimit-Reset": {"description": "When the next one begins, in epoch seconds.", "schema": _WHOLE_NUMBER},
-    "Retry-After": {"description": "Seconds to wait.", "required": True, "schema": _WHOLE_NUMBER},
+    "X-RateLimit-Limit": {"description": "Maximum number of requests per window.", "schema": _WHOLE_NUMBER},
+    "X-RateLimit-Remaining": {"description": "Remaining requests in this window.", "schema": _WHOLE_NUMBER},
+    "X-RateLimit-Reset": {
+        "description": "Start of the next window, in seconds since the epoch.",
+        "schema": _WHOLE_NUMBER,
+    },
+    "Retry-After": {"description": "Seconds to wait before a retry.", "required": True, "schema": _WHOLE_NUMBER},
     "Content-Disposition": {
-        "description": "The file's name, and whether a browser shows or saves it. With its bytes only.",
+        "description": "File name, and whether a browser displays or saves the file. Only with the content itself.",
         "schema": {"type": "string"},
     },
     "ETag": {
-        "description": "Changes when the content does. With a file's bytes, not with its base64.",
+        "description": "Version of the content. Not with `format=base64`.",
         "schema": {"type": "string"},
     },
     "Location": {
-        "description": "A presigned address that works for an hour, if not told otherwise.",
+        "description": "Presigned URL, valid for one hour by default.",
         "required": True,
         "schema": {"type": "string", "format": "uri"},
     },
 }
-_EVERY_ANSWER = ("X-Correlation-Id", "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
+_COMMON_HEADERS = ("X-Correlation-Id", "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
 _CORRELATION_PARAMETER = {
     "name": "X-Correlation-Id",
     "in": "header",
     "required": False,
     "schema": {"type": "string"},
-    "description": "A name of your own for this request, up to 128 letters, digits and `._:-`; others are replaced.",
+    "description": "Your own id for the request: up to 128 letters, digits and `._:-`. Other values are replaced.",
 }
 _SERVER_ERROR_DESCRIPTION = (
-    "Something went wrong on our side: 500 when the request failed, 502 when nothing answered it, 504 when the answer "
-    "took too long. All are INTERNAL_ERROR. Sent again with the same Idempotency-Key, a job is accepted once at most."
+    "Server error: 500 if the request failed, 502 if no function responded, 504 after a timeout. The code "
+    "is always INTERNAL_ERROR. A job that is sent again with the same Idempotency-Key is accepted only once."
 )
 _SERVER_ERROR = {
     "error": "INTERNAL_ERROR",
-    "message": "Something went wrong on our side. Try again; if it stays, report the correlation id.",
+    "message": "The request failed on the server. Try again; if it fails again, report the correlation id.",
     "details": None,
     "retryable": True,
     "correlationId": examples.CORRELATION_ID,
 }
 
 
-def document(server: str) -> dict[str, Any]:
-    """Make the whole document. `server`: where the API's paths begin, relative to the host."""
+def document() -> dict[str, Any]:
+    """Build the document. Raises ValueError if a route has no texts, or a text no route."""
+    if unmatched := {route.operation_id for route in ROUTES} ^ OPERATIONS.keys():
+        raise ValueError(f"operations without a route, or routes without texts: {', '.join(sorted(unmatched))}")
     paths: dict[str, dict[str, Any]] = defaultdict(dict)
-    for operation in OPERATIONS:
-        paths[operation.path][operation.method.lower()] = _operation(operation)
+    for route in ROUTES:
+        paths[route.path.replace("+}", "}")][route.method.lower()] = _operation(route, OPERATIONS[route.operation_id])
     return {
         "openapi": "3.1.1",
         "info": {
@@ -134,8 +147,9 @@ def document(server: str) -> dict[str, Any]:
             "description": _DESCRIPTION,
             "license": {"name": "MIT", "identifier": "MIT"},
         },
-        "servers": [{"url": server}],
-        "security": _SIGNED_IN,
+        # Relative to the document, so that it is right behind the stage's name as well as on a domain.
+        "servers": [{"url": "."}],
+        "security": _AUTHENTICATED,
         "tags": [{"name": tag.value[0], "description": tag.value[1]} for tag in Tag],
         "paths": dict(paths),
         "webhooks": WEBHOOKS,
@@ -149,31 +163,32 @@ def document(server: str) -> dict[str, Any]:
     }
 
 
-def _operation(operation: Operation) -> dict[str, Any]:
-    written: dict[str, Any] = {
-        "operationId": operation.id,
-        "tags": [operation.tag.value[0]],
-        "summary": operation.summary,
-        "description": operation.description,
+def _operation(route: Route, doc: OperationDoc) -> dict[str, Any]:
+    operation: dict[str, Any] = {
+        "operationId": route.operation_id,
+        "tags": [doc.tag.value[0]],
+        "summary": route.summary,
+        "description": doc.description,
         "parameters": [
-            *(_parameter(parameter) for parameter in operation.parameters),
+            *(_parameter(parameter) for parameter in doc.parameters),
             {"$ref": "#/components/parameters/CorrelationId"},
         ],
     }
-    if operation.request:
-        schema = {"$ref": _SCHEMAS + _schema_name(operation.request.model)}
-        media = {"schema": schema, "example": operation.request.example}
-        written["requestBody"] = {"required": True, "content": {"application/json": media}}
-    if operation.access in _SECURITY:
-        written["security"] = _SECURITY[operation.access]
-    if operation.access is Access.ADMIN:
-        written["description"] += " Admins only."
-    written["responses"] = {
-        **{str(status): _answer(answer) for status, answer in operation.answers.items()},
-        **_errors(operation),
+    if route.request:
+        media = {"schema": _reference(_request_type(route.request)), "example": doc.request_example}
+        operation["requestBody"] = {"required": True, "content": {"application/json": media}}
+    if route.access in _SECURITY:
+        operation["security"] = _SECURITY[route.access]
+    if route.access is Access.ADMIN:
+        operation["description"] += " Admins only."
+    if unmatched := route.responses.keys() ^ doc.responses.keys():
+        raise ValueError(f"{route.operation_id}: statuses without a text, or texts without a status: {unmatched}")
+    operation["responses"] = {
+        **{str(status): _response(doc.responses[status], body) for status, body in route.responses.items()},
+        **_errors(route, doc),
         "5XX": {"$ref": "#/components/responses/ServerError"},
     }
-    return written
+    return operation
 
 
 def _parameter(parameter: Parameter) -> dict[str, Any]:
@@ -187,82 +202,85 @@ def _parameter(parameter: Parameter) -> dict[str, Any]:
     }
 
 
-def _answer(answer: Answer) -> dict[str, Any]:
-    content: dict[str, Any] = {media: {"schema": {}} for media in answer.media}
-    if answer.body:
-        schema: dict[str, Any] = {"$ref": _SCHEMAS + _schema_name(answer.body)}
-        if "*/*" in answer.media:
+def _response(doc: ResponseDoc, body: str | None) -> dict[str, Any]:
+    content: dict[str, Any] = {media: {"schema": {}} for media in doc.media}
+    if body:
+        schema: dict[str, Any] = _reference(_response_type(body))
+        if "*/*" in doc.media:
             schema = {"anyOf": [schema, {"description": "A file that is itself JSON."}]}
-        named = {name: {"value": example} for name, example in answer.examples.items()}
+        named = {name: {"value": example} for name, example in doc.examples.items()}
         content["application/json"] = {"schema": schema, "examples": named}
+    links = {to: {"operationId": to, "parameters": parameters} for to, parameters in doc.links.items()}
     return {
-        "description": answer.description,
-        "headers": _header_references(*_EVERY_ANSWER, *answer.headers),
+        "description": doc.description,
+        "headers": _header_references(*_COMMON_HEADERS, *doc.headers),
         **({"content": content} if content else {}),
-        **(
-            {"links": {to: {"operationId": to, "parameters": p} for to, p in answer.links.items()}}
-            if answer.links
-            else {}
-        ),
+        **({"links": links} if links else {}),
     }
 
 
-def _possible_errors(operation: Operation) -> Iterable[type[RequestError]]:
-    if any(parameter.where in ("query", "header") for parameter in operation.parameters) or operation.request:
+def _possible_errors(route: Route, doc: OperationDoc) -> Iterable[type[RequestError]]:
+    if any(parameter.where in ("query", "header") for parameter in doc.parameters) or route.request:
         yield RequestInvalidError
-    if operation.request:
+    if route.request:
         yield PayloadTooLargeError
-    if operation.access is not Access.ANYBODY:
+    if route.access is not Access.ANYONE:
         yield CredentialsRejectedError
-    if operation.access is Access.ADMIN:
+    if route.access is Access.ADMIN:
         yield RoleForbiddenError
-    if "{" in operation.path:
+    if "{" in route.path:
         yield PathNotFoundError
-    yield from operation.errors
+    yield from doc.errors
     yield RateLimitedError
 
 
-def _errors(operation: Operation) -> dict[str, Any]:
+def _errors(route: Route, doc: OperationDoc) -> dict[str, Any]:
     return {
         str(status): {"$ref": f"#/components/responses/{errors[0].__name__}"}
         if len(errors) == 1
         else _error_response(*errors)
-        for status, errors in sorted(_errors_by_status(operation).items())
+        for status, errors in sorted(_errors_by_status(route, doc).items())
     }
 
 
-def _errors_by_status(operation: Operation) -> dict[int, list[type[RequestError]]]:
+def _errors_by_status(route: Route, doc: OperationDoc) -> dict[int, list[type[RequestError]]]:
     by_status: dict[int, list[type[RequestError]]] = defaultdict(list)
-    for error in _possible_errors(operation):
+    for error in _possible_errors(route, doc):
         by_status[error.status].append(error)
     return by_status
 
 
 def _shared_responses() -> dict[str, Any]:
     alone = {
-        errors[0] for operation in OPERATIONS for errors in _errors_by_status(operation).values() if len(errors) == 1
+        errors[0]
+        for route in ROUTES
+        for errors in _errors_by_status(route, OPERATIONS[route.operation_id]).values()
+        if len(errors) == 1
     }
-    shared = {error.__name__: _error_response(error) for error in sorted(alone, key=lambda error: error.status)}
-    return {**shared, "ServerError": _response(_SERVER_ERROR_DESCRIPTION, _SERVER_ERROR)}
+    shared = {error.__name__: _error_response(error) for error in sorted(alone, key=lambda e: (e.status, e.__name__))}
+    return {**shared, "ServerError": _error_body_response(_SERVER_ERROR_DESCRIPTION, _SERVER_ERROR)}
 
 
 def _error_response(*errors: type[RequestError]) -> dict[str, Any]:
     description = " ".join(str(inspect.getdoc(error)).partition("\n")[0] for error in errors)
     headers = ("Retry-After",) if RateLimitedError in errors else ()
-    return _response(description, *(_error_example(error) for error in errors), headers=headers)
+    return _error_body_response(description, *(_error_example(error) for error in errors), headers=headers)
 
 
-def _response(description: str, *shown: dict[str, Any], headers: tuple[str, ...] = ()) -> dict[str, Any]:
-    media = {"schema": {"$ref": _SCHEMAS + "Error"}, "examples": {each["error"]: {"value": each} for each in shown}}
+def _error_body_response(description: str, *bodies: Mapping[str, Any], headers: tuple[str, ...] = ()) -> dict[str, Any]:
+    media = {
+        "schema": _reference(responses.ErrorJson),
+        "examples": {body["error"]: {"value": body} for body in bodies},
+    }
     return {
         "description": description,
-        "headers": _header_references(*_EVERY_ANSWER, *headers),
+        "headers": _header_references(*_COMMON_HEADERS, *headers),
         "content": {"application/json": media},
     }
 
 
-def _error_example(kind: type[RequestError]) -> dict[str, Any]:
-    error = next(error for error in examples.ERRORS if type(error) is kind)
+def _error_example(error_class: type[RequestError]) -> dict[str, Any]:
+    error = next(error for error in examples.ERRORS if type(error) is error_class)
     return {
         "error": error.code,
         "message": error.message,
@@ -276,13 +294,27 @@ def _header_references(*names: str) -> dict[str, Any]:
     return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
 
 
+def _request_type(name: str) -> type:
+    found: type = getattr(requests, name)
+    return found
+
+
+def _response_type(name: str) -> type:
+    found: type = getattr(responses, name)
+    return found
+
+
 def _schema_name(body: type) -> str:
-    """Return the name of a type in the document: JobJson is Job there, as no domain class is in the way."""
+    """Return the name of a type's schema. JobJson is Job in the document, which has no domain class of that name."""
     return body.__name__.removesuffix("Json")
 
 
+def _reference(body: type) -> dict[str, Any]:
+    return {"$ref": _SCHEMAS + _schema_name(body)}
+
+
 class _SchemaGenerator(GenerateJsonSchema):
-    """Names schemas as `_schema_name` does, and leaves out titles of fields: they repeat the fields' names."""
+    """Names schemas as `_schema_name` does, and omits titles of fields: they repeat the fields' names."""
 
     def normalize_name(self, name: str) -> str:
         return super().normalize_name(name).removesuffix("Json")
@@ -294,16 +326,17 @@ class _SchemaGenerator(GenerateJsonSchema):
         return False
 
 
-_ALWAYS = (responses.ErrorJson, webhook_json.WebhookBodyJson)  # no operation answers with them alone
-
-
 def _schemas() -> dict[str, Any]:
-    requests = {operation.request.model for operation in OPERATIONS if operation.request}
-    bodies = {answer.body for operation in OPERATIONS for answer in operation.answers.values() if answer.body}
-    adapters: list[TypeAdapter[Any]] = [TypeAdapter(each) for each in (*requests, *bodies, *_ALWAYS)]
-    _, made = TypeAdapter.json_schemas(
+    types = {
+        responses.ErrorJson,
+        webhook_json.WebhookBodyJson,
+        *(_request_type(route.request) for route in ROUTES if route.request),
+        *(_response_type(body) for route in ROUTES for body in route.responses.values() if body),
+    }
+    adapters: list[TypeAdapter[Any]] = [TypeAdapter(each) for each in sorted(types, key=_schema_name)]
+    _, generated = TypeAdapter.json_schemas(
         [(number, "validation", adapter) for number, adapter in enumerate(adapters)],
         ref_template=_SCHEMAS + "{model}",
         schema_generator=_SchemaGenerator,
     )
-    return dict(sorted(made["$defs"].items()))
+    return dict(sorted(generated["$defs"].items()))

@@ -1,101 +1,69 @@
-"""The paths about the gateway itself, in words."""
+"""Texts of the operations on the gateway itself."""
 
 from __future__ import annotations
 
-from functions.api import responses
+from typing import TYPE_CHECKING
+
 from gateway.aws.resources import JOB_CHANGES
 from tools.api_docs import examples
-from tools.api_docs.operation import CURSOR, LIMIT, Access, Answer, Operation, Parameter, Tag
+from tools.api_docs.operation import CURSOR, LIMIT, OperationDoc, Parameter, ResponseDoc, Tag
 
-_UNCHANGED = Answer(description="The one that you have, by If-None-Match, is still right.", headers=("ETag",))
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_UNCHANGED = ResponseDoc(description="Your copy is current.", headers=("ETag",))
 _IF_NONE_MATCH = Parameter(
-    name="If-None-Match", where="header", schema={"type": "string"}, description="The `ETag` of the one that you have."
+    name="If-None-Match", where="header", schema={"type": "string"}, description="The `ETag` of your copy."
 )
 
-GATEWAY_OPERATIONS: tuple[Operation, ...] = (
-    Operation(
-        method="GET",
-        path="/capabilities",
-        id="getCapabilities",
+GATEWAY_OPERATIONS: Mapping[str, OperationDoc] = {
+    "getCapabilities": OperationDoc(
         tag=Tag.GATEWAY,
-        summary="See what can be done",
-        description="Workflows in short, models, and the bounds that hold whatever a workflow's schema says.",
-        answers={
-            200: Answer(
-                description="The capabilities.",
-                body=responses.CapabilitiesJson,
-                examples={"usual": examples.CAPABILITIES},
-            )
-        },
+        description="Returns the workflows in short form, the available models, and the limits that apply to all "
+        "workflows.",
+        responses={200: ResponseDoc(description="The capabilities.", examples={"usual": examples.CAPABILITIES})},
     ),
-    Operation(
-        method="GET",
-        path="/health",
-        id="getHealth",
+    "getHealth": OperationDoc(
         tag=Tag.GATEWAY,
-        summary="See whether it is up",
-        description="And whether a ComfyUI answers. Who is signed in is also told of every executor: where its ComfyUI "
-        "is, on what device it computes, and which models it has.",
-        access=Access.ANYBODY_BUT_MORE,
-        answers={
-            200: Answer(
-                description="It is up.",
-                body=responses.HealthJson,
+        description="Returns whether the gateway is up and whether any ComfyUI is reachable. Authenticated callers "
+        "also get a list of executors: the address, the device and the models of each ComfyUI.",
+        responses={
+            200: ResponseDoc(
+                description="The gateway is up.",
                 examples={"anybody": examples.HEALTH, "signedIn": examples.HEALTH_SIGNED_IN},
             )
         },
     ),
-    Operation(
-        method="GET",
-        path="/audit",
-        id="listAudit",
+    "listAudit": OperationDoc(
         tag=Tag.GATEWAY,
-        summary="Read what admins did",
-        description="Newest first. Entries hold hashes of what was changed, never the thing itself.",
-        access=Access.ADMIN,
+        description="Returns the newest entries first. An entry has hashes of the content before and after the change, "
+        "never the content itself.",
         parameters=(LIMIT, CURSOR),
-        answers={
-            200: Answer(description="A page.", body=responses.AuditListJson, examples={"page": examples.AUDIT_LIST})
-        },
+        responses={200: ResponseDoc(description="A page of entries.", examples={"page": examples.AUDIT_LIST})},
     ),
-    Operation(
-        method="GET",
-        path="/stats",
-        id="getStats",
+    "getStats": OperationDoc(
         tag=Tag.GATEWAY,
-        summary="See how jobs fare",
-        description="Counts and means of all owners' jobs, for as long as jobs are kept. They are kept up to date with "
-        "every change of a job instead of being counted when you ask, and so what you see may be "
-        f"{JOB_CHANGES.window_seconds} seconds old, in a rush a little more.",
-        access=Access.ADMIN,
-        answers={200: Answer(description="The counts.", body=responses.StatsJson, examples={"usual": examples.STATS})},
+        description="Returns counts and averages of the stored jobs of all owners. The statistics are updated when a "
+        f"job changes, not computed per request; they can be {JOB_CHANGES.window_seconds} seconds old, and slightly "
+        "older under high load.",
+        responses={200: ResponseDoc(description="The statistics.", examples={"usual": examples.STATS})},
     ),
-    Operation(
-        method="GET",
-        path="/openapi.json",
-        id="getOpenApi",
+    "getOpenApi": OperationDoc(
         tag=Tag.GATEWAY,
-        summary="Get this description",
-        description="OpenAPI 3.1, made from the code.",
-        access=Access.ANYBODY,
+        description="Returns this reference as an OpenAPI 3.1 document.",
         parameters=(_IF_NONE_MATCH,),
-        answers={
-            200: Answer(description="The document.", media=("application/json",), headers=("ETag",)),
+        responses={
+            200: ResponseDoc(description="The document.", media=("application/json",), headers=("ETag",)),
             304: _UNCHANGED,
         },
     ),
-    Operation(
-        method="GET",
-        path="/docs",
-        id="getDocs",
+    "getDocs": OperationDoc(
         tag=Tag.GATEWAY,
-        summary="Read this description",
-        description="As a page for a browser, which loads nothing from elsewhere.",
-        access=Access.ANYBODY,
+        description="Returns this reference as an HTML page without scripts and external resources.",
         parameters=(_IF_NONE_MATCH,),
-        answers={
-            200: Answer(description="The page.", media=("text/html",), headers=("ETag",)),
+        responses={
+            200: ResponseDoc(description="The page.", media=("text/html",), headers=("ETag",)),
             304: _UNCHANGED,
         },
     ),
-)
+}

@@ -1,10 +1,9 @@
-"""`/jobs` in words."""
+"""Texts of the operations on jobs."""
 
 from __future__ import annotations
 
-from functions.api import responses
-from functions.api.requests import JobRequest
-from functions.rendering.job_json import JobJson
+from typing import TYPE_CHECKING
+
 from gateway.domain.job import JobStatus
 from gateway.errors import IdempotencyMismatchError, JobNotFoundError, StateConflictError, WorkflowNotFoundError
 from gateway.limits import MAX_IDEMPOTENCY_KEY_CHARACTERS, MAX_WAIT_SECONDS
@@ -14,118 +13,99 @@ from tools.api_docs.operation import (
     JOB_ID,
     LIMIT,
     WORKFLOW_ID_SCHEMA,
-    Answer,
-    Operation,
+    OperationDoc,
     Parameter,
-    Request,
+    ResponseDoc,
     Tag,
     query,
 )
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 _INSTANT = {"type": "string", "format": "date-time"}
 _WITH_JOB = {"jobId": "$response.body#/jobId"}
 
-JOB_OPERATIONS: tuple[Operation, ...] = (
-    Operation(
-        method="POST",
-        path="/jobs",
-        id="createJob",
+JOB_OPERATIONS: Mapping[str, OperationDoc] = {
+    "createJob": OperationDoc(
         tag=Tag.JOBS,
-        summary="Run a workflow",
-        description="Checks the inputs and puts the job into its queue. A 202 means that it will end: in success, in "
-        "failure, or canceled. With an idempotency key (the header, or `requestId` in the metadata) a request that is "
-        "sent again is answered with the first one's job, for as long as that is kept.",
+        description="Validates the inputs and queues the job. After a 202 the job always ends: `succeeded`, `failed` "
+        "or `canceled`. With an idempotency key (the header, or `requestId` in the metadata), a repeated request "
+        "returns the job of the first one while that job is stored.",
         parameters=(
             Parameter(
                 name="Idempotency-Key",
                 where="header",
                 schema={"type": "string", "maxLength": MAX_IDEMPOTENCY_KEY_CHARACTERS},
-                description="Names this request, so that sending it twice runs it once.",
+                description="Identifies this request, so that a retry does not run the job twice.",
             ),
         ),
-        request=Request(model=JobRequest, example=examples.JOB_REQUEST),
-        answers={
-            200: Answer(
-                description="Done already: its inputs, seed included, are those of an earlier job.",
-                body=responses.JobFromCacheJson,
+        request_example=examples.JOB_REQUEST,
+        responses={
+            200: ResponseDoc(
+                description="Served from the result cache: an earlier job ran with the same inputs and seed.",
                 examples={"cacheHit": examples.JOB_FROM_CACHE},
             ),
-            202: Answer(
-                description="Accepted. Poll `pollUrl`.",
-                body=responses.JobAcceptedJson,
+            202: ResponseDoc(
+                description="Accepted. Poll `pollUrl`, or wait for the webhook.",
                 examples={"accepted": examples.JOB_ACCEPTED},
                 links={"getJob": _WITH_JOB, "getJobLog": _WITH_JOB, "cancelJob": _WITH_JOB, "listOutputs": _WITH_JOB},
             ),
         },
         errors=(WorkflowNotFoundError, IdempotencyMismatchError),
     ),
-    Operation(
-        method="GET",
-        path="/jobs",
-        id="listJobs",
+    "listJobs": OperationDoc(
         tag=Tag.JOBS,
-        summary="List jobs",
-        description="Newest first. Follow `nextCursor` until it is null: with a filter a page can be short, or empty, "
-        "and yet not be the last.",
+        description="Returns the newest jobs first. Follow `nextCursor` until it is null: with a filter, a page can be "
+        "short or empty although more pages follow.",
         parameters=(
-            query("status", {"type": "string", "enum": list(JobStatus)}, "Only jobs that stand so."),
+            query("status", {"type": "string", "enum": list(JobStatus)}, "Only jobs with this status."),
             query("workflowId", WORKFLOW_ID_SCHEMA, "Only jobs of this workflow."),
-            query("after", _INSTANT, "Only jobs accepted at this instant or later."),
-            query("before", _INSTANT, "Only jobs accepted before this instant."),
+            query("after", _INSTANT, "Only jobs created at this time or later."),
+            query("before", _INSTANT, "Only jobs created before this time."),
             LIMIT,
             CURSOR,
-            query("offset", {"type": "integer", "enum": [0]}, "For older clients; follow `nextCursor` instead."),
+            query("offset", {"type": "integer", "enum": [0]}, "For older clients. Use `nextCursor` instead."),
         ),
-        answers={200: Answer(description="A page.", body=responses.JobListJson, examples={"page": examples.JOB_LIST})},
+        responses={200: ResponseDoc(description="A page of jobs.", examples={"page": examples.JOB_LIST})},
     ),
-    Operation(
-        method="GET",
-        path="/jobs/{jobId}",
-        id="getJob",
+    "getJob": OperationDoc(
         tag=Tag.JOBS,
-        summary="See how a job stands",
-        description="With `wait` the answer is held until the job has ended, or the time is up.",
+        description="Returns the current state of the job. With `wait`, the response is delayed until the job has "
+        "ended or the time is up.",
         parameters=(
             JOB_ID,
             query(
-                "wait", {"type": "number", "minimum": 0, "maximum": MAX_WAIT_SECONDS}, "Seconds to wait for its end."
+                "wait",
+                {"type": "number", "minimum": 0, "maximum": MAX_WAIT_SECONDS},
+                "Maximum number of seconds to wait for the job to end.",
             ),
         ),
-        answers={
-            200: Answer(
-                description="The job as it is now.",
-                body=JobJson,
+        responses={
+            200: ResponseDoc(
+                description="The job.",
                 examples={"succeeded": examples.JOB_SUCCEEDED, "failed": examples.JOB_FAILED},
             )
         },
         errors=(JobNotFoundError,),
     ),
-    Operation(
-        method="GET",
-        path="/jobs/{jobId}/logs",
-        id="getJobLog",
+    "getJobLog": OperationDoc(
         tag=Tag.JOBS,
-        summary="Read what happened to a job",
-        description="Attempts, failures and the end, in order. There are no inner addresses or paths in it.",
+        description="Returns attempts, failures and the final status, oldest first. Internal addresses and paths are "
+        "removed from the messages.",
         parameters=(JOB_ID,),
-        answers={200: Answer(description="The log.", body=responses.JobLogJson, examples={"log": examples.JOB_LOG})},
+        responses={200: ResponseDoc(description="The log of the job.", examples={"log": examples.JOB_LOG})},
         errors=(JobNotFoundError,),
     ),
-    Operation(
-        method="POST",
-        path="/jobs/{jobId}/cancel",
-        id="cancelJob",
+    "cancelJob": OperationDoc(
         tag=Tag.JOBS,
-        summary="Cancel a job",
-        description="A queued job is canceled at once. A running one is interrupted on the GPU within two seconds.",
+        description="Cancels a queued job at once. A running job is interrupted on the GPU within two seconds.",
         parameters=(JOB_ID,),
-        answers={
-            200: Answer(
-                description="It will end, or has just ended.",
-                body=responses.CancelAnswerJson,
-                examples={"canceled": examples.CANCELED},
+        responses={
+            200: ResponseDoc(
+                description="The job has been canceled, or will be.", examples={"canceled": examples.CANCELED}
             )
         },
         errors=(JobNotFoundError, StateConflictError),
     ),
-)
+}

@@ -1,4 +1,8 @@
-"""What can be said of an operation of the API: the words in which the tables beside this file are written."""
+"""How the API document describes an operation: the types of the tables next to this module.
+
+A route declares method, path, operation id, summary, access and types. The tables add what only readers of the
+document need: texts, parameters, examples, and errors that do not follow from the route.
+"""
 
 from __future__ import annotations
 
@@ -13,32 +17,22 @@ from tools.api_docs import examples
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from functions.http.body import RequestBody
     from gateway.errors import RequestError
 
 
-class Access(Enum):
-    """Who may do it."""
-
-    ANYBODY = "anybody"
-    ANYBODY_BUT_MORE = "anybody; more to those who are signed in"
-    SIGNED_IN = "signed in"
-    ADMIN = "admin"
-
-
 class Tag(Enum):
-    """What operations are listed under."""
+    """A section of the document: name and description."""
 
-    JOBS = ("Jobs", "Run workflows, and see what becomes of them. A user sees its own jobs only, an admin all.")
+    JOBS = ("Jobs", "Run workflows and follow them. Users see their own jobs only; admins see all jobs.")
     OUTPUTS = ("Outputs", "The files that jobs produced.")
-    WEBHOOKS = ("Webhooks", "Ends of jobs, told to the `callbackUrl` that came with them.")
-    WORKFLOWS = ("Workflows", "What can be run: templates of ComfyUI graphs with checked inputs.")
-    GATEWAY = ("Gateway", "The gateway itself: how it is, what it can do, what was done to it.")
+    WEBHOOKS = ("Webhooks", "Notifications about ended jobs, sent to the `callbackUrl` of the job.")
+    WORKFLOWS = ("Workflows", "Templates of ComfyUI graphs, each with a schema for its inputs.")
+    GATEWAY = ("Gateway", "The gateway itself: health, capabilities, statistics, audit log and this reference.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parameter:
-    """Something in the path, the query string or a header. `where`: OpenAPI's `in`."""
+    """A parameter in the path, the query string or a header. `where`: OpenAPI's `in`."""
 
     name: str
     where: str
@@ -48,39 +42,25 @@ class Parameter:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """A JSON body."""
-
-    model: type[RequestBody]
-    example: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """No error. `body`: its type in functions.api.responses; `media`: media types beside or instead of it."""
+class ResponseDoc:
+    """A response without an error. `media`: its media types other than the JSON that the route declares."""
 
     description: str
-    body: type | None = None
     examples: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     media: tuple[str, ...] = ()
     headers: tuple[str, ...] = ()
-    links: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # operation id → parameters for it
+    links: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # operation id: parameters for it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Operation:
-    """A method on a path. `errors`: those that do not follow from the other fields."""
+class OperationDoc:
+    """The texts of an operation. `errors`: those that follow neither from the route nor from the parameters."""
 
-    method: str
-    path: str
-    id: str
     tag: Tag
-    summary: str
     description: str
-    access: Access = Access.SIGNED_IN
     parameters: tuple[Parameter, ...] = ()
-    request: Request | None = None
-    answers: Mapping[int, Answer]
+    request_example: Mapping[str, Any] | None = None
+    responses: Mapping[int, ResponseDoc]
     errors: tuple[type[RequestError], ...] = ()
 
 
@@ -95,19 +75,19 @@ JOB_ID = Parameter(
     name="jobId",
     where="path",
     schema={"type": "string", "format": "uuid"},
-    description="The job's id.",
+    description="Id of the job.",
     example=examples.JOB_ID,
 )
 WORKFLOW_ID = Parameter(
     name="workflowId",
     where="path",
     schema=WORKFLOW_ID_SCHEMA,
-    description="The workflow's id.",
+    description="Id of the workflow.",
     example=examples.WORKFLOW_ID,
 )
 LIMIT = query(
     "limit",
     {"type": "integer", "minimum": 1, "maximum": MAX_PAGE_ENTRIES, "default": DEFAULT_PAGE_ENTRIES},
-    "The most entries that the page may have.",
+    "Maximum number of entries on the page.",
 )
-CURSOR = query("cursor", {"type": "string"}, "`nextCursor` of the page before, as it was.")
+CURSOR = query("cursor", {"type": "string"}, "The `nextCursor` of the previous page, unchanged.")

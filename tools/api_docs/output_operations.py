@@ -1,64 +1,55 @@
-"""`/outputs` in words."""
+"""Texts of the operations on output files."""
 
 from __future__ import annotations
 
-from functions.api import responses
+from typing import TYPE_CHECKING
+
 from gateway.errors import JobNotFoundError, OutputNotFoundError, PayloadTooLargeError
 from tools.api_docs import examples
-from tools.api_docs.operation import JOB_ID, Answer, Operation, Parameter, Tag, query
+from tools.api_docs.operation import JOB_ID, OperationDoc, Parameter, ResponseDoc, Tag, query
 
-OUTPUT_OPERATIONS: tuple[Operation, ...] = (
-    Operation(
-        method="GET",
-        path="/outputs/{jobId}",
-        id="listOutputs",
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+OUTPUT_OPERATIONS: Mapping[str, OperationDoc] = {
+    "listOutputs": OperationDoc(
         tag=Tag.OUTPUTS,
-        summary="List a job's files",
-        description="The same objects as in the job itself.",
+        description="Returns the same objects as `outputs` of the job.",
         parameters=(JOB_ID,),
-        answers={
-            200: Answer(
-                description="The files.", body=responses.OutputListJson, examples={"files": examples.OUTPUT_LIST}
-            )
-        },
+        responses={200: ResponseDoc(description="The output files.", examples={"files": examples.OUTPUT_LIST})},
         errors=(JobNotFoundError,),
     ),
-    Operation(
-        method="GET",
-        path="/outputs/{jobId}/{filename}",
-        id="getOutput",
+    "getOutput": OperationDoc(
         tag=Tag.OUTPUTS,
-        summary="Download a file",
-        description="The bytes themselves when they are about 4 MB or less, else a redirect to where they lie. "
-        "Do not send your API key on to that address: it needs none.",
+        description="Returns the content of a file up to about 4 MB, and redirects to a presigned URL for a larger "
+        "file. Do not send your API key to that URL.",
         parameters=(
             JOB_ID,
             Parameter(
                 name="filename",
                 where="path",
                 schema={"type": "string", "minLength": 1},
-                description="As in `filename` of the output, percent-encoded.",
+                description="The `filename` of the output, percent-encoded.",
                 example=examples.FILENAME,
             ),
-            query("format", {"type": "string", "enum": ["base64"]}, "`base64` for JSON that holds the bytes."),
+            query("format", {"type": "string", "enum": ["base64"]}, "`base64` returns JSON with the content."),
             Parameter(
                 name="If-None-Match",
                 where="header",
                 schema={"type": "string"},
-                description="The `ETag` of what you have: the bytes are sent only if they are others.",
+                description="The `ETag` of your copy. The content is returned only if it differs.",
             ),
         ),
-        answers={
-            200: Answer(
-                description="The file, of its own media type; or, with `format=base64`, JSON.",
-                body=responses.OutputContentJson,
+        responses={
+            200: ResponseDoc(
+                description="The file with its own media type, or JSON with `format=base64`.",
                 examples={"base64": examples.OUTPUT_CONTENT},
                 media=("*/*",),
                 headers=("Content-Disposition", "ETag"),
             ),
-            304: Answer(description="You have it already, by your `If-None-Match`.", headers=("ETag",)),
-            302: Answer(description="A large file: get it from there.", headers=("Location",)),
+            304: ResponseDoc(description="Your copy is current.", headers=("ETag",)),
+            302: ResponseDoc(description="Redirect to the presigned URL of a large file.", headers=("Location",)),
         },
         errors=(JobNotFoundError, OutputNotFoundError, PayloadTooLargeError),
     ),
-)
+}

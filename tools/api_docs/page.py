@@ -1,9 +1,7 @@
-"""The API's document as one HTML page: no scripts, and nothing loaded from anywhere."""
+"""Render the OpenAPI document as one HTML page without scripts and external resources."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 import re
 from html import escape
@@ -14,23 +12,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _STYLE = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
-_STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
-CONTENT_SECURITY_POLICY = (
-    f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
 _VARIABLES = "export GATEWAY=https://gateway.example.com\nexport API_KEY=…"
-_BOUNDS = {
+_CONSTRAINTS = {
     "minimum": "at least {}",
     "maximum": "at most {}",
     "maxLength": "at most {} characters",
     "maxProperties": "at most {} entries",
     "pattern": "{}",
-    "default": "{} if left out",
+    "default": "default {}",
 }
 
 
 def page(document: dict[str, Any]) -> str:
-    """Write the page."""
+    """Render the page."""
     return _Page(document).html()
 
 
@@ -49,13 +43,13 @@ class _Page:
         title = escape(info["title"])
         sections = "".join(self._section(tag) for tag in self._document["tags"])
         return (
-            '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-            '<meta name="viewport" content="width=device-width, initial-scale=1">'
-            f"<title>{title} API</title><style>{_STYLE}</style></head><body>{self._navigation()}<main>"
-            f"<h1>{title} <small>{escape(info['version'])}</small></h1>{_prose(info['description'])}"
-            '<p>The same for programs: <a href="openapi.json">openapi.json</a>. The commands below take the address '
-            f"that this page comes from, and your key:</p>{_code(_VARIABLES, 'command')}"
-            f"{sections}{self._schema_section()}</main></body></html>"
+            '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">\n'
+            '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+            f"<title>{title} API</title>\n<style>{_STYLE}</style></head>\n<body>{self._navigation()}\n<main>"
+            f"<h1>{title} API <small>{escape(info['version'])}</small></h1>\n{_prose(info['description'])}"
+            '<p>The same reference for programs: <a href="openapi.json">openapi.json</a>. The commands below use '
+            f"the address of your gateway and your API key:</p>\n{_code(_VARIABLES, 'command')}"
+            f"{sections}{self._schema_section()}</main></body></html>\n"
         )
 
     def _navigation(self) -> str:
@@ -71,40 +65,42 @@ class _Page:
 
     def _section(self, tag: dict[str, Any]) -> str:
         operations = "".join(self._operation(*each) for each in self._operations_of(tag))
-        return f"<section><h2>{escape(tag['name'])}</h2>{_prose(tag['description'])}{operations}</section>"
+        return f"\n<section><h2>{escape(tag['name'])}</h2>{_prose(tag['description'])}{operations}</section>"
 
     def _operation(self, path: str, method: str, operation: dict[str, Any]) -> str:
         parts = [
-            f'<article id="{operation["operationId"]}"><h3>{escape(operation["summary"])}</h3>',
-            f'<p class="call"><span class="method {method}">{method.upper()}</span> {escape(path)}</p>',
+            f'\n<article id="{operation["operationId"]}"><h3>{escape(operation["summary"])}</h3>\n',
+            f'<p class="call"><span class="method {method}">{method.upper()}</span> {escape(path)}</p>\n',
             _prose(operation["description"] + _access(operation)),
         ]
-        # What every operation has is in the introduction.
+        # The introduction describes the parameters that every operation has.
         if parameters := [each for each in operation["parameters"] if "$ref" not in each]:
             parts.append(f"<h4>Parameters</h4>{_table(_parameter(each) for each in parameters)}")
         if "requestBody" in operation:
             schema = operation["requestBody"]["content"]["application/json"]["schema"]
             parts.append(f"<h4>Body: {_type(schema)}</h4>{_fields(self._resolved(schema))}")
         parts.append(f"<h4>Example</h4>{_code(_command(path, method, operation), 'command')}")
-        answers = {status: self._resolved(answer) for status, answer in operation["responses"].items()}
-        good = [_answer(status, answer) for status, answer in answers.items() if status < "4"]
-        bad = _table(_error(status, answer) for status, answer in answers.items() if status >= "4")
-        parts.append(f"<h4>Answers</h4>{''.join(good)}<details><summary>Errors</summary>{bad}</details></article>")
+        responses = {status: self._resolved(response) for status, response in operation["responses"].items()}
+        succeeded = [_response(status, response) for status, response in responses.items() if status < "4"]
+        errors = _table(_error(status, response) for status, response in responses.items() if status >= "4")
+        parts.append(
+            f"<h4>Responses</h4>{''.join(succeeded)}<details><summary>Errors</summary>{errors}</details></article>"
+        )
         return "".join(parts)
 
     def _schema_section(self) -> str:
-        shown = "".join(
-            f'<article id="{name}"><h3>{name}</h3>{_prose(schema.get("description", ""))}{_fields(schema)}</article>'
+        schemas = "".join(
+            f'\n<article id="{name}"><h3>{name}</h3>{_prose(schema.get("description", ""))}{_fields(schema)}</article>'
             for name, schema in self._schemas.items()
         )
-        return f"<section><h2>Schemas</h2>{shown}</section>"
+        return f"\n<section><h2>Schemas</h2>{schemas}</section>"
 
-    def _resolved(self, thing: dict[str, Any]) -> dict[str, Any]:
+    def _resolved(self, value: dict[str, Any]) -> dict[str, Any]:
         """Follow a reference within the document."""
-        if "$ref" not in thing:
-            return thing
+        if "$ref" not in value:
+            return value
         found: Any = self._document
-        for step in thing["$ref"].removeprefix("#/").split("/"):
+        for step in value["$ref"].removeprefix("#/").split("/"):
             found = found[step]
         return dict(found)
 
@@ -117,7 +113,8 @@ def _link(path: str, method: str, operation: dict[str, Any]) -> str:
 def _access(operation: dict[str, Any]) -> str:
     if "security" not in operation:
         return ""
-    return " No key is needed; with one there is more." if operation["security"] else " No key is needed."
+    details = " Authenticated callers get more details." if operation["security"] else ""
+    return f" No API key required.{details}"
 
 
 def _parameter(parameter: dict[str, Any]) -> tuple[str, str]:
@@ -141,36 +138,38 @@ def _fields(schema: dict[str, Any]) -> str:
 def _type(schema: dict[str, Any]) -> str:
     if "$ref" in schema:
         name = schema["$ref"].rpartition("/")[2]
-        shown = f'<a href="#{name}">{name}</a>'
+        markup = f'<a href="#{name}">{name}</a>'
     elif "anyOf" in schema:
-        shown = " or ".join(_type(each) for each in schema["anyOf"])
+        markup = " or ".join(_type(each) for each in schema["anyOf"])
     elif "enum" in schema:
-        shown = " | ".join(f"<code>{escape(str(each))}</code>" for each in schema["enum"])
+        markup = " | ".join(f"<code>{escape(str(each))}</code>" for each in schema["enum"])
     elif schema.get("type") == "array":
-        shown = f"list of {_type(schema['items'])}"
+        markup = f"list of {_type(schema['items'])}"
     else:
-        shown = escape(schema.get("format") or schema.get("contentEncoding") or schema.get("type") or "anything")
-    bounds = [escape(words.format(schema[key])) for key, words in _BOUNDS.items() if schema.get(key) is not None]
-    return ", ".join([shown, *bounds])
+        markup = escape(schema.get("format") or schema.get("contentEncoding") or schema.get("type") or "anything")
+    constraints = [
+        escape(text.format(schema[key])) for key, text in _CONSTRAINTS.items() if schema.get(key) is not None
+    ]
+    return ", ".join([markup, *constraints])
 
 
-def _answer(status: str, answer: dict[str, Any]) -> str:
-    content = dict(answer.get("content", {}))
-    in_json = content.pop("application/json", {})
-    kinds = [_type(in_json["schema"])] if in_json.get("schema") else []
-    kinds += [f"<code>{escape(media)}</code>" for media in content]
-    shown = f"<p><b>{status}</b> {_line(answer['description'])} {' or '.join(kinds)}</p>"
-    if headers := [name for name in answer["headers"] if not name.startswith("X-")]:
-        shown += f"<p>Headers: {', '.join(f'<code>{name}</code>' for name in headers)}</p>"
-    for name, example in in_json.get("examples", {}).items():
+def _response(status: str, response: dict[str, Any]) -> str:
+    content = dict(response.get("content", {}))
+    as_json = content.pop("application/json", {})
+    types = [_type(as_json["schema"])] if as_json.get("schema") else []
+    types += [f"<code>{escape(media)}</code>" for media in content]
+    markup = f"<p><b>{status}</b> {_line(response['description'])} {' or '.join(types)}</p>\n"
+    if headers := [name for name in response["headers"] if not name.startswith("X-")]:
+        markup += f"<p>Headers: {', '.join(f'<code>{name}</code>' for name in headers)}</p>\n"
+    for name, example in as_json.get("examples", {}).items():
         text = json.dumps(example["value"], indent=2, ensure_ascii=False)
-        shown += f"<details><summary>Example: {escape(name)}</summary>{_code(text)}</details>"
-    return shown
+        markup += f"<details><summary>Example: {escape(name)}</summary>{_code(text)}</details>"
+    return markup
 
 
-def _error(status: str, answer: dict[str, Any]) -> tuple[str, str]:
-    codes = ", ".join(f"<code>{code}</code>" for code in answer["content"]["application/json"]["examples"])
-    return f"<b>{status}</b> {codes}", _line(answer["description"])
+def _error(status: str, response: dict[str, Any]) -> tuple[str, str]:
+    codes = ", ".join(f"<code>{code}</code>" for code in response["content"]["application/json"]["examples"])
+    return f"<b>{status}</b> {codes}", _line(response["description"])
 
 
 def _command(path: str, method: str, operation: dict[str, Any]) -> str:
@@ -183,7 +182,7 @@ def _command(path: str, method: str, operation: dict[str, Any]) -> str:
     if operation.get("security") != []:
         words += ["-H", '"X-API-Key: $API_KEY"']
     if "302" in operation["responses"]:
-        words += ["-O"]
+        words += ["-O"]  # not -L: that would send the API key to S3
     if "requestBody" in operation:
         example = operation["requestBody"]["content"]["application/json"]["example"]
         body = json.dumps(example, indent=2, ensure_ascii=False)
@@ -192,13 +191,13 @@ def _command(path: str, method: str, operation: dict[str, Any]) -> str:
 
 
 def _prose(text: str) -> str:
-    return "".join(f"<p>{_line(paragraph)}</p>" for paragraph in text.strip().split("\n\n") if paragraph)
+    return "".join(f"<p>{_line(paragraph)}</p>\n" for paragraph in text.strip().split("\n\n") if paragraph)
 
 
 def _line(text: str) -> str:
-    """Write a line of Markdown, of which only code and bold text are known."""
-    marked = re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text, quote=False))
-    return re.sub(r"\*\*([^*]+)\*\*", r"<b>\1</b>", marked)
+    """Render a line of Markdown; code and bold text are supported."""
+    with_code = re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text, quote=False))
+    return re.sub(r"\*\*([^*]+)\*\*", r"<b>\1</b>", with_code)
 
 
 def _list(items: Iterable[str]) -> str:
@@ -206,16 +205,16 @@ def _list(items: Iterable[str]) -> str:
 
 
 def _table(rows: Iterable[tuple[str, str]]) -> str:
-    return f"<table>{''.join(f'<tr><th>{name}</th><td>{text}</td></tr>' for name, text in rows)}</table>"
+    return "<table>\n" + "".join(f"<tr><th>{name}</th><td>{text}</td></tr>\n" for name, text in rows) + "</table>\n"
 
 
-def _name(name: str, more: str) -> str:
-    return f"<code>{escape(name)}</code>{_dim(more)}"
+def _name(name: str, note: str) -> str:
+    return f"<code>{escape(name)}</code>{_dim(note)}"
 
 
 def _dim(markup: str) -> str:
-    return f' <span class="dim">{markup}</span>'
+    return f' <span class="dim">{markup}</span>' if markup else ""
 
 
-def _code(text: str, kind: str = "") -> str:
-    return f'<pre class="{kind}"><code>{escape(text, quote=False)}</code></pre>'
+def _code(text: str, css_class: str = "") -> str:
+    return f'<pre class="{css_class}"><code>{escape(text, quote=False)}</code></pre>\n'

@@ -1,87 +1,71 @@
-"""Webhooks in words: what the gateway sends, and what can be asked of it about that."""
+"""Texts of the operations on webhooks, and the description of the webhook itself."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from functions.api import responses
-from functions.api.requests import WebhookTestRequest
 from gateway.errors import JobNotFoundError, StateConflictError
 from tools.api_docs import examples
-from tools.api_docs.operation import JOB_ID, Answer, Operation, Request, Tag
+from tools.api_docs.operation import JOB_ID, OperationDoc, ResponseDoc, Tag
 
-WEBHOOK_OPERATIONS: tuple[Operation, ...] = (
-    Operation(
-        method="GET",
-        path="/jobs/{jobId}/deliveries",
-        id="listDeliveries",
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+WEBHOOK_OPERATIONS: Mapping[str, OperationDoc] = {
+    "listDeliveries": OperationDoc(
         tag=Tag.WEBHOOKS,
-        summary="See what became of a job's webhook",
-        description="Every attempt: when, with which answer, and why it failed.",
+        description="Returns every attempt to deliver the webhook of the job: time, response status and error.",
         parameters=(JOB_ID,),
-        answers={
-            200: Answer(
-                description="The attempts.",
-                body=responses.DeliveryListJson,
-                examples={"two": examples.DELIVERIES},
-            )
-        },
+        responses={200: ResponseDoc(description="The delivery attempts.", examples={"two": examples.DELIVERIES})},
         errors=(JobNotFoundError,),
     ),
-    Operation(
-        method="POST",
-        path="/jobs/{jobId}/deliveries",
-        id="deliverAgain",
+    "deliverAgain": OperationDoc(
         tag=Tag.WEBHOOKS,
-        summary="Send a job's webhook again",
-        description="Also one that was delivered. It has the same `webhook-id`, and is retried as the first was.",
+        description="Sends the webhook again, even if it has been delivered before. It has the same `webhook-id` and "
+        "the same retry schedule as the first delivery.",
         parameters=(JOB_ID,),
-        answers={
-            202: Answer(
-                description="It will be sent.",
-                body=responses.DeliveryRequestedJson,
-                examples={"requested": examples.DELIVERY_REQUESTED},
+        responses={
+            202: ResponseDoc(
+                description="The delivery has been requested.", examples={"requested": examples.DELIVERY_REQUESTED}
             )
         },
         errors=(JobNotFoundError, StateConflictError),
     ),
-    Operation(
-        method="POST",
-        path="/webhooks/test",
-        id="testWebhook",
+    "testWebhook": OperationDoc(
         tag=Tag.WEBHOOKS,
-        summary="Try a receiver",
-        description="Sends a signed sample, whose `event` is `webhook.test`, and answers with what came of it, within "
-        "10 seconds. It is not retried.",
-        request=Request(model=WebhookTestRequest, example=examples.WEBHOOK_TEST_REQUEST),
-        answers={
-            200: Answer(
-                description="It was sent, or could not be.",
-                body=responses.WebhookTestResultJson,
+        description="Sends a signed sample webhook, whose `event` is `webhook.test`, and returns the result within 10 "
+        "seconds. The sample is not retried.",
+        request_example=examples.WEBHOOK_TEST_REQUEST,
+        responses={
+            200: ResponseDoc(
+                description="The sample was sent. `delivered` is false if the receiver did not accept it.",
                 examples={"delivered": examples.WEBHOOK_TEST_RESULT},
             )
         },
     ),
-)
+}
 
 
 def _header(name: str, description: str) -> dict[str, Any]:
     return {"name": name, "in": "header", "required": True, "schema": {"type": "string"}, "description": description}
 
 
-# What the gateway sends. https://spec.openapis.org/oas/v3.1.1#oas-webhooks.
+# The request that the gateway sends. https://spec.openapis.org/oas/v3.1.1#oas-webhooks.
 WEBHOOKS: dict[str, Any] = {
     "jobEnded": {
         "post": {
             "operationId": "jobEnded",
             "tags": [Tag.WEBHOOKS.value[0]],
             "summary": "A job has ended",
-            "description": "Sent to the job's `callbackUrl`, at least once. A repeat has the same `webhook-id`.",
+            "description": "Sent to the `callbackUrl` of the job, at least once. Repeats have the same `webhook-id`.",
             "security": [],
             "parameters": [
-                _header("webhook-id", "Names this end of this job, however often it is sent."),
-                _header("webhook-timestamp", "When it was sent, in epoch seconds."),
-                _header("webhook-signature", "`v1,` and the base64 of an HMAC-SHA256; several while secrets change."),
+                _header("webhook-id", "Identifies the event. The same in every delivery of it."),
+                _header("webhook-timestamp", "Time of this delivery, in seconds since the epoch."),
+                _header(
+                    "webhook-signature",
+                    "`v1,` and the base64 HMAC-SHA256 signature. Several signatures while secrets are rotated.",
+                ),
                 _header("X-Signature", "`sha256=` and the hex HMAC-SHA256 of the body."),
             ],
             "requestBody": {
@@ -95,8 +79,8 @@ WEBHOOKS: dict[str, Any] = {
             },
             "responses": {
                 "2XX": {"description": "Delivered."},
-                "410": {"description": "Never send it again."},
-                "default": {"description": "It is sent again later, for about a day."},
+                "410": {"description": "Not delivered, and not retried."},
+                "default": {"description": "Not delivered. Retried for about a day."},
             },
         }
     }

@@ -1,43 +1,33 @@
-"""`/workflows` in words."""
+"""Texts of the operations on workflows."""
 
 from __future__ import annotations
 
-from functions.api import responses
-from functions.api.requests import WorkflowChangeRequest, WorkflowRequest
+from typing import TYPE_CHECKING
+
 from gateway.errors import StateConflictError, WorkflowNotFoundError
 from tools.api_docs import examples
-from tools.api_docs.operation import WORKFLOW_ID, Access, Answer, Operation, Request, Tag
+from tools.api_docs.operation import WORKFLOW_ID, OperationDoc, ResponseDoc, Tag
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _WITH_WORKFLOW = {"workflowId": "$response.body#/workflow/id"}
 
-WORKFLOW_OPERATIONS: tuple[Operation, ...] = (
-    Operation(
-        method="GET",
-        path="/workflows",
-        id="listWorkflows",
+WORKFLOW_OPERATIONS: Mapping[str, OperationDoc] = {
+    "listWorkflows": OperationDoc(
         tag=Tag.WORKFLOWS,
-        summary="List workflows",
-        description="All of them, by id.",
-        answers={
-            200: Answer(
-                description="The list.", body=responses.WorkflowListJson, examples={"list": examples.WORKFLOW_LIST}
-            )
-        },
+        description="Returns all workflows, sorted by id.",
+        responses={200: ResponseDoc(description="The workflows.", examples={"list": examples.WORKFLOW_LIST})},
     ),
-    Operation(
-        method="POST",
-        path="/workflows",
-        id="createWorkflow",
+    "createWorkflow": OperationDoc(
         tag=Tag.WORKFLOWS,
-        summary="Register a workflow",
-        description="Every `{{name}}` in the graph has to be an input or a parameter, and every link has to lead to a "
-        "node. A value that is one token takes the input's own type; a token inside longer text is put in as text.",
-        access=Access.ADMIN,
-        request=Request(model=WorkflowRequest, example=examples.WORKFLOW_REQUEST),
-        answers={
-            201: Answer(
-                description="Registered, as version 1.",
-                body=responses.WorkflowAnswerJson,
+        description="Every `{{name}}` token in the graph must be an input or a parameter, and every link must lead to "
+        "an existing node. A value that consists of one token gets the type of the input; a token inside a longer "
+        "string is replaced by text.",
+        request_example=examples.WORKFLOW_REQUEST,
+        responses={
+            201: ResponseDoc(
+                description="The workflow has been registered, as version 1.",
                 examples={"workflow": examples.WORKFLOW},
                 links={
                     "getWorkflow": _WITH_WORKFLOW,
@@ -48,51 +38,32 @@ WORKFLOW_OPERATIONS: tuple[Operation, ...] = (
         },
         errors=(StateConflictError,),
     ),
-    Operation(
-        method="GET",
-        path="/workflows/{workflowId}",
-        id="getWorkflow",
+    "getWorkflow": OperationDoc(
         tag=Tag.WORKFLOWS,
-        summary="Read a workflow",
-        description="With its graph, its inputs and its parameters.",
+        description="Returns the workflow with its graph, input schema and default parameters.",
         parameters=(WORKFLOW_ID,),
-        answers={
-            200: Answer(
-                description="The workflow.", body=responses.WorkflowAnswerJson, examples={"workflow": examples.WORKFLOW}
-            )
-        },
+        responses={200: ResponseDoc(description="The workflow.", examples={"workflow": examples.WORKFLOW})},
         errors=(WorkflowNotFoundError,),
     ),
-    Operation(
-        method="PUT",
-        path="/workflows/{workflowId}",
-        id="updateWorkflow",
+    "updateWorkflow": OperationDoc(
         tag=Tag.WORKFLOWS,
-        summary="Change a workflow",
-        description="Jobs that were accepted before run as the workflow was then. Send the `version` that you saw, and "
-        "the change is refused when somebody else was faster.",
-        access=Access.ADMIN,
+        description="Changes the fields that are sent. Jobs accepted before the change run the previous version. Send "
+        "the `version` that you read, and the request fails with 409 if the workflow has changed since.",
         parameters=(WORKFLOW_ID,),
-        request=Request(model=WorkflowChangeRequest, example=examples.WORKFLOW_CHANGE),
-        answers={
-            200: Answer(
-                description="Changed: its version is one higher.",
-                body=responses.WorkflowAnswerJson,
+        request_example=examples.WORKFLOW_CHANGE,
+        responses={
+            200: ResponseDoc(
+                description="The updated workflow. Its version has increased by one.",
                 examples={"workflow": examples.WORKFLOW},
             )
         },
         errors=(WorkflowNotFoundError, StateConflictError),
     ),
-    Operation(
-        method="DELETE",
-        path="/workflows/{workflowId}",
-        id="deleteWorkflow",
+    "deleteWorkflow": OperationDoc(
         tag=Tag.WORKFLOWS,
-        summary="Delete a workflow",
-        description="Jobs that were accepted before still run.",
-        access=Access.ADMIN,
+        description="Deletes the workflow. Jobs accepted before still run.",
         parameters=(WORKFLOW_ID,),
-        answers={204: Answer(description="Deleted.")},
+        responses={204: ResponseDoc(description="The workflow has been deleted.")},
         errors=(WorkflowNotFoundError, StateConflictError),
     ),
-)
+}
