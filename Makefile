@@ -11,7 +11,7 @@ STAGE ?= dev
 QUICK ?=
 REAL ?=
 
-.PHONY: help setup run test check docs bench test-comfyui test-deployment synth deploy destroy lock clean
+.PHONY: help setup run test check docs bench charts test-comfyui test-deployment synth deploy destroy lock clean
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
 
@@ -58,6 +58,9 @@ $(BENCH): $(READY) bench/requirements.txt
 bench: $(BENCH) ## measure all of it and draw the charts: 50 minutes; QUICK=1 only sees that it works, REAL=1 takes a real ComfyUI, too
 	$(BIN)/python -m infra dev
 	PYTHONPATH=. $(BIN)/python bench/run.py $(if $(QUICK),--quick) $(if $(REAL),--real)
+
+charts: $(BENCH) ## draw the charts of docs/measurements again, from the stored results
+	$(dir $(BENCH))bin/python bench/charts.py
 
 test-comfyui: $(READY) ## run the same jobs on the simulator and on a real ComfyUI (the first time: 2 GB into ~/.cache)
 	$(BIN)/pytest tests/comfyui

@@ -1,6 +1,6 @@
 """What each function loads before its first answer, and how long that takes.
 
-    python bench/bench_cold_start.py [--quick]  prints a table and writes results/cold_start.json: the budget
+    python bench/bench_cold_start.py [--quick]  prints a table and writes results/cold_start.json
     python bench/bench_cold_start.py jobs       loads one function in this process, and prints what that took as JSON
 
 The sizes of their archives, by package, are those of `make synth`.

@@ -35,13 +35,17 @@ ROUNDS, WARM_UPS = 30, 5
 TARGET_MS = 120
 # The parts of the way to ComfyUI, which add up to the whole.
 PARTS = (
-    "POST to acceptance: front, checks, template, cache",
+    "POST to acceptance: API process, validation, template, cache",
     "acceptance to 202: record, message",
-    "202 to claim: SQS wakes the executor, ComfyUI answers",
+    "202 to claim: long poll of SQS, check of ComfyUI",
     "claim",
-    "submit, until ComfyUI begins",
+    "submit to ComfyUI, until it starts",
 )
-SEEN, ANSWERED, RECEIVED = "visible as succeeded", "a request with ?wait= answered", "webhook received"
+SEEN, ANSWERED, RECEIVED = (
+    "until visible as succeeded",
+    "until a request with ?wait= returns",
+    "until the webhook is received",
+)
 _LOOK_SECONDS = 0.002
 _WEBHOOK_SECONDS = 20
 

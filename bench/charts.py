@@ -1,13 +1,16 @@
-"""Draws the charts of docs/measurements.md from the results: run by bench/run.py in the environment that can draw.
+"""Draw the charts of docs/measurements.md from the results; bench/run.py runs it where matplotlib is installed.
 
     .venv/bench/bin/python bench/charts.py [--quick]
 
-One file for each result that is there, into docs/measurements; of a quick run, into build/bench.
+Writes one SVG file per result into docs/measurements, or into build/bench for a quick run. Each file contains the hash
+of its result, so that a test detects charts of older results.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +37,7 @@ LABELS = {
     "gateway": "gateway, AWS embedded",
     "proxy": "Comfy API v2 proxy",
     "plain loop": "submit, wait, download, upload",
-    "its calls alone": "of that, the embedded AWS's part",
+    "its calls alone": "its AWS calls alone",
 }
 STYLE = {
     "font.size": 10,
@@ -46,28 +49,34 @@ STYLE = {
     "figure.titlesize": 13,
     "figure.titleweight": "bold",
     "legend.frameon": False,
-    "svg.hashsalt": "charts",  # the same file for the same figures
+    "savefig.facecolor": "white",  # readable on pages in dark mode as well
+    "svg.fonttype": "none",  # text instead of outlines: a tenth of the size
+    "svg.hashsalt": "charts",  # the same file for the same result
 }
 
 
 def overhead(result: Result) -> Any:  # noqa: ANN401  a figure
-    """Draw how long a job takes from submission to known outputs."""
+    """Draw the time of a job from its submission until its output is known."""
     clients = sorted({row["clients"] for row in result["rows"]})
     ways = list(dict.fromkeys(row["way"] for row in result["rows"]))
     figure, panels = plt.subplots(1, len(clients), figsize=(10, 3.2), sharey=True)
     for panel, count in zip(panels, clients, strict=True):
         rows = [row for row in result["rows"] if row["clients"] == count]
-        _bars_with_spread(panel, {row["way"]: (row["median_ms"], row["p95_ms"]) for row in rows})
-        panel.set_title(f"{count} client{'s' if count > 1 else ''} at once")
+        measured = {row["way"]: (row["median_ms"], row["p95_ms"]) for row in rows}
+        _bars_with_spread(panel, measured)
+        for place, way in enumerate(ways):
+            if way not in measured:
+                panel.text(0, place, "  only measured with 1 client", va="center", fontsize=8, color="#666666")
+        panel.set_title(f"{count} concurrent client{'s' if count > 1 else ''}")
     panels[0].set_yticks(range(len(ways)), [LABELS.get(way, way) for way in ways])
     panels[0].invert_yaxis()
-    figure.supxlabel("milliseconds for a job: median, and (line) what one in twenty takes longer than", fontsize=10)
-    figure.suptitle("From submitting a job that does next to nothing until its file is known")
+    figure.supxlabel("milliseconds per job: median (bar) and 95th percentile (line)", fontsize=10)
+    figure.suptitle("Time from the submission of an almost empty job until its output is known")
     return figure
 
 
 def _bars_with_spread(panel: Any, values: Mapping[str, tuple[float, float]]) -> None:  # noqa: ANN401  axes
-    """Draw medians as bars, in order, and 95th percentiles as lines; write the median beside them."""
+    """Draw medians as bars, in order, and 95th percentiles as lines, with the median as text."""
     for place, (name, (median, p95)) in enumerate(values.items()):
         panel.barh(place, median, 0.65, color=COLORS.get(name, OURS))
         panel.plot([median, p95], [place, place], color="black", linewidth=1)
@@ -76,34 +85,35 @@ def _bars_with_spread(panel: Any, values: Mapping[str, tuple[float, float]]) -> 
 
 
 def gpu_idle(result: Result) -> Any:  # noqa: ANN401  a figure
-    """Draw how long ComfyUI waits between prompts while there is a backlog."""
+    """Draw the time that ComfyUI waits between prompts while there is a backlog, as dots on a logarithmic axis."""
     cases = list(dict.fromkeys((row["job_seconds"], row["output_mib"]) for row in result["rows"]))
     ways = list(dict.fromkeys(row["way"] for row in result["rows"]))
-    figure, panel = plt.subplots(figsize=(10, 1.8 + 0.9 * len(cases)))
-    height = 0.8 / len(ways)
+    figure, panel = plt.subplots(figsize=(10, 1.9 + 0.55 * len(cases)))
+    height = 0.6 / len(ways)
     for number, way in enumerate(ways):
         shares = [row["share"] * 100 for row in result["rows"] if row["way"] == way]
-        places = [place + number * height for place in range(len(cases))]
-        bars = panel.barh(places, shares, height, label=LABELS.get(way, way), color=COLORS[way])
-        panel.bar_label(bars, [f"{share:.2f} %" for share in shares], padding=3, fontsize=8)
-    names = [f"{seconds:g} s, {mib} MiB" for seconds, mib in cases]
-    panel.set_yticks([place + 0.4 - height / 2 for place in range(len(cases))], names)
+        places = [place + (number - (len(ways) - 1) / 2) * height for place in range(len(cases))]
+        panel.plot(shares, places, "o", markersize=6, label=LABELS.get(way, way), color=COLORS[way])
+        if way in ("gateway", "plain loop"):
+            for share, place in zip(shares, places, strict=True):
+                panel.text(share * 1.12, place, f"{share:.3g} %", va="center", fontsize=8, color=COLORS[way])
+    panel.set_yticks(range(len(cases)), [f"{seconds:g} s, {mib} MiB" for seconds, mib in cases])
     panel.invert_yaxis()
-    panel.set_xscale("symlog", linthresh=1)
-    panel.set_xlim(0, 1000)
-    panel.set_xticks([0, 1, 10, 100], ["0 %", "1 %", "10 %", "100 %"])
+    panel.grid(axis="y", color="#eeeeee", linewidth=8)
+    panel.set_xscale("log")
+    panel.set_xlim(0.03, 1000)
+    panel.set_xticks([0.1, 1, 10, 100], ["0.1 %", "1 %", "10 %", "100 %"])
+    panel.minorticks_off()
     panel.axvline(1, color="black", linewidth=0.8, linestyle=":")
-    panel.set_xlabel(
-        "time between jobs, as a share of the time that they run (dotted: 1 %, the target for 0.5 s and 5 MiB)"
-    )
-    panel.set_ylabel("time and output of a job")
-    panel.legend(loc="lower right", fontsize=8)
-    figure.suptitle("How long the GPU waits while jobs are waiting")
+    panel.set_xlabel("idle time as a share of the run time, logarithmic (dotted: 1 %, the target for 0.5 s and 5 MiB)")
+    panel.set_ylabel("run time and output of a job")
+    figure.legend(*panel.get_legend_handles_labels(), loc="outside lower center", ncols=len(ways), fontsize=8)
+    figure.suptitle("How long the GPU waits between jobs under backlog")
     return figure
 
 
 def latency(result: Result) -> Any:  # noqa: ANN401  a figure
-    """Draw what comes before and after a job's run."""
+    """Draw the time before and after the run of a job."""
     figure, (before, after) = plt.subplots(2, 1, figsize=(10, 4.6), height_ratios=[5, 3])
     parts = result["parts_median_ms"]
     left = 0.0
@@ -113,92 +123,58 @@ def latency(result: Result) -> Any:  # noqa: ANN401  a figure
         before.text(left, place, f"  {values['normal']:.0f} ms", va="center", fontsize=9)
     before.set_yticks(range(len(parts)), list(parts))
     before.set_xlim(0, 1.1 * left)
-    before.set_title("Before the run, one after the other (medians)")
+    before.set_title("From POST to the start of the run, step by step (medians)")
     ends = result["after_the_run"]
     _bars_with_spread(after, {name: (values["median_ms"], values["p95_ms"]) for name, values in ends.items()})
     after.set_yticks(range(len(ends)), list(ends))
-    after.set_title("From the end of the run to (median; line: what one in twenty takes longer than)")
+    after.set_title("From the end of the run (bar: median, line: 95th percentile)")
     after.set_xlabel("milliseconds")
     for panel in (before, after):
         panel.invert_yaxis()
-    figure.suptitle("What a job takes beside its run when nothing else is going on")
+    figure.suptitle("Time of a job before and after its run, without other load")
     return figure
 
 
-def front(result: Result) -> Any:  # noqa: ANN401  a figure
-    """Draw how many requests the local front answers."""
+def local_api(result: Result) -> Any:  # noqa: ANN401  a figure
+    """Draw the throughput of the API process of local mode."""
     requests = list(dict.fromkeys(row["request"] for row in result["rows"]))
     figure, panels = plt.subplots(1, len(requests), figsize=(10, 3.6))
     for panel, request in zip(panels, requests, strict=True):
         rows = [row for row in result["rows"] if row["request"] == request]
         places = range(len(rows))
         for name, color, label in (
-            ("its_calls_alone_per_second", FAINT, "its calls alone: what the embedded AWS allows"),
-            ("its_calls_by_boto3_per_second", "#7fb3cc", "its calls by boto3: what the SDK allows"),
+            ("its_calls_alone_per_second", FAINT, "its AWS calls alone: limit of the embedded AWS"),
+            ("its_calls_by_boto3_per_second", "#7fb3cc", "its AWS calls by boto3: limit of the SDK"),
         ):
             panel.bar(places, [row[name] for row in rows], 0.7, color=color, label=label)
-        bars = panel.bar(places, [row["per_second"] for row in rows], 0.4, color=OURS, label="the front")
+        bars = panel.bar(places, [row["per_second"] for row in rows], 0.4, color=OURS, label="the API process")
         panel.bar_label(
             bars, [f"{row['per_second']:.0f}" for row in rows], fontsize=9, label_type="center", color="white"
         )
         panel.set_xticks(places, [str(row["clients"]) for row in rows])
-        panel.set_xlabel("clients at once")
-        panel.set_ylabel("a second")
+        panel.set_xlabel("concurrent clients")
+        panel.set_ylabel("requests per second")
         panel.set_title(request)
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=8)
-    figure.suptitle("Requests that the local front answers, and what its calls alone would allow")
-    return figure
-
-
-def growth(result: Result) -> Any:  # noqa: ANN401  a figure
-    """Draw what requests ask of AWS as the table grows."""
-    sizes = [size for size in result["jobs"] if int(size) >= 1000]  # noqa: PLR2004  in fewer, no page is full
-    shown = {
-        "submit: rate limit, cache lookup": OURS,
-        "statistics": "#b5485d",
-        "a job": BASE,
-        "first page, user": OTHERS,
-        "page in the middle, user": "#5a8f4e",
-    }
-    figure, panels = plt.subplots(1, 3, figsize=(10, 3.8))
-    measures: Mapping[str, Callable[[Result], float]] = {
-        "calls to AWS": lambda request: sum(request["calls"].values()),
-        "DynamoDB units": lambda request: request["units"],
-        "bytes from AWS": lambda request: request["bytes_received"],
-    }
-    for panel, (title, measure) in zip(panels, measures.items(), strict=True):
-        for name, color in shown.items():
-            values = [measure(result["jobs"][size]["requests"][name]) for size in sizes]
-            panel.plot([f"{int(size):,}" for size in sizes], values, marker="o", color=color, label=name)
-        if title == "calls to AWS":
-            panel.set_ylim(bottom=0, top=panel.get_ylim()[1] + 1)
-        else:
-            panel.set_yscale("log")
-            panel.yaxis.set_minor_formatter("")
-            panel.set_ylim(bottom=panel.get_ylim()[0] / 2, top=panel.get_ylim()[1] * 2)
-        panel.yaxis.set_major_formatter("{x:,g}")
-        panel.set_title(title)
-        panel.set_xlabel("jobs in the table")
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=5, fontsize=8)
-    figure.suptitle("What a request asks of AWS as the table grows")
+    figure.suptitle("Requests per second of local mode, and the limits of its AWS calls")
     return figure
 
 
 def memory(result: Result) -> Any:  # noqa: ANN401  a figure
-    """Draw an executor's memory."""
+    """Draw the memory of an executor."""
     seen = result["resident_mb"]
     jobs = [0 if when == "idle" else int(when.split()[1]) for when in seen]
     figure, panel = plt.subplots(figsize=(10, 2.8))
     panel.plot(jobs, list(seen.values()), marker="o", color=OURS)
     panel.set_ylim(0, 1.2 * max(seen.values()))
-    panel.set_xlabel("jobs done, each with an output of 1 MiB")
+    panel.set_xlabel("completed jobs, each with an output of 1 MiB")
     panel.set_ylabel("MB in RAM")
-    figure.suptitle("An executor's memory")
+    figure.suptitle("Memory of an executor")
     return figure
 
 
 def cold_start(result: Result) -> Any:  # noqa: ANN401  a figure
-    """Draw how large functions are, and how long they take to load."""
+    """Draw the load time and archive size of each function."""
     functions = {name: each for name, each in result["functions"].items() if each["zip_kb"]}  # without the reference
     names = sorted(functions, key=lambda name: functions[name]["cpu_ms"])
     figure, (times, sizes) = plt.subplots(1, 2, figsize=(10, 4.6), sharey=True)
@@ -227,12 +203,12 @@ def cold_start(result: Result) -> Any:  # noqa: ANN401  a figure
     times.set_xlabel("ms of CPU to load (dotted: 500, the target)")
     sizes.set_xlabel("MB of the archive")
     figure.legend(*sizes.get_legend_handles_labels(), fontsize=8, loc="outside lower center", ncols=6)
-    figure.suptitle("What a function loads before its first answer")
+    figure.suptitle("Cold start: load time and archive size per function")
     return figure
 
 
 def _largest(parts: Mapping[str, Mapping[str, float]], count: int) -> dict[str, None]:
-    """Name the packages that take most, of all functions together."""
+    """Return the largest packages over all functions."""
     total: Counter[str] = Counter()
     for by_package in parts.values():
         total.update(by_package)
@@ -240,7 +216,7 @@ def _largest(parts: Mapping[str, Mapping[str, float]], count: int) -> dict[str, 
 
 
 def cost(result: Result) -> Any:  # noqa: ANN401  a figure
-    """Draw what a million jobs cost."""
+    """Draw the cost of a million jobs."""
     parts = result["dollars_per_million_jobs"]
     units = sorted(
         {unit for bill in parts.values() for unit in bill},
@@ -256,9 +232,9 @@ def cost(result: Result) -> Any:  # noqa: ANN401  a figure
         panel.text(dollars_of_part + 0.1, place, f"${dollars_of_part:.2f}", va="center", fontsize=9)
     panel.invert_yaxis()
     panel.set_xlim(0, 1.12 * max(left.values()))
-    panel.set_xlabel(f"dollars for a million jobs, list prices of {result['prices']['as_of']}")
+    panel.set_xlabel(f"dollars per million jobs, list prices of {result['prices']['as_of']}")
     panel.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
-    figure.suptitle("What AWS bills for a million jobs, without the GPU")
+    figure.suptitle("AWS cost of a million jobs, without the GPU")
     return figure
 
 
@@ -268,8 +244,7 @@ DRAWN: Mapping[str, Callable[[Result], Any]] = {
     "gpu_idle_simulator": gpu_idle,
     "gpu_idle_comfyui": gpu_idle,
     "latency": latency,
-    "front": front,
-    "growth": growth,
+    "local_api": local_api,
     "memory": memory,
     "cold_start": cold_start,
     "cost": cost,
@@ -277,18 +252,26 @@ DRAWN: Mapping[str, Callable[[Result], Any]] = {
 
 
 def draw(results: Path, charts: Path) -> None:
-    """Draw all that there are results of."""
+    """Draw a chart for every result that exists."""
     charts.mkdir(parents=True, exist_ok=True)
     for name, make in DRAWN.items():
         file = results / f"{name}.json"
         if file.exists():
             with mpl.rc_context(STYLE):
-                figure = make(json.loads(file.read_text()))
+                figure = make(json.loads(file.read_bytes()))
                 if name.endswith("_comfyui"):
                     figure.suptitle(f"{figure.get_suptitle()} (a real ComfyUI)")
                 figure.set_layout_engine("constrained")
-                figure.savefig(charts / f"{name}.svg", metadata={"Date": None})
+                metadata = {"Date": None, "Source": f"sha256:{hashlib.sha256(file.read_bytes()).hexdigest()}"}
+                chart = charts / f"{name}.svg"
+                figure.savefig(chart, metadata=metadata)
                 plt.close(figure)
+                chart.write_text(_compact(chart.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+def _compact(svg: str) -> str:
+    """Round coordinates to hundredths of a point and remove comments."""
+    return re.sub(r"\d+\.\d{3,}", lambda match: f"{float(match[0]):.2f}", re.sub(r"<!--.*?-->\s*", "", svg))
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from report import ROOT, arguments
 HERE = Path(__file__).parent
 MEASUREMENTS = (
     ["bench_overhead.py"],
-    ["bench_front.py"],
+    ["bench_local_api.py"],
     ["bench_latency.py"],
     ["bench_handlers.py"],
     ["bench_gpu_idle.py"],

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from cli.main import app
-from tests.local.command import Run
+from tests.local.command import GatewayProcess
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -33,7 +33,9 @@ class Gateway:
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     """Start a gateway for all tests of the command."""
     folder = tmp_path_factory.mktemp("gateway")
-    run = Run(folder / "output", DATA_DIR=str(folder / "data"), API_KEYS=f"{ADMIN_KEY}:admin,{USER_KEY}:user")
+    run = GatewayProcess(
+        folder / "output", DATA_DIR=str(folder / "data"), API_KEYS=f"{ADMIN_KEY}:admin,{USER_KEY}:user"
+    )
     try:
         yield Gateway(run.up(), folder / "data")
     finally:

@@ -10,7 +10,7 @@ import requests
 from cli import env_file
 from gateway.settings import LocalSettings
 from tests.cli.conftest import ADMIN_KEY, Gateway, assert_refused, run
-from tests.local.command import Run, free_port
+from tests.local.command import GatewayProcess, free_port
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -86,7 +86,7 @@ def test_run_reads_what_was_written(home: Path, tmp_path: Path) -> None:
     """From an empty folder to a job: the key in .env is asked for, and the profile has it. The environment wins."""
     assert run("init", "--here").exit_code == 0
     port = free_port()
-    with_env = Run(tmp_path / "output", "--ephemeral", PORT=str(port))
+    with_env = GatewayProcess(tmp_path / "output", "--ephemeral", PORT=str(port))
     try:
         url = with_env.up()
         assert url.endswith(f":{port}")

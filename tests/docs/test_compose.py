@@ -18,7 +18,7 @@ from gateway.settings import ApiSettings, ExecutorSettings, LocalSettings, Outpu
 from local.child_process import is_responding
 from local.emulator import Emulator
 from tests.docs.pages import ROOT
-from tests.local.command import START_SECONDS, Run, finished_job, free_port, wait_until
+from tests.local.command import START_SECONDS, GatewayProcess, finished_job, free_port, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -92,7 +92,7 @@ def test_the_services_work_together_as_plain_processes(tmp_path: Path) -> None:
         wait_until(lambda: all(is_responding(f"{url}/system_stats") for url in comfyuis.values()), START_SECONDS)
         moved |= comfyuis
 
-        gateway = Run(
+        gateway = GatewayProcess(
             tmp_path / "output", DATA_DIR=str(tmp_path / "data"), **variables("gateway", moved) | {"HOST": "127.0.0.1"}
         )
         stack.callback(gateway.end)

@@ -13,7 +13,7 @@ import requests
 
 from tests.docs.examples import RUN, SHOWN, Reader, script_of
 from tests.docs.pages import Page, all_pages
-from tests.local.command import Run, wait_until
+from tests.local.command import GatewayProcess, wait_until
 from tests.webhooks.receiver import Receiver, answers
 from tools import terminal_picture
 
@@ -45,7 +45,7 @@ class Gateway:
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     """Run a whole gateway with the simulator."""
     folder = tmp_path_factory.mktemp("gateway")
-    run = Run(folder / "output", DATA_DIR=str(folder / "data"))
+    run = GatewayProcess(folder / "output", DATA_DIR=str(folder / "data"))
     try:
         started = Gateway(run.up(), folder / "data")
         wait_until(lambda: bool(started.executors()), EXECUTOR_SECONDS)

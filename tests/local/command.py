@@ -34,7 +34,7 @@ STOP_SECONDS = 30
 LINUX_ONLY = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
 
 
-class Run:
+class GatewayProcess:
     """`comfyui-gateway run` with these variables, on a free port unless one is given; `terminal`: one to run in."""
 
     def __init__(self, output: Path, *arguments: str, terminal: int | None = None, **variables: str) -> None:
@@ -127,7 +127,7 @@ def finished_job(url: str, **headers: str) -> dict[str, Any]:
     return job
 
 
-def assert_refused(run: Run, variable: str) -> None:
+def assert_refused(run: GatewayProcess, variable: str) -> None:
     """Check that the run ends at once with one line that names what is wrong."""
     assert run.process.wait(timeout=START_SECONDS) == 1
     assert len(run.text.splitlines()) == 1

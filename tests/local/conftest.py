@@ -11,7 +11,7 @@ import pytest
 import requests
 
 from local.child_process import Child
-from tests.local.command import Run
+from tests.local.command import GatewayProcess
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -20,13 +20,13 @@ FRONT_WORKERS = 8
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Iterator[Callable[..., Run]]:
+def start(tmp_path: Path) -> Iterator[Callable[..., GatewayProcess]]:
     """Start runs that do not outlive the test; the data folder is the same for all of one test."""
-    runs: list[Run] = []
+    runs: list[GatewayProcess] = []
 
-    def start_one(*arguments: str, terminal: int | None = None, **variables: str) -> Run:
+    def start_one(*arguments: str, terminal: int | None = None, **variables: str) -> GatewayProcess:
         variables.setdefault("DATA_DIR", str(tmp_path / "data"))
-        runs.append(Run(tmp_path / f"output-{len(runs)}", *arguments, terminal=terminal, **variables))
+        runs.append(GatewayProcess(tmp_path / f"output-{len(runs)}", *arguments, terminal=terminal, **variables))
         return runs[-1]
 
     yield start_one

@@ -125,26 +125,23 @@ def test_idle_connections_do_not_keep_workers(front: str) -> None:
             connection.close()
 
 
-@pytest.mark.parametrize(
-    "start",
-    [
+def test_incomplete_requests_block_no_worker_for_long(front: str, front_log: Path) -> None:
+    """With more of them than workers, other requests get their responses within seconds."""
+    address = ("127.0.0.1", int(front.rpartition(":")[2]))
+    logged = front_log.stat().st_size
+    starts = (
         b"GET /health HT",
         b"POST /jobs HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n\r\n{",
         b"POST /jobs HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhel",
-    ],
-)
-def test_half_requests_hold_no_worker_for_long(front: str, front_log: Path, start: bytes) -> None:
-    """More of them than there are workers, with the rest never to come, and others are answered in a few seconds."""
-    address = ("127.0.0.1", int(front.rpartition(":")[2]))
-    logged = front_log.stat().st_size
-    halves = [socket.create_connection(address) for _ in range(FRONT_WORKERS + FRONT_WORKERS // 2)]
+    )
+    incomplete = [socket.create_connection(address) for _ in range(FRONT_WORKERS + FRONT_WORKERS // 2)]
     try:
-        for half in halves:
-            half.sendall(start)
+        for number, connection in enumerate(incomplete):
+            connection.sendall(starts[number % len(starts)])
         assert requests.get(f"{front}/outputs/none", timeout=5).status_code == 204
     finally:
-        for half in halves:
-            half.close()
+        for connection in incomplete:
+            connection.close()
     assert "Traceback" not in front_log.read_bytes()[logged:].decode()
 
 

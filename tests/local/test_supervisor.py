@@ -1,4 +1,4 @@
-"""Local mode as a person runs it: the real command, in a process of its own."""
+"""Local mode as a person runs it: the command in its own process, and the settings it rejects."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
+from unittest import mock
 
 import jwt
 import pytest
@@ -22,12 +23,17 @@ import requests
 from gateway.aws.clients import Clients
 from gateway.aws.dynamodb.job_store import DynamoJobStore
 from gateway.domain import timestamps
+from gateway.errors import SettingsInvalidError
+from gateway.settings import LocalSettings
+from local import supervisor
+from local.banner import Command
+from local.supervisor import Supervisor
 from tests.component.samples import new_job
 from tests.local.command import (
     LINUX_ONLY,
     START_SECONDS,
     STOP_SECONDS,
-    Run,
+    GatewayProcess,
     all_gone,
     assert_refused,
     finished_job,
@@ -42,8 +48,8 @@ if TYPE_CHECKING:
 
 
 @LINUX_ONLY
-def test_an_ephemeral_run_works_and_leaves_nothing(start: Callable[..., Run], tmp_path: Path) -> None:
-    """The printed command works as pasted; Ctrl-C ends all processes in time; no folder stays behind."""
+def test_an_ephemeral_run_works_and_leaves_nothing(start: Callable[..., GatewayProcess], tmp_path: Path) -> None:
+    """The printed curl command works; Ctrl-C stops all processes in time; no folder remains."""
     run = start("--ephemeral", TMPDIR=str(tmp_path))
     url = run.up()
     assert "Images are placeholders" in run.text
@@ -51,8 +57,8 @@ def test_an_ephemeral_run_works_and_leaves_nothing(start: Callable[..., Run], tm
     assert "\x1b" not in run.text
     command = next(line for line in run.text.splitlines() if line.startswith("  curl") and "/jobs " in line)
     if shutil.which("curl"):
-        answer = subprocess.run(["sh", "-c", command], capture_output=True, check=True, timeout=20)  # noqa: S603, S607  as a person does
-        job_url = f"{url}{json.loads(answer.stdout)['pollUrl']}?wait=25"
+        posted = subprocess.run(["sh", "-c", command], capture_output=True, check=True, timeout=20)  # noqa: S603, S607  as a person does
+        job_url = f"{url}{json.loads(posted.stdout)['pollUrl']}?wait=25"
         assert requests.get(job_url, timeout=30).json()["status"] == "succeeded"
     pids = run.descendants()
     assert run.end() == 0
@@ -62,21 +68,21 @@ def test_an_ephemeral_run_works_and_leaves_nothing(start: Callable[..., Run], tm
 
 
 @LINUX_ONLY
-def test_a_process_that_dies_ends_the_run(start: Callable[..., Run]) -> None:
-    """Its name, how it ended and its log file are told, everything else is stopped, and the run has failed."""
+def test_a_process_that_dies_ends_the_run(start: Callable[..., GatewayProcess]) -> None:
+    """The error has its name, exit code and log file; all other processes are stopped; the exit code is 1."""
     run = start()
     run.up()
     pids = run.descendants()
     commands = {pid: Path(f"/proc/{pid}/cmdline").read_text().split("\0") for pid in pids}
     os.kill(min(pid for pid, command in commands.items() if "executor" in command), signal.SIGKILL)
     assert run.process.wait(timeout=STOP_SECONDS + 1) == 1
-    assert "comfyui-gateway: executor ended with exit code -9 (log: " in run.text
+    assert re.search(r"^comfyui-gateway: executor .* -9 .*executor.log", run.text, re.MULTILINE)
     wait_until(lambda: all_gone(pids), 1)
 
 
 @pytest.fixture(scope="module")
 def comfyui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Give the address of something that answers as ComfyUI does."""
+    """Run a ComfyUI of the user; return its URL."""
     port = free_port()
     log = tmp_path_factory.mktemp("comfyui") / "log"
     with log.open("w") as stream:
@@ -90,10 +96,10 @@ def comfyui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def running(comfyui: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
-    """Give a run that has a ComfyUI and keys."""
+def running(comfyui: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
+    """Run a gateway with a ComfyUI and API keys."""
     folder = tmp_path_factory.mktemp("running")
-    run = Run(
+    run = GatewayProcess(
         folder / "output",
         DATA_DIR=str(folder / "data"),
         COMFYUI_URL=f"{comfyui}/",
@@ -104,8 +110,8 @@ def running(comfyui: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     assert run.end() == 0
 
 
-def test_a_comfyui_that_answers_is_used(running: Run, comfyui: str) -> None:
-    """Then there is no simulator and no word of placeholders."""
+def test_a_running_comfyui_is_used(running: GatewayProcess, comfyui: str) -> None:
+    """Then there is no simulator, and the banner does not mention placeholders."""
     assert f"{comfyui}\n" in running.text
     assert "placeholder" not in running.text
     assert not (Path(running.environment["DATA_DIR"]) / "logs" / "simulator.log").exists()
@@ -113,8 +119,8 @@ def test_a_comfyui_that_answers_is_used(running: Run, comfyui: str) -> None:
 
 
 @LINUX_ONLY
-def test_keys_are_asked_for_and_never_shown(running: Run) -> None:
-    """With API_KEYS a request needs one of them; no output, log or environment of a process it started has any."""
+def test_keys_are_required_and_never_shown(running: GatewayProcess) -> None:
+    """With API_KEYS a request needs one of them; no output, log or environment of a child process contains any."""
     url = running.up()
     assert requests.get(f"{url}/workflows", timeout=10).status_code == 401
     assert requests.get(f"{url}/workflows", headers={"X-API-Key": "s3cret-two"}, timeout=10).status_code == 200
@@ -126,8 +132,8 @@ def test_keys_are_asked_for_and_never_shown(running: Run) -> None:
 
 
 @LINUX_ONLY
-def test_functions_that_no_request_calls_run(running: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A dead letter ends its job there as it does on AWS."""
+def test_event_functions_run(running: GatewayProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A dead letter ends its job, as on AWS."""
     url = running.up()
     commands = {pid: Path(f"/proc/{pid}/cmdline").read_text() for pid in running.descendants()}
     (pid,) = [pid for pid, command in commands.items() if "local.event_sources" in command]
@@ -144,14 +150,14 @@ def test_functions_that_no_request_calls_run(running: Run, monkeypatch: pytest.M
 
 
 def bearer(subject: str, secret: str) -> dict[str, str]:
-    """Make the header by which a user signs in."""
+    """Return the header that authenticates a user."""
     claims = {"sub": subject, "role": "user", "exp": int(time.time()) + 60}
     return {"Authorization": f"Bearer {jwt.encode(claims, secret)}"}
 
 
 @LINUX_ONLY
-def test_a_jwt_secret_closes_open_access(start: Callable[..., Run], tmp_path: Path) -> None:
-    """Without keys, but with a secret, a request needs a token; only the front knows the secret, and no log does."""
+def test_a_jwt_secret_closes_open_access(start: Callable[..., GatewayProcess], tmp_path: Path) -> None:
+    """Without keys, but with a secret, a request needs a token; only the API process gets the secret, and no log."""
     secret = "s3cret of thirty-two bytes or more"
     limit = {"RATE_LIMIT_MAX": "20", "RATE_LIMIT_WINDOW_MS": "86400000"}
     run = start("--ephemeral", JWT_SECRET=secret, TMPDIR=str(tmp_path), **limit)
@@ -160,21 +166,21 @@ def test_a_jwt_secret_closes_open_access(start: Callable[..., Run], tmp_path: Pa
     assert '-H "Authorization: Bearer $COMFYUI_GATEWAY_TOKEN"' in run.text
     assert requests.get(f"{url}/workflows", timeout=10).status_code == 401
     finished_job(url, **bearer("ada", secret))
-    with ThreadPoolExecutor(8) as clients:  # and the limit holds across the processes of the front
+    with ThreadPoolExecutor(8) as clients:  # and the rate limit holds across the processes of the API
         sent = [clients.submit(requests.get, f"{url}/workflows", headers=bearer("bob", secret)) for _ in range(64)]
-    assert sorted(answer.result().status_code for answer in sent) == [200] * 20 + [429] * 44
-    knowing = [pid for pid in run.descendants() if "s3cret" in Path(f"/proc/{pid}/environ").read_text()]
-    assert knowing
-    assert all("local.api_main" in Path(f"/proc/{pid}/cmdline").read_text() for pid in knowing)
+    assert sorted(response.result().status_code for response in sent) == [200] * 20 + [429] * 44
+    with_secret = [pid for pid in run.descendants() if "s3cret" in Path(f"/proc/{pid}/environ").read_text()]
+    assert with_secret
+    assert all("local.api_main" in Path(f"/proc/{pid}/cmdline").read_text() for pid in with_secret)
     logs = [log.read_text() for log in tmp_path.glob("comfyui-gateway-*/logs/*.log")]
     assert logs
     assert not any("s3cret" in text for text in [run.text, *logs])
 
 
-def test_outputs_can_lie_in_a_bucket_of_ones_own(
-    start: Callable[..., Run], emulator: Emulator, aws: dict[str, str], aws_clients: Clients
+def test_outputs_can_be_stored_in_another_bucket(
+    start: Callable[..., GatewayProcess], emulator: Emulator, aws: dict[str, str], aws_clients: Clients
 ) -> None:
-    """With S3_ENDPOINT they go there, by its own keys, and are read from there; nothing else is put there."""
+    """With S3_ENDPOINT, outputs are written and read there, with its own keys; nothing else is stored there."""
     store = {"S3_ENDPOINT": emulator.endpoint_url, "S3_BUCKET": aws["BUCKET_NAME"], "S3_REGION": "us-east-1"}
     url = start("--ephemeral", S3_ACCESS_KEY="local", S3_SECRET_KEY="local", LOG_LEVEL="warn", **store).up()  # noqa: S106  the emulator's
     (output,) = finished_job(url)["outputs"]
@@ -185,18 +191,36 @@ def test_outputs_can_lie_in_a_bucket_of_ones_own(
         assert len(requests.get(address, timeout=10).content) == output["size"]
 
 
-def test_a_bucket_that_is_not_there_is_one_line(start: Callable[..., Run], emulator: Emulator) -> None:
-    """It is asked for before anything is started, and so is a store that does not answer."""
-    keys = {"S3_ACCESS_KEY": "local", "S3_SECRET_KEY": "local"}
-    assert_refused(start(S3_ENDPOINT=emulator.endpoint_url, S3_BUCKET="missing", **keys), "S3_BUCKET")
-    assert_refused(start(S3_ENDPOINT=f"http://127.0.0.1:{free_port()}", S3_BUCKET="b", **keys), "S3_ENDPOINT")
-    assert_refused(start(S3_BUCKET="b"), "S3_ACCESS_KEY")
-    assert_refused(start(S3_ENDPOINT=emulator.endpoint_url, **keys), "S3_BUCKET")
+def refusal(**variables: str) -> str:
+    """Start a run with wrong settings, in this process; return the error that stops it before any child starts."""
+    variables.setdefault("PORT", str(free_port()))
+    command = Command(program="", default_url="", api_key_variable="", token_variable="")
+
+    def run() -> None:
+        settings = LocalSettings.from_environment(variables)
+        Supervisor(settings, variables, ephemeral=False, command=command).run()
+
+    with (
+        mock.patch.dict(os.environ),
+        mock.patch.object(supervisor, "Emulator", side_effect=AssertionError("a child was started")),
+        pytest.raises(SettingsInvalidError) as error,
+    ):
+        run()
+    return error.value.message
 
 
-def test_a_folder_in_use_is_one_line(running: Run, start: Callable[..., Run]) -> None:
+def test_a_missing_bucket_is_an_error_before_the_start(emulator: Emulator, tmp_path: Path) -> None:
+    """So are a store that does not respond, and a bucket with only a part of its settings."""
+    keys = {"S3_ACCESS_KEY": "local", "S3_SECRET_KEY": "local", "DATA_DIR": str(tmp_path)}
+    assert refusal(S3_ENDPOINT=emulator.endpoint_url, S3_BUCKET="missing", **keys).startswith("S3_BUCKET: ")
+    assert refusal(S3_ENDPOINT=f"http://127.0.0.1:{free_port()}", S3_BUCKET="b", **keys).startswith("S3_ENDPOINT: ")
+    assert refusal(S3_BUCKET="b").startswith("S3_ACCESS_KEY: ")
+    assert refusal(S3_ENDPOINT=emulator.endpoint_url, **keys).startswith("S3_BUCKET: ")
+
+
+def test_a_folder_in_use_is_an_error(running: GatewayProcess) -> None:
     """Two runs never share a folder, and the first one is not disturbed."""
-    assert_refused(start(DATA_DIR=running.environment["DATA_DIR"]), "DATA_DIR")
+    assert refusal(DATA_DIR=running.environment["DATA_DIR"]).startswith("DATA_DIR: ")
     assert requests.get(f"{running.up()}/health", timeout=5).status_code == 200
 
 
@@ -206,7 +230,8 @@ def test_a_folder_in_use_is_one_line(running: Run, start: Callable[..., Run]) ->
         ("COMFYUI_URL", "127.0.0.1:8188"),
         ("PORT", "99999"),
         ("HOST", "no.such.host.invalid"),
-        ("HOST", "0.0.0.0"),  # noqa: S104  it is refused: no keys
+        ("HOST", "192.0.2.1"),  # an address of another machine
+        ("HOST", "0.0.0.0"),  # noqa: S104  rejected without keys
         ("DATA_DIR", "/dev/null/data"),
         ("API_KEYS", "one:admin,:user"),
         ("API_KEYS", "s3cret:king"),
@@ -221,47 +246,45 @@ def test_a_folder_in_use_is_one_line(running: Run, start: Callable[..., Run]) ->
         ("MAX_CONCURRENCY", "many"),
     ],
 )
-def test_a_wrong_setting_is_one_line(start: Callable[..., Run], variable: str, value: str) -> None:
-    """It names the variable, shows no key, and the exit code is 1."""
-    run = start(**{variable: value, **({"API_KEYS": "a:admin"} if value.startswith("no.such") else {})})
-    assert_refused(run, variable)
-    assert "s3cret" not in run.text
+def test_a_wrong_setting_is_named(tmp_path: Path, variable: str, value: str) -> None:
+    """The error starts with the variable and shows no secret."""
+    keys = {"API_KEYS": "a:admin"} if variable == "HOST" and value != "0.0.0.0" else {}  # noqa: S104  as above
+    message = refusal(**{"DATA_DIR": str(tmp_path), variable: value, **keys})
+    assert message.startswith(f"{variable}: ")
+    assert "s3cret" not in message
 
 
-def test_a_taken_port_is_one_line(start: Callable[..., Run]) -> None:
-    """It is found before anything is started."""
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        run = start(PORT=str(taken.getsockname()[1]))
-        assert_refused(run, "PORT")
-    assert not Path(run.environment["DATA_DIR"]).exists()
+def test_a_port_in_use_is_an_error(tmp_path: Path) -> None:
+    """It is detected before anything is created."""
+    data_dir = tmp_path / "data"
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = str(server.getsockname()[1])
+        assert refusal(PORT=port, DATA_DIR=str(data_dir)).startswith("PORT: ")
+    assert not data_dir.exists()
 
 
-def test_a_file_for_a_folder_is_one_line(start: Callable[..., Run], tmp_path: Path) -> None:
-    """It says that it is one."""
+def test_a_file_as_data_dir_is_an_error(tmp_path: Path) -> None:
+    """DATA_DIR must be a folder."""
     (tmp_path / "file").touch()
-    run = start(DATA_DIR=str(tmp_path / "file"))
-    assert_refused(run, "DATA_DIR")
-    assert "is a file, not a folder" in run.text
+    assert refusal(DATA_DIR=str(tmp_path / "file")).startswith(f"DATA_DIR: {tmp_path}/file ")
 
 
-def test_data_of_another_release_is_one_line(start: Callable[..., Run], tmp_path: Path) -> None:
-    """It is left as it is."""
+def test_data_of_another_release_is_an_error(tmp_path: Path) -> None:
+    """It is not changed."""
     (tmp_path / "aws").mkdir()
     (tmp_path / "aws" / "tables").write_text("old")
-    run = start(DATA_DIR=str(tmp_path))
-    assert_refused(run, "DATA_DIR")
-    assert "another release" in run.text
+    assert refusal(DATA_DIR=str(tmp_path)).startswith("DATA_DIR: ")
     assert (tmp_path / "aws" / "tables").read_text() == "old"
 
 
-def test_an_address_of_another_machine_is_one_line(start: Callable[..., Run]) -> None:
-    """The port is not to blame."""
-    assert_refused(start(HOST="192.0.2.1", API_KEYS="a:admin"), "HOST")
+def test_the_command_reports_a_wrong_setting_in_one_line(start: Callable[..., GatewayProcess]) -> None:
+    """The exit code is 1."""
+    assert_refused(start(API_KEYS="s3cret:king"), "API_KEYS")
 
 
-def test_the_worker_names_what_it_needs() -> None:
-    """In its help, with the page that has the rest."""
-    answer = subprocess.run([sys.executable, "-m", "cli.main", "worker", "--help"], capture_output=True, check=True)
+def test_the_help_of_the_worker_lists_its_settings() -> None:
+    """And the page with all others."""
+    run = subprocess.run([sys.executable, "-m", "cli.main", "worker", "--help"], capture_output=True, check=True)
     for name in (
         b"TABLE_NAME",
         b"EVENT_BUS_NAME",
@@ -270,27 +293,27 @@ def test_the_worker_names_what_it_needs() -> None:
         b"COMFYUI_URL",
         b"docs/configuration.md",
     ):
-        assert name in answer.stdout
+        assert name in run.stdout
 
 
-def test_a_worker_without_settings_is_one_line() -> None:
-    """`worker` alone says what it needs."""
+def test_a_worker_without_settings_is_an_error() -> None:
+    """One line names all wrong settings, and no secret."""
     environment = {name: value for name, value in os.environ.items() if not name.endswith(("_NAME", "_QUEUE_URL"))}
-    answer = subprocess.run(
+    run = subprocess.run(
         [sys.executable, "-m", "cli.main", "worker"],
         capture_output=True,
         check=False,
         env={**environment, "LOG_LEVEL": "s3cret"},
         timeout=20,
     )
-    assert answer.returncode == 1
-    assert b"TABLE_NAME: is not set" in answer.stderr
-    assert b"LOG_LEVEL: " in answer.stderr
-    assert b"s3cret" not in answer.stderr
-    assert len(answer.stderr.splitlines()) == 1
+    assert run.returncode == 1
+    assert b"TABLE_NAME: " in run.stderr
+    assert b"LOG_LEVEL: " in run.stderr
+    assert b"s3cret" not in run.stderr
+    assert len(run.stderr.splitlines()) == 1
 
 
-def test_the_version_is_told() -> None:
+def test_the_version() -> None:
     """`--version` prints it and nothing else."""
-    answer = subprocess.run([sys.executable, "-m", "cli.main", "--version"], capture_output=True, check=True)
-    assert re.fullmatch(rb"\d+\.\d+\.\d+\n", answer.stdout)
+    run = subprocess.run([sys.executable, "-m", "cli.main", "--version"], capture_output=True, check=True)
+    assert re.fullmatch(rb"\d+\.\d+\.\d+\n", run.stdout)

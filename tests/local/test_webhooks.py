@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tests.local.command import Run
+    from tests.local.command import GatewayProcess
 
 SECRET = "a secret of at least 24 bytes"
 
@@ -38,7 +38,7 @@ def operators_command(data: Path, command: str) -> str:
     ).stderr
 
 
-def test_a_job_ends_at_its_receiver(start: Callable[..., Run], tmp_path: Path) -> None:
+def test_a_job_ends_at_its_receiver(start: Callable[..., GatewayProcess], tmp_path: Path) -> None:
     """With the secret that local mode made: the file works, and receivers that hang hold it up for nobody."""
     url = start().up()
     with Receiver(hangs()) as dead, Receiver(answers(204)) as receiver:
@@ -64,7 +64,7 @@ def test_a_job_ends_at_its_receiver(start: Callable[..., Run], tmp_path: Path) -
     assert "0 dead letters of webhooks" in operators_command(tmp_path / "data", "dead-letters list webhooks")
 
 
-def test_open_to_other_machines(start: Callable[..., Run], tmp_path: Path) -> None:
+def test_open_to_other_machines(start: Callable[..., GatewayProcess], tmp_path: Path) -> None:
     """Their callers reach no receiver here: they could talk to whatever else runs. No secret is made beside one set."""
     run = start(HOST="0.0.0.0", API_KEYS="some-key:user", WEBHOOK_SECRET=SECRET)  # noqa: S104  the point of the test
     url, key = run.up(), {"X-API-Key": "some-key"}
@@ -75,6 +75,6 @@ def test_open_to_other_machines(start: Callable[..., Run], tmp_path: Path) -> No
     assert "signed with WEBHOOK_SECRET" in run.text
 
 
-def test_a_wrong_secret_stops_the_start(start: Callable[..., Run]) -> None:
+def test_a_wrong_secret_stops_the_start(start: Callable[..., GatewayProcess]) -> None:
     """One line names it."""
     assert_refused(start(WEBHOOK_SECRET="x" * 23), "WEBHOOK_SECRET")

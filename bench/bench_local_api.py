@@ -1,8 +1,8 @@
 """How many requests the local front answers, and which share that is of what the embedded AWS alone allows.
 
-    python bench/bench_front.py [--quick]
+    python bench/bench_local_api.py [--quick]
 
-prints a table and writes results/front.json. Clients submit jobs, or read the status of one, as fast as they are
+prints a table and writes results/local_api.json. Clients submit jobs, or read the status of one, as fast as they are
 answered; no executor runs. In turns with it, only the calls to AWS are made that the handlers make for such a request:
 
 - by as many clients that send them ready-made over kept connections: the embedded AWS itself allows no more
@@ -147,7 +147,7 @@ def main() -> None:
         table.add_row(*cells, str(row["its_calls_by_boto3_per_second"]), _shown(row["share_of_boto3"]))
     Console(width=140).print(table)
     print(f"target: at least {TARGET:.0%} of what its calls alone allow")
-    write("front", {"rounds": ROUNDS, "seconds": SECONDS, "rows": rows}, quick=given.quick)
+    write("local_api", {"rounds": ROUNDS, "seconds": SECONDS, "rows": rows}, quick=given.quick)
 
 
 def _shown(shares: dict[str, float]) -> str:
