@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from cli.finding import Finding, State
 from gateway.aws import diagnostics
-from gateway.aws.error_messages import told_in_one_line
+from gateway.aws.error_messages import raising_operator_errors
 from gateway.errors import GatewayError, SettingsInvalidError
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ _MANY_WAITING = 1000
 def look_at_aws(session: AwsSession) -> Iterator[Finding]:
     """Look at the table, then at each queue; the first that cannot be looked at ends it."""
     try:
-        with told_in_one_line():
+        with raising_operator_errors():
             name = session.variable("TABLE_NAME")
             status = diagnostics.table_status(session.clients.dynamodb, name)
             good = status == "ACTIVE"

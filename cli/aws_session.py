@@ -127,9 +127,9 @@ def with_aws(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command the options of an AWS session, which it takes as its first argument; tell what AWS refuses."""
 
     def run(arguments: dict[str, Any], rest: dict[str, Any]) -> None:
-        from gateway.aws.error_messages import told_in_one_line  # noqa: PLC0415  boto3 takes half a second
+        from gateway.aws.error_messages import raising_operator_errors  # noqa: PLC0415  boto3 takes half a second
 
-        with told_in_one_line():
+        with raising_operator_errors():
             command(AwsSession(Printer(as_json=arguments["as_json"]), arguments["stage"]), **rest)
 
     return with_options(command, {"stage": STAGE_OPTION, "as_json": JSON_OPTION}, run)

@@ -35,7 +35,7 @@ def make_counts_right(client: DynamoDBClient, table_name: str, job_counts: JobCo
         ExpressionAttributeValues=attributes.write({":prefix": JOB_PARTITION_PREFIX, ":sk": JOB_SORT_KEY}),
     )
     for job in (job_stream.counted(item) for page in pages for item in page["Items"]):
-        counted[job.created_at.date()].update(job.share())
+        counted[job.created_at.date()].update(job.contribution())
     stored = job_counts.since(date.min)
     for day in sorted({*counted, *stored}):
         difference = DailyJobCounts(counted[day])

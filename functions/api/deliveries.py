@@ -28,7 +28,7 @@ def add_routes(app: APIGatewayRestResolver, wiring: ApiWiring) -> None:
         job = visible_job(app, wiring.jobs, job_id)
         answer: responses.DeliveryListJson = {
             "jobId": job.id,
-            "deliveries": [_view(attempt) for attempt in job.delivery.seen(timestamps.now()).attempts],
+            "deliveries": [_view(attempt) for attempt in job.delivery.visible_at(timestamps.now()).attempts],
         }
         return router.json_response(HTTPStatus.OK, answer)
 

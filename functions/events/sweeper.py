@@ -90,13 +90,13 @@ class _Sweeper:
     def run(self) -> None:
         now = timestamps.now()
         known = self._sweeps.read()
-        if now - known.looked_at < timedelta(seconds=SWEEPER.timeout_seconds):
+        if now - known.counted_at < timedelta(seconds=SWEEPER.timeout_seconds):
             logger.warning("another run is at work", action="sweep_left")
             return
         for job_id in known.unannounced:
             self._announce(job_id)
         messages = {priority: self._counts.messages(priority) for priority in Priority}
-        sweep = replace(known, unannounced=()).after_look(messages, now)
+        sweep = replace(known, unannounced=()).after_count(messages, now)
         walk = self._walk(sweep)
         if walk.lost:
             noted = self._sweeps.write(replace(sweep, unannounced=tuple(job.id for job in walk.lost)))
@@ -137,7 +137,7 @@ class _Sweeper:
 
     def _end(self, job: Job, sweep: SweepState) -> bool:
         """Fail a job and say so. False when it goes on after all."""
-        too_old = job.created_at < sweep.looked_at - self._longest_wait
+        too_old = job.created_at < sweep.counted_at - self._longest_wait
         try:
             ended = self._jobs.fail_if_unleased(
                 job.id,

@@ -14,7 +14,7 @@ from functions.events.sqs_batch import each_message
 from functions.rendering.job_view import JobView
 from functions.webhooks.deliverer import Deliverer
 from functions.wiring.events import EventWiring, entry_point, logger
-from gateway.domain.delivery import HELD_FOR, backoff_seconds
+from gateway.domain.delivery import ATTEMPT_HOLD, backoff_seconds
 from gateway.domain.messages import JobEndedEvent
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from functions.wiring.api import Handler
     from gateway.ports import WebhookQueue
 
-_HELD_SECONDS = int(HELD_FOR.total_seconds())
+_HELD_SECONDS = int(ATTEMPT_HOLD.total_seconds())
 
 
 def make_handler(background: EventWiring) -> Handler:

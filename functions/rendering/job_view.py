@@ -89,7 +89,7 @@ def _last_line(job: Job, at: datetime) -> LogLine:
 def _webhook(job: Job) -> WebhookStateJson | None:
     if job.callback_url is None:
         return None
-    delivery = job.delivery.seen(timestamps.now())
+    delivery = job.delivery.visible_at(timestamps.now())
     return {"status": delivery.status, "attempts": delivery.count, "lastStatusCode": delivery.last_status_code}
 
 

@@ -17,7 +17,13 @@ from functions.metrics import Metric, emit
 from functions.webhooks import payload
 from functions.wiring.events import logger  # shared by threads: each line names what it is about
 from gateway.domain import timestamps
-from gateway.domain.delivery import HELD_FOR, MAX_TRIES, DeliveryStatus, Reply, pause_seconds
+from gateway.domain.delivery import (
+    ATTEMPT_HOLD,
+    MAX_DELIVERY_ATTEMPTS,
+    AttemptResult,
+    DeliveryStatus,
+    retry_delay_seconds,
+)
 from gateway.domain.job_errors import DeliveryNotDueError
 from gateway.errors import CallbackRefusedError, LeaseLostError
 
@@ -30,7 +36,7 @@ if TYPE_CHECKING:
     from gateway.domain.messages import JobEndedEvent
     from gateway.ports import DeliveryStore
 
-_HELD_SECONDS = int(HELD_FOR.total_seconds())
+_HELD_SECONDS = int(ATTEMPT_HOLD.total_seconds())
 
 
 class Deliverer:
@@ -50,12 +56,12 @@ class Deliverer:
         """
         began_at = timestamps.now()
         try:
-            job = self._deliveries.begin(event.job_id, now=began_at, last=tries >= MAX_TRIES)
+            job = self._deliveries.begin(event.job_id, now=began_at, last=tries >= MAX_DELIVERY_ATTEMPTS)
         except DeliveryNotDueError as refused:
             return _not_due(event, refused.job, message_id)
         delivery = job.delivery.begun(began_at)
         reply = self._post(job, event.event_id)
-        pause = None if reply.error is None else pause_seconds(reply, tries, random.random())  # noqa: S311  no secret
+        pause = None if reply.error is None else retry_delay_seconds(reply, tries, random.random())  # noqa: S311  no secret
         ended = delivery.ended(reply, began_at, timestamps.now(), pause=pause, message_id=message_id)
         try:
             self._deliveries.record(job.id, ended)
@@ -84,9 +90,9 @@ class Deliverer:
             return None
         return pause or 0
 
-    def _post(self, job: Job, webhook_id: str) -> Reply:
+    def _post(self, job: Job, webhook_id: str) -> AttemptResult:
         if self._signer is None:
-            return Reply(duration_ms=0, error="The gateway has no secret to sign webhooks with.")
+            return AttemptResult(duration_ms=0, error="The gateway has no secret to sign webhooks with.")
         body = payload.write(self._view, job)
         headers = self._signer.headers(
             job.owner, webhook_id, timestamps.to_milliseconds(timestamps.now()) // 1000, body
@@ -94,7 +100,7 @@ class Deliverer:
         try:
             return self._sender.post(str(job.callback_url), body, headers)
         except CallbackRefusedError as refused:
-            return Reply(duration_ms=0, error=refused.message)
+            return AttemptResult(duration_ms=0, error=refused.message)
 
 
 def _not_due(event: JobEndedEvent, job: Job | None, message_id: str) -> int | None:

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 from functions.webhooks.address_check import resolve_allowed_addresses
 from gateway.__about__ import VERSION
-from gateway.domain.delivery import ATTEMPT_SECONDS, Reply
+from gateway.domain.delivery import ATTEMPT_SECONDS, AttemptResult
 from gateway.errors import NameUnresolvedError
 
 if TYPE_CHECKING:
@@ -62,18 +62,18 @@ class Sender:
     def _tls(self) -> ssl.SSLContext:
         return self._given_tls or ssl.create_default_context()
 
-    def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Reply:
+    def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> AttemptResult:
         """Send a body. Raises CallbackRefusedError when it may not go there; any other failure is in the reply."""
         target = self._policy.target(url)
         began = time.monotonic()
         deadline = began + self._seconds
-        status, error, asked_seconds = None, None, None
+        status, error, retry_after_seconds = None, None, None
         try:
             addresses = resolve_allowed_addresses(target, self._policy, self._resolver, seconds=self._seconds)
             answer = self._exchange(target, addresses[:_MAX_ADDRESSES], body, headers, deadline)
             status = answer.status
             error = _unwelcome(status)
-            asked_seconds = _asked_seconds(answer.getheader("Retry-After"))
+            retry_after_seconds = _retry_after_seconds(answer.getheader("Retry-After"))
         except NameUnresolvedError as unresolved:
             error = unresolved.message
         except TimeoutError:
@@ -89,7 +89,9 @@ class Sender:
         except OSError:
             error = "The connection failed."
         duration_ms = round((time.monotonic() - began) * 1000)
-        return Reply(duration_ms=duration_ms, status_code=status, error=error, asked_seconds=asked_seconds)
+        return AttemptResult(
+            duration_ms=duration_ms, status_code=status, error=error, retry_after_seconds=retry_after_seconds
+        )
 
     def _exchange(
         self,
@@ -179,7 +181,7 @@ def _unwelcome(status: int) -> str | None:
     return f"It answered {status}."
 
 
-def _asked_seconds(retry_after: str | None) -> int | None:
+def _retry_after_seconds(retry_after: str | None) -> int | None:
     """Read Retry-After: seconds, or a date. https://www.rfc-editor.org/rfc/rfc9110#field.retry-after."""
     text = (retry_after or "").strip()
     if text.isascii() and text.isdigit():

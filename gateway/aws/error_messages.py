@@ -18,7 +18,7 @@ _WHO = {"ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId", "Unreco
 
 
 @contextmanager
-def told_in_one_line() -> Iterator[None]:
+def raising_operator_errors() -> Iterator[None]:
     """Raise AwsCallFailedError for whatever boto3 raises in the block."""
     try:
         yield

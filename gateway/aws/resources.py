@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from gateway.domain.delivery import FUNCTION_SECONDS, MAX_TRIES
+from gateway.domain.delivery import FUNCTION_SECONDS, MAX_DELIVERY_ATTEMPTS
 from gateway.domain.job import JobStatus, Priority
 
 if TYPE_CHECKING:
@@ -226,7 +226,7 @@ WEBHOOK_QUEUE = QueueResource(
     name="webhooks",
     visibility_seconds=WEBHOOK_DELIVERY.queue_visibility_seconds,
     retention_seconds=14 * _DAY_SECONDS,
-    max_receives=MAX_TRIES,
+    max_receives=MAX_DELIVERY_ATTEMPTS,
     dead_letter_visibility_seconds=30,  # no function reads it: an operator's command does
 )
 

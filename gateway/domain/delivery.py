@@ -26,16 +26,16 @@ if TYPE_CHECKING:
 ATTEMPT_SECONDS = 10
 # The function has the rest for the record. An attempt that was not recorded by then never will be.
 FUNCTION_SECONDS = 20
-HELD_FOR = timedelta(seconds=30)
+ATTEMPT_HOLD = timedelta(seconds=30)
 # By so much the clocks may differ of the function that said when the next attempt is due, and of the one that makes it.
 CLOCK_SKEW = timedelta(seconds=5)
 
 # Between tries: three of them within about a minute, all of them within about a day.
 _MINUTE, _HOUR = 60, 3600
-PAUSES_SECONDS = (10, 30, 90, 5 * _MINUTE, 15 * _MINUTE, 45 * _MINUTE, 2 * _HOUR, *(5 * [4 * _HOUR]))
-MAX_TRIES = len(PAUSES_SECONDS) + 1
+RETRY_DELAYS_SECONDS = (10, 30, 90, 5 * _MINUTE, 15 * _MINUTE, 45 * _MINUTE, 2 * _HOUR, *(5 * [4 * _HOUR]))
+MAX_DELIVERY_ATTEMPTS = len(RETRY_DELAYS_SECONDS) + 1
 # SQS hides a message for 12 hours at most, counted from when it was received.
-MAX_ASKED_SECONDS = 12 * _HOUR - FUNCTION_SECONDS
+MAX_RETRY_AFTER_SECONDS = 12 * _HOUR - FUNCTION_SECONDS
 
 _GONE = 410  # "likely to be permanent": https://www.rfc-editor.org/rfc/rfc9110#status.410
 _MAY_ASK_FOR_TIME = (429, 503)
@@ -51,13 +51,13 @@ class DeliveryStatus(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reply:
+class AttemptResult:
     """What came of a POST. `error` is for a person, and None exactly when it was delivered."""
 
     duration_ms: int
     status_code: int | None = None  # None when there was no answer
     error: str | None = None
-    asked_seconds: int | None = None  # Retry-After
+    retry_after_seconds: int | None = None  # Retry-After
 
     @property
     def gone(self) -> bool:
@@ -95,13 +95,13 @@ class Delivery:
 
     def is_held(self, now: datetime) -> bool:
         """Tell whether an attempt is under way."""
-        return self.held_since is not None and now - self.held_since < HELD_FOR
+        return self.held_since is not None and now - self.held_since < ATTEMPT_HOLD
 
     def begun(self, now: datetime) -> Delivery:
         """Begin an attempt. One that broke off before is logged."""
         return replace(self, count=self.count + 1, held_since=now, attempts=self._with_broken_attempt())
 
-    def seen(self, now: datetime) -> Delivery:
+    def visible_at(self, now: datetime) -> Delivery:
         """Return it as its owner sees it.
 
         It is stored as failed when its last try begins, in case that breaks off: while that goes on, it has not failed.
@@ -120,7 +120,9 @@ class Delivery:
         )
         return (*self.attempts, broken)[-MAX_DELIVERY_LOG_ATTEMPTS:]
 
-    def ended(self, reply: Reply, began_at: datetime, now: datetime, *, pause: int | None, message_id: str) -> Delivery:
+    def ended(
+        self, reply: AttemptResult, began_at: datetime, now: datetime, *, pause: int | None, message_id: str
+    ) -> Delivery:
         """End the attempt that is under way.
 
         `pause`: seconds until the message comes again for the next one; None when none will follow by itself.
@@ -153,14 +155,14 @@ def backoff_seconds(tries: int, spread: float) -> int:
 
     `spread`: a random number from 0 to 1, so that what failed together is not all tried together.
     """
-    return round(PAUSES_SECONDS[min(tries, len(PAUSES_SECONDS)) - 1] * (0.9 + 0.3 * spread))
+    return round(RETRY_DELAYS_SECONDS[min(tries, len(RETRY_DELAYS_SECONDS)) - 1] * (0.9 + 0.3 * spread))
 
 
-def pause_seconds(reply: Reply, tries: int, spread: float) -> int | None:
+def retry_delay_seconds(reply: AttemptResult, tries: int, spread: float) -> int | None:
     """Say how long to wait after a failed try; None when there is no other. Parameters as of `backoff_seconds`."""
-    if reply.gone or tries >= MAX_TRIES:
+    if reply.gone or tries >= MAX_DELIVERY_ATTEMPTS:
         return None
     pause = backoff_seconds(tries, spread)
-    if reply.asked_seconds is not None and reply.status_code in _MAY_ASK_FOR_TIME:
-        pause = max(pause, min(reply.asked_seconds, MAX_ASKED_SECONDS))
+    if reply.retry_after_seconds is not None and reply.status_code in _MAY_ASK_FOR_TIME:
+        pause = max(pause, min(reply.retry_after_seconds, MAX_RETRY_AFTER_SECONDS))
     return pause

@@ -30,7 +30,7 @@ _COPIED_FIELD_KEYS = (
 _SHORT_FIELD_KEYS = {*_COPIED_FIELD_KEYS, "required", "min", "max"}
 
 
-def normalise(schema: Mapping[str, Any]) -> tuple[dict[str, Any], list[Problem]]:
+def normalize(schema: Mapping[str, Any]) -> tuple[dict[str, Any], list[Problem]]:
     """Turn either form into a JSON Schema object; list what is wrong with it instead of raising."""
     if too_large := _too_large(schema):
         return {}, [Problem("inputSchema", too_large)]
@@ -140,7 +140,7 @@ def _check_cost(schema: Mapping[str, Any]) -> None:
     Twenty definitions that each refer twice to the next one are a million by the time they are followed.
     """
     sizes: dict[str, int] = {}
-    weights = patterns.weigh_all(schema, MAX_EXPANDED_SCHEMA)
+    weights = patterns.weigh_patterns(schema, MAX_EXPANDED_SCHEMA)
 
     def size(value: object, trail: tuple[str, ...]) -> int:
         if isinstance(value, list):

@@ -40,7 +40,7 @@ class CountedJob:
     cache_hit: bool = False
     error_code: str | None = None
 
-    def share(self) -> DailyJobCounts:
+    def contribution(self) -> DailyJobCounts:
         """Tell what the job adds to the counts."""
         tally = DailyJobCounts({self.status: 1})
         if self.cache_hit:
@@ -85,8 +85,8 @@ class JobChange:
         """
         if self.before and self.after is None and self.before.status.ended:
             return DailyJobCounts()
-        difference = DailyJobCounts() if self.after is None else self.after.share()
-        difference.subtract(DailyJobCounts() if self.before is None else self.before.share())
+        difference = DailyJobCounts() if self.after is None else self.after.contribution()
+        difference.subtract(DailyJobCounts() if self.before is None else self.before.contribution())
         return DailyJobCounts({name: count for name, count in difference.items() if count})
 
 

@@ -41,23 +41,23 @@ class SweepState:
     """What the sweeper knows; kept from one run to the next."""
 
     version: int = 0  # how often it was written
-    looked_at: datetime = _BEGINNING  # at the queues, the last time
+    counted_at: datetime = _BEGINNING  # at the queues, the last time
     empty_since: Mapping[Priority, datetime] = field(default_factory=dict)  # no look found a message from then on
     ended_before: datetime = _BEGINNING  # every job that was accepted before this has ended
     unannounced: tuple[str, ...] = ()  # ids of jobs that a run was about to end: did it still say so?
 
-    def after_look(self, messages: Mapping[Priority, int], now: datetime) -> Self:
+    def after_count(self, messages: Mapping[Priority, int], now: datetime) -> Self:
         """Take in how many messages of each priority there are now."""
-        known = self.empty_since if now - self.looked_at <= LONGEST_GAP else {}
+        known = self.empty_since if now - self.counted_at <= LONGEST_GAP else {}
         empty_since = {priority: known.get(priority, now) for priority, count in messages.items() if count == 0}
-        return replace(self, looked_at=now, empty_since=empty_since)
+        return replace(self, counted_at=now, empty_since=empty_since)
 
     def accepted_before(self, priority: Priority, longest_wait: timedelta) -> datetime:
         """Say since when a job of this priority has to be there so that, without a lease, it is lost."""
         empty_since = self.empty_since.get(priority)
-        if empty_since is not None and self.looked_at - empty_since >= GRACE:
-            return self.looked_at - GRACE
-        return self.looked_at - longest_wait
+        if empty_since is not None and self.counted_at - empty_since >= GRACE:
+            return self.counted_at - GRACE
+        return self.counted_at - longest_wait
 
     def is_lost(self, job: Job, longest_wait: timedelta) -> bool:
         """Tell whether nothing stands for the job, as far as its record says; only a conditional write is sure."""
@@ -70,4 +70,4 @@ class SweepState:
     @property
     def leases_expired_before(self) -> datetime:
         """When the lease of a lost job had run out by."""
-        return self.looked_at - GRACE
+        return self.counted_at - GRACE

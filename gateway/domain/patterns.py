@@ -1,7 +1,7 @@
 """The regular expressions in an input schema: what they may cost, and how that is kept.
 
 They run on an engine without backtracking (Rust's regex), which takes time by a pattern's compiled size times the
-text's length, whatever the two are. So both are bounded: all patterns together by `weigh_all`, each text by `bounded`.
+text's length, whatever the two are. So both are bounded: all patterns together by `weigh_patterns`, each text by `bounded`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ ENGINE = jsonschema_rs.RegexOptions(size_limit=max(_WEIGHT_OF_BYTES))
 _KEYWORDS_FOR_ANY_NAME = ("patternProperties", "propertyNames", "additionalProperties", "unevaluatedProperties")
 
 
-def weigh_all(schema: Mapping[str, Any], most: int) -> dict[str, int]:
+def weigh_patterns(schema: Mapping[str, Any], most: int) -> dict[str, int]:
     """Weigh every pattern in a schema. Raises ValueError when together they weigh more than `most`.
 
     And for patterns that the engine does not take, would take long to compile, or that are held against more than one

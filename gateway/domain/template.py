@@ -39,7 +39,7 @@ def is_scalar(value: object) -> bool:
     return isinstance(value, _SCALAR_TYPES)
 
 
-def is_sound_number(value: object) -> bool:
+def is_json_number(value: object) -> bool:
     """Tell whether JSON can carry a value, if it is a number; anything else passes."""
     if isinstance(value, float):
         return math.isfinite(value)
@@ -88,7 +88,7 @@ def _too_large(graph: Mapping[str, Any]) -> str | None:
             tokens += value.count("{{")
             if tokens > MAX_GRAPH_TOKENS:
                 return f"The graph holds more than {MAX_GRAPH_TOKENS} tokens."
-        elif not is_sound_number(value):
+        elif not is_json_number(value):
             return "A number is too large, or none."
     return None
 

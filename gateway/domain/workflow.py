@@ -53,7 +53,7 @@ class WorkflowTemplate:
         cls, graph: Mapping[str, Any], schema: Mapping[str, Any] | None, default_params: Mapping[str, Any] | None
     ) -> WorkflowTemplate:
         """Check a template from outside. Raises RequestInvalidError with every problem."""
-        full_schema, problems = input_schema.normalise(schema or {"properties": {}})
+        full_schema, problems = input_schema.normalize(schema or {"properties": {}})
         if not problems:
             problems = _default_problems(full_schema)
         params = dict(default_params or {})
@@ -159,5 +159,5 @@ def _params_problems(params: Mapping[str, Any]) -> list[Problem]:
     return [
         Problem(f"defaultParams.{name}", "Must be a string, a number, a boolean or null.")
         for name, value in params.items()
-        if not template.is_scalar(value) or not template.is_sound_number(value)
+        if not template.is_scalar(value) or not template.is_json_number(value)
     ]

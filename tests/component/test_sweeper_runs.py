@@ -149,7 +149,7 @@ def test_a_first_run_needs_no_state(aws: dict[str, str], aws_clients: Clients) -
     background._clients = aws_clients
     now = timestamps.now()
     sweep = background.sweeps.read()
-    known = replace(sweep.after_look(dict.fromkeys(Priority, 0), now), ended_before=now, unannounced=("a", "b"))
+    known = replace(sweep.after_count(dict.fromkeys(Priority, 0), now), ended_before=now, unannounced=("a", "b"))
     assert background.sweeps.write(known) == replace(known, version=1)
     assert background.sweeps.read() == replace(known, version=1)
     assert background.sweeps.write(known) is None

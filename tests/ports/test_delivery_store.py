@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.domain.delivery import CLOCK_SKEW, HELD_FOR, Delivery, DeliveryStatus, Reply
+from gateway.domain.delivery import ATTEMPT_HOLD, CLOCK_SKEW, AttemptResult, Delivery, DeliveryStatus
 from gateway.domain.job_errors import DeliveryNotDueError
 from gateway.errors import LeaseLostError, StateConflictError
 from tests.component.samples import LATER, NOW, SOON, SUCCESS, at_once, new_job
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from tests.ports.conftest import Ports
 
 URL = "https://example.com/hook"
-OK = Reply(duration_ms=5, status_code=200)
-REFUSED = Reply(duration_ms=5, status_code=500, error="The receiver responded with 500.")
+OK = AttemptResult(duration_ms=5, status_code=200)
+REFUSED = AttemptResult(duration_ms=5, status_code=500, error="The receiver responded with 500.")
 
 
 def ended_job(ports: Ports, callback_url: str | None = URL) -> Job:
@@ -36,7 +36,7 @@ def stored(ports: Ports, job: Job) -> Delivery:
     return found.delivery
 
 
-def attempt(ports: Ports, job: Job, reply: Reply, *, pause: int | None = None) -> Delivery:
+def attempt(ports: Ports, job: Job, reply: AttemptResult, *, pause: int | None = None) -> Delivery:
     """Make an attempt and record how it ended."""
     begun = ports.deliveries.begin(job.id, now=LATER, last=False).delivery.begun(LATER)
     ended = begun.ended(reply, LATER, LATER, pause=pause, message_id="m")
@@ -51,9 +51,9 @@ def test_an_attempt_holds_the_delivery(ports: Ports) -> None:
     held = stored(ports, job)
     assert (held.count, held.held_since, held.status) == (1, NOW, DeliveryStatus.PENDING)
     with pytest.raises(DeliveryNotDueError) as caught:
-        ports.deliveries.begin(job.id, now=NOW + HELD_FOR - timedelta(milliseconds=1), last=False)
+        ports.deliveries.begin(job.id, now=NOW + ATTEMPT_HOLD - timedelta(milliseconds=1), last=False)
     assert caught.value.job == replace(job, delivery=held)
-    assert ports.deliveries.begin(job.id, now=NOW + HELD_FOR, last=False).delivery == held
+    assert ports.deliveries.begin(job.id, now=NOW + ATTEMPT_HOLD, last=False).delivery == held
 
 
 def test_a_race_to_begin_has_one_winner(ports: Ports) -> None:
@@ -102,7 +102,7 @@ def test_a_stale_attempt_records_nothing(ports: Ports) -> None:
     """Once a later attempt has begun, the earlier one loses its lease."""
     job = ended_job(ports)
     stale = ports.deliveries.begin(job.id, now=NOW, last=False).delivery.begun(NOW)
-    ports.deliveries.begin(job.id, now=NOW + HELD_FOR, last=False)
+    ports.deliveries.begin(job.id, now=NOW + ATTEMPT_HOLD, last=False)
     before = stored(ports, job)
     with pytest.raises(LeaseLostError):
         ports.deliveries.record(job.id, stale.ended(OK, NOW, LATER, pause=None, message_id="m"))

@@ -21,7 +21,7 @@ def test_the_first_run_starts_from_nothing(ports: Ports) -> None:
 def test_a_state_is_read_as_it_was_written(ports: Ports) -> None:
     """All fields survive; the version counts the writes."""
     state = replace(
-        SweepState(), looked_at=LATER, empty_since={Priority.LOW: NOW}, ended_before=SOON, unannounced=("a", "b")
+        SweepState(), counted_at=LATER, empty_since={Priority.LOW: NOW}, ended_before=SOON, unannounced=("a", "b")
     )
     written = ports.sweeps.write(state)
     assert written == replace(state, version=1)
@@ -30,6 +30,6 @@ def test_a_state_is_read_as_it_was_written(ports: Ports) -> None:
 
 def test_a_run_that_was_overtaken_writes_nothing(ports: Ports) -> None:
     """Of two runs that read the same state, the second to write gets None."""
-    first = ports.sweeps.write(replace(SweepState(), looked_at=NOW))
-    assert ports.sweeps.write(replace(SweepState(), looked_at=LATER)) is None
+    first = ports.sweeps.write(replace(SweepState(), counted_at=NOW))
+    assert ports.sweeps.write(replace(SweepState(), counted_at=LATER)) is None
     assert ports.sweeps.read() == first

@@ -11,16 +11,16 @@ import pytest
 
 from gateway.aws.resources import WEBHOOK_QUEUE
 from gateway.domain.delivery import (
+    ATTEMPT_HOLD,
     ATTEMPT_SECONDS,
     FUNCTION_SECONDS,
-    HELD_FOR,
-    MAX_ASKED_SECONDS,
-    MAX_TRIES,
-    PAUSES_SECONDS,
+    MAX_DELIVERY_ATTEMPTS,
+    MAX_RETRY_AFTER_SECONDS,
+    RETRY_DELAYS_SECONDS,
+    AttemptResult,
     Delivery,
     DeliveryStatus,
-    Reply,
-    pause_seconds,
+    retry_delay_seconds,
 )
 from gateway.limits import MAX_DELIVERY_LOG_ATTEMPTS, MAX_WEBHOOK_BODY_BYTES
 
@@ -30,7 +30,10 @@ _SQS_LONGEST_SECONDS = 12 * 3600
 
 def pauses(spread: float) -> list[int]:
     """List the pauses of a delivery that never works, without the last None."""
-    found = [pause_seconds(Reply(duration_ms=1, status_code=500), tries, spread) for tries in range(1, MAX_TRIES + 1)]
+    found = [
+        retry_delay_seconds(AttemptResult(duration_ms=1, status_code=500), tries, spread)
+        for tries in range(1, MAX_DELIVERY_ATTEMPTS + 1)
+    ]
     assert found.pop() is None
     return [pause for pause in found if pause is not None]
 
@@ -39,7 +42,7 @@ def pauses(spread: float) -> list[int]:
 def test_three_tries_within_a_minute_and_the_rest_within_about_a_day(spread: float) -> None:
     """Each pause is at least as long as the one before, and the last try is about 24 hours after the first."""
     found = pauses(spread)
-    assert len(found) == MAX_TRIES - 1
+    assert len(found) == MAX_DELIVERY_ATTEMPTS - 1
     assert sum(found[:2]) <= 60
     assert found == sorted(found)
     assert 0.85 < sum(found) / (24 * 3600) < 1.2
@@ -55,9 +58,9 @@ def test_what_failed_together_is_not_tried_together() -> None:
 def test_a_receiver_may_ask_for_time(status: int) -> None:
     """It never shortens a pause, and lengthens it to what SQS can hide a message for at most."""
 
-    def pause(asked_seconds: int) -> int:
-        reply = Reply(duration_ms=1, status_code=status, error="x", asked_seconds=asked_seconds)
-        found = pause_seconds(reply, 1, 0.5)
+    def pause(retry_after_seconds: int) -> int:
+        reply = AttemptResult(duration_ms=1, status_code=status, error="x", retry_after_seconds=retry_after_seconds)
+        found = retry_delay_seconds(reply, 1, 0.5)
         assert found is not None
         return found
 
@@ -69,23 +72,23 @@ def test_a_receiver_may_ask_for_time(status: int) -> None:
 def test_only_429_and_503_may_ask_for_time() -> None:
     """Retry-After means something else with other answers, if anything."""
     for status in (200, 301, 404, 500):
-        pause = pause_seconds(Reply(duration_ms=1, status_code=status, asked_seconds=600), 1, 0.5)
+        pause = retry_delay_seconds(AttemptResult(duration_ms=1, status_code=status, retry_after_seconds=600), 1, 0.5)
         assert pause is not None
         assert pause < 15
 
 
 def test_410_ends_it() -> None:
     """The receiver is gone for good."""
-    assert pause_seconds(Reply(duration_ms=1, status_code=410, error="x"), 1, 0.5) is None
+    assert retry_delay_seconds(AttemptResult(duration_ms=1, status_code=410, error="x"), 1, 0.5) is None
 
 
 def test_the_times_fit_into_each_other() -> None:
     """An attempt fits into the function's time, that into the hold, and six times that into the queue's."""
     assert ATTEMPT_SECONDS < FUNCTION_SECONDS - 5
-    assert timedelta(seconds=FUNCTION_SECONDS) < HELD_FOR
+    assert timedelta(seconds=FUNCTION_SECONDS) < ATTEMPT_HOLD
     assert WEBHOOK_QUEUE.visibility_seconds >= 6 * FUNCTION_SECONDS
-    assert WEBHOOK_QUEUE.max_receives == MAX_TRIES
-    assert WEBHOOK_QUEUE.retention_seconds > MAX_TRIES * _SQS_LONGEST_SECONDS
+    assert WEBHOOK_QUEUE.max_receives == MAX_DELIVERY_ATTEMPTS
+    assert WEBHOOK_QUEUE.retention_seconds > MAX_DELIVERY_ATTEMPTS * _SQS_LONGEST_SECONDS
 
 
 def test_an_attempt_that_broke_off_is_told() -> None:
@@ -100,18 +103,18 @@ def test_an_attempt_that_broke_off_is_told() -> None:
 def test_an_attempt_that_broke_off_is_seen_before_there_is_another() -> None:
     """Not while it is under way, and from then on, though nothing was written."""
     delivery = Delivery().begun(NOW)
-    assert delivery.seen(NOW + timedelta(seconds=15)).attempts == ()
-    (broken,) = delivery.seen(NOW + HELD_FOR).attempts
+    assert delivery.visible_at(NOW + timedelta(seconds=15)).attempts == ()
+    (broken,) = delivery.visible_at(NOW + ATTEMPT_HOLD).attempts
     assert (broken.number, broken.began_at) == (1, NOW)
 
 
 def test_a_last_try_has_not_failed_while_it_goes_on() -> None:
     """It is stored as failed when it begins, in case it breaks off."""
     delivery = replace(Delivery(), status=DeliveryStatus.FAILED).begun(NOW)
-    assert delivery.seen(NOW).status is DeliveryStatus.RETRYING
-    assert delivery.seen(NOW + HELD_FOR).status is DeliveryStatus.FAILED
+    assert delivery.visible_at(NOW).status is DeliveryStatus.RETRYING
+    assert delivery.visible_at(NOW + ATTEMPT_HOLD).status is DeliveryStatus.FAILED
     pending = Delivery().begun(NOW)
-    assert pending.seen(NOW).status is pending.seen(NOW + HELD_FOR).status is DeliveryStatus.PENDING
+    assert pending.visible_at(NOW).status is pending.visible_at(NOW + ATTEMPT_HOLD).status is DeliveryStatus.PENDING
 
 
 def test_the_newest_attempts_are_kept() -> None:
@@ -119,7 +122,9 @@ def test_the_newest_attempts_are_kept() -> None:
     delivery = Delivery()
     for _ in range(MAX_DELIVERY_LOG_ATTEMPTS + 10):
         delivery = delivery.begun(NOW)
-        delivery = delivery.ended(Reply(duration_ms=1, status_code=500, error="x"), NOW, NOW, pause=10, message_id="m")
+        delivery = delivery.ended(
+            AttemptResult(duration_ms=1, status_code=500, error="x"), NOW, NOW, pause=10, message_id="m"
+        )
     assert [attempt.number for attempt in delivery.attempts] == list(range(11, MAX_DELIVERY_LOG_ATTEMPTS + 11))
     assert delivery.last_status_code == 500
 
@@ -132,9 +137,9 @@ def test_the_webhooks_page_states_the_schedule() -> None:
     def in_largest_unit(seconds: int) -> int:
         return next(seconds // unit for unit in (3600, 60, 1) if seconds >= 2 * unit or unit == 1)
 
-    delays = list(dict.fromkeys(in_largest_unit(seconds) for seconds in PAUSES_SECONDS))
+    delays = list(dict.fromkeys(in_largest_unit(seconds) for seconds in RETRY_DELAYS_SECONDS))
     assert [int(number) for number in re.findall(r"\d+", schedule)] == delays
-    assert f"{MAX_TRIES} attempts" in page
+    assert f"{MAX_DELIVERY_ATTEMPTS} attempts" in page
     assert f"within {ATTEMPT_SECONDS} seconds" in page
     assert f"{MAX_WEBHOOK_BODY_BYTES:,} bytes" in page
-    assert f"at most {round(MAX_ASKED_SECONDS / 3600)} hours" in page
+    assert f"at most {round(MAX_RETRY_AFTER_SECONDS / 3600)} hours" in page

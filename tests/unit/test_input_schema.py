@@ -14,12 +14,12 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 def problems(schema: dict[str, Any]) -> dict[str, str]:
     """Check a schema: path → message."""
-    return {problem.path: problem.message for problem in input_schema.normalise(schema)[1]}
+    return {problem.path: problem.message for problem in input_schema.normalize(schema)[1]}
 
 
 def accepted(schema: dict[str, Any]) -> dict[str, Any]:
     """Normalise a schema that is good."""
-    full, found = input_schema.normalise(schema)
+    full, found = input_schema.normalize(schema)
     assert found == []
     return full
 

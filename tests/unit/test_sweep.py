@@ -29,7 +29,7 @@ def looked(minutes: Sequence[float], messages: dict[Priority, int] | None = None
     """Look at so many minutes after NOW, finding the same each time."""
     sweep = SweepState()
     for at in minutes:
-        sweep = sweep.after_look(messages or NONE, NOW + at * MINUTE)
+        sweep = sweep.after_count(messages or NONE, NOW + at * MINUTE)
     return sweep
 
 
@@ -58,12 +58,12 @@ def test_looks_from_before_the_job_do_not_count() -> None:
 
 def test_one_message_anywhere_saves_all_of_its_priority() -> None:
     """Nobody knows whose it is. The other priorities have queues of their own."""
-    sweep = looked([0, 5]).after_look({**NONE, Priority.NORMAL: 1}, NOW + 11 * MINUTE)
+    sweep = looked([0, 5]).after_count({**NONE, Priority.NORMAL: 1}, NOW + 11 * MINUTE)
     assert not sweep.is_lost(new_job(), LONGEST_WAIT)
     assert sweep.is_lost(new_job(priority=Priority.LOW), LONGEST_WAIT)
-    again = sweep.after_look(NONE, NOW + 16 * MINUTE).after_look(NONE, NOW + 21 * MINUTE)
+    again = sweep.after_count(NONE, NOW + 16 * MINUTE).after_count(NONE, NOW + 21 * MINUTE)
     assert not again.is_lost(new_job(), LONGEST_WAIT)
-    assert again.after_look(NONE, NOW + 26.1 * MINUTE).is_lost(new_job(), LONGEST_WAIT)
+    assert again.after_count(NONE, NOW + 26.1 * MINUTE).is_lost(new_job(), LONGEST_WAIT)
 
 
 def test_looks_that_are_missing_prove_nothing() -> None:
@@ -103,13 +103,13 @@ def test_no_job_is_lost_while_its_message_stands(
 ) -> None:
     """Whenever looks come, and though counts are up to a minute and a half old and every other one misses it."""
     sent = NOW + timedelta(seconds=sent_seconds)
-    sweep = SweepState().after_look(NONE, NOW + first_look_minutes * MINUTE)
+    sweep = SweepState().after_count(NONE, NOW + first_look_minutes * MINUTE)
     missed = False
     for pause_minutes, late_seconds, misses in looks:
-        at = sweep.looked_at + pause_minutes * MINUTE
+        at = sweep.counted_at + pause_minutes * MINUTE
         missed = misses and not missed
         counted = sent <= at - timedelta(seconds=late_seconds) and not missed
-        sweep = sweep.after_look({**NONE, Priority.NORMAL: int(counted)}, at)
+        sweep = sweep.after_count({**NONE, Priority.NORMAL: int(counted)}, at)
         assert not sweep.is_lost(new_job(), LONGEST_WAIT)
 
 
@@ -122,5 +122,5 @@ def test_every_lost_job_is_found(messages: list[int], jitter_seconds: list[float
     sweep = SweepState()
     for number, (count, jitter) in enumerate(zip([*messages, 0, 0, 0, 0], jitter_seconds, strict=False), start=3):
         at = NOW + number * 5 * MINUTE + timedelta(seconds=jitter)
-        sweep = sweep.after_look({**NONE, Priority.NORMAL: count}, at)
+        sweep = sweep.after_count({**NONE, Priority.NORMAL: count}, at)
     assert sweep.is_lost(new_job(), LONGEST_WAIT)

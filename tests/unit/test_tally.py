@@ -74,7 +74,7 @@ def test_counts_are_what_counting_would_give(jobs: list[list[CountedJob | None]]
         hits = sum(job.cache_hit for job in counted)
         assert statistics.cache_hit_rate == (hits / len(counted) if counted else None)
     for day, tally in job_counts.items():
-        here = [job.share() for job in present.values() if job and job.created_at.date() == day]
+        here = [job.contribution() for job in present.values() if job and job.created_at.date() == day]
         assert Counter(tally) == sum(here, Counter[str]())
 
 
@@ -106,7 +106,7 @@ def test_a_job_counts_under_the_day_of_its_acceptance() -> None:
 def test_a_start_before_the_acceptance_is_no_wait() -> None:
     """The clocks of two machines differ; what an executor's clock says must not shorten what others waited."""
     started = replace(RUNNING, started_at=NOW - timedelta(seconds=60))
-    assert JobStatistics.of([started.share(), RUNNING.share()]).mean_wait_ms == 125
+    assert JobStatistics.of([started.contribution(), RUNNING.contribution()]).mean_wait_ms == 125
 
 
 def test_nothing_is_told_of_nothing() -> None:
@@ -125,7 +125,7 @@ def test_a_day_never_lowers_the_counts_of_others() -> None:
     """When jobs were accepted before anything was counted, their ends alone are: they are not negative waiting jobs."""
     uncounted = JobChange(QUEUED, replace(QUEUED, status=JobStatus.CANCELED)).difference
     assert uncounted[JobStatus.QUEUED] == -1
-    statistics = JobStatistics.of([uncounted, QUEUED.share()])
+    statistics = JobStatistics.of([uncounted, QUEUED.contribution()])
     assert (statistics.by_status[JobStatus.QUEUED], statistics.by_status[JobStatus.CANCELED]) == (1, 1)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gateway.domain import timestamps
-from gateway.domain.delivery import HELD_FOR, MAX_TRIES, DeliveryStatus
+from gateway.domain.delivery import ATTEMPT_HOLD, MAX_DELIVERY_ATTEMPTS, DeliveryStatus
 from gateway.domain.job import ended_event_id
 from gateway.domain.job_errors import DeliveryNotDueError
 from gateway.errors import GatewayError
@@ -70,14 +70,14 @@ def test_410_ends_it(courier: Courier) -> None:
 
 def test_after_the_last_try_it_is_a_dead_letter(courier: Courier) -> None:
     """The job says that it failed, and the message is kept; redelivered, it can still arrive."""
-    with Receiver(*[answers(503)] * MAX_TRIES, answers(200)) as receiver:
+    with Receiver(*[answers(503)] * MAX_DELIVERY_ATTEMPTS, answers(200)) as receiver:
         job = courier.end(receiver.url)
         courier.announce(job)
-        for tries in range(1, MAX_TRIES + 1):
+        for tries in range(1, MAX_DELIVERY_ATTEMPTS + 1):
             (record,) = courier.messages()
             assert record["attributes"]["ApproximateReceiveCount"] == str(tries)
             assert not courier.deal_with(record)
-            if tries < MAX_TRIES:
+            if tries < MAX_DELIVERY_ATTEMPTS:
                 courier.let_time_pass(record)
         assert courier.delivery(job).status is DeliveryStatus.FAILED
         assert courier.delivery(job).attempts[-1].next_at is None
@@ -146,7 +146,7 @@ def test_a_crash_after_the_post(courier: Courier, broken: BaseException, monkeyp
                 assert not courier.deal_with(record)
         assert not courier.deal_with(record)  # too early: nobody knows yet that the first one has ended
         assert len(receiver.received) == 1
-        courier.let_go(job, timestamps.now() - HELD_FOR)
+        courier.let_go(job, timestamps.now() - ATTEMPT_HOLD)
         assert courier.deal_with(record)
     assert receiver.ids == [ended_event_id(job.id)] * 2
     delivery = courier.delivery(job)

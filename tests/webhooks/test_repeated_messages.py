@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gateway.domain import timestamps
-from gateway.domain.delivery import HELD_FOR, MAX_TRIES, DeliveryStatus
+from gateway.domain.delivery import ATTEMPT_HOLD, MAX_DELIVERY_ATTEMPTS, DeliveryStatus
 from gateway.domain.job import ended_event_id
 from gateway.domain.messages import JobEndedEvent
 from tests.webhooks.courier import KilledError
@@ -108,20 +108,20 @@ def test_a_crash_on_the_last_try(courier: Courier, monkeypatch: pytest.MonkeyPat
     """The queue gives the message up, and the job says so, and how; redriven, it can still arrive."""
 
     def crash() -> None:
-        assert courier.delivery(job).seen(timestamps.now()).status is DeliveryStatus.RETRYING
+        assert courier.delivery(job).visible_at(timestamps.now()).status is DeliveryStatus.RETRYING
         raise KilledError
 
     with Receiver(answers(200)) as receiver:
         job = courier.end(receiver.url)
         courier.announce(job)
         (record,) = courier.messages()
-        record["attributes"]["ApproximateReceiveCount"] = str(MAX_TRIES)
+        record["attributes"]["ApproximateReceiveCount"] = str(MAX_DELIVERY_ATTEMPTS)
         with monkeypatch.context() as patch:
             during_the_post(courier, patch, crash)
             with pytest.raises(KilledError):
                 courier.deal_with(record)
-        courier.let_go(job, timestamps.now() - HELD_FOR)
-        seen = courier.delivery(job).seen(timestamps.now())
+        courier.let_go(job, timestamps.now() - ATTEMPT_HOLD)
+        seen = courier.delivery(job).visible_at(timestamps.now())
         assert seen.status is DeliveryStatus.FAILED
         assert [attempt.error for attempt in seen.attempts] == [
             "The attempt broke off; whether it arrived is not known."

@@ -24,19 +24,19 @@ from tests.webhooks.names import Names
 from tests.webhooks.receiver import Receiver, answers, drips, hangs, sends, waits
 
 if TYPE_CHECKING:
-    from gateway.domain.delivery import Reply
+    from gateway.domain.delivery import AttemptResult
     from tests.webhooks.receiver import Behaviour
 
 LOCAL = CallbackPolicy(allowed_domains=["*"], allow_http=True, allow_loopback=True)
 OK_START = b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n"
 
 
-def post(receiver: Receiver, *, seconds: float = 10.0) -> Reply:
+def post(receiver: Receiver, *, seconds: float = 10.0) -> AttemptResult:
     """Send a small body to a receiver on this machine."""
     return Sender(LOCAL, SystemResolver(), seconds=seconds).post(receiver.url, b"{}", {"webhook-id": "w"})
 
 
-def replied(behaviour: Behaviour, *, seconds: float = 10.0) -> Reply:
+def replied(behaviour: Behaviour, *, seconds: float = 10.0) -> AttemptResult:
     """Send to a receiver that behaves so."""
     with Receiver(behaviour) as receiver:
         return post(receiver, seconds=seconds)
@@ -174,7 +174,7 @@ def test_retry_after_is_understood(value: str, seconds: int | None) -> None:
     """As seconds and as a date; anything else is as if it were not there."""
     if value == "in an hour":
         value = format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True)
-    asked = replied(answers(503, f"Retry-After: {value}")).asked_seconds
+    asked = replied(answers(503, f"Retry-After: {value}")).retry_after_seconds
     assert (asked is None) == (seconds is None)
     assert asked is None or seconds is None or abs(asked - seconds) <= 60
 

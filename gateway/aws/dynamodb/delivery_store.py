@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 
 from gateway.aws.dynamodb import attributes, delivery_item, job_item
 from gateway.domain import timestamps
-from gateway.domain.delivery import CLOCK_SKEW, HELD_FOR, DeliveryStatus
+from gateway.domain.delivery import ATTEMPT_HOLD, CLOCK_SKEW, DeliveryStatus
 from gateway.domain.job import JobStatus
 from gateway.domain.job_errors import DeliveryNotDueError
 from gateway.errors import LeaseLostError, StateConflictError
@@ -55,7 +55,7 @@ class DynamoDeliveryStore:
                     ":delivered": DeliveryStatus.DELIVERED,
                     ":retrying": DeliveryStatus.RETRYING,
                     ":now": timestamps.to_milliseconds(now),
-                    ":free": timestamps.to_milliseconds(now - HELD_FOR),
+                    ":free": timestamps.to_milliseconds(now - ATTEMPT_HOLD),
                     ":due": timestamps.to_milliseconds(now + CLOCK_SKEW),
                     ":one": 1,
                     **({":failed": DeliveryStatus.FAILED} if last else {}),

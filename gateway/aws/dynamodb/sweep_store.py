@@ -33,7 +33,7 @@ class DynamoSweepStore:
         fields = attributes.read(answer["Item"])
         return SweepState(
             version=fields["version"],
-            looked_at=timestamps.from_text(fields["lookedAt"]),
+            counted_at=timestamps.from_text(fields["lookedAt"]),
             empty_since={
                 priority: timestamps.from_text(fields[_field_of(priority)])
                 for priority in Priority
@@ -47,7 +47,7 @@ class DynamoSweepStore:
         """Write what this run knows, and return it as written; None when another run has written meanwhile."""
         fields: attributes.Fields = {
             "version": sweep.version + 1,
-            "lookedAt": timestamps.to_text(sweep.looked_at),
+            "lookedAt": timestamps.to_text(sweep.counted_at),
             "endedBefore": timestamps.to_text(sweep.ended_before),
             "unannounced": " ".join(sweep.unannounced),
             **{_field_of(priority): timestamps.to_text(since) for priority, since in sweep.empty_since.items()},
