@@ -1,7 +1,7 @@
-"""The regular expressions in an input schema: what they may cost, and how that is kept.
+"""Limit the cost of the regular expressions in an input schema.
 
-They run on an engine without backtracking (Rust's regex), which takes time by a pattern's compiled size times the
-text's length, whatever the two are. So both are bounded: all patterns together by `weigh_patterns`, each text by `bounded`.
+They run on an engine without backtracking (Rust's regex). Its time grows with the compiled size of a pattern times the
+length of the text, whatever both are. So both are limited: the patterns' sizes together, and the length of each text.
 """
 
 from __future__ import annotations
