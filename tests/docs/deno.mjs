@@ -1,4 +1,4 @@
-// Runs an Edge Function under Node.js: Deno is not to be had here, and of it the function uses two things only.
+// Runs an Edge Function under Node.js, with replacements for the two functions of Deno that it uses.
 //
 //     GATEWAY=… API_KEY=… node deno.mjs index.ts
 
@@ -10,9 +10,9 @@ globalThis.Deno = { env: { get: (name) => process.env[name] }, serve: (given) =>
 await import(resolve(process.argv[2]));
 
 const post = (body) => handler(new Request("http://function", { method: "POST", body: JSON.stringify(body) }));
-const made = await post({ prompt: "a paper boat" });
-assert.equal(made.status, 200);
-const picture = await fetch((await made.json()).url);
-assert.equal(picture.headers.get("content-type"), "image/png");
+const response = await post({ prompt: "a paper boat" });
+assert.equal(response.status, 200);
+const image = await fetch((await response.json()).url);
+assert.equal(image.headers.get("content-type"), "image/png");
 assert.equal((await post({ jobId: "nobody's" })).status, 502);
 assert.equal((await post({})).status, 400);

@@ -1,5 +1,5 @@
-// Runs an exported n8n workflow as n8n does, as far as its nodes are of the kinds below. n8n itself is too large to be
-// a dependency. Expressions are JavaScript between {{ and }}, in parameters that begin with "=".
+// Runs an exported n8n workflow as n8n does, with nodes of the kinds below, because n8n itself is too large to be a
+// dependency. Expressions are JavaScript between {{ and }}, in parameters that start with "=".
 //
 //     GATEWAY=… node n8n.mjs WORKFLOW.json
 
@@ -8,12 +8,12 @@ import { readFile } from "node:fs/promises";
 
 const { nodes, connections } = JSON.parse(await readFile(process.argv[2], "utf8"));
 const byName = Object.fromEntries(nodes.map((node) => [node.name, node]));
-const done = {}; // what each node gave
+const results = {}; // output of each node, by its name
 
 function evaluated(value, $json) {
   if (typeof value !== "string" || !value.startsWith("=")) return value;
   const names = ["$json", "$", "$execution", "$workflow"];
-  const values = [$json, (name) => ({ item: { json: done[name] } }), { id: "7" }, { id: "w" }];
+  const values = [$json, (name) => ({ item: { json: results[name] } }), { id: "7" }, { id: "w" }];
   return value
     .slice(1)
     .replace(/\{\{(.*?)\}\}/gs, (_, code) => new Function(...names, `return ${code}`)(...values));
@@ -27,13 +27,13 @@ async function request(parameters, $json) {
   for (const each of parameters.headerParameters?.parameters ?? []) headers[each.name] = evaluated(each.value, $json);
   const body = parameters.sendBody ? evaluated(parameters.jsonBody, $json) : undefined;
   if (body) headers["Content-Type"] = "application/json";
-  const answer = await fetch(url, { method: parameters.method, headers, body });
-  assert.ok(answer.ok, `${url}: ${answer.status} ${answer.ok ? "" : await answer.text()}`);
+  const response = await fetch(url, { method: parameters.method, headers, body });
+  assert.ok(response.ok, `${url}: ${response.status} ${response.ok ? "" : await response.text()}`);
   const isFile = parameters.options.response?.response.responseFormat === "file";
-  return isFile ? { type: answer.headers.get("content-type"), size: (await answer.arrayBuffer()).byteLength } : answer.json();
+  return isFile ? { type: response.headers.get("content-type"), size: (await response.arrayBuffer()).byteLength } : response.json();
 }
 
-// What each kind of node gives, and by which of its outputs.
+// For each kind of node, a function that returns its result and the number of the output that it uses.
 const kinds = {
   manualTrigger: async () => [{}, 0],
   set: async ({ assignments }) => {
@@ -56,7 +56,7 @@ let $json = {};
 while (node) {
   let output;
   [$json, output] = await kinds[node.type.replace("n8n-nodes-base.", "")](node.parameters, $json);
-  done[node.name] = $json;
+  results[node.name] = $json;
   node = byName[connections[node.name]?.main[output]?.[0].node];
 }
 assert.equal($json.type, "image/png");

@@ -1,4 +1,4 @@
-"""The pages of the documentation, taken apart: headings, links, code, and the blocks that are examples."""
+"""Parses the pages of the documentation: headings, links, code, and the blocks that are examples."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _ANCHOR = re.compile(r"<a (?:id|name)=\"([^\"]+)\">")
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block. `not_run`: why it cannot be executed here, by the HTML comment before it."""
+    """A fenced block. `not_run` is the reason in an HTML comment before it, if it cannot run in tests."""
 
     line: int
     language: str
@@ -40,12 +40,12 @@ class Page:
 
     @cached_property
     def tokens(self) -> list[Token]:
-        """Everything on it, in order."""
+        """All tokens of the page, in order."""
         return MarkdownIt("commonmark").enable("table").parse(self.text)
 
     @cached_property
     def blocks(self) -> list[Block]:
-        """Its fenced blocks."""
+        """All fenced blocks."""
         found = []
         for before, token in zip([None, *self.tokens], self.tokens, strict=False):
             if token.type == "fence":
@@ -56,12 +56,12 @@ class Page:
 
     @cached_property
     def inline(self) -> list[Token]:
-        """Everything inside paragraphs, headings and cells."""
+        """All tokens inside paragraphs, headings and table cells."""
         return [child for token in self.tokens for child in token.children or ()]
 
     @cached_property
     def links(self) -> list[str]:
-        """Where its links and pictures lead."""
+        """The targets of all links and images."""
         return [
             str(token.attrs["href" if token.type == "link_open" else "src"])
             for token in self.inline
@@ -70,12 +70,12 @@ class Page:
 
     @cached_property
     def code(self) -> list[str]:
-        """All that it sets as code, inline and in blocks."""
+        """All code, inline and in blocks."""
         return [token.content for token in self.inline if token.type == "code_inline"] + [b.text for b in self.blocks]
 
     @cached_property
     def anchors(self) -> set[str]:
-        """What can stand behind `#`: its headings, as GitHub names them, and anchors of its own."""
+        """All valid fragments: headings, as GitHub names them, and explicit anchors."""
         return {*self._headings(), *_ANCHOR.findall(self.text)}
 
     def _headings(self) -> Iterator[str]:
@@ -88,11 +88,11 @@ class Page:
 
 
 def slug_of(heading: str) -> str:
-    """Name a heading as GitHub does in links to it."""
-    kept = "".join(character for character in heading.lower() if character.isalnum() or character in " -_")
-    return kept.replace(" ", "-")
+    """Return the fragment that GitHub gives a heading."""
+    slug = "".join(character for character in heading.lower() if character.isalnum() or character in " -_")
+    return slug.replace(" ", "-")
 
 
 def all_pages() -> list[Page]:
-    """Read every page that is for people: those at the root, and those under docs/."""
+    """Read every page: those at the root, and those under docs/."""
     return [Page(path) for path in sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])]

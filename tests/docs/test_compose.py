@@ -1,4 +1,4 @@
-"""The compose file, as far as it can be tried without a container engine."""
+"""Tests the compose file as far as possible without a container engine."""
 
 from __future__ import annotations
 
@@ -31,37 +31,37 @@ GIVEN = {"API_KEYS": "a-key:admin", "S3_ACCESS_KEY": "local", "S3_SECRET_KEY": "
 
 
 def filled(text: str) -> str:
-    """Put values in place of variables, as Compose does: `${NAME:?}` must be given, `${NAME:-value}` has a default."""
+    """Substitute variables as Compose does: `${NAME:?}` is required, `${NAME:-value}` has a default."""
     text = re.sub(r"\$\{(\w+):\?\}", lambda match: GIVEN[match[1]], text)
     return re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", text)
 
 
-def test_the_file_is_what_compose_reads() -> None:
-    """By the Compose specification: every key, every kind of value."""
+def test_the_file_follows_the_compose_specification() -> None:
+    """Every key and every value is valid, and every named volume is declared."""
     parsed = compose_spec.PyCompose.from_yaml(filled(yaml.safe_dump(yaml.safe_load(TEXT))))
     assert set(parsed.service_names()) == set(SERVICES)
     named = {volume.partition(":")[0] for each in SERVICES.values() for volume in each.get("volumes", ())}
     assert {name for name in named if name[0].isalpha()} == set(yaml.safe_load(TEXT)["volumes"])
 
 
-def test_all_share_the_one_network_that_is_bound_to_this_machine() -> None:
-    """Ports stand at one place, and are loopback's; whatever is waited for is a service with a health check."""
+def test_services_share_one_network_that_is_bound_to_loopback() -> None:
+    """One service publishes all ports, on loopback; every dependency has a health check."""
     assert [name for name, each in SERVICES.items() if each.get("network_mode") != "service:network"] == ["network"]
     assert [name for name, each in SERVICES.items() if "ports" in each] == ["network"]
     assert all(port.startswith("127.0.0.1:") for port in SERVICES["network"]["ports"])
     for each in SERVICES.values():
-        for waited_for in each.get("depends_on", {}):
-            assert "healthcheck" in SERVICES[waited_for] or "\nHEALTHCHECK " in dockerfile(waited_for).read_text()
+        for dependency in each.get("depends_on", {}):
+            assert "healthcheck" in SERVICES[dependency] or "\nHEALTHCHECK " in dockerfile(dependency).read_text()
 
 
 def dockerfile(service: str) -> Path:
-    """Find what a service is built from."""
+    """Return the Dockerfile of a service."""
     build = SERVICES[service]["build"]
     return ROOT / str(build["context"]) / str(build.get("dockerfile", "Dockerfile"))
 
 
-def test_images_are_pinned_or_built_from_files_that_are_there() -> None:
-    """Nothing is `latest`."""
+def test_images_are_pinned_or_built_here() -> None:
+    """No image is `latest`, and every Dockerfile exists."""
     for name, each in SERVICES.items():
         if "build" in each:
             assert dockerfile(name).is_file()
@@ -69,8 +69,8 @@ def test_images_are_pinned_or_built_from_files_that_are_there() -> None:
             assert re.fullmatch(r"[a-z0-9./-]+:[0-9][0-9.]+", each["image"])
 
 
-def test_variables_are_settings_and_secrets_are_not_in_the_file() -> None:
-    """Those of the store are its own."""
+def test_variables_are_settings_and_the_file_has_no_secrets() -> None:
+    """Services only set existing settings, and secrets come from the environment; the store has its own variables."""
     for name, each in SERVICES.items():
         given = each.get("environment", {})
         assert set(given) <= ({"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"} if name == "store" else OURS)
@@ -79,28 +79,30 @@ def test_variables_are_settings_and_secrets_are_not_in_the_file() -> None:
 
 
 def test_the_services_work_together_as_plain_processes(tmp_path: Path) -> None:
-    """Gateway, store, two ComfyUIs and the second executor, by the file's commands and variables."""
+    """Gateway, store, two ComfyUIs and the second executor run with the file's commands and variables."""
     with ExitStack() as stack:
         store = stack.enter_context(Emulator(state_dir=None, work_dir=tmp_path))
-        moved = {"http://127.0.0.1:8333": store.endpoint_url}
-        s3 = Clients(OutputBucketSettings.from_environment(variables("gateway", moved))).output_s3
+        addresses = {"http://127.0.0.1:8333": store.endpoint_url}
+        s3 = Clients(OutputBucketSettings.from_environment(variables("gateway", addresses))).output_s3
         stack.callback(s3.close)
         s3.create_bucket(Bucket=SERVICES["gateway"]["environment"]["S3_BUCKET"])
         comfyuis = {f"http://127.0.0.1:{port}": f"http://127.0.0.1:{free_port()}" for port in (8188, 8189)}
         for url in comfyuis.values():
             stack.enter_context(running(tmp_path, "comfyui_simulator", "--port", url.rpartition(":")[2]))
         wait_until(lambda: all(is_responding(f"{url}/system_stats") for url in comfyuis.values()), START_SECONDS)
-        moved |= comfyuis
+        addresses |= comfyuis
 
         gateway = GatewayProcess(
-            tmp_path / "output", DATA_DIR=str(tmp_path / "data"), **variables("gateway", moved) | {"HOST": "127.0.0.1"}
+            tmp_path / "output",
+            DATA_DIR=str(tmp_path / "data"),
+            **variables("gateway", addresses) | {"HOST": "127.0.0.1"},
         )
         stack.callback(gateway.end)
         url = gateway.up()
         assert "simulated" not in gateway.text
         shell, flag, command = SERVICES["executor"]["entrypoint"]
         command = command.replace("/data/", f"{tmp_path}/data/").replace("python ", f"{sys.executable} ")
-        given = variables("executor", moved) | {"SHUTDOWN_GRACE_SECONDS": "0"}
+        given = variables("executor", addresses) | {"SHUTDOWN_GRACE_SECONDS": "0"}
         stack.enter_context(running(tmp_path, command=[shell, flag, command], **given))
         key = {"X-API-Key": GIVEN["API_KEYS"].partition(":")[0]}
 
@@ -116,15 +118,15 @@ def test_the_services_work_together_as_plain_processes(tmp_path: Path) -> None:
         assert stored["Key"] == output["storagePath"]
 
 
-def variables(service: str, moved: dict[str, str]) -> dict[str, Any]:
-    """Give what a service has in its environment; what listens elsewhere here, by its address here."""
+def variables(service: str, addresses: dict[str, str]) -> dict[str, Any]:
+    """Return a service's environment, with its addresses replaced by those of this test."""
     given = {name: filled(value) for name, value in SERVICES[service]["environment"].items()}
-    return {name: moved.get(value, value) for name, value in given.items()}
+    return {name: addresses.get(value, value) for name, value in given.items()}
 
 
 @contextmanager
 def running(folder: Path, *module: str, command: list[str] | None = None, **given: str) -> Iterator[None]:
-    """Run a process until the end of the block."""
+    """Run a process until the block ends."""
     words = command or [sys.executable, "-m", *module]
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "HOME": str(folder), **given}
     with (folder / "processes.log").open("a") as log:

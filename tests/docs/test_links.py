@@ -1,4 +1,4 @@
-"""No link of the documentation leads nowhere."""
+"""Links of the documentation are not broken."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ BY_PATH = {page.path: page for page in PAGES}
 
 
 def problem(page: Page, link: str) -> str | None:
-    """Tell what is wrong with a link; None when nothing is. Nothing is asked of the network."""
+    """Return what is wrong with a link, or None. Makes no network request."""
     parts = urlsplit(link)
     if parts.scheme:
-        return None if parts.scheme == "https" and "." in parts.netloc and " " not in link else "is no https address"
+        return None if parts.scheme == "https" and "." in parts.netloc and " " not in link else "is not an https URL"
     target = (page.path.parent / unquote(parts.path)).resolve() if parts.path else page.path
     if not target.is_relative_to(ROOT) or not target.exists():
-        return "is not there"
+        return "does not exist"
     if parts.fragment and (target not in BY_PATH or parts.fragment not in BY_PATH[target].anchors):
         return "has no such heading"
     return None
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_links_lead_somewhere(page: Page) -> None:
-    """Files and headings are there; addresses elsewhere are well formed."""
-    assert {link: wrong for link in page.links if (wrong := problem(page, link))} == {}
+def test_links_are_not_broken(page: Page) -> None:
+    """Files and headings exist; URLs of other sites are well-formed."""
+    assert {link: found for link in page.links if (found := problem(page, link))} == {}
 
 
-def test_every_page_is_found_from_the_index() -> None:
-    """A page that nothing links to is not read."""
+def test_every_page_is_linked_from_the_index() -> None:
+    """Readers find every page by following links."""
     found, pending = set(), [BY_PATH[ROOT / "docs" / "README.md"], BY_PATH[ROOT / "README.md"]]
     while pending:
         page = pending.pop()

@@ -1,4 +1,4 @@
-"""What the documentation names, there is; and what there is, has its place in the documentation."""
+"""Settings, error codes, endpoints, commands and targets on the pages exist, and those that exist are on the pages."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SETTINGS = {
     for host in (ApiSettings, BackgroundSettings, ExecutorSettings, LocalSettings)
     for name in host.model_fields
 }
-# In capitals and no settings of ours: of AWS, of the original gateway, of the shell examples, of items in the table.
+# Upper-case names that are not our settings: of AWS, the original gateway, shell examples, and items in the table.
 OTHERS = {
     *("AWS_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_ENDPOINT_URL", "AWS_REGION"),
     *("DATABASE_URL", "REDIS_URL", "STORAGE_PROVIDER", "STORAGE_LOCAL_PATH", "NODE_ENV"),
@@ -51,7 +51,7 @@ CURLED = re.compile(r"(?:\$GATEWAY|http://127\.0\.0\.1:3000)(/[^\s\"'?]*)")
 
 
 def all_kinds(kind: type[GatewayError]) -> Iterator[type[GatewayError]]:
-    """Go through every class of error under this one."""
+    """Return every subclass of an error class, direct or not."""
     for child in kind.__subclasses__():
         yield from (child, *all_kinds(child))
 
@@ -64,14 +64,14 @@ CODES = {text.split()[0] for text in REQUEST_CODES} | JOB_CODES | {"INTERNAL_ERR
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_settings_and_codes_that_are_named_exist(page: Page) -> None:
-    """Whatever is written in capitals with an underscore is a setting, a code, or one of a few others."""
+def test_settings_and_error_codes_exist(page: Page) -> None:
+    """An upper-case name with an underscore is a setting, an error code, or one of a few others."""
     named = {name for code in page.code for name in re.findall(r"\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b", code)}
     assert named - SETTINGS - CODES - OTHERS == set()
 
 
-def test_every_code_is_on_the_page_of_errors_and_no_other() -> None:
-    """With its status, if it has one."""
+def test_the_errors_page_has_exactly_the_codes_that_exist() -> None:
+    """Each code of a request error is listed with its status."""
     text = (ROOT / "docs" / "errors.md").read_text(encoding="utf-8")
     of_requests, _, of_jobs = text.partition("## Of jobs")
     rows = re.findall(r'^\| <a id="([a-z_]+)"></a>`([A-Z_]+)` \| (\d+)', of_requests, re.MULTILINE)
@@ -82,12 +82,12 @@ def test_every_code_is_on_the_page_of_errors_and_no_other() -> None:
 
 
 def route(path: str) -> str:
-    """Write a path with all that varies in it as `{}`."""
-    varies = re.compile(r"\{[^}]*\}|\$[A-Z_]+|[0-9a-f]{8}-[0-9a-f-]{27}|[0-9a-f]{4}…")
-    known = [step for step in varies.sub("{}", path).split("/") if step]
-    first = known[0] if known else ""
+    """Replace every variable part of a path by `{}`."""
+    variable = re.compile(r"\{[^}]*\}|\$[A-Z_]+|[0-9a-f]{8}-[0-9a-f-]{27}|[0-9a-f]{4}…")
+    steps = [step for step in variable.sub("{}", path).split("/") if step]
+    first = steps[0] if steps else ""
     return "/" + "/".join(
-        "{}" if position and first in ("workflows", "outputs") else step for position, step in enumerate(known)
+        "{}" if position and first in ("workflows", "outputs") else step for position, step in enumerate(steps)
     )
 
 
@@ -95,15 +95,15 @@ ROUTES = {f"{operation.method} {route(operation.path)}" for operation in routing
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_endpoints_that_are_named_exist(page: Page) -> None:
-    """Written as `GET /jobs/{id}`, with any name for what varies."""
+def test_endpoints_exist(page: Page) -> None:
+    """An endpoint is written as `GET /jobs/{id}`, with any name for the parameter."""
     named = {(method, path) for text in page.code for method, path in CALL.findall(text) if "hooks" not in path}
     named -= {("POST", "/prompt")}  # ComfyUI's
     assert {f"{method} {route(path)}" for method, path in named} - ROUTES == set()
 
 
 def test_there_is_a_curl_for_every_endpoint() -> None:
-    """On the page that says so."""
+    """docs/curl.md has a command for every route."""
     page = next(page for page in PAGES if page.name == "docs/curl.md")
     called = set()
     for block in page.blocks:
@@ -116,7 +116,7 @@ def test_there_is_a_curl_for_every_endpoint() -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_curls_send_a_key_where_one_is_needed(page: Page) -> None:
-    """Those who copy them have keys, other than the gateway that the tests run."""
+    """The gateway of the tests needs no key, but the gateways of those who copy the commands do."""
     commands = [command for block in page.blocks for command in CURL.findall(block.text) if "$GATEWAY" in command]
     without = [command for command in commands if "X-API-Key" not in command]
     assert [c for c in without if not re.search(r"\$GATEWAY/(health|openapi\.json|docs)\b", c)] == []
@@ -127,7 +127,7 @@ ROOT_COMMAND = typer.main.get_group(app)
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_commands_and_their_options_exist(page: Page) -> None:
-    """Each `comfyui-gateway …` is a command of ours, with options that it has."""
+    """Each `comfyui-gateway …` is an existing command with existing options."""
     for text in page.code:
         for line in re.findall(r"comfyui-gateway((?: +[^\s|;&>)`]+)+)", text.replace("\\\n", " ")):
             command: Any = ROOT_COMMAND
@@ -146,13 +146,14 @@ def test_commands_and_their_options_exist(page: Page) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_make_targets_exist(page: Page) -> None:
-    """Each `make …` is in the Makefile."""
+    """Each `make …` is a target of the Makefile."""
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
     assert {name for text in page.code for name in re.findall(r"\bmake ([a-z-]+)", text)} <= targets
 
 
-def test_messages_that_troubleshooting_quotes_are_said() -> None:
-    """What is in italics there is found in the code's own texts, however they are put together."""
+@pytest.mark.parametrize("name", ["troubleshooting.md", "how-jobs-end.md"])
+def test_quoted_messages_exist(name: str) -> None:
+    """A message in italics is part of a text in the code, so that readers who search for it find the page."""
     texts = [
         node.value
         for folder in ("gateway", "functions", "executor", "cli")
@@ -160,9 +161,9 @@ def test_messages_that_troubleshooting_quotes_are_said() -> None:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
     ]
-    page = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / name).read_text(encoding="utf-8")
     quoted = re.findall(r"(?<![*`\w])\*([^*`]+)\*(?!\*)", re.sub(r"`[^`]*`", "", page))
-    assert len(quoted) > 15
+    assert quoted
     assert [message for message in quoted if not any(message in text for text in texts)] == []
 
 

@@ -1,4 +1,4 @@
-"""The page on configuration and the settings say the same."""
+"""docs/configuration.md lists every setting with its default."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ROW = re.compile(r"\| `([A-Z0-9_]+)` \| (.*?) ?\| (.+?) \| (.+) \|")
 
 @dataclass(frozen=True)
 class Row:
-    """One setting as the page has it."""
+    """One row of the page's table of settings."""
 
     name: str
     default: str
@@ -35,13 +35,13 @@ class Row:
 
 
 def rows() -> list[Row]:
-    """Read the page's one table of settings."""
+    """Parse the page's table of settings."""
     found = [ROW.fullmatch(line) for line in PAGE.read_text(encoding="utf-8").splitlines()]
     return [Row(match[1], match[2], match[3].split(", ")) for match in found if match]
 
 
 def shown_default(name: str, readers: list[str]) -> set[str]:
-    """Write the default as the page does, for each of the readers; what is empty is not shown."""
+    """Return how the page must show the default of each reader; an empty default is not shown."""
     fields = [READERS[reader].model_fields[name.lower()] for reader in readers]
     return {
         "required"
@@ -55,13 +55,13 @@ def shown_default(name: str, readers: list[str]) -> set[str]:
 
 @pytest.mark.parametrize("reader", READERS)
 def test_the_page_has_every_setting(reader: str) -> None:
-    """It names what each host reads, and nothing that it does not."""
+    """For each reader, it names exactly the settings that this reader has."""
     on_page = [row.name for row in rows() if reader in row.readers]
     assert sorted(on_page) == sorted(name.upper() for name in READERS[reader].model_fields)
 
 
-def test_no_setting_is_there_twice() -> None:
-    """One row for each, and no reader that there is not."""
+def test_each_setting_has_one_row() -> None:
+    """No setting is listed twice, and every reader exists."""
     names = [row.name for row in rows()]
     assert len(names) == len(set(names)) > 20
     assert {reader for row in rows() for reader in row.readers} == set(READERS)
@@ -69,28 +69,28 @@ def test_no_setting_is_there_twice() -> None:
 
 @pytest.mark.parametrize("row", rows(), ids=lambda row: row.name)
 def test_the_page_has_the_defaults(row: Row) -> None:
-    """A default that changes has to change on the page too."""
+    """The page shows the default of the code."""
     assert shown_default(row.name, row.readers) == {row.default}
 
 
 def test_the_readme_has_the_same_defaults() -> None:
-    """Of the few settings that it names, in a table of its own."""
+    """The README shows the same defaults for the settings that it lists."""
     table = re.findall(
         r"^\| (`[A-Z_]+`(?:, `[A-Z_]+`)*) \| (`.+?) \|", README.read_text(encoding="utf-8"), flags=re.MULTILINE
     )
-    allowed = {
+    shown = {
         name: default
         for names, defaults in table
         for name, default in zip(names.split(", "), defaults.split(", "), strict=True)
     }
-    assert len(allowed) > 3
-    for name, default in allowed.items():
+    assert len(shown) > 3
+    for name, default in shown.items():
         field = LocalSettings.model_fields[name.strip("`").lower()]
         assert default == f"`{field.default}`", name
 
 
-def test_what_is_replaced_is_no_setting() -> None:
-    """The page's list of replaced variables has none that still works."""
+def test_replaced_variables_are_not_settings() -> None:
+    """No variable of the migration table still works."""
     _, _, replaced = PAGE.read_text(encoding="utf-8").partition("These are replaced")
     names = re.findall(r"^\| `([A-Z_0-9]+)` \|", replaced, flags=re.MULTILINE)
     assert {"DATABASE_URL", "REDIS_URL", "STORAGE_PROVIDER"} <= set(names)
