@@ -37,7 +37,7 @@ from soak_stack import LEASE_SECONDS, SoakStack
 from stack import wait_until
 
 from gateway.domain.job import ended_event_id
-from tests.faults.aws_faults import STEPS, answer_lost, internal_error, reset, throttled
+from testing.aws_faults import STEPS, internal_error, reset, response_lost, throttled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -75,9 +75,9 @@ def break_things(stack: SoakStack, faults: Counter[str], seconds: float) -> None
     """Break something every now and then, for so long."""
 
     def fail_aws() -> None:
-        fault = random.choice([throttled, internal_error, reset, answer_lost])  # noqa: S311  no secret
+        fault = random.choice([throttled, internal_error, reset, response_lost])  # noqa: S311  no secret
         for step in random.sample((*STEPS, *_OTHER_STEPS), 3):
-            stack.gate.fail(step, fault, times=random.randint(1, 4))  # noqa: S311  no secret
+            stack.proxy.inject(step, fault, times=random.randint(1, 4))  # noqa: S311  no secret
 
     ends_at = time.monotonic() + seconds
     while time.monotonic() < ends_at:
@@ -93,7 +93,7 @@ def break_things(stack: SoakStack, faults: Counter[str], seconds: float) -> None
         kinds[name]()
         faults[name] += 1
         time.sleep(random.uniform(*_BETWEEN_FAULTS_SECONDS))  # noqa: S311  no secret
-    stack.gate.mend()
+    stack.proxy.clear_faults()
 
 
 def check(stack: SoakStack, jobs: Sequence[Accepted], received: Sequence[Delivery], findings: Findings) -> None:
@@ -103,7 +103,7 @@ def check(stack: SoakStack, jobs: Sequence[Accepted], received: Sequence[Deliver
             _check_end(stack.url, accepted, findings)
         wait_until(lambda: stack.webhooks_left() == 0, "an empty queue of webhooks", _END_SECONDS)
         own = [accepted.job_id for accepted in jobs if not _of_another(stack.url, accepted.job_id)]
-        stack.witness.check(*own, lease_seconds=LEASE_SECONDS, comfyui_urls=[host.comfyui_url for host in stack.hosts])
+        stack.observer.check(*own, lease_seconds=LEASE_SECONDS, comfyui_urls=[host.comfyui_url for host in stack.hosts])
     except (AssertionError, TimeoutError, pytest.fail.Exception, requests.RequestException) as error:
         where = traceback.extract_tb(error.__traceback__)[-1]
         findings.broken.append(f"{type(error).__name__}: {error} ({where.line})")
@@ -166,7 +166,7 @@ def main() -> None:
     for (kind, end), count in sorted(findings.ends.items()):
         table.add_row(kind, end, str(count))
     Console(width=120).print(table)
-    for title, counts in {"faults": findings.faults, "calls to AWS": stack.gate.passed}.items():
+    for title, counts in {"faults": findings.faults, "calls to AWS": stack.proxy.request_counts}.items():
         print(f"{title}: " + ", ".join(f"{count} {name}" for name, count in counts.most_common()))
     hooked = sum(accepted.hooked for accepted in load.accepted)
     print(

@@ -1,4 +1,4 @@
-"""The whole gateway with two hosts, each with an executor and a ComfyUI, and a gate before AWS: all that can break."""
+"""The whole gateway with two hosts, each with an executor and a ComfyUI, and a proxy before AWS: all that can break."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from gateway.aws.clients import Clients
 from local.child_process import Child, free_port, is_responding
 from local.emulator import Emulator
 from local.provision import provision
-from tests.executor.stage import Stage
-from tests.faults.gate import Gate, aws_step
-from tests.faults.witness import Witness
+from testing.executor_harness import AwsExecutorHarness
+from testing.fault_proxy import FaultProxy, aws_step
+from testing.invariant_observer import InvariantObserver
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -88,7 +88,7 @@ class Host:
 
 
 class SoakStack:
-    """All of it, as a context manager. All calls of the gateway's go through `gate` to AWS, those of `stage` do not."""
+    """The whole gateway, as a context manager. Its calls to AWS go through `proxy`; those of `harness` do not."""
 
     def __enter__(self) -> Self:
         self._cleanup = ExitStack()
@@ -106,11 +106,11 @@ class SoakStack:
         os.environ.update(emulator.environment)
         clients = Clients()
         names = provision(clients, prefix=_PREFIX, retention_days=30)
-        self.stage = Stage.on({**emulator.environment, **names}, clients)
-        self.witness = Witness(self.stage)
-        self.gate = cleanup.enter_context(Gate(emulator.endpoint_url, aws_step))
+        self.harness = AwsExecutorHarness({**emulator.environment, **names}, clients)
+        self.observer = InvariantObserver(self.harness)
+        self.proxy = cleanup.enter_context(FaultProxy(emulator.endpoint_url, aws_step))
         through_gate = {
-            name: value.replace(emulator.endpoint_url, self.gate.url)
+            name: value.replace(emulator.endpoint_url, self.proxy.url)
             for name, value in {**emulator.environment, **names}.items()
         }
         environment = {
@@ -143,7 +143,7 @@ class SoakStack:
 
     def webhooks_left(self) -> int:
         """Count the messages in the queue of webhooks, and in its dead-letter queue."""
-        sqs = self.stage.clients.sqs
+        sqs = self.harness.clients.sqs
         left = 0
         for url in (url for url in sqs.list_queues()["QueueUrls"] if "webhooks" in url):
             attributes = sqs.get_queue_attributes(

@@ -14,9 +14,9 @@ import pytest
 
 from comfyui_simulator.server import SimulatorServer
 from comfyui_simulator.settings import SimulatorSettings
+from testing.executor_harness import AwsExecutorHarness
 from tests.comfyui.gateway_process import GatewayProcess
 from tests.comfyui.real_comfyui import RealComfyUI
-from tests.executor.stage import Stage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,9 +57,9 @@ def _real() -> Iterator[str]:
 
 
 @pytest.fixture
-def stage(aws: dict[str, str], aws_clients: Clients) -> Stage:
+def harness(aws: dict[str, str], aws_clients: Clients) -> AwsExecutorHarness:
     """Give the AWS side."""
-    return Stage.on(aws, aws_clients)
+    return AwsExecutorHarness(aws, aws_clients)
 
 
 @pytest.fixture(scope="module", params=["simulator", pytest.param("real", marks=pytest.mark.comfyui)])

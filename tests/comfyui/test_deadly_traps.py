@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 import requests
 
 from gateway.domain.job import JobStatus
-from tests.executor.stage import Stage, picture, sleeping, wait_until
-from tests.faults.witness import Witness
+from testing.executor_harness import AwsExecutorHarness
+from testing.invariant_observer import InvariantObserver
+from testing.prompts import image_prompt, sleep_prompt
+from testing.waiting import wait_until
 
 if TYPE_CHECKING:
     from comfyui_simulator.server import SimulatorServer
@@ -29,16 +31,18 @@ def test_a_server_that_is_killed(
     aws: dict[str, str], aws_clients: Clients, mortal_comfyui: SimulatorServer | RealComfyUI
 ) -> None:
     """Queue and history are gone: both jobs run again on the one that takes its place, and are heard of again."""
-    stage = Stage.on(aws, aws_clients)
-    witness = Witness(stage)
-    with stage.executor(mortal_comfyui.url):
-        jobs = [stage.accept(sleeping(4.0)) for _ in range(2)]
+    harness = AwsExecutorHarness(aws, aws_clients)
+    observer = InvariantObserver(harness)
+    with harness.run_executor(mortal_comfyui.url):
+        jobs = [harness.submit(sleep_prompt(4.0)) for _ in range(2)]
         wait_until(lambda: queued(mortal_comfyui.url) == 2, "one prompt running and one waiting")
         mortal_comfyui.kill()
         mortal_comfyui.start()
-        wait_until(lambda: any(0 < (stage.job(job_id).progress or 0) < 100 for job_id in jobs), "progress", END_SECONDS)
-        ended = [stage.ended(job_id, END_SECONDS) for job_id in jobs]
-        witness.check(*jobs, lease_seconds=LEASE_SECONDS, comfyui_urls=[mortal_comfyui.url])
+        wait_until(
+            lambda: any(0 < (harness.job(job_id).progress or 0) < 100 for job_id in jobs), "progress", END_SECONDS
+        )
+        ended = [harness.wait_until_ended(job_id, END_SECONDS) for job_id in jobs]
+        observer.check(*jobs, lease_seconds=LEASE_SECONDS, comfyui_urls=[mortal_comfyui.url])
     assert {(job.status, job.attempt) for job in ended} == {(JobStatus.SUCCEEDED, 2)}
 
 
@@ -46,21 +50,21 @@ def test_a_worker_thread_that_dies(
     aws: dict[str, str], aws_clients: Clients, mortal_comfyui: SimulatorServer | RealComfyUI
 ) -> None:
     """HTTP stays healthy, and nothing runs any more. It is noticed, and the next job waits for a new server."""
-    stage = Stage.on(aws, aws_clients)
-    witness = Witness(stage)
-    deadly = picture()
+    harness = AwsExecutorHarness(aws, aws_clients)
+    observer = InvariantObserver(harness)
+    deadly = image_prompt()
     deadly["2"] = {"class_type": "SaveImage", "inputs": {"images": ["3", 0], "filename_prefix": "never"}}
     deadly["3"] = {"class_type": "LabRaise", "inputs": {"image": ["1", 0], "kind": "SystemExit", "message": "bye"}}
-    with stage.executor(mortal_comfyui.url, COMFYUI_STALL_MS="3000", MAX_ATTEMPTS="1"):
-        killer = stage.ended(stage.accept(deadly), END_SECONDS)
+    with harness.run_executor(mortal_comfyui.url, COMFYUI_STALL_MS="3000", MAX_ATTEMPTS="1"):
+        killer = harness.wait_until_ended(harness.submit(deadly), END_SECONDS)
         assert killer.error is not None
         assert killer.error.code == "COMFYUI_UNREACHABLE"
         assert "Restart this ComfyUI" in (killer.error.recommendation or "")
-        waiting = stage.accept(picture())
+        waiting = harness.submit(image_prompt())
         time.sleep(2)
-        assert stage.job(waiting).status is JobStatus.QUEUED
+        assert harness.job(waiting).status is JobStatus.QUEUED
         mortal_comfyui.kill()
         mortal_comfyui.start()
-        job = stage.ended(waiting, END_SECONDS)
-        witness.check(killer.id, waiting, lease_seconds=LEASE_SECONDS, comfyui_urls=[mortal_comfyui.url])
+        job = harness.wait_until_ended(waiting, END_SECONDS)
+        observer.check(killer.id, waiting, lease_seconds=LEASE_SECONDS, comfyui_urls=[mortal_comfyui.url])
     assert (job.status, job.attempt) == (JobStatus.SUCCEEDED, 1)

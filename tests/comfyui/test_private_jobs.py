@@ -37,7 +37,7 @@ def animated() -> dict[str, object]:
 
 
 def test_pictures_come_without_their_prompt(private: GatewayProcess, comfyui_url: str) -> None:
-    """A sampled picture, and an animation, which has its texts in chunks that ComfyUI made up."""
+    """A sampled image_prompt, and an animation, which has its texts in chunks that ComfyUI made up."""
     private.register("animated", animated(), {"prompt": {"type": "string"}})
     jobs = [
         private.submit("sdxl_realism_v1", **{**TINY, "prompt": MARK}),

@@ -11,20 +11,23 @@ import requests
 from comfyui_simulator.server import SimulatorServer
 from comfyui_simulator.settings import SimulatorSettings
 from gateway.domain.job import JobStatus, LogLevel
+from testing.fault_proxy import FaultProxy, ProxiedRequest, comfyui_step
+from testing.invariant_observer import InvariantObserver
+from testing.prompts import sleep_prompt
+from testing.waiting import wait_until
 from tests.comfyui.prompts import running
-from tests.executor.stage import Stage, sleeping, wait_until
-from tests.faults.gate import Gate, Passage, comfyui_step
-from tests.faults.witness import Witness
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from testing.executor_harness import AwsExecutorHarness
 
 
 @contextmanager
 def busy_with_others(url: str, seconds: float) -> Iterator[str]:
     """Have a ComfyUI run somebody else's prompt for so long; give its id. It is stopped at the end."""
     foreign = str(uuid.uuid4())
-    body = {"prompt": sleeping(seconds, steps=100), "prompt_id": foreign, "client_id": "somebody"}
+    body = {"prompt": sleep_prompt(seconds, steps=100), "prompt_id": foreign, "client_id": "somebody"}
     requests.post(f"{url}/prompt", json=body, timeout=10).raise_for_status()
     wait_until(lambda: running(url) == [foreign], "somebody else's prompt")
     yield foreign
@@ -32,19 +35,19 @@ def busy_with_others(url: str, seconds: float) -> Iterator[str]:
     wait_until(lambda: not running(url), "an idle ComfyUI")
 
 
-def test_waiting_does_not_count_as_running(stage: Stage, comfyui_url: str) -> None:
+def test_waiting_does_not_count_as_running(harness: AwsExecutorHarness, comfyui_url: str) -> None:
     """Four prompts of 2 s, each of which may take 5 s: the last one has waited for longer than that by then."""
-    with stage.executor(comfyui_url, COMFYUI_TIMEOUT_MS="5000", LOOK_AHEAD="3"):
-        jobs = [stage.ended(job_id) for job_id in [stage.accept(sleeping(2.0)) for _ in range(4)]]
+    with harness.run_executor(comfyui_url, COMFYUI_TIMEOUT_MS="5000", LOOK_AHEAD="3"):
+        jobs = [harness.wait_until_ended(job_id) for job_id in [harness.submit(sleep_prompt(2.0)) for _ in range(4)]]
     assert {(job.status, job.attempt) for job in jobs} == {(JobStatus.SUCCEEDED, 1)}
 
 
-def test_what_runs_too_long_is_stopped(stage: Stage, comfyui_url: str) -> None:
+def test_what_runs_too_long_is_stopped(harness: AwsExecutorHarness, comfyui_url: str) -> None:
     """It fails at once, and says what takes the time and which setting bounds it; the one behind it runs."""
-    with stage.executor(comfyui_url, COMFYUI_TIMEOUT_MS="1500"):
-        endless, behind = stage.accept(sleeping(60.0, steps=600)), stage.accept(sleeping(0.5))
-        job = stage.ended(endless, seconds=10)
-        assert stage.ended(behind).status is JobStatus.SUCCEEDED
+    with harness.run_executor(comfyui_url, COMFYUI_TIMEOUT_MS="1500"):
+        endless, behind = harness.submit(sleep_prompt(60.0, steps=600)), harness.submit(sleep_prompt(0.5))
+        job = harness.wait_until_ended(endless, seconds=10)
+        assert harness.wait_until_ended(behind).status is JobStatus.SUCCEEDED
     assert job.error is not None
     assert (job.error.code, job.error.retryable, job.attempt) == ("COMFYUI_TIMEOUT", False, 1)
     assert job.error.message == "The execution took longer than the 1.5 s it may take."
@@ -53,46 +56,46 @@ def test_what_runs_too_long_is_stopped(stage: Stage, comfyui_url: str) -> None:
     )
 
 
-def test_what_waits_too_long_is_given_to_another_executor(stage: Stage, comfyui_url: str) -> None:
+def test_what_waits_too_long_is_given_to_another_executor(harness: AwsExecutorHarness, comfyui_url: str) -> None:
     """The prompt is taken back from the ComfyUI that others keep busy, and runs where there is room."""
-    witness = Witness(stage)
+    observer = InvariantObserver(harness)
     with busy_with_others(comfyui_url, 60.0) as foreign:
-        with stage.executor(comfyui_url, COMFYUI_QUEUE_TIMEOUT_MS="1500", EXECUTOR_ID="busy") as stop_busy:
-            job_id = stage.accept(sleeping(0.5))
-            wait_until(lambda: stage.job(job_id).status is JobStatus.RUNNING, "a first attempt")
-            wait_until(lambda: any(line.level is LogLevel.WARNING for line in stage.job(job_id).log), "giving back")
+        with harness.run_executor(comfyui_url, COMFYUI_QUEUE_TIMEOUT_MS="1500", EXECUTOR_ID="busy") as stop_busy:
+            job_id = harness.submit(sleep_prompt(0.5))
+            wait_until(lambda: harness.job(job_id).status is JobStatus.RUNNING, "a first attempt")
+            wait_until(lambda: any(line.level is LogLevel.WARNING for line in harness.job(job_id).log), "giving back")
             stop_busy()
-        with SimulatorServer(SimulatorSettings()) as other, stage.executor(other.url, EXECUTOR_ID="idle"):
-            job = stage.ended(job_id)
+        with SimulatorServer(SimulatorSettings()) as other, harness.run_executor(other.url, EXECUTOR_ID="idle"):
+            job = harness.wait_until_ended(job_id)
             assert running(comfyui_url) == [foreign]
             assert requests.get(f"{comfyui_url}/queue", timeout=10).json()["queue_pending"] == []
-    witness.check(job_id, lease_seconds=30, comfyui_urls=[comfyui_url])
+    observer.check(job_id, lease_seconds=30, comfyui_urls=[comfyui_url])
     assert (job.status, job.attempt) == (JobStatus.SUCCEEDED, 2)
     (warning,) = [line.message for line in job.log if line.level is LogLevel.WARNING]
     assert "waited in ComfyUI's own queue for 1.5 s, and did not begin. Trying again" in warning
 
 
-def test_what_waits_too_long_everywhere_ends(stage: Stage, comfyui_url: str) -> None:
+def test_what_waits_too_long_everywhere_ends(harness: AwsExecutorHarness, comfyui_url: str) -> None:
     """After so many attempts as a job has; its error says what to do, and somebody else's prompt goes on."""
     with busy_with_others(comfyui_url, 60.0) as foreign:
-        with stage.executor(comfyui_url, COMFYUI_QUEUE_TIMEOUT_MS="1000", MAX_ATTEMPTS="2"):
-            job = stage.ended(stage.accept(sleeping(0.5)))
+        with harness.run_executor(comfyui_url, COMFYUI_QUEUE_TIMEOUT_MS="1000", MAX_ATTEMPTS="2"):
+            job = harness.wait_until_ended(harness.submit(sleep_prompt(0.5)))
         assert running(comfyui_url) == [foreign]
     assert job.error is not None
     assert (job.error.code, job.error.retryable, job.attempt) == ("COMFYUI_TIMEOUT", True, 2)
     assert "COMFYUI_QUEUE_TIMEOUT_MS" in (job.error.recommendation or "")
 
 
-def test_what_begins_while_it_is_taken_back_goes_on(stage: Stage, comfyui_url: str) -> None:
+def test_what_begins_while_it_is_taken_back_goes_on(harness: AwsExecutorHarness, comfyui_url: str) -> None:
     """It is found running, and comes to its end in the same attempt."""
-    with Gate(comfyui_url, comfyui_step) as gate, busy_with_others(comfyui_url, 60.0) as foreign:
+    with FaultProxy(comfyui_url, comfyui_step) as proxy, busy_with_others(comfyui_url, 60.0) as foreign:
 
-        def too_late(passage: Passage) -> None:
+        def too_late(proxied: ProxiedRequest) -> None:
             requests.post(f"{comfyui_url}/interrupt", json={"prompt_id": foreign}, timeout=10)
             wait_until(lambda: running(comfyui_url) not in ([], [foreign]), "the job's prompt")
-            passage.answer(passage.forward())
+            proxied.respond(proxied.forward())
 
-        gate.fail("POST /queue", too_late)
-        with stage.executor(gate.url, COMFYUI_QUEUE_TIMEOUT_MS="1000"):
-            job = stage.ended(stage.accept(sleeping(2.0)))
+        proxy.inject("POST /queue", too_late)
+        with harness.run_executor(proxy.url, COMFYUI_QUEUE_TIMEOUT_MS="1000"):
+            job = harness.wait_until_ended(harness.submit(sleep_prompt(2.0)))
     assert (job.status, job.attempt) == (JobStatus.SUCCEEDED, 1)

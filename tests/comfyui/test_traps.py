@@ -10,12 +10,14 @@ import pytest
 import requests
 
 from gateway.domain.job import JobStatus
+from testing.executor_harness import AwsExecutorHarness
+from testing.fault_proxy import FaultProxy, ProxiedRequest, comfyui_step
+from testing.invariant_observer import InvariantObserver
+from testing.prompts import image_prompt, sleep_prompt
+from testing.waiting import wait_until
 from tests.comfyui.prompts import running
-from tests.executor.stage import Stage, picture, sleeping, wait_until
-from tests.faults.deaf_client import deaf_client
 from tests.faults.executor_process import executor_process
-from tests.faults.gate import Gate, Passage, comfyui_step
-from tests.faults.witness import Witness
+from tests.faults.stalled_client import stalled_client
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,42 +31,42 @@ LEASE_SECONDS = 30
 class Trap:
     """A job's way through an executor and one ComfyUI, watched."""
 
-    def __init__(self, stage: Stage, comfyui_url: str) -> None:
-        self.stage = stage
+    def __init__(self, harness: AwsExecutorHarness, comfyui_url: str) -> None:
+        self.harness = harness
         self._comfyui_url = comfyui_url
-        self._witness = Witness(stage)
+        self._witness = InvariantObserver(harness)
 
     def ended(self, *job_ids: str, lease_seconds: int = LEASE_SECONDS) -> list[Job]:
         """Wait for the ends of jobs, and hold everything that happened against the invariants."""
-        jobs = [self.stage.ended(job_id) for job_id in job_ids]
+        jobs = [self.harness.wait_until_ended(job_id) for job_id in job_ids]
         self._witness.check(*job_ids, lease_seconds=lease_seconds, comfyui_urls=[self._comfyui_url])
         return jobs
 
     def contents(self, job: Job) -> list[bytes]:
         """Read a job's outputs."""
-        return [self.stage.objects.get(output.key) for output in job.outputs or ()]
+        return [self.harness.objects.get(output.key) for output in job.outputs or ()]
 
 
 @pytest.fixture
 def trap(aws: dict[str, str], aws_clients: Clients, comfyui_url: str) -> Trap:
-    """Give a stage with a witness."""
-    return Trap(Stage.on(aws, aws_clients), comfyui_url)
+    """Give a harness with a observer."""
+    return Trap(AwsExecutorHarness(aws, aws_clients), comfyui_url)
 
 
 def test_the_history_comes_after_the_end(trap: Trap, comfyui_url: str) -> None:
     """Jobs of a few milliseconds, one after the other: none is taken for lost."""
-    with trap.stage.executor(comfyui_url):
-        jobs = trap.ended(*[trap.stage.accept(picture(color)) for color in range(20)])
+    with trap.harness.run_executor(comfyui_url):
+        jobs = trap.ended(*[trap.harness.submit(image_prompt(color)) for color in range(20)])
     assert {(job.status, job.attempt) for job in jobs} == {(JobStatus.SUCCEEDED, 1)}
 
 
 def test_an_error_on_the_socket_that_is_not_the_end(trap: Trap, comfyui_url: str) -> None:
     """A blocked branch is told as an error and the execution succeeds: what the other branch saved is the output."""
-    prompt = picture()
+    prompt = image_prompt()
     prompt["3"] = {"class_type": "LabBlock", "inputs": {"image": ["1", 0], "message": "blocked on purpose"}}
     prompt["4"] = {"class_type": "SaveImage", "inputs": {"images": ["3", 0], "filename_prefix": "blocked"}}
-    with trap.stage.executor(comfyui_url):
-        (job,) = trap.ended(trap.stage.accept(prompt))
+    with trap.harness.run_executor(comfyui_url):
+        (job,) = trap.ended(trap.harness.submit(prompt))
     assert job.status is JobStatus.SUCCEEDED
     assert [output.filename for output in job.outputs or ()] == ["picture_00001_.png"]
 
@@ -72,68 +74,68 @@ def test_an_error_on_the_socket_that_is_not_the_end(trap: Trap, comfyui_url: str
 def test_what_comes_from_comfyuis_cache_has_outputs(trap: Trap, comfyui_url: str) -> None:
     """The second run of an equal prompt executes nothing, and reports its outputs all the same."""
     reported = json.dumps({"text": [str(uuid.uuid4())]})
-    prompt = {**picture(), "2": {"class_type": "LabUI", "inputs": {"json": reported, "image": ["1", 0]}}}
-    with trap.stage.executor(comfyui_url):
-        jobs = [trap.ended(trap.stage.accept(prompt))[0] for _ in range(2)]
+    prompt = {**image_prompt(), "2": {"class_type": "LabUI", "inputs": {"json": reported, "image": ["1", 0]}}}
+    with trap.harness.run_executor(comfyui_url):
+        jobs = [trap.ended(trap.harness.submit(prompt))[0] for _ in range(2)]
     assert trap.contents(jobs[0]) == trap.contents(jobs[1]) == [json.loads(reported)["text"][0].encode()]
 
 
 def test_equal_prompts_share_no_files(trap: Trap, comfyui_url: str) -> None:
     """Each job has files of its own in ComfyUI and in the store, under the name that the template gives."""
-    with trap.stage.executor(comfyui_url):
-        jobs = trap.ended(*[trap.stage.accept(picture(color=7)) for _ in range(2)])
+    with trap.harness.run_executor(comfyui_url):
+        jobs = trap.ended(*[trap.harness.submit(image_prompt(color=7)) for _ in range(2)])
     assert [output.filename for job in jobs for output in job.outputs or ()] == ["picture_00001_.png"] * 2
 
 
 def test_an_interrupt_right_after_the_submission(trap: Trap, comfyui_url: str) -> None:
     """It may be lost, and is repeated until the prompt is off."""
-    with trap.stage.executor(comfyui_url):
+    with trap.harness.run_executor(comfyui_url):
         for _ in range(4):
-            job_id = trap.stage.accept(sleeping(60.0, steps=600))
+            job_id = trap.harness.submit(sleep_prompt(60.0, steps=600))
             wait_until(lambda: running(comfyui_url), "a running prompt")
-            trap.stage.request_cancel(job_id)
+            trap.harness.request_cancel(job_id)
             (job,) = trap.ended(job_id)
             assert job.status is JobStatus.CANCELED
 
 
 def test_a_client_that_does_not_read_its_socket(trap: Trap, comfyui_url: str) -> None:
     """It stalls the events of all; jobs end by HTTP, and their silence is not taken for a hanging ComfyUI."""
-    with deaf_client(comfyui_url), trap.stage.executor(comfyui_url, COMFYUI_STALL_MS="1500"):
-        (job,) = trap.ended(trap.stage.accept(sleeping(4.0)))
+    with stalled_client(comfyui_url), trap.harness.run_executor(comfyui_url, COMFYUI_STALL_MS="1500"):
+        (job,) = trap.ended(trap.harness.submit(sleep_prompt(4.0)))
     assert (job.status, job.attempt) == (JobStatus.SUCCEEDED, 1)
 
 
 def test_an_executor_that_dies_stops_no_prompt(trap: Trap, comfyui_url: str, tmp_path: Path) -> None:
     """The next one finds the prompt where it runs, and takes its result for its own."""
-    environment = {**trap.stage.environment, "COMFYUI_URL": comfyui_url, "LEASE_SECONDS": "2"}
+    environment = {**trap.harness.environment, "COMFYUI_URL": comfyui_url, "LEASE_SECONDS": "2"}
     with executor_process(environment, tmp_path / "executor.log") as process:
-        job_id = trap.stage.accept(sleeping(6.0))
+        job_id = trap.harness.submit(sleep_prompt(6.0))
         wait_until(lambda: running(comfyui_url), "a running prompt")
         (prompt,) = running(comfyui_url)
         process.kill()
-    with trap.stage.executor(comfyui_url, LEASE_SECONDS="2"):
-        wait_until(lambda: trap.stage.job(job_id).attempt == 2, "a second attempt")
+    with trap.harness.run_executor(comfyui_url, LEASE_SECONDS="2"):
+        wait_until(lambda: trap.harness.job(job_id).attempt == 2, "a second attempt")
         assert running(comfyui_url) == [prompt]
         (job,) = trap.ended(job_id, lease_seconds=2)
     assert (job.status, job.attempt) == (JobStatus.SUCCEEDED, 2)
 
 
-def queued_twice(passage: Passage) -> None:
+def queued_twice(proxied: ProxiedRequest) -> None:
     """Send a prompt twice under the same id and number: the second time ComfyUI answers 500, and queues it too."""
-    body = {**json.loads(passage.request.body), "number": 7_000_000}
-    twice = passage.with_body(json.dumps(body).encode())
+    body = {**json.loads(proxied.request.body), "number": 7_000_000}
+    twice = proxied.with_body(json.dumps(body).encode())
     assert twice.forward().status == 200
     answer = twice.forward()
     assert answer.status == 500
-    passage.answer(answer)
+    proxied.respond(answer)
 
 
 def test_a_prompt_that_is_queued_twice_and_refused(trap: Trap, comfyui_url: str) -> None:
     """The executor finds it in the queue, whatever the answer said."""
-    first = {"prompt": sleeping(3.0), "client_id": "somebody"}
+    first = {"prompt": sleep_prompt(3.0), "client_id": "somebody"}
     requests.post(f"{comfyui_url}/prompt", json=first, timeout=10).raise_for_status()
     wait_until(lambda: running(comfyui_url), "a prompt of somebody else")
-    with Gate(comfyui_url, comfyui_step) as gate, trap.stage.executor(gate.url):
-        gate.fail("POST /prompt", queued_twice)
-        (job,) = trap.ended(trap.stage.accept(sleeping(0.5)))
+    with FaultProxy(comfyui_url, comfyui_step) as proxy, trap.harness.run_executor(proxy.url):
+        proxy.inject("POST /prompt", queued_twice)
+        (job,) = trap.ended(trap.harness.submit(sleep_prompt(0.5)))
     assert (job.status, job.attempt) == (JobStatus.SUCCEEDED, 1)

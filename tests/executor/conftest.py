@@ -1,4 +1,4 @@
-"""A simulated ComfyUI and an embedded AWS."""
+"""Executor harnesses and a simulated ComfyUI."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from comfyui_simulator.server import SimulatorServer
 from comfyui_simulator.settings import SimulatorSettings
-from tests.executor.stage import Stage
+from testing.executor_harness import AwsExecutorHarness, InMemoryExecutorHarness
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,13 +17,19 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def stage(aws: dict[str, str], aws_clients: Clients) -> Stage:
-    """Give the AWS side."""
-    return Stage.on(aws, aws_clients)
+def harness() -> InMemoryExecutorHarness:
+    """Return a harness on in-memory ports."""
+    return InMemoryExecutorHarness()
+
+
+@pytest.fixture
+def aws_harness(aws: dict[str, str], aws_clients: Clients) -> AwsExecutorHarness:
+    """Return a harness on the emulated AWS."""
+    return AwsExecutorHarness(aws, aws_clients)
 
 
 @pytest.fixture
 def simulator() -> Iterator[SimulatorServer]:
-    """Give a simulated ComfyUI."""
+    """Run a simulated ComfyUI."""
     with SimulatorServer(SimulatorSettings(seconds_per_step=0.01)) as server:
         yield server

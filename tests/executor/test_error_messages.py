@@ -1,4 +1,4 @@
-"""What a job's owner is told when ComfyUI refuses its graph, or a node of it fails."""
+"""Errors of jobs whose graph ComfyUI rejects, or whose node fails."""
 
 from __future__ import annotations
 
@@ -8,25 +8,27 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from comfyui_simulator.server import SimulatorServer
-from tests.executor.stage import Stage, picture
+from testing.prompts import image_prompt
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from gateway.domain.job import Job
+    from gateway.domain.job import JobFailure
+    from testing.executor_harness import InMemoryExecutorHarness
 
-LOADED = "sd_xl_base_1.0.safetensors"
+INSTALLED = "sd_xl_base_1.0.safetensors"
+REQUESTED = "sdxl_base.safetensors"
 
 
 @pytest.fixture
-def well_stocked(simulator: SimulatorServer) -> Iterator[SimulatorServer]:
-    """Give a ComfyUI with so many checkpoints that it leaves them out of its refusals."""
+def with_many_checkpoints(simulator: SimulatorServer) -> Iterator[SimulatorServer]:
+    """Run a ComfyUI with so many checkpoints that it leaves them out of its rejections."""
     checkpoints = (*simulator.settings.checkpoints, *(f"other_{number}.ckpt" for number in range(30)))
     with SimulatorServer(replace(simulator.settings, checkpoints=checkpoints)) as server:
         yield server
 
 
-def loading(checkpoint: str) -> dict[str, Any]:
+def checkpoint_prompt(checkpoint: str) -> dict[str, Any]:
     """Make a prompt that decodes with a checkpoint's VAE."""
     return {
         "1": {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": checkpoint}},
@@ -36,70 +38,81 @@ def loading(checkpoint: str) -> dict[str, Any]:
     }
 
 
-def refused(stage: Stage, simulator: SimulatorServer, prompt: dict[str, Any], *, private: bool = False) -> str:
-    """Run a job whose graph is refused; return what its error says."""
-    with stage.executor(simulator.url):
-        job = stage.ended(stage.accept(prompt, private=private))
+def rejection_of(
+    harness: InMemoryExecutorHarness, simulator: SimulatorServer, prompt: dict[str, Any], *, private: bool = False
+) -> str:
+    """Run a job whose graph is rejected; return the message of its error."""
+    job = harness.run(simulator.url, prompt, private=private)
     assert job.error is not None
     assert (job.error.code, job.attempt) == ("COMFYUI_REJECTED", 1)
     return job.error.message
 
 
-def test_a_missing_checkpoint_names_the_nearest(stage: Stage, well_stocked: SimulatorServer) -> None:
-    """ComfyUI is asked for those that it has."""
-    message = refused(stage, well_stocked, loading("sdxl_base.safetensors"))
+def test_a_similar_checkpoint_is_suggested(
+    harness: InMemoryExecutorHarness, with_many_checkpoints: SimulatorServer
+) -> None:
+    """From the list that ComfyUI has at /object_info."""
+    message = rejection_of(harness, with_many_checkpoints, checkpoint_prompt(REQUESTED))
     assert "node 1 (CheckpointLoaderSimple): ckpt_name is" in message
-    assert f"similar allowed values: {LOADED}" in message
+    assert INSTALLED in message
 
 
 @pytest.mark.parametrize("status", [500, 200, None])
-def test_a_refusal_does_not_hang_on_what_there_is(
-    stage: Stage, well_stocked: SimulatorServer, status: int | None, monkeypatch: pytest.MonkeyPatch
+def test_a_rejection_does_not_depend_on_suggestions(
+    harness: InMemoryExecutorHarness,
+    with_many_checkpoints: SimulatorServer,
+    status: int | None,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """When ComfyUI does not say, or never answers, the job is refused all the same, without a guess."""
+    """When /object_info fails or never responds, the job is rejected all the same, without a suggestion."""
     monkeypatch.setattr("executor.comfyui.errors.rejected._MAX_OBJECT_INFO_SECONDS", 0.5)
-    well_stocked.faults.fail_requests("/object_info", status, times=9)
-    message = refused(stage, well_stocked, loading("sdxl_base.safetensors"))
-    assert message.endswith('ckpt_name is "sdxl_base.safetensors", which is not an allowed value.')
+    with_many_checkpoints.faults.fail_requests("/object_info", status, times=9)
+    message = rejection_of(harness, with_many_checkpoints, checkpoint_prompt(REQUESTED))
+    assert REQUESTED in message
+    assert INSTALLED not in message
 
 
-def test_a_private_refusal_asks_for_nothing(stage: Stage, well_stocked: SimulatorServer) -> None:
-    """What is near to a name tells of the name."""
-    message = refused(stage, well_stocked, loading("sdxl_base.safetensors"), private=True)
-    assert message == (
-        "ComfyUI rejected the graph: node 1 (CheckpointLoaderSimple): Value not in list (ckpt_name). "
-        "Details are withheld in privacy mode."
-    )
+def test_a_private_rejection_has_no_suggestions(
+    harness: InMemoryExecutorHarness, with_many_checkpoints: SimulatorServer
+) -> None:
+    """A name that is similar to a value reveals it."""
+    message = rejection_of(harness, with_many_checkpoints, checkpoint_prompt(REQUESTED), private=True)
+    assert "node 1 (CheckpointLoaderSimple): Value not in list (ckpt_name)" in message
+    assert REQUESTED not in message
+    assert INSTALLED not in message
 
 
-def test_a_graph_that_would_run_in_part_is_refused(stage: Stage, simulator: SimulatorServer) -> None:
-    """ComfyUI answers 200 and would leave outputs out."""
-    prompt = picture()
+def test_a_graph_that_would_run_in_part_is_rejected(
+    harness: InMemoryExecutorHarness, simulator: SimulatorServer
+) -> None:
+    """ComfyUI responds with 200, and would leave outputs out."""
+    prompt = image_prompt()
     prompt["5"] = {"class_type": "SaveImage", "inputs": {"filename_prefix": "x"}, "_meta": {"title": "Second"}}
-    message = refused(stage, simulator, prompt)
-    assert message == 'ComfyUI rejected the graph: node 5 "Second" (SaveImage): the input images is missing.'
+    message = rejection_of(harness, simulator, prompt)
+    assert 'node 5 "Second" (SaveImage): the input images is missing' in message
 
 
-def failing(stage: Stage, simulator: SimulatorServer, *, private: bool) -> Job:
-    """Run a job whose titled node fails with words of the host."""
-    prompt = picture()
+def failure_of(harness: InMemoryExecutorHarness, simulator: SimulatorServer, *, private: bool) -> JobFailure:
+    """Run a job whose titled node fails, with a path and a URL in its message; return the job's error."""
+    prompt = image_prompt()
     prompt["3"] = {
         "class_type": "LabRaise",
         "inputs": {"image": ["1", 0], "kind": "ValueError", "message": "no '/opt/my models/x' at http://10.0.0.7/"},
-        "_meta": {"title": "Colour the fox"},
+        "_meta": {"title": "Color the fox"},
     }
     prompt["2"]["inputs"]["images"] = ["3", 0]
-    with stage.executor(simulator.url):
-        return stage.ended(stage.accept(prompt, private=private))
-
-
-def test_a_failing_node_has_its_title(stage: Stage, simulator: SimulatorServer) -> None:
-    """As its author knows it on ComfyUI's page; of the host nothing is told."""
-    error = failing(stage, simulator, private=False).error
+    error = harness.run(simulator.url, prompt, private=private).error
     assert error is not None
-    assert error.message == "Node 3 \"Colour the fox\" (LabRaise) failed with ValueError: no '…' at …"
+    return error
 
 
-def test_a_private_job_has_no_titles(stage: Stage, simulator: SimulatorServer) -> None:
-    """A title can hold what the job was given."""
-    assert "fox" not in str(failing(stage, simulator, private=True))
+def test_the_error_of_a_node_has_its_title(harness: InMemoryExecutorHarness, simulator: SimulatorServer) -> None:
+    """As it is in ComfyUI's editor. Paths and addresses of the host are removed."""
+    message = failure_of(harness, simulator, private=False).message
+    assert 'ode 3 "Color the fox" (LabRaise)' in message
+    assert message.endswith("ValueError: no '…' at …")
+
+
+def test_the_error_of_a_private_job_has_no_title(harness: InMemoryExecutorHarness, simulator: SimulatorServer) -> None:
+    """A title can contain what the job was given."""
+    assert "fox" not in str(failure_of(harness, simulator, private=True))

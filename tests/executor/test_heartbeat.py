@@ -1,112 +1,102 @@
-"""What an executor tells of itself."""
+"""Heartbeats and model reports of an executor."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-import pytest
-
-from executor import heartbeat, model_reporter
-from gateway.aws.dynamodb.executor_store import DynamoExecutorStore
+from executor import model_reporter
+from executor.model_reporter import ModelReporter
 from gateway.clock import SYSTEM_CLOCK
-from gateway.domain import timestamps
-from tests.executor.stage import Stage, sleeping, wait_until
+from testing.prompts import sleep_prompt
+from testing.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
+    import pytest
+
     from comfyui_simulator.server import SimulatorServer
     from gateway.domain.executor import Heartbeat
     from gateway.domain.model_files import ModelFolder
+    from testing.executor_harness import InMemoryExecutorHarness
 
 
-@pytest.fixture
-def store(stage: Stage) -> DynamoExecutorStore:
-    """Give what executors have told."""
-    return DynamoExecutorStore(stage.clients.dynamodb, stage.environment["TABLE_NAME"])
+def heartbeats(harness: InMemoryExecutorHarness) -> list[Heartbeat]:
+    """Read the heartbeats of the last minute."""
+    return list(harness.ports.executors.heartbeats(SYSTEM_CLOCK.now() - timedelta(minutes=1)))
 
 
-def reports(store: DynamoExecutorStore) -> list[Heartbeat]:
-    """Read the reports of the last minute."""
-    return list(store.heartbeats(timestamps.now() - timedelta(minutes=1)))
-
-
-def test_a_report_tells_of_comfyui_and_its_gpu(
-    stage: Stage, simulator: SimulatorServer, store: DynamoExecutorStore
+def test_a_heartbeat_describes_comfyui_and_its_gpu(
+    harness: InMemoryExecutorHarness, simulator: SimulatorServer
 ) -> None:
-    """Its version, its device with the memory, and that nothing is being done."""
-    with stage.executor(simulator.url, EXECUTOR_ID="gpu-7"):
-        wait_until(lambda: reports(store), "a report")
-    (report,) = reports(store)
-    assert (report.id, report.comfyui_reachable, report.comfyui_version) == ("gpu-7", True, "0.3.75")
-    assert report.device is not None
-    assert report.device.name == "cuda:0 Simulated GPU : native"
-    assert 0 < report.device.vram_free_bytes <= report.device.vram_total_bytes == 24 * 1024**3
-    assert (report.busy, report.current_job_id) == (False, None)
+    """ComfyUI's version, its device and memory, and that no job runs."""
+    with harness.run_executor(simulator.url, EXECUTOR_ID="gpu-7"):
+        wait_until(lambda: heartbeats(harness), "a heartbeat")
+    (heartbeat,) = heartbeats(harness)
+    assert (heartbeat.id, heartbeat.comfyui_reachable, heartbeat.comfyui_version) == ("gpu-7", True, "0.3.75")
+    assert heartbeat.device is not None
+    assert heartbeat.device.name == "cuda:0 Simulated GPU : native"
+    assert 0 < heartbeat.device.vram_free_bytes <= heartbeat.device.vram_total_bytes == 24 * 1024**3
+    assert (heartbeat.busy, heartbeat.current_job_id) == (False, None)
 
 
-def test_a_report_tells_which_job_runs(
-    stage: Stage, simulator: SimulatorServer, store: DynamoExecutorStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The one on the GPU, and how many there are with those that wait behind it; nothing once all are done."""
-    monkeypatch.setattr(heartbeat, "HEARTBEAT_SECONDS", 0)
-    monkeypatch.setattr(heartbeat, "_POLL_SECONDS", 0.1)
-    with stage.executor(simulator.url):
-        jobs = [stage.accept(sleeping(1.5)) for _ in range(2)]
-        wait_until(lambda: [report.jobs for report in reports(store)] == [2], "a report of both")
-        (report,) = reports(store)
-        assert report.current_job_id in jobs
+def test_a_heartbeat_names_the_running_job(harness: InMemoryExecutorHarness, simulator: SimulatorServer) -> None:
+    """The job on the GPU, and the number of jobs including waiting ones; none once all are done."""
+    with harness.run_executor(simulator.url):
+        jobs = [harness.submit(sleep_prompt(1.0)) for _ in range(2)]
+        wait_until(lambda: [heartbeat.jobs for heartbeat in heartbeats(harness)] == [2], "a heartbeat with both jobs")
+        (heartbeat,) = heartbeats(harness)
+        assert heartbeat.current_job_id in jobs
         for job_id in jobs:
-            stage.ended(job_id)
-        wait_until(lambda: [report.busy for report in reports(store)] == [False], "a report of none")
-        assert [report.current_job_id for report in reports(store)] == [None]
+            harness.wait_until_ended(job_id)
+        wait_until(lambda: [heartbeat.busy for heartbeat in heartbeats(harness)] == [False], "an idle heartbeat")
+        assert [heartbeat.current_job_id for heartbeat in heartbeats(harness)] == [None]
 
 
-class Shelf:
-    """A ComfyUI that has models, and the table that they are told to."""
+class FakeModels:
+    """A ComfyUI with models, and the store that they are reported to."""
 
     def __init__(self) -> None:
         self.folders = {"checkpoints": ["a"], "loras": []}
-        self.looks = 0
-        self.allowed: list[list[str]] = []
+        self.polls = 0
+        self.reports: list[list[str]] = []
 
     def models(self) -> dict[str, list[str]]:
-        """Tell the models."""
-        self.looks += 1
+        """List the models, as ComfyUIClient does."""
+        self.polls += 1
         return self.folders
 
     def put_models(self, executor_id: str, folders: Mapping[str, ModelFolder], *, expires_at: datetime) -> None:
-        """Be told of them."""
+        """Record a report, as ExecutorStore does."""
         assert executor_id == "gpu-7"
-        assert expires_at > timestamps.now()
-        self.allowed.append(list(folders))
+        assert expires_at > SYSTEM_CLOCK.now()
+        self.reports.append(list(folders))
 
 
-def test_models_are_told_when_they_change(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Once, however often they are looked at, and again when there are others."""
+def test_models_are_reported_when_they_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once, however often they are polled, and again after a change."""
     monkeypatch.setattr(model_reporter, "_POLL_SECONDS", 0.01)
-    shelf = Shelf()
-    watch = model_reporter.ModelReporter("gpu-7", shelf, shelf, SYSTEM_CLOCK)  # type: ignore[arg-type]  # of each it has what is used
-    watch.start()
-    wait_until(lambda: shelf.looks > 5, "some looks")
-    shelf.folders = {"checkpoints": ["a"], "loras": ["new"]}
-    wait_until(lambda: len(shelf.allowed) == 2, "the new ones told")
-    seen = shelf.looks
-    wait_until(lambda: shelf.looks > seen + 5, "some more looks")
-    watch.stop()
-    assert shelf.allowed == [["checkpoints"], ["checkpoints", "loras"]]
+    fake = FakeModels()
+    reporter = ModelReporter("gpu-7", fake, fake, SYSTEM_CLOCK)  # type: ignore[arg-type]  # has the methods that are used
+    reporter.start()
+    wait_until(lambda: fake.polls > 5, "some polls")
+    fake.folders = {"checkpoints": ["a"], "loras": ["new"]}
+    wait_until(lambda: len(fake.reports) == 2, "a report of the new models")
+    polls = fake.polls
+    wait_until(lambda: fake.polls > polls + 5, "more polls")
+    reporter.stop()
+    assert fake.reports == [["checkpoints"], ["checkpoints", "loras"]]
 
 
-def test_models_are_told_once_comfyui_is_there(
-    stage: Stage, simulator: SimulatorServer, store: DynamoExecutorStore, monkeypatch: pytest.MonkeyPatch
+def test_models_are_reported_once_comfyui_responds(
+    harness: InMemoryExecutorHarness, simulator: SimulatorServer
 ) -> None:
-    """An executor may start first."""
-    monkeypatch.setattr(model_reporter, "_RETRY_SECONDS", 0.05)
+    """An executor may start before its ComfyUI."""
     simulator.kill()
-    with stage.executor(simulator.url, EXECUTOR_ID="gpu-7"):
-        wait_until(lambda: reports(store), "a report")
-        assert store.models() == {}
+    with harness.run_executor(simulator.url, EXECUTOR_ID="gpu-7"):
+        wait_until(lambda: heartbeats(harness), "a heartbeat")
+        assert harness.ports.executors.models() == {}
         simulator.start()
-        wait_until(lambda: store.models().get("gpu-7"), "its models")
+        wait_until(lambda: harness.ports.executors.models().get("gpu-7"), "its models")

@@ -14,7 +14,7 @@ from tests.webhooks.names import Names
 if TYPE_CHECKING:
     from comfyui_simulator.server import SimulatorServer
     from gateway.aws.clients import Clients
-    from tests.executor.stage import Stage
+    from testing.executor_harness import AwsExecutorHarness
 
 BUNDLED = Path(__file__).parents[2] / "workflows"
 PROMPT = (
@@ -26,7 +26,7 @@ WEBHOOK_BYTES = 90
 
 
 def test_an_ended_job_takes_one_write_unit(
-    stage: Stage, aws: dict[str, str], aws_clients: Clients, simulator: SimulatorServer
+    aws_harness: AwsExecutorHarness, aws: dict[str, str], aws_clients: Clients, simulator: SimulatorServer
 ) -> None:
     """A bundled workflow's, with a prompt of 145 characters, a callback, its log and its file; its webhook too."""
     gateway = Gateway(aws, aws_clients, WEBHOOK_SECRET=SECRET)
@@ -39,8 +39,8 @@ def test_an_ended_job_takes_one_write_unit(
         "inputs": {"prompt": PROMPT, "steps": 10},
         "callbackUrl": "https://app.example.com/hooks/comfyui?tenant=3f0c1d2e",
     }
-    with stage.executor(simulator.url):
-        job = stage.ended(gateway.ada.post("/jobs", body).json["jobId"])
+    with aws_harness.run_executor(simulator.url):
+        job = aws_harness.wait_until_ended(gateway.ada.post("/jobs", body).json["jobId"])
     assert len(job.log) > 10
     (item,) = gateway.stored("JOB#")
     assert size_of(item) + WEBHOOK_BYTES <= 1024

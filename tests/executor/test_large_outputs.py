@@ -18,11 +18,13 @@ import pytest
 from comfyui_simulator.server import SimulatorServer
 from comfyui_simulator.settings import SimulatorSettings
 from gateway.domain.job import JobStatus
+from testing.prompts import image_prompt
 from tests.executor.discarding_s3 import discarding_s3
-from tests.executor.stage import Stage, picture
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from testing.executor_harness import AwsExecutorHarness
 
 GIB = 1024**3
 MIB = 1024**2
@@ -43,12 +45,12 @@ def make_files(folder: Path, size: int, names: list[str]) -> dict[str, Any]:
         with (folder / "output" / name).open("wb") as file:
             file.truncate(size)
     reported = {"files": [{"filename": name, "subfolder": "", "type": "output"} for name in names]}
-    return {**picture(), "3": {"class_type": "LabUI", "inputs": {"json": json.dumps(reported), "image": ["1", 0]}}}
+    return {**image_prompt(), "3": {"class_type": "LabUI", "inputs": {"json": json.dumps(reported), "image": ["1", 0]}}}
 
 
 @pytest.mark.parametrize(("count", "size", "most_megabytes"), [(1, GIB, 150), (4, GIB // 16, 200)])
 def test_large_outputs_pass_through_in_little_memory(
-    stage: Stage, tmp_path: Path, count: int, size: int, most_megabytes: int
+    aws_harness: AwsExecutorHarness, tmp_path: Path, count: int, size: int, most_megabytes: int
 ) -> None:
     """A file of 1 GiB is stored whole, and so are several at once, while the executor's memory hardly grows."""
     names = [f"large-{number}.bin" for number in range(count)]
@@ -56,9 +58,9 @@ def test_large_outputs_pass_through_in_little_memory(
     with (
         SimulatorServer(SimulatorSettings(data_dir=tmp_path)) as simulator,
         discarding_s3() as store,
-        run_executor(stage, simulator.url, store.url) as executor,
+        run_executor(aws_harness, simulator.url, store.url) as executor,
     ):
-        job = stage.ended(stage.accept(prompt), seconds=100)
+        job = aws_harness.wait_until_ended(aws_harness.submit(prompt), seconds=100)
         peak = memory_bytes(executor.pid, "VmHWM")
     assert job.status is JobStatus.SUCCEEDED, job.error
     large = {output.filename: output for output in job.outputs or () if output.filename in names}
@@ -71,26 +73,28 @@ def test_large_outputs_pass_through_in_little_memory(
     assert peak / 1e6 < most_megabytes
 
 
-def test_an_executor_that_has_nothing_to_do_again_is_small(stage: Stage, tmp_path: Path) -> None:
+def test_an_executor_that_has_nothing_to_do_again_is_small(aws_harness: AwsExecutorHarness, tmp_path: Path) -> None:
     """What it needed for files goes back to the system, however many they were and however many threads had them."""
     prompt = make_files(tmp_path, 7 * MIB, [f"{number}.bin" for number in range(16)])
     with (
         SimulatorServer(SimulatorSettings(data_dir=tmp_path)) as simulator,
         discarding_s3() as store,
-        run_executor(stage, simulator.url, store.url) as executor,
+        run_executor(aws_harness, simulator.url, store.url) as executor,
     ):
-        for job_id in [stage.accept(prompt) for _ in range(4)]:
-            assert stage.ended(job_id, seconds=100).status is JobStatus.SUCCEEDED
+        for job_id in [aws_harness.submit(prompt) for _ in range(4)]:
+            assert aws_harness.wait_until_ended(job_id, seconds=100).status is JobStatus.SUCCEEDED
         resident = memory_bytes(executor.pid, "VmRSS")
     assert resident / 1e6 < 120
 
 
 @contextmanager
-def run_executor(stage: Stage, comfyui_url: str, store_url: str) -> Iterator[subprocess.Popen[bytes]]:
+def run_executor(
+    aws_harness: AwsExecutorHarness, comfyui_url: str, store_url: str
+) -> Iterator[subprocess.Popen[bytes]]:
     """Run an executor as a process, whose memory is its own."""
     environment = {
         **os.environ,
-        **stage.environment,
+        **aws_harness.environment,
         "PYTHONPATH": os.pathsep.join(sys.path),
         "COMFYUI_URL": comfyui_url,
         "S3_ENDPOINT": store_url,

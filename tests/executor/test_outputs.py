@@ -1,3 +1,5 @@
+"""Outputs: which files of an execution are stored, and which fail the job."""
+
 from __future__ import annotations
 
 import os
@@ -9,60 +11,60 @@ import pytest
 
 from executor.job.outputs import reported_files
 from gateway.domain.job import JobStatus
-from tests.executor.stage import Stage, picture
+from testing.prompts import image_prompt
 
 if TYPE_CHECKING:
     from comfyui_simulator.server import SimulatorServer
+    from testing.executor_harness import InMemoryExecutorHarness
 
 
-def reporting(ui: str) -> dict[str, Any]:
-    """Make a prompt with a node that reports whatever JSON it is told to."""
-    return {**picture(), "3": {"class_type": "LabUI", "inputs": {"json": ui, "image": ["1", 0]}}}
+def reporting_prompt(ui: str) -> dict[str, Any]:
+    """Make a prompt with a node that reports this JSON as its outputs."""
+    return {**image_prompt(), "3": {"class_type": "LabUI", "inputs": {"json": ui, "image": ["1", 0]}}}
 
 
-def test_files_within_batches_are_found() -> None:
-    """Some nodes report a list for each picture of a batch."""
+def test_files_in_batches_are_found() -> None:
+    """Some nodes report a list for each image of a batch."""
     first, second = ({"filename": f"{name}.png", "subfolder": "", "type": "output"} for name in "ab")
     assert [file.filename for file in reported_files({"9": {"images": [[first], second]}})] == ["a.png", "b.png"]
 
 
-def test_text_is_an_output(stage: Stage, simulator: SimulatorServer) -> None:
-    """What nodes report as text becomes a file, also where it is no proper Unicode."""
-    with stage.executor(simulator.url):
-        job = stage.ended(stage.accept(reporting('{"text": ["hello", "a\\ud800b"]}')))
+def test_text_is_an_output(harness: InMemoryExecutorHarness, simulator: SimulatorServer) -> None:
+    """Texts that nodes report are stored as files, even with invalid Unicode."""
+    job = harness.run(simulator.url, reporting_prompt('{"text": ["hello", "a\\ud800b"]}'))
     assert job.status is JobStatus.SUCCEEDED, job.error
     texts = [output for output in job.outputs or () if output.content_type == "text/plain"]
-    assert [stage.objects.get(output.key) for output in texts] == [b"hello", b"a?b"]
+    assert [harness.objects.get(output.key) for output in texts] == [b"hello", b"a?b"]
 
 
-def test_too_many_outputs_are_one_clear_end(stage: Stage, simulator: SimulatorServer) -> None:
-    """More than a record can name fails at once, before anything is stored, and says what to do."""
+def test_too_many_outputs_fail_the_job(harness: InMemoryExecutorHarness, simulator: SimulatorServer) -> None:
+    """More outputs than a job item can name fail the job before any is stored, with a recommendation."""
     texts = ", ".join(f'"{number}"' for number in range(4000))
-    with stage.executor(simulator.url):
-        job = stage.ended(stage.accept(reporting(f'{{"text": [{texts}]}}')))
+    job = harness.run(simulator.url, reporting_prompt(f'{{"text": [{texts}]}}'))
     assert job.error is not None
     assert (job.error.code, job.error.retryable, job.attempt) == ("OUTPUT_ERROR", False, 1)
     assert "4001 outputs" in job.error.message
     assert "batch_size" in (job.error.recommendation or "")
+    assert not harness.ports.objects.objects
 
 
 @pytest.mark.parametrize("filename", ["../../etc/passwd", "a\\nb.png", "a\\ud800.png"])
-def test_what_comfyui_does_not_hand_out_is_one_clear_end(
-    stage: Stage, simulator: SimulatorServer, filename: str
+def test_a_file_that_comfyui_refuses_fails_the_job(
+    harness: InMemoryExecutorHarness, simulator: SimulatorServer, filename: str
 ) -> None:
-    """A reported file that can never be had fails the job at once; its path is not repeated."""
+    """There is no retry, and the error does not repeat the path."""
     ui = f'{{"images": [{{"filename": "{filename}", "subfolder": "", "type": "output"}}]}}'
-    with stage.executor(simulator.url):
-        job = stage.ended(stage.accept(reporting(ui)))
+    job = harness.run(simulator.url, reporting_prompt(ui))
     assert job.error is not None
     assert (job.error.code, job.error.retryable, job.attempt) == ("OUTPUT_ERROR", False, 1)
     assert "etc/" not in job.error.message
 
 
-def test_a_prefix_makes_no_unsendable_name(stage: Stage, simulator: SimulatorServer) -> None:
-    """Control characters in a file name prefix, perhaps from an input, are left out."""
-    with stage.executor(simulator.url):
-        job = stage.ended(stage.accept(picture(prefix="a\nb\x7fc")))
+def test_control_characters_are_removed_from_a_prefix(
+    harness: InMemoryExecutorHarness, simulator: SimulatorServer
+) -> None:
+    """A file name prefix can come from an input."""
+    job = harness.run(simulator.url, image_prompt(prefix="a\nb\x7fc"))
     assert [output.filename for output in job.outputs or ()] == ["abc_00001_.png"]
 
 
@@ -79,9 +81,9 @@ def test_a_prefix_makes_no_unsendable_name(stage: Stage, simulator: SimulatorSer
         ),
     ],
 )
-def test_an_executor_without_settings_says_which_are_missing(environment: dict[str, str], names: list[str]) -> None:
+def test_missing_settings_are_named(environment: dict[str, str], names: list[str]) -> None:
     """One line on standard error, and exit code 1."""
-    ended = subprocess.run(
+    run = subprocess.run(
         [sys.executable, "-m", "executor"],
         env={"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(sys.path), **environment},
         capture_output=True,
@@ -89,6 +91,6 @@ def test_an_executor_without_settings_says_which_are_missing(environment: dict[s
         timeout=30,
         check=False,
     )
-    assert ended.returncode == 1
-    (line,) = ended.stderr.splitlines()
+    assert run.returncode == 1
+    (line,) = run.stderr.splitlines()
     assert all(name in line for name in names)

@@ -15,12 +15,15 @@ from comfyui_simulator.server import SimulatorServer
 from comfyui_simulator.settings import SimulatorSettings
 from gateway.domain.job import JobStatus, Priority
 from gateway.domain.messages import JobMessage
-from tests.executor.stage import Stage, picture, sleeping, wait_until
+from testing.fault_proxy import FaultProxy
+from testing.prompts import image_prompt, sleep_prompt
+from testing.waiting import wait_until
 from tests.executor.test_large_outputs import make_files
-from tests.faults.gate import Gate
 
 if TYPE_CHECKING:
     # An action, the setting that names its resource, and what of that: a key, or nothing.
+    from testing.executor_harness import AwsExecutorHarness
+
     Call = tuple[str, str, str]
 
 PAGE = (Path(__file__).parents[2] / "docs" / "executors.md").read_text(encoding="utf-8")
@@ -63,10 +66,10 @@ def fits(call: Call, line: Call) -> bool:
 
 
 @pytest.fixture
-def calls(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> set[Call]:
+def calls(aws_harness: AwsExecutorHarness, monkeypatch: pytest.MonkeyPatch) -> set[Call]:
     """Collect the calls of all clients but the test's own."""
-    own = [getattr(stage.clients, name) for name in ("dynamodb", "sqs", "polling_sqs", "s3", "events")]
-    settings = {value: name for name, value in stage.environment.items()}
+    own = [getattr(aws_harness.clients, name) for name in ("dynamodb", "sqs", "polling_sqs", "s3", "events")]
+    settings = {value: name for name, value in aws_harness.environment.items()}
     seen: set[Call] = set()
     original = BaseClient._make_api_call  # type: ignore[attr-defined]  # the one place all calls pass
 
@@ -79,51 +82,53 @@ def calls(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> set[Call]:
     return seen
 
 
-def send_by_key(stage: Stage, *, stored: bool) -> str:
+def send_by_key(aws_harness: AwsExecutorHarness, *, stored: bool) -> str:
     """Accept a job whose prompt is in the bucket, or is no longer."""
-    job_id = stage.create(cache_key="equal")
+    job_id = aws_harness.create_job(cache_key="equal")
     key = f"prompts/{job_id}.json"
     if stored:
-        stage.objects.put(key, json.dumps(picture()).encode(), content_type="application/json")
+        aws_harness.objects.put(key, json.dumps(image_prompt()).encode(), content_type="application/json")
     message = JobMessage(job_id=job_id, priority=Priority.NORMAL, correlation_id="correlated", prompt_key=key)
-    stage.queue.send(message, group="somebody")
+    aws_harness.queue.send(message, group="somebody")
     return job_id
 
 
-def go_every_way(stage: Stage, folder: Path) -> None:
+def go_every_way(aws_harness: AwsExecutorHarness, folder: Path) -> None:
     """Have jobs end in every way there is, with prompts and outputs of all sizes, and attempts that break off."""
     large = make_files(folder, 48_000_000, ["large.bin"])
     with (
         SimulatorServer(SimulatorSettings(data_dir=folder)) as simulator,
-        Gate(simulator.url, lambda request: "large" if "large.bin" in request.path else "other") as gate,
-        stage.executor(gate.url, grace_seconds=0) as stop,
+        FaultProxy(simulator.url, lambda request: "large" if "large.bin" in request.path else "other") as proxy,
+        aws_harness.run_executor(proxy.url, grace_seconds=0) as stop,
     ):
         # Cut in the middle of the large file, when parts of it are stored: they are given up.
-        gate.fail("large", lambda passage: passage.answer(passage.forward(), cut=True))
+        proxy.inject("large", lambda proxied: proxied.respond(proxied.forward(), truncated=True))
         jobs = [
-            stage.accept(large),
-            send_by_key(stage, stored=True),
-            send_by_key(stage, stored=False),
-            *(stage.accept(picture(), priority=priority) for priority in Priority),
-            stage.accept(picture(), private=True),
+            aws_harness.submit(large),
+            send_by_key(aws_harness, stored=True),
+            send_by_key(aws_harness, stored=False),
+            *(aws_harness.submit(image_prompt(), priority=priority) for priority in Priority),
+            aws_harness.submit(image_prompt(), private=True),
         ]
-        ended = [stage.ended(job_id).status for job_id in jobs]
+        ended = [aws_harness.wait_until_ended(job_id).status for job_id in jobs]
         assert ended == [JobStatus.SUCCEEDED] * 2 + [JobStatus.FAILED] + [JobStatus.SUCCEEDED] * 4
-        stage.send(jobs[1], picture())  # which has ended already
-        canceled = stage.accept(sleeping(60.0, steps=600))
-        wait_until(lambda: stage.job(canceled).progress is not None, "a renewed lease")
-        stage.request_cancel(canceled)
-        assert stage.ended(canceled).status is JobStatus.CANCELED
-        wait_until(lambda: stage.messages_left() == 0, "an empty queue")
+        aws_harness.send_message(jobs[1], image_prompt())  # which has ended already
+        canceled = aws_harness.submit(sleep_prompt(60.0, steps=600))
+        wait_until(lambda: aws_harness.job(canceled).progress is not None, "a renewed lease")
+        aws_harness.request_cancel(canceled)
+        assert aws_harness.wait_until_ended(canceled).status is JobStatus.CANCELED
+        wait_until(lambda: aws_harness.message_count() == 0, "an empty queue")
         # Given back at the end.
         for priority in (Priority.HIGH, Priority.LOW):
-            left = stage.accept(sleeping(60.0, steps=600), priority=priority)
-            wait_until(lambda left=left: stage.job(left).progress is not None, "a renewed lease")  # type: ignore[misc]
+            left = aws_harness.submit(sleep_prompt(60.0, steps=600), priority=priority)
+            wait_until(lambda left=left: aws_harness.job(left).progress is not None, "a renewed lease")  # type: ignore[misc]
         stop()
 
 
-def test_what_executors_do_is_what_they_may_do(stage: Stage, calls: set[Call], tmp_path: Path) -> None:
+def test_what_executors_do_is_what_they_may_do(
+    aws_harness: AwsExecutorHarness, calls: set[Call], tmp_path: Path
+) -> None:
     """Each call is allowed by a line of the table, and each line has a call that needs it."""
-    go_every_way(stage, tmp_path)
+    go_every_way(aws_harness, tmp_path)
     assert {call for call in calls if not any(fits(call, line) for line in listed())} == set()
     assert {line for line in listed() if not any(fits(call, line) for call in calls)} == {WITHOUT_CALL}

@@ -26,7 +26,7 @@ def chunk(kind: bytes, content: bytes) -> bytes:
     return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
 
 
-def picture(*, frames: int = 1, mode: str = "RGBA") -> bytes:
+def image_prompt(*, frames: int = 1, mode: str = "RGBA") -> bytes:
     """Save a picture with its prompt in every kind of chunk that there is for texts, and in some that are made up."""
     images = [Image.effect_noise((40, 30), 50 + number).convert(mode) for number in range(frames)]
     texts = PngImagePlugin.PngInfo()
@@ -80,7 +80,7 @@ def passed_until_refused(content: bytes) -> bytes:
 @pytest.mark.parametrize("mode", ["RGBA", "L", "P"])
 def test_texts_go_and_pixels_stay(mode: str, size: int) -> None:
     """However it is read, the picture is what it was, without a text in it."""
-    before = picture(mode=mode)
+    before = image_prompt(mode=mode)
     after = textless(before, size)
     read = cast("PngImagePlugin.PngImageFile", Image.open(io.BytesIO(after)))
     assert read.tobytes() == Image.open(io.BytesIO(before)).tobytes()
@@ -93,7 +93,7 @@ def test_texts_go_and_pixels_stay(mode: str, size: int) -> None:
 
 def test_an_animation_stays_one() -> None:
     """Its frames are there, what ComfyUI wrote between them is not."""
-    before = picture(frames=3)
+    before = image_prompt(frames=3)
     assert b"comf" in before
     after = textless(before)
     read = cast("PngImagePlugin.PngImageFile", Image.open(io.BytesIO(after)))
@@ -103,7 +103,7 @@ def test_an_animation_stays_one() -> None:
 
 def test_what_stands_behind_the_end_goes_too() -> None:
     """Whatever is put there shows in no picture."""
-    content = picture()
+    content = image_prompt()
     assert textless(content + MARK.encode()) == textless(content)
 
 

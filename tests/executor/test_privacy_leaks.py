@@ -20,14 +20,15 @@ from gateway.aws.eventbridge import EventBridgeBus
 from gateway.aws.sqs.job_queue import SqsJobQueue
 from gateway.domain import timestamps
 from gateway.settings import BackgroundSettings
+from testing.waiting import wait_until
 from tests.component.accounting import Accounting
 from tests.component.backstage import NO_CONTEXT, failed
-from tests.executor.stage import Stage, wait_until
-from tests.executor.witness import OverheardGateway, Witness
+from tests.executor.leak_observer import OverheardGateway, Witness
 
 if TYPE_CHECKING:
     from comfyui_simulator.server import SimulatorServer
     from gateway.aws.clients import Clients
+    from testing.executor_harness import AwsExecutorHarness
     from tests.component.api import Answer, Caller
 
 MARK = "zq-a-fox-that-nobody-may-read-qz"
@@ -121,9 +122,9 @@ def break_the_queue(ada: Caller) -> None:
         assert post(ada, "paint").status == 500
 
 
-def sweep(stage: Stage, ada: Caller) -> None:
+def sweep(aws_harness: AwsExecutorHarness, ada: Caller) -> None:
     """Let the job that has no message be found, later."""
-    handler = sweeper.make_handler(EventWiring(BackgroundSettings.from_environment(stage.environment)))
+    handler = sweeper.make_handler(EventWiring(BackgroundSettings.from_environment(aws_harness.environment)))
     start = timestamps.now()
     for minutes in (5, 10, 15, 20):
         with pytest.MonkeyPatch.context() as patch:
@@ -132,30 +133,30 @@ def sweep(stage: Stage, ada: Caller) -> None:
     assert ada.get("/jobs?status=failed").json["count"] == 1
 
 
-def bury(stage: Stage, ada: Caller) -> None:
+def bury(aws_harness: AwsExecutorHarness, ada: Caller) -> None:
     """Let a job's message be received too often, and others that are none; and let the bus fail over one of them."""
-    url = stage.environment["NORMAL_QUEUE_URL"]
-    handler = dead_letters.make_handler(EventWiring(BackgroundSettings.from_environment(stage.environment)))
+    url = aws_harness.environment["NORMAL_QUEUE_URL"]
+    handler = dead_letters.make_handler(EventWiring(BackgroundSettings.from_environment(aws_harness.environment)))
 
     def broken(_bus: object, event: object) -> None:
         raise ValueError(f"{MARK} {event}")
 
     job_id = accepted(ada, "paint", color=20)
-    (message,) = stage.clients.sqs.receive_message(QueueUrl=url)["Messages"]
+    (message,) = aws_harness.clients.sqs.receive_message(QueueUrl=url)["Messages"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(EventBridgeBus, "publish", broken)
         assert failed(handler, message["Body"]) == [0]
     assert failed(handler, message["Body"], MARK, json.dumps({"prompt": MARK})) == []
-    assert stage.job(job_id).error is not None
-    stage.clients.sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+    assert aws_harness.job(job_id).error is not None
+    aws_harness.clients.sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
 
 
-def run_out_of_attempts(stage: Stage, ada: Caller) -> str:
+def run_out_of_attempts(aws_harness: AwsExecutorHarness, ada: Caller) -> str:
     """Have a job claimed by executors that died, as often as it may be tried."""
     job_id = accepted(ada, "paint", color=30)
     now = timestamps.now()
     for _ in range(2):
-        stage.jobs.claim(job_id, executor_id="dead", now=now, lease_until=now - timedelta(seconds=1))
+        aws_harness.jobs.claim(job_id, executor_id="dead", now=now, lease_until=now - timedelta(seconds=1))
     return job_id
 
 
@@ -183,19 +184,19 @@ def look_at_everything(gateway: OverheardGateway) -> None:
 
 
 def live(
-    gateway: OverheardGateway, stage: Stage, simulator: SimulatorServer, witness: Witness
+    gateway: OverheardGateway, aws_harness: AwsExecutorHarness, simulator: SimulatorServer, witness: Witness
 ) -> dict[str, str | None]:
     """Send jobs down every way; return how those that executors had have ended: an error's code, or none."""
     ada = gateway.ada
     register(gateway.admin)
     refuse_requests(ada)
     break_the_queue(ada)
-    sweep(stage, ada)
-    bury(stage, ada)
+    sweep(aws_harness, ada)
+    bury(aws_harness, ada)
     assert ada.post(f"/jobs/{accepted(ada, 'paint', color=10)}/cancel").status == 200
     repeat_requests(ada)
-    exhausted = run_out_of_attempts(stage, ada)
-    with stage.executor(simulator.url, MAX_ATTEMPTS="2"):
+    exhausted = run_out_of_attempts(aws_harness, ada)
+    with aws_harness.run_executor(simulator.url, MAX_ATTEMPTS="2"):
         missing = json.dumps({"images": [{"filename": f"{MARK}.png", "subfolder": MARK, "type": "output"}]})
         jobs = {
             "painted": accepted(ada, "paint", color=1),
@@ -207,14 +208,14 @@ def live(
             "drawn": accepted(ada, "icon", steps=2, seed=5),
             "exhausted": exhausted,
         }
-        ended = {name: stage.ended(job_id) for name, job_id in jobs.items()}
+        ended = {name: aws_harness.wait_until_ended(job_id) for name, job_id in jobs.items()}
         wait_until(lambda: post(ada, "paint", color=1).status == 200, "a result in the cache")
         running = accepted(ada, "wait")
-        wait_until(lambda: stage.job(running).log, "a running job")
+        wait_until(lambda: aws_harness.job(running).log, "a running job")
         assert ada.post(f"/jobs/{running}/cancel").status == 200
-        stage.ended(running)
+        aws_harness.wait_until_ended(running)
         break_the_executor(ada, witness)
-    Accounting(stage.environment, stage.clients).catch_up()
+    Accounting(aws_harness.environment, aws_harness.clients).catch_up()
     look_at_everything(gateway)
     return {name: job.error.code if job.error else None for name, job in ended.items()}
 
@@ -235,12 +236,12 @@ def witness(gateway: OverheardGateway, aws: dict[str, str], monkeypatch: pytest.
 def test_what_private_jobs_are_given_is_told_nowhere(
     gateway: OverheardGateway,
     witness: Witness,
-    stage: Stage,
+    aws_harness: AwsExecutorHarness,
     simulator: SimulatorServer,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     """No table, file, event, log or answer has it, nor ComfyUI's history; in usual mode all but events do."""
-    assert live(gateway, stage, simulator, witness) == {
+    assert live(gateway, aws_harness, simulator, witness) == {
         "painted": None,
         "failed": "COMFYUI_NODE_ERROR",
         "out of memory": "COMFYUI_OOM",

@@ -11,7 +11,7 @@ from gateway.clock import SYSTEM_CLOCK
 from gateway.domain.job import Priority
 from gateway.domain.messages import JobMessage
 from gateway.ports import ReceivedJob
-from tests.executor.stage import wait_until
+from testing.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

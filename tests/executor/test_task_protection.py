@@ -15,7 +15,7 @@ from executor.slots import Slots
 from executor.task_protection import TaskProtection
 from gateway.clock import SYSTEM_CLOCK
 from gateway.domain.job import Priority
-from tests.executor.stage import wait_until
+from testing.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

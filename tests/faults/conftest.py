@@ -1,4 +1,4 @@
-"""The whole executor side of the gateway, with everything in it that can be broken."""
+"""The executor with AWS and ComfyUI behind fault proxies."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import pytest
 
 from comfyui_simulator.server import SimulatorServer
 from comfyui_simulator.settings import SimulatorSettings
-from tests.executor.stage import Stage
-from tests.faults.gate import Gate, aws_step, comfyui_step
-from tests.faults.scene import Scene
+from testing.executor_harness import AwsExecutorHarness
+from testing.fault_proxy import FaultProxy, aws_step, comfyui_step
+from tests.faults.fault_environment import FaultEnvironment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,15 +22,18 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def simulator() -> Iterator[SimulatorServer]:
-    """Give a simulated ComfyUI."""
+    """Run a simulated ComfyUI."""
     with SimulatorServer(SimulatorSettings(seconds_per_step=0.01)) as server:
         yield server
 
 
 @pytest.fixture
-def scene(
+def env(
     emulator: Emulator, aws: dict[str, str], aws_clients: Clients, simulator: SimulatorServer, tmp_path: Path
-) -> Iterator[Scene]:
-    """Give AWS and ComfyUI behind a gate each, and a witness."""
-    with Gate(emulator.endpoint_url, aws_step) as aws_gate, Gate(simulator.url, comfyui_step) as comfyui_gate:
-        yield Scene(Stage.on(aws, aws_clients), simulator, aws_gate, comfyui_gate, tmp_path)
+) -> Iterator[FaultEnvironment]:
+    """Run a fault proxy in front of AWS and of ComfyUI."""
+    with (
+        FaultProxy(emulator.endpoint_url, aws_step) as aws_proxy,
+        FaultProxy(simulator.url, comfyui_step) as comfyui_proxy,
+    ):
+        yield FaultEnvironment(AwsExecutorHarness(aws, aws_clients), simulator, aws_proxy, comfyui_proxy, tmp_path)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from local.child_process import Child
-from tests.faults.forked import ForkedExecutor
+from tests.faults.forked_executor import ForkedExecutor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

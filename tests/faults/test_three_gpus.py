@@ -10,13 +10,14 @@ import pytest
 from comfyui_simulator.server import SimulatorServer
 from comfyui_simulator.settings import SimulatorSettings
 from gateway.domain.job import JobStatus
-from tests.executor.stage import sleeping, wait_until
+from testing.prompts import sleep_prompt
+from testing.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.faults.executor_process import ExecutorProcess
-    from tests.faults.scene import Scene
+    from tests.faults.fault_environment import FaultEnvironment
 
 
 @pytest.fixture
@@ -27,33 +28,33 @@ def comfyuis() -> Iterator[list[SimulatorServer]]:
 
 
 @pytest.fixture
-def executors(scene: Scene, comfyuis: list[SimulatorServer]) -> Iterator[list[ExecutorProcess]]:
+def executors(env: FaultEnvironment, comfyuis: list[SimulatorServer]) -> Iterator[list[ExecutorProcess]]:
     """Run an executor beside each of them."""
     with ExitStack() as stack:
-        processes = [stack.enter_context(scene.executor(comfyui.url)) for comfyui in comfyuis]
-        wait_until(lambda: scene.executors_at_work() == 3, "all at work")
+        processes = [stack.enter_context(env.executor_process(comfyui.url)) for comfyui in comfyuis]
+        wait_until(lambda: env.harness.heartbeat_count() == 3, "all at work")
         yield processes
 
 
 @pytest.mark.usefixtures("executors")
-def test_they_share_the_work_evenly(scene: Scene, comfyuis: list[SimulatorServer]) -> None:
+def test_they_share_the_work_evenly(env: FaultEnvironment, comfyuis: list[SimulatorServer]) -> None:
     """Of sixty equal jobs each does about twenty, and each job is done once."""
-    jobs = [scene.stage.accept(sleeping(0.3)) for _ in range(60)]
-    ended = scene.well_ended(*jobs, comfyuis=tuple(comfyuis))
+    jobs = [env.harness.submit(sleep_prompt(0.3)) for _ in range(60)]
+    ended = env.check_ended(*jobs, comfyuis=tuple(comfyuis))
     assert {(job.status, job.attempt) for job in ended} == {(JobStatus.SUCCEEDED, 1)}
-    runs = [scene.prompts_run(comfyui) for comfyui in comfyuis]
+    runs = [env.executed_prompt_count(comfyui) for comfyui in comfyuis]
     assert sum(runs) == 60
     assert all(15 <= count <= 25 for count in runs), runs
 
 
 def test_the_loss_of_a_host_and_of_a_comfyui_loses_no_job(
-    scene: Scene, comfyuis: list[SimulatorServer], executors: list[ExecutorProcess]
+    env: FaultEnvironment, comfyuis: list[SimulatorServer], executors: list[ExecutorProcess]
 ) -> None:
     """One executor and another one's ComfyUI are killed at work; the third does what is left, every job ends once."""
-    jobs = [scene.stage.accept(sleeping(0.5)) for _ in range(24)]
-    wait_until(lambda: all(scene.prompts_run(comfyui) >= 2 for comfyui in comfyuis), "all at work on jobs")
+    jobs = [env.harness.submit(sleep_prompt(0.5)) for _ in range(24)]
+    wait_until(lambda: all(env.executed_prompt_count(comfyui) >= 2 for comfyui in comfyuis), "all at work on jobs")
     executors[0].kill()
     comfyuis[1].kill()
-    ended = scene.well_ended(*jobs, comfyuis=(comfyuis[0], comfyuis[2]))
+    ended = env.check_ended(*jobs, comfyuis=(comfyuis[0], comfyuis[2]))
     assert {job.status for job in ended} == {JobStatus.SUCCEEDED}
     assert max(job.attempt for job in ended) == 2

@@ -20,8 +20,8 @@ from gateway.aws.dynamodb.job_store import DynamoJobStore
 from gateway.aws.resources import SCHEDULES
 from gateway.domain import timestamps
 from gateway.domain.messages import JobMessage
+from testing.waiting import wait_until
 from tests.component.samples import new_job
-from tests.executor.stage import wait_until
 from tests.infra.assembly import assembly
 from tests.infra.cloud import Cloud, Deployed
 from tests.webhooks.receiver import Receiver, answers

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import requests
 
-from tests.executor.stage import picture
+from testing.prompts import image_prompt
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,18 +20,20 @@ _UNREAD_CHARACTERS = 20_000_000
 
 
 @contextmanager
-def deaf_client(comfyui_url: str) -> Iterator[None]:
+def stalled_client(comfyui_url: str) -> Iterator[None]:
     """Have ComfyUI send so much to a client that does not read it, that it can send nothing to anybody."""
     host = urlsplit(comfyui_url)
-    with socket.create_connection((host.hostname, host.port)) as deaf:
-        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
-        upgrade = f"GET /ws?clientId=deaf HTTP/1.1\r\nHost: {host.netloc}\r\nUpgrade: websocket\r\nConnection: Upgrade"
+    with socket.create_connection((host.hostname, host.port)) as stalled:
+        stalled.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
+        upgrade = (
+            f"GET /ws?clientId=stalled HTTP/1.1\r\nHost: {host.netloc}\r\nUpgrade: websocket\r\nConnection: Upgrade"
+        )
         key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13"
-        deaf.sendall(f"{upgrade}\r\n{key}\r\n\r\n".encode())
-        assert deaf.recv(100)
+        stalled.sendall(f"{upgrade}\r\n{key}\r\n\r\n".encode())
+        assert stalled.recv(100)
         text = {"class_type": "LabText", "inputs": {"image": ["1", 0], "text": "x" * _UNREAD_CHARACTERS}}
         shown = {"class_type": "PreviewImage", "inputs": {"images": ["3", 0]}}
-        body = {"prompt": {**picture(), "2": shown, "3": text}, "client_id": "deaf"}
+        body = {"prompt": {**image_prompt(), "2": shown, "3": text}, "client_id": "stalled"}
         answer = requests.post(f"{comfyui_url}/prompt", json=body, timeout=60)
         answer.raise_for_status()
         while not requests.get(f"{comfyui_url}/history/{answer.json()['prompt_id']}", timeout=10).json():

@@ -1,7 +1,7 @@
-"""A gate in front of AWS or ComfyUI: a proxy that can hold a call, before or after it is carried out, or break it.
+"""A proxy in front of AWS or ComfyUI that injects faults: it holds, breaks or replaces single requests.
 
-It looks at what passes and leaves it as it is, so that what stands behind it sees the very requests of the executor,
-and the executor sees real connections, held, cut and reset.
+All other requests pass unchanged, so that the server receives exactly what the executor sends, and the executor has
+real connections, which are held, truncated and reset.
 """
 
 from __future__ import annotations
@@ -19,8 +19,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
-import pytest
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from types import TracebackType
@@ -32,7 +30,7 @@ _HOP_HEADERS = ("connection", "keep-alive", "transfer-encoding", "content-length
 
 @dataclass(frozen=True)
 class Request:
-    """What a client asked."""
+    """A client's request."""
 
     method: str
     path: str
@@ -40,13 +38,13 @@ class Request:
     body: bytes
 
     def header(self, name: str) -> str:
-        """Read a header; empty when there is none."""
-        return next((value for given, value in self.headers.items() if given.lower() == name.lower()), "")
+        """Return a header; empty when there is none."""
+        return next((value for key, value in self.headers.items() if key.lower() == name.lower()), "")
 
 
 @dataclass(frozen=True)
 class Response:
-    """What it gets."""
+    """The response to a request."""
 
     status: int
     body: bytes
@@ -54,7 +52,7 @@ class Response:
 
 
 def aws_step(request: Request) -> str:
-    """Name the step of a job that a request to AWS is; or its operation, when it is none."""
+    """Name the step of a job that a request to AWS belongs to; for other requests, the operation."""
     operation = request.header("X-Amz-Target").rpartition(".")[2]
     if operation == "UpdateItem":
         update = json.loads(request.body)["UpdateExpression"]
@@ -67,23 +65,23 @@ def comfyui_step(request: Request) -> str:
     return f"{request.method} /{urlsplit(request.path).path.split('/')[1]}"
 
 
-class Passage:
-    """One request on its way through the gate."""
+class ProxiedRequest:
+    """One request in the proxy, and what can be done with it."""
 
     def __init__(self, handler: BaseHTTPRequestHandler, upstream: str, request: Request) -> None:
         self._handler = handler
         self._upstream = upstream
         self.request = request
 
-    def with_body(self, body: bytes) -> Passage:
-        """Make the same passage for another body."""
+    def with_body(self, body: bytes) -> ProxiedRequest:
+        """Return this request with another body."""
         headers = {name: value for name, value in self.request.headers.items() if name.lower() != "content-length"}
         headers["Content-Length"] = str(len(body))
         request = Request(self.request.method, self.request.path, headers, body)
-        return Passage(self._handler, self._upstream, request)
+        return ProxiedRequest(self._handler, self._upstream, request)
 
     def forward(self) -> Response:
-        """Have the request carried out."""
+        """Send the request to the server; return the server's response without sending it to the client."""
         connection = http.client.HTTPConnection(self._upstream, timeout=_UPSTREAM_SECONDS)
         try:
             connection.putrequest(self.request.method, self.request.path, skip_host=True, skip_accept_encoding=True)
@@ -91,88 +89,87 @@ class Passage:
                 if name.lower() not in ("connection", "expect"):
                     connection.putheader(name, value)
             connection.endheaders(self.request.body)
-            answer = connection.getresponse()
-            return Response(answer.status, answer.read(), dict(answer.getheaders()))
+            response = connection.getresponse()
+            return Response(response.status, response.read(), dict(response.getheaders()))
         finally:
             connection.close()
 
-    def answer(self, response: Response, *, cut: bool = False) -> None:
-        """Answer the client; when cut, with half of the body, and then nothing."""
+    def respond(self, response: Response, *, truncated: bool = False) -> None:
+        """Send a response to the client; when truncated, half of its body and then a reset."""
         handler = self._handler
-        handler.send_response_only(response.status)  # without a date of its own
+        handler.send_response_only(response.status)  # without a Date header of its own
         for name, value in response.headers.items():
             if name.lower() not in _HOP_HEADERS:
                 handler.send_header(name, value)
         handler.send_header("Content-Length", str(len(response.body)))
         handler.end_headers()
-        handler.wfile.write(response.body[: len(response.body) // 2] if cut else response.body)
-        if cut:
-            self.drop()
+        handler.wfile.write(response.body[: len(response.body) // 2] if truncated else response.body)
+        if truncated:
+            self.reset()
 
-    def drop(self) -> None:
-        """Reset the connection, without an answer unless there was one."""
+    def reset(self) -> None:
+        """Reset the client's connection."""
         handler = self._handler
         handler.close_connection = True
         with suppress(OSError):
             handler.wfile.flush()
-            # A lingering time of nothing makes the kernel send a reset in place of a proper end.
+            # With a linger time of 0 the kernel sends a reset instead of a regular close.
             handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         for end in (handler.rfile, handler.wfile, handler.connection):
             with suppress(OSError):
                 end.close()
         handler.wfile = io.BytesIO()  # http.server flushes it at the end
 
-    def wait_until_given_up(self) -> None:
-        """Say nothing until the client closes the connection."""
+    def hang(self) -> None:
+        """Send nothing until the client closes the connection."""
         with suppress(OSError):
             self._handler.connection.recv(1)
-        self.drop()
+        self.reset()
 
 
 class Hold:
-    """Holds a request, carried out or not, until the test lets go of it."""
+    """Holds a request, forwarded to the server or not, until the test resets its connection."""
 
-    def __init__(self, step: str, *, carried_out: bool) -> None:
+    def __init__(self, step: str, *, forwarded: bool) -> None:
         self._step = step
-        self._carried_out = carried_out
+        self._forwarded = forwarded
         self._reached = threading.Event()
-        self._over = threading.Event()
+        self._released = threading.Event()
 
-    def __call__(self, passage: Passage) -> None:
-        """Hold, then drop the connection."""
-        if self._carried_out:
-            passage.forward()
+    def __call__(self, proxied: ProxiedRequest) -> None:
+        """Hold the request, then reset its connection."""
+        if self._forwarded:
+            proxied.forward()
         self._reached.set()
-        self._over.wait(_HELD_SECONDS)
-        passage.drop()
+        self._released.wait(_HELD_SECONDS)
+        proxied.reset()
 
     def wait(self) -> None:
         """Wait until a request is held."""
-        if not self._reached.wait(_HELD_SECONDS):
-            pytest.fail(f"nothing came to be held at {self._step}")
+        assert self._reached.wait(_HELD_SECONDS), f"no request to hold at {self._step}"
 
-    def drop(self) -> None:
-        """Drop its connection."""
-        self._over.set()
+    def reset(self) -> None:
+        """Reset the held request's connection."""
+        self._released.set()
 
 
 @dataclass
 class _Rule:
     step: str
-    fault: Callable[[Passage], None]
+    fault: Callable[[ProxiedRequest], None]
     times: int
 
 
-class Gate:
-    """A proxy before `upstream_url`, which calls steps as `step_of` says. Rules are for the next requests of a step."""
+class FaultProxy:
+    """A proxy in front of `upstream_url`. `step_of` names the step of a request; faults are injected by step."""
 
     def __init__(self, upstream_url: str, step_of: Callable[[Request], str]) -> None:
         self._step_of = step_of
         self._rules: list[_Rule] = []
         self._lock = threading.Lock()
-        self.passed: Counter[str] = Counter()
+        self.request_counts: Counter[str] = Counter()  # by step
         upstream = urlsplit(upstream_url).netloc
-        gate = self
+        proxy = self
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
@@ -183,14 +180,14 @@ class Gate:
                     return
                 self.close_connection = True
 
-            def pass_on(self) -> None:
+            def handle_request(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 request = Request(self.command, self.path, dict(self.headers.items()), body)
-                gate._let_pass(Passage(self, upstream, request))
+                proxy._handle(ProxiedRequest(self, upstream, request))
 
-            do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = pass_on  # noqa: N815  http.server's names
+            do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = handle_request  # noqa: N815  http.server's names
 
-            def log_message(self, *_: Any) -> None:  # noqa: ANN401  whatever is logged
+            def log_message(self, *_: Any) -> None:  # noqa: ANN401  the base class passes anything
                 pass
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
@@ -199,41 +196,41 @@ class Gate:
 
     @property
     def url(self) -> str:
-        """Where it listens."""
+        """The proxy's own URL."""
         return f"http://127.0.0.1:{self._server.server_address[1]}"
 
-    def hold(self, step: str, *, carried_out: bool) -> Hold:
+    def hold(self, step: str, *, forwarded: bool) -> Hold:
         """Hold the next request of a step."""
-        held = Hold(step, carried_out=carried_out)
-        self.fail(step, held)
+        held = Hold(step, forwarded=forwarded)
+        self.inject(step, held)
         return held
 
-    def fail(self, step: str, fault: Callable[[Passage], None], times: int = 1) -> None:
-        """Do something else with the next requests of a step."""
+    def inject(self, step: str, fault: Callable[[ProxiedRequest], None], times: int = 1) -> None:
+        """Handle the next requests of a step by `fault` instead of forwarding them."""
         with self._lock:
             self._rules.append(_Rule(step, fault, times))
 
-    def mend(self) -> None:
-        """Let everything pass again."""
+    def clear_faults(self) -> None:
+        """Forward all further requests."""
         with self._lock:
             self._rules.clear()
 
-    def left_to_fail(self) -> Counter[str]:
-        """Count the requests that are still to come to harm."""
+    def pending_faults(self) -> Counter[str]:
+        """Count the faults that have not happened yet, by step."""
         with self._lock:
             return +Counter({rule.step: rule.times for rule in self._rules})
 
-    def _let_pass(self, passage: Passage) -> None:
-        step = self._step_of(passage.request)
-        fault = self._take_fault(step)
+    def _handle(self, proxied: ProxiedRequest) -> None:
+        step = self._step_of(proxied.request)
+        fault = self._next_fault(step)
         if fault is None:
-            passage.answer(passage.forward())
+            proxied.respond(proxied.forward())
         else:
-            fault(passage)
+            fault(proxied)
 
-    def _take_fault(self, step: str) -> Callable[[Passage], None] | None:
+    def _next_fault(self, step: str) -> Callable[[ProxiedRequest], None] | None:
         with self._lock:
-            self.passed[step] += 1
+            self.request_counts[step] += 1
             for rule in self._rules:
                 if rule.step == step and rule.times > 0:
                     rule.times -= 1

@@ -1,0 +1,120 @@
+"""One ComfyUI, one AWS, a fault proxy in front of each, and executors between them."""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import requests
+
+from testing.invariant_observer import InvariantObserver
+from tests.faults.executor_process import ExecutorProcess, executor_process
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    from comfyui_simulator.server import SimulatorServer
+    from gateway.domain.job import Job
+    from testing.executor_harness import AwsExecutorHarness
+    from testing.fault_proxy import FaultProxy
+
+# The minimum: each test of a killed executor waits for this long.
+LEASE_SECONDS = 2
+_OBSERVED_SECONDS = 2.0
+
+
+class FaultEnvironment:
+    """Everything that a fault test starts, breaks and checks."""
+
+    def __init__(
+        self,
+        harness: AwsExecutorHarness,
+        simulator: SimulatorServer,
+        aws_proxy: FaultProxy,
+        comfyui_proxy: FaultProxy,
+        folder: Path,
+    ) -> None:
+        self.harness = harness
+        self.simulator = simulator
+        self.aws_proxy = aws_proxy
+        self.comfyui_proxy = comfyui_proxy
+        self.lease_seconds = LEASE_SECONDS
+        self._folder = folder
+        self._process_count = 0
+        self._observer = InvariantObserver(harness)
+
+    @contextmanager
+    def executor_process(
+        self, comfyui_url: str | None = None, wrapper: Sequence[str] = (), **settings: str
+    ) -> Iterator[ExecutorProcess]:
+        """Run an executor as a process, behind both proxies, or with direct access to another ComfyUI."""
+        self._process_count += 1
+        environment = {name: self._through_proxy(value) for name, value in self.harness.environment.items()}
+        environment |= {
+            "COMFYUI_URL": comfyui_url or self.comfyui_proxy.url,
+            "LEASE_SECONDS": str(self.lease_seconds),
+            "EXECUTOR_ID": f"process-{self._process_count}",
+            **settings,
+        }
+        with executor_process(environment, self._folder / f"executor-{self._process_count}.log", wrapper) as process:
+            yield process
+
+    def healthy_executor(
+        self, comfyui_url: str | None = None, executor_id: str = "healthy", **settings: str
+    ) -> AbstractContextManager[Callable[[], None]]:
+        """Run an executor in threads of this process, without proxies, until the end of the block."""
+        return self.harness.run_executor(
+            comfyui_url or self.simulator.url,
+            grace_seconds=0.5,  # nothing remains to do when a test succeeds
+            LEASE_SECONDS=str(self.lease_seconds),
+            EXECUTOR_ID=executor_id,
+            **settings,
+        )
+
+    def prompt_count(self) -> int:
+        """Count the prompts that run and wait in ComfyUI."""
+        return sum(map(len, self._comfyui_queue().values()))
+
+    def waiting_prompt_id(self) -> str:
+        """Return the id of the one prompt that waits in ComfyUI."""
+        ((_, prompt_id, *_),) = self._comfyui_queue()["queue_pending"]
+        return prompt_id
+
+    def assert_nothing_is_received(self) -> None:
+        """Observe for a while that no executor process receives messages."""
+        before = self.aws_proxy.request_counts["ReceiveMessage"]
+        time.sleep(_OBSERVED_SECONDS)
+        assert self.aws_proxy.request_counts["ReceiveMessage"] == before
+
+    def is_released(self, job_id: str) -> bool:
+        """Return whether a job is between two attempts."""
+        lease_expires_at = self.harness.job(job_id).lease_expires_at
+        return lease_expires_at is not None and lease_expires_at.timestamp() == 0
+
+    def check_ended(self, *job_ids: str, comfyuis: tuple[SimulatorServer, ...] = ()) -> list[Job]:
+        """Wait until the jobs have ended, check the invariants, and return the jobs."""
+        for job_id in job_ids:
+            self.harness.wait_until_ended(job_id)
+        urls = [comfyui.url for comfyui in (self.simulator, *comfyuis)]
+        self._observer.check(*job_ids, lease_seconds=self.lease_seconds, comfyui_urls=urls)
+        return [self.harness.job(job_id) for job_id in job_ids]
+
+    def executed_prompt_count(self, simulator: SimulatorServer | None = None) -> int:
+        """Count the prompts that ComfyUI has executed."""
+        return len(self.history(simulator))
+
+    def history(self, simulator: SimulatorServer | None = None) -> dict[str, Any]:
+        """Read ComfyUI's history."""
+        url = (simulator or self.simulator).url
+        entries: dict[str, Any] = requests.get(f"{url}/history", timeout=5).json()
+        return entries
+
+    def _comfyui_queue(self) -> dict[str, list[tuple[int, str]]]:
+        state: dict[str, list[tuple[int, str]]] = requests.get(f"{self.simulator.url}/queue", timeout=5).json()
+        return state
+
+    def _through_proxy(self, value: str) -> str:
+        return value.replace(self.harness.environment["AWS_ENDPOINT_URL"], self.aws_proxy.url)
