@@ -5,14 +5,14 @@ from __future__ import annotations
 import sys
 
 from gateway.errors import SettingsInvalidError
-from infra.app import synthesise
+from infra.app import synthesize
 from infra.stage import STAGES
 
 
 def main() -> int:
-    """Synthesise. Returns the process's exit code."""
+    """Synthesize. Returns the process's exit code."""
     try:
-        synthesise(STAGES, stage=sys.argv[1] if len(sys.argv) > 1 else None)
+        synthesize(STAGES, stage=sys.argv[1] if len(sys.argv) > 1 else None)
     except SettingsInvalidError as error:
         sys.stderr.write(f"infra: {error.message}\n")
         return 1

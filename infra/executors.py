@@ -25,6 +25,7 @@ from infra.nag_suppressions import acknowledge
 from infra.scaling import Scaling
 
 if TYPE_CHECKING:
+    from aws_cdk import aws_iam as iam
     from constructs import Construct, IConstruct
 
     from infra.stage import Executors, Stage
@@ -48,7 +49,16 @@ class _ServicesAfterProviders:
 class ExecutorStack(cdk.Stack):
     """The stack. `log_group`: of both containers."""
 
-    def __init__(self, scope: Construct, name: str, *, stage: Stage, executors: Executors, state: StateStack) -> None:
+    def __init__(  # noqa: PLR0913  the stacks and options that it depends on
+        self,
+        scope: Construct,
+        name: str,
+        *,
+        stage: Stage,
+        executors: Executors,
+        state: StateStack,
+        policy: iam.IManagedPolicy,
+    ) -> None:
         super().__init__(scope, name)
         self._stage = stage
         self._executors = executors
@@ -75,7 +85,7 @@ class ExecutorStack(cdk.Stack):
                 **state.settings,
                 **stage.settings_of(ExecutorSettings),
             },
-            policy=state.executor_policy,
+            policy=policy,
             cluster=self._cluster,
             log_group=self.log_group,
         )

@@ -1,4 +1,4 @@
-"""What each function, and the executor, may do with what is stored: nothing that it does not need.
+"""The permissions of each function and of the executor: the least that each needs.
 
 All items share one table, so a grant on the table alone would let any function write API keys. Grants are by kind of
 item: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/specifying-conditions.html
@@ -15,6 +15,7 @@ from aws_cdk import aws_iam as iam
 
 from gateway.aws.resources import JOB_QUEUES, OUTPUT_PREFIX, PROMPT_PREFIX, TABLE, TEMPLATE_PREFIX, WEBHOOK_QUEUE
 from infra.nag_suppressions import acknowledge
+from infra.secrets import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
     from infra.state import StateStack
 
 
-class Items(StrEnum):
-    """Kinds of items, by what their partition keys look like."""
+class ItemKind(StrEnum):
+    """A kind of item, by the pattern of its partition key."""
 
     AUDIT = "AUDIT"
     EXECUTORS = "EXECUTOR"
@@ -37,40 +38,33 @@ class Items(StrEnum):
     WORKFLOWS = "WORKFLOW"
 
 
-class Secret(StrEnum):
-    """Settings that are secret, by their names; a stage has those that it uses."""
-
-    JWT = "JWT_SECRET"
-    WEBHOOK = "WEBHOOK_SECRET"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Access:
-    """Grants. `gets`, `puts` and `tags`: objects in the bucket, by the prefixes of their keys."""
+class Grants:
+    """What a role may do. `gets`, `puts` and `tags`: prefixes of object keys in the bucket."""
 
-    reads: Sequence[Items] = ()
-    writes: Sequence[Items] = ()  # puts and updates
-    deletes: Sequence[Items] = ()
+    reads: Sequence[ItemKind] = ()
+    writes: Sequence[ItemKind] = ()  # puts and updates
+    deletes: Sequence[ItemKind] = ()
     lists_jobs: bool = False
     gets: Sequence[str] = ()
     puts: Sequence[str] = ()
     tags: Sequence[str] = ()
     sends_jobs: bool = False
     runs_jobs: bool = False
-    counts_messages: bool = False  # of jobs, dead letters included
+    counts_messages: bool = False  # in the job queues and their dead-letter queues
     publishes: bool = False
-    sends_webhooks: bool = False  # into their queue
-    hides_webhooks: bool = False  # those that failed, until the next try
+    sends_webhooks: bool = False  # to the webhook queue
+    delays_webhooks: bool = False  # changes the visibility timeout of failed ones
     secrets: Sequence[Secret] = ()
 
     def grant(self, policy: iam.ManagedPolicy | iam.Role, state: StateStack) -> None:
-        """Put the grants into a policy, or a role's own."""
+        """Add the grants to a managed policy, or to the inline policy of a role."""
         add = policy.add_statements if isinstance(policy, iam.ManagedPolicy) else policy.add_to_policy
         for statement in self._statements(state):
             add(statement)
         bucket = state.bucket_arn_in(cdk.Stack.of(policy))
         for prefix in {*self.gets, *self.puts, *self.tags}:
-            reason = "Objects of one kind: their keys begin alike, and end in ids."
+            reason = "Keys of one kind of object share a prefix and end in ids."
             acknowledge(policy, f"AwsSolutions-IAM5[Resource::{bucket}/{prefix}*]", reason)
 
     def _statements(self, state: StateStack) -> list[iam.PolicyStatement]:
@@ -86,7 +80,7 @@ class Access:
                 "dynamodb", ("Query",), [f"{table}/index/{i.name}" for i in TABLE.indexes] if self.lists_jobs else []
             ),
             *_allow("s3", ("GetObject",), [bucket.arn_for_objects(f"{prefix}*") for prefix in self.gets]),
-            # Who may not list a bucket is told 403 instead of 404 for an object that is not there.
+            # Without ListBucket, S3 returns 403 instead of 404 for a missing object.
             *_allow("s3", ("ListBucket",), [bucket.bucket_arn] if self.gets else []),
             *_allow(
                 "s3",
@@ -103,17 +97,17 @@ class Access:
             *_allow("sqs", ("GetQueueAttributes",), counted if self.counts_messages else []),
             *_allow("events", ("PutEvents",), [state.bus.event_bus_arn] if self.publishes else []),
             *_allow("sqs", ("SendMessage",), webhooks if self.sends_webhooks else []),
-            *_allow("sqs", ("ChangeMessageVisibility",), webhooks if self.hides_webhooks else []),
+            *_allow("sqs", ("ChangeMessageVisibility",), webhooks if self.delays_webhooks else []),
             *_allow("secretsmanager", ("GetSecretValue",), self.secret_arns(state)),
         ]
 
     def secret_arns(self, state: StateStack) -> list[str]:
-        """Name those of its secrets that the stage has."""
-        # Its attribute Id, and not what a reference gives: that is the ARN on AWS, but the name in the embedded one.
+        """Return the ARNs of the granted secrets that the stage has."""
+        # The attribute Id, not Ref: Ref is the ARN on AWS, but the name in the embedded AWS of the tests.
         return [state.secrets[each].attr_id for each in self.secrets if each in state.secrets]
 
 
-def _on_items(table: str, actions: Sequence[str], items: Sequence[Items]) -> list[iam.PolicyStatement]:
+def _on_items(table: str, actions: Sequence[str], items: Sequence[ItemKind]) -> list[iam.PolicyStatement]:
     conditions = {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": sorted(items)}}
     return _allow("dynamodb", actions, [table] if items else [], conditions)
 
@@ -127,61 +121,63 @@ def _allow(
     return [iam.PolicyStatement(actions=named, resources=list(resources), conditions=conditions)]
 
 
-def _requested(
+def _api_function(
     *,
-    reads: Sequence[Items] = (),
-    writes: Sequence[Items] = (),
+    reads: Sequence[ItemKind] = (),
+    writes: Sequence[ItemKind] = (),
     secrets: Sequence[Secret] = (),
-    **others: Any,  # noqa: ANN401  as Access has them
-) -> Access:
-    """Of a function that answers requests: each request shows a key or a token, and is counted."""
-    return Access(reads=[Items.KEYS, *reads], writes=[Items.RATES, *writes], secrets=[Secret.JWT, *secrets], **others)
+    **others: Any,  # noqa: ANN401  fields of Grants
+) -> Grants:
+    """Add what every API function needs: to authenticate a request, and to count it."""
+    return Grants(
+        reads=[ItemKind.KEYS, *reads], writes=[ItemKind.RATES, *writes], secrets=[Secret.JWT, *secrets], **others
+    )
 
 
-# By the function's name. One that is missing here can't be deployed.
+# By function name. A function that is missing here cannot be deployed.
 FUNCTIONS = {
-    "jobs": _requested(
-        reads=[Items.JOBS, Items.WORKFLOWS, Items.RESULTS, Items.EXECUTORS],
-        writes=[Items.JOBS],
+    "jobs": _api_function(
+        reads=[ItemKind.JOBS, ItemKind.WORKFLOWS, ItemKind.RESULTS, ItemKind.EXECUTORS],
+        writes=[ItemKind.JOBS],
         lists_jobs=True,
-        gets=[TEMPLATE_PREFIX, OUTPUT_PREFIX],  # outputs: the URLs that it signs read in its name
+        gets=[TEMPLATE_PREFIX, OUTPUT_PREFIX],  # a presigned URL has the permissions of the role that signed it
         puts=[PROMPT_PREFIX],
         sends_jobs=True,
         publishes=True,
         sends_webhooks=True,
-        secrets=[Secret.WEBHOOK],  # without one, callbacks are refused
+        secrets=[Secret.WEBHOOK],  # without it, jobs with a callbackUrl are rejected
     ),
-    "workflows": _requested(
-        reads=[Items.WORKFLOWS, Items.EXECUTORS, Items.MODELS],
-        writes=[Items.WORKFLOWS, Items.AUDIT],
-        deletes=[Items.WORKFLOWS],
+    "workflows": _api_function(
+        reads=[ItemKind.WORKFLOWS, ItemKind.EXECUTORS, ItemKind.MODELS],
+        writes=[ItemKind.WORKFLOWS, ItemKind.AUDIT],
+        deletes=[ItemKind.WORKFLOWS],
         gets=[TEMPLATE_PREFIX],
         puts=[TEMPLATE_PREFIX],
         tags=[TEMPLATE_PREFIX],
     ),
-    "audit": _requested(reads=[Items.AUDIT]),
-    "stats": _requested(reads=[Items.STATS]),
-    "outputs": _requested(reads=[Items.JOBS], gets=[OUTPUT_PREFIX]),
-    "webhook_test": _requested(secrets=[Secret.WEBHOOK]),
-    "docs": _requested(),
-    "health": _requested(reads=[Items.EXECUTORS, Items.MODELS]),
-    "job_metrics": Access(writes=[Items.STATS]),
-    "dead_letters": Access(writes=[Items.JOBS], publishes=True),
-    "sweeper": Access(
-        reads=[Items.JOBS, Items.SWEEPS],
-        writes=[Items.JOBS, Items.SWEEPS],
+    "audit": _api_function(reads=[ItemKind.AUDIT]),
+    "stats": _api_function(reads=[ItemKind.STATS]),
+    "outputs": _api_function(reads=[ItemKind.JOBS], gets=[OUTPUT_PREFIX]),
+    "webhook_test": _api_function(secrets=[Secret.WEBHOOK]),
+    "docs": _api_function(),
+    "health": _api_function(reads=[ItemKind.EXECUTORS, ItemKind.MODELS]),
+    "job_metrics": Grants(writes=[ItemKind.STATS]),
+    "dead_letters": Grants(writes=[ItemKind.JOBS], publishes=True),
+    "sweeper": Grants(
+        reads=[ItemKind.JOBS, ItemKind.SWEEPS],
+        writes=[ItemKind.JOBS, ItemKind.SWEEPS],
         lists_jobs=True,
         counts_messages=True,
         publishes=True,
     ),
-    "executor_metrics": Access(reads=[Items.EXECUTORS]),
-    "webhook_delivery": Access(
-        writes=[Items.JOBS], gets=[OUTPUT_PREFIX], hides_webhooks=True, secrets=[Secret.WEBHOOK]
+    "executor_metrics": Grants(reads=[ItemKind.EXECUTORS]),
+    "webhook_delivery": Grants(
+        writes=[ItemKind.JOBS], gets=[OUTPUT_PREFIX], delays_webhooks=True, secrets=[Secret.WEBHOOK]
     ),
 }
 
-EXECUTOR = Access(
-    writes=[Items.JOBS, Items.EXECUTORS, Items.MODELS, Items.RESULTS],
+EXECUTOR = Grants(
+    writes=[ItemKind.JOBS, ItemKind.EXECUTORS, ItemKind.MODELS, ItemKind.RESULTS],
     gets=[PROMPT_PREFIX],
     puts=[OUTPUT_PREFIX],
     runs_jobs=True,

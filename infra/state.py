@@ -1,4 +1,4 @@
-"""What outlives a deployment: table, files, queues, bus, secrets, and who may use them as an executor."""
+"""The stack with everything that stores data: table, bucket, queues, event bus and secrets."""
 
 from __future__ import annotations
 
@@ -8,16 +8,13 @@ import aws_cdk as cdk
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
-from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_secretsmanager as secretsmanager
 from aws_cdk import aws_sqs as sqs
 
 from gateway.aws.resources import BUCKET, JOB_QUEUES, TABLE, WEBHOOK_QUEUE, WEBHOOK_RULE
-from gateway.settings import ExecutorSettings
-from infra import permissions
 from infra.nag_suppressions import acknowledge
-from infra.permissions import Secret
+from infra.secrets import Secret
 
 if TYPE_CHECKING:
     from constructs import Construct
@@ -25,11 +22,11 @@ if TYPE_CHECKING:
     from gateway.aws.resources import BucketResource, QueueResource, RuleResource, TableResource
     from infra.stage import Stage
 
-EVENTS_LOST = "events-lost"  # the queue for events that could not be put into the webhooks' one
+EVENTS_LOST = "events-lost"  # dead-letter queue of the rule that fills the webhook queue
 
 
 class StateStack(cdk.Stack):
-    """The stack. `settings`: those by which functions and executor find what is in it."""
+    """The stack. `settings`: the settings with which functions and executors find its resources."""
 
     def __init__(self, scope: Construct, name: str, stage: Stage) -> None:
         super().__init__(scope, name, termination_protection=stage.keep_data)
@@ -37,9 +34,8 @@ class StateStack(cdk.Stack):
         self._removal = cdk.RemovalPolicy.RETAIN if stage.keep_data else cdk.RemovalPolicy.DESTROY
         self.table = self._make_table(TABLE)
         self.bucket = self._make_bucket(BUCKET)
-        self.queues: dict[
-            str, sqs.Queue
-        ] = {}  # all there are, dead-letter queues included, by their names in resources
+        # All queues, including dead-letter queues, by their names in gateway.aws.resources.
+        self.queues: dict[str, sqs.Queue] = {}
         for queue in JOB_QUEUES.values():
             self._make_queue(queue)
         self.bus = events.EventBus(self, "Bus")
@@ -48,10 +44,9 @@ class StateStack(cdk.Stack):
         used = {Secret.JWT: stage.jwt, Secret.WEBHOOK: stage.webhooks}
         self.secrets = {secret: self._make_secret(secret) for secret, is_used in used.items() if is_used}
         self.settings = self._settings()
-        self.executor_policy = self._make_executor_policy()
 
     def bucket_arn_in(self, stack: cdk.Stack) -> str:
-        """Name the bucket's ARN as cdk-nag does for policies of a stack."""
+        """Return the bucket's ARN as cdk-nag writes it in findings about a stack."""
         if stack is self:
             return f"<{self.get_logical_id(cast('cdk.CfnElement', self.bucket.node.default_child))}.Arn>"
         exported = self.resolve(self.export_value(self.bucket.bucket_arn))
@@ -66,7 +61,7 @@ class StateStack(cdk.Stack):
             billing_mode=dynamodb.BillingMode.PAY_PER_REQUEST,
             time_to_live_attribute=table.ttl_attribute,
             stream=dynamodb.StreamViewType[table.stream_view],
-            encryption=dynamodb.TableEncryption.DEFAULT,  # with a key of DynamoDB's own, which costs nothing
+            encryption=dynamodb.TableEncryption.DEFAULT,  # the key that DynamoDB owns is free
             point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
                 point_in_time_recovery_enabled=True
             ),
@@ -110,7 +105,7 @@ class StateStack(cdk.Stack):
                 *rules,
                 s3.LifecycleRule(id=f"expire {tag}", tag_filters={tag: value}, expiration=cdk.Duration.days(days + 1)),
                 s3.LifecycleRule(
-                    id="forget broken uploads", abort_incomplete_multipart_upload_after=cdk.Duration.days(1)
+                    id="abort incomplete uploads", abort_incomplete_multipart_upload_after=cdk.Duration.days(1)
                 ),
             ],
             removal_policy=self._removal,
@@ -118,14 +113,14 @@ class StateStack(cdk.Stack):
         acknowledge(
             made,
             "AwsSolutions-S1",
-            "A log of each access would cost more than the accesses; who needs one turns on CloudTrail's data events.",
+            "An access log would cost more than the requests. CloudTrail data events can be turned on instead.",
         )
         return made
 
     def _make_queue(self, queue: QueueResource) -> None:
-        """Make a queue and the one for what was received too often."""
+        """Make a queue and its dead-letter queue."""
         dead_letters = self._make_one_queue(queue.dead_letter_name, queue, queue.dead_letter_visibility_seconds)
-        acknowledge(dead_letters, "AwsSolutions-SQS3", "It is a dead-letter queue itself.")
+        acknowledge(dead_letters, "AwsSolutions-SQS3", "It is a dead-letter queue.")
         moved = sqs.DeadLetterQueue(queue=dead_letters, max_receive_count=queue.max_receives)
         self._make_one_queue(queue.name, queue, queue.visibility_seconds, moved)
 
@@ -145,9 +140,9 @@ class StateStack(cdk.Stack):
         return made
 
     def _make_rule(self, rule: RuleResource) -> events.Rule:
-        """Fill a queue from the bus. It lives as long as both, so that a new version of the API misses nothing."""
+        """Make a rule from the bus to a queue. In this stack, no event is lost while the API is deployed."""
         lost = self._make_one_queue(EVENTS_LOST, rule.queue, rule.queue.dead_letter_visibility_seconds)
-        acknowledge(lost, "AwsSolutions-SQS3", "It takes what could not be put into a queue.")
+        acknowledge(lost, "AwsSolutions-SQS3", "It is a dead-letter queue.")
         queue = targets.SqsQueue(
             self.queues[rule.queue.name],
             message=events.RuleTargetInput.from_event_path(rule.input_path),
@@ -164,7 +159,7 @@ class StateStack(cdk.Stack):
         )
 
     def _make_secret(self, setting: Secret) -> secretsmanager.CfnSecret:
-        """Make a secret that holds a setting, with a random value, as with_secrets reads it."""
+        """Make a secret with a random value for a setting, in the form that `with_secrets` reads."""
         made = secretsmanager.Secret(
             self,
             "".join(word.capitalize() for word in setting.split("_")),
@@ -179,7 +174,7 @@ class StateStack(cdk.Stack):
         acknowledge(
             made,
             "AwsSolutions-SMG4",
-            "Who signs or checks outside of AWS has to change over at the same moment: docs/deployment.md says how.",
+            "Clients outside AWS must switch at the same time. docs/deployment.md describes how.",
         )
         return cast("secretsmanager.CfnSecret", made.node.default_child)
 
@@ -195,16 +190,6 @@ class StateStack(cdk.Stack):
             **urls,
             "WEBHOOK_QUEUE_URL": self.queues[WEBHOOK_QUEUE.name].queue_url,
         }
-
-    def _make_executor_policy(self) -> iam.ManagedPolicy:
-        """For executors anywhere: what they may do, and the environment that they need."""
-        policy = iam.ManagedPolicy(self, "ExecutorPolicy", description="All that an executor does.")
-        permissions.EXECUTOR.grant(policy, self)
-        environment = {"AWS_REGION": self.region, **self.settings, **self._stage.settings_of(ExecutorSettings)}
-        lines = "\n".join(f"{name}={value}" for name, value in environment.items())
-        cdk.CfnOutput(self, "Environment", value=lines, description="For `comfyui-gateway worker` and other commands.")
-        cdk.CfnOutput(self, "ExecutorPolicyArn", value=policy.managed_policy_arn)
-        return policy
 
 
 def _text(name: str) -> dynamodb.Attribute:

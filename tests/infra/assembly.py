@@ -1,4 +1,4 @@
-"""What the app synthesises. It takes its time, so it is kept for as long as no source changes."""
+"""What the app synthesizes. It takes its time, so it is kept for as long as no source changes."""
 
 from __future__ import annotations
 
@@ -87,11 +87,11 @@ class Assembly:
 
 
 def assembly(stage: str) -> Assembly:
-    """Find a stage of stages.py for this machine: they are all synthesised at once, and anew when a source changes."""
+    """Find a stage of stages.py for this machine: they are all synthesized at once, and anew when a source changes."""
     folder = _BUILD / _fingerprint()[:16]
     with _alone(_BUILD / "lock"):
         if not folder.exists():
-            _synthesise_all(folder)
+            _synthesize_all(folder)
     return Assembly(folder / stage, stage)
 
 
@@ -104,10 +104,10 @@ def _fingerprint() -> str:
     return digest.hexdigest()
 
 
-def _synthesise_all(folder: Path) -> None:
+def _synthesize_all(folder: Path) -> None:
     fresh = Path(tempfile.mkdtemp(dir=folder.parent))
     run = subprocess.run(  # noqa: S603  the command is this package's own
-        [sys.executable, "-m", "tests.infra.synthesise", THIS_MACHINE.python, THIS_MACHINE.machine, fresh],
+        [sys.executable, "-m", "tests.infra.synthesize", THIS_MACHINE.python, THIS_MACHINE.machine, fresh],
         cwd=ROOT,
         capture_output=True,
         text=True,

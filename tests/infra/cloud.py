@@ -149,7 +149,7 @@ class Cloud:
 
 
 def _unknown_here(resource: Mapping[str, Any]) -> bool:
-    """Tell what the embedded AWS has not, and nothing depends on. All else is deployed as it was synthesised."""
+    """Tell what the embedded AWS has not, and nothing depends on. All else is deployed as it was synthesized."""
     is_computed_alarm = resource["Type"] == "AWS::CloudWatch::Alarm" and "Metrics" in resource["Properties"]
     return is_computed_alarm or resource["Type"] in ("AWS::Logs::QueryDefinition", "AWS::XRay::SamplingRule")
 

@@ -1,4 +1,4 @@
-"""The stages that the tests synthesise: those of the product, one that has every option, and models on S3."""
+"""The stages that the tests synthesize: those of the product, one that has every option, and models on S3."""
 
 from __future__ import annotations
 

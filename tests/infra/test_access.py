@@ -13,7 +13,7 @@ from tests.infra.assembly import Assembly, assembly
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = pytest.mark.timeout(300)  # the first test may have to synthesise
+pytestmark = pytest.mark.timeout(300)  # the first test may have to synthesize
 
 # Actions that belong to no resource which a policy could name, and why.
 WITHOUT_RESOURCE = {
@@ -26,14 +26,14 @@ WITHOUT_RESOURCE = {
 
 
 @pytest.fixture(scope="module", params=["dev", "everything", "models-on-s3"])
-def synthesised(request: pytest.FixtureRequest) -> Assembly:
-    """Synthesise a stage as it is, and one with every option."""
+def synthesized(request: pytest.FixtureRequest) -> Assembly:
+    """Synthesize a stage as it is, and one with every option."""
     return assembly(request.param)
 
 
-def statements(synthesised: Assembly) -> Iterator[tuple[str, dict[str, Any]]]:
+def statements(synthesized: Assembly) -> Iterator[tuple[str, dict[str, Any]]]:
     """Go through everything that is allowed to roles and users: the resource it is written at, and the statement."""
-    for stack in synthesised.templates.values():
+    for stack in synthesized.templates.values():
         for name, resource in stack["Resources"].items():
             properties = resource.get("Properties", {})
             inline = [policy["PolicyDocument"] for policy in properties.get("Policies", ())]
@@ -50,24 +50,24 @@ def listed(value: Any) -> list[Any]:  # noqa: ANN401  one, or a list of them
     return value if isinstance(value, list) else [value]
 
 
-def test_there_are_statements(synthesised: Assembly) -> None:
+def test_there_are_statements(synthesized: Assembly) -> None:
     """The tests below look at something."""
-    assert len(list(statements(synthesised))) > 30
+    assert len(list(statements(synthesized))) > 30
 
 
-def test_no_action_is_a_wildcard(synthesised: Assembly) -> None:
+def test_no_action_is_a_wildcard(synthesized: Assembly) -> None:
     """Every action is named."""
     wild = [
-        (where, action) for where, each in statements(synthesised) for action in listed(each["Action"]) if "*" in action
+        (where, action) for where, each in statements(synthesized) for action in listed(each["Action"]) if "*" in action
     ]
     assert wild == []
 
 
-def test_no_resource_is_everything_without_a_reason(synthesised: Assembly) -> None:
+def test_no_resource_is_everything_without_a_reason(synthesized: Assembly) -> None:
     """`*` stands only for actions that have no resource."""
     wild = {
         action
-        for _, each in statements(synthesised)
+        for _, each in statements(synthesized)
         if "*" in listed(each["Resource"])
         for action in listed(each["Action"])
     }
@@ -81,9 +81,9 @@ ON_ITEMS = {
 }
 
 
-def test_items_are_granted_by_kind(synthesised: Assembly) -> None:
+def test_items_are_granted_by_kind(synthesized: Assembly) -> None:
     """Nobody may touch an item without it being said of which kind; the indexes hold jobs only."""
-    granted = [each for _, each in statements(synthesised) if ON_ITEMS & {*listed(each["Action"])}]
+    granted = [each for _, each in statements(synthesized) if ON_ITEMS & {*listed(each["Action"])}]
     assert granted
     for each in granted:
         of_index = all("/index/" in json.dumps(resource) for resource in listed(each["Resource"]))
@@ -91,10 +91,10 @@ def test_items_are_granted_by_kind(synthesised: Assembly) -> None:
         assert of_index or kinds, each
 
 
-def test_api_keys_are_written_by_nothing_that_is_deployed(synthesised: Assembly) -> None:
+def test_api_keys_are_written_by_nothing_that_is_deployed(synthesized: Assembly) -> None:
     """Neither a function nor an executor can make itself an administrator."""
     changing = {"dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem", "dynamodb:BatchWriteItem"}
-    for where, each in statements(synthesised):
+    for where, each in statements(synthesized):
         if changing & {*listed(each["Action"])}:
             kinds = each["Condition"]["ForAllValues:StringLike"]["dynamodb:LeadingKeys"]
             assert not [kind for kind in kinds if kind.startswith(("KEY", "*"))], where
@@ -121,19 +121,19 @@ def test_what_the_proof_cannot_miss_is_granted(function: str, action: str) -> No
     assert action in granted
 
 
-def test_no_secret_is_in_an_environment_or_a_template(synthesised: Assembly) -> None:
+def test_no_secret_is_in_an_environment_or_a_template(synthesized: Assembly) -> None:
     """Functions are told where a secret is, and not what it is."""
-    for name, function in synthesised.resources("AWS::Lambda::Function").items():
+    for name, function in synthesized.resources("AWS::Lambda::Function").items():
         variables = function["Properties"].get("Environment", {}).get("Variables", {})
         named = [variable for variable in variables if "SECRET" in variable or "PASSWORD" in variable]
         assert [variable for variable in named if not variable.endswith("_ARNS")] == [], name
-    assert "{{resolve:secretsmanager" not in json.dumps(synthesised.templates)
+    assert "{{resolve:secretsmanager" not in json.dumps(synthesized.templates)
 
 
-def test_executors_may_do_what_their_page_lists(synthesised: Assembly) -> None:
+def test_executors_may_do_what_their_page_lists(synthesized: Assembly) -> None:
     """The policy for them has the actions on it and no other; what is listed by kind is granted by kind."""
     granted: dict[str, str] = {}
-    for where, each in statements(synthesised):
+    for where, each in statements(synthesized):
         if where.startswith("ExecutorPolicy"):
             for action in listed(each["Action"]):
                 granted[action] = granted.get(action, "") + json.dumps([each["Resource"], each.get("Condition")])

@@ -1,4 +1,4 @@
-"""The proof: the stacks as they are synthesised, deployed into an AWS that enforces IAM and TLS, run jobs, and go."""
+"""The proof: the stacks as they are synthesized, deployed into an AWS that enforces IAM and TLS, run jobs, and go."""
 
 from __future__ import annotations
 

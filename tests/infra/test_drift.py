@@ -17,12 +17,12 @@ from tests.infra.assembly import Assembly, assembly
 if TYPE_CHECKING:
     from gateway.aws.clients import Clients
 
-pytestmark = pytest.mark.timeout(300)  # the first test may have to synthesise
+pytestmark = pytest.mark.timeout(300)  # the first test may have to synthesize
 
 
 @pytest.fixture(scope="module")
 def dev() -> Assembly:
-    """Synthesise a stage with the default settings, which local mode has too."""
+    """Synthesize a stage with the default settings, which local mode has too."""
     return assembly("dev")
 
 

@@ -9,20 +9,20 @@ import pytest
 
 from tests.infra.assembly import Assembly, assembly
 
-pytestmark = pytest.mark.timeout(300)  # the first test may have to synthesise
+pytestmark = pytest.mark.timeout(300)  # the first test may have to synthesize
 
 MODELS_READ_ONLY = [{"ContainerPath": "/models", "ReadOnly": True, "SourceVolume": "models"}]
 
 
 @pytest.fixture(scope="module")
 def stack() -> dict[str, Any]:
-    """Synthesise a stage with executors, three at most, and a copy of their models on EFS."""
+    """Synthesize a stage with executors, three at most, and a copy of their models on EFS."""
     return assembly("everything").template("executors")
 
 
 @pytest.fixture(scope="module")
 def stack_on_s3() -> dict[str, Any]:
-    """Synthesise a stage whose instances read the bucket for models itself."""
+    """Synthesize a stage whose instances read the bucket for models itself."""
     return assembly("models-on-s3").template("executors")
 
 

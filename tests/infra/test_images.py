@@ -14,7 +14,7 @@ import uv
 from infra.module_graph import ROOT
 
 EXECUTOR = ROOT / "executor" / "Dockerfile"
-GATEWAY = ROOT / "cli" / "Dockerfile"
+GATEWAY = ROOT / "local" / "Dockerfile"
 COMFYUI = ROOT / "examples" / "comfyui" / "Dockerfile"
 MOST_MIB = 120
 

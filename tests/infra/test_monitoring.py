@@ -15,14 +15,14 @@ from tests.infra.assembly import Assembly, assembly
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = pytest.mark.timeout(300)  # the first test may have to synthesise
+pytestmark = pytest.mark.timeout(300)  # the first test may have to synthesize
 
 RUNBOOKS = ROOT / "docs" / "runbooks"
 
 
 @pytest.fixture(scope="module")
 def dev() -> Assembly:
-    """Synthesise a stage as it is."""
+    """Synthesize a stage as it is."""
     return assembly("dev")
 
 

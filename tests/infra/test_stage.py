@@ -42,7 +42,7 @@ def test_the_stages_for_trying_and_for_customers_are_there() -> None:
     ],
 )
 def test_what_is_wrong_is_named(wrong: dict[str, Any], said: str) -> None:
-    """Before anything is synthesised."""
+    """Before anything is synthesized."""
     with pytest.raises(ValidationError, match=said) as raised:
         Stage(**{**USUAL, **wrong})
     assert not re.search("x" * 40, "; ".join(error["msg"] for error in raised.value.errors()))

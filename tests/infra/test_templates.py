@@ -15,24 +15,24 @@ from tests.infra.stages import STAGES
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = pytest.mark.timeout(300)  # the first test may have to synthesise
+pytestmark = pytest.mark.timeout(300)  # the first test may have to synthesize
 
 
 @pytest.fixture(scope="module")
 def dev() -> Assembly:
-    """Synthesise a stage as it is."""
+    """Synthesize a stage as it is."""
     return assembly("dev")
 
 
 @pytest.fixture(scope="module")
 def everything() -> Assembly:
-    """Synthesise a stage with every option, that keeps its data."""
+    """Synthesize a stage with every option, that keeps its data."""
     return assembly("everything")
 
 
-def properties(synthesised: Assembly, kind: str) -> Iterator[tuple[str, dict[str, Any]]]:
+def properties(synthesized: Assembly, kind: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """Go through the resources of a kind: logical id and properties."""
-    found = synthesised.resources(kind)
+    found = synthesized.resources(kind)
     assert found, f"no {kind}"
     return ((name, resource["Properties"]) for name, resource in found.items())
 
