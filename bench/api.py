@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from botocore.config import Config
 
-from functions.http import router
+from functions.logs import api_logger
 from functions.routing import function_for, module_of
 from functions.wiring.workflows import WorkflowWiring
 from gateway.aws.clients import Clients
@@ -56,7 +56,7 @@ class Api:
     """Answers requests with the handlers of one wiring."""
 
     def __init__(self, wiring: WorkflowWiring) -> None:
-        self._handler_of = cache(lambda name: import_module(module_of(name)).make_handler(wiring))
+        self._handler_of = cache(lambda name: import_module(module_of(name)).handler.make_handler(wiring))
 
     def request(
         self, method: str, path: str, *, query: str = "", body: object = None, key: str = USER_KEY
@@ -156,5 +156,5 @@ def counting(clients: Clients) -> Iterator[list[Call]]:
 
 def silence_the_log() -> None:
     """Send log lines nowhere; they are made all the same."""
-    handler = cast("logging.StreamHandler[TextIO]", router.logger.registered_handler)
+    handler = cast("logging.StreamHandler[TextIO]", api_logger.registered_handler)
     handler.setStream(Path(os.devnull).open("w"))  # noqa: SIM115  for as long as the process

@@ -64,12 +64,12 @@ def _make_handler(function: str) -> None:
         from gateway.settings import ApiSettings  # noqa: PLC0415  the measured function has it, or not
 
         wiring = getattr(module, "WorkflowWiring", None) or module.ApiWiring
-        module.make_handler(wiring(ApiSettings.from_environment(_ENVIRONMENT)))
+        module.handler.make_handler(wiring(ApiSettings.from_environment(_ENVIRONMENT)))
     else:
         from functions.wiring.events import EventWiring  # noqa: PLC0415  likewise
         from gateway.settings import BackgroundSettings  # noqa: PLC0415  likewise
 
-        module.make_handler(EventWiring(BackgroundSettings.from_environment(_ENVIRONMENT)))
+        module.handler.make_handler(EventWiring(BackgroundSettings.from_environment(_ENVIRONMENT)))
 
 
 def load_afresh(function: str) -> dict[str, int | float]:

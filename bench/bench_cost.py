@@ -34,10 +34,10 @@ from stack import wait_until
 from executor.job import lease
 from executor.log import logger as executor_log
 from functions.events import job_metrics, webhook_delivery
-from functions.http import router
+from functions.logs import api_logger
+from functions.logs import event_logger as background_log
 from functions.routing import module_of
 from functions.wiring.events import EventWiring
-from functions.wiring.events import logger as background_log
 from functions.wiring.workflows import WorkflowWiring
 from gateway.aws.resources import JOB_CHANGES, SCHEDULES
 from gateway.settings import ApiSettings, BackgroundSettings, ExecutorSettings
@@ -81,7 +81,7 @@ class Bill:
     @contextmanager
     def request(self, part: str, path: str) -> Iterator[None]:
         """Bill a request that is answered in the block."""
-        with self.function(part, _lines_of(router.logger), memory_gb=0.5):
+        with self.function(part, _lines_of(api_logger), memory_gb=0.5):
             yield
         self.units[part]["API Gateway request"] += 1
         self.units[part]["X-Ray trace"] += TRACED_SHARE
@@ -117,9 +117,12 @@ class Scene:
     def __init__(self, bill: Bill, sqs: SQSClient, stream: TableStream) -> None:
         self._api = Api(WorkflowWiring(ApiSettings.from_environment(os.environ)))
         background = EventWiring(BackgroundSettings.from_environment(os.environ))
-        self._count, self._deliver = job_metrics.make_handler(background), webhook_delivery.make_handler(background)
+        self._count, self._deliver = (
+            job_metrics.handler.make_handler(background),
+            webhook_delivery.handler.make_handler(background),
+        )
         self._clock = {
-            schedule.function.name: import_module(module_of(schedule.function.name)).make_handler(background)
+            schedule.function.name: import_module(module_of(schedule.function.name)).handler.make_handler(background)
             for schedule in SCHEDULES
         }
         self._webhook_queue_url = background.settings.webhook_queue_url

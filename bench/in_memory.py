@@ -41,7 +41,7 @@ class InMemoryWiring(WorkflowWiring):
         self.executors = ports.executors
         self.objects = self.outputs = ports.objects
         self._keys = ports.keys
-        self._limiter = RateLimiter(ports.rates, limit=_NEVER_REACHED, window_ms=60_000)
+        self._limiter = RateLimiter(ports.rates, SYSTEM_CLOCK, limit=_NEVER_REACHED, window_ms=60_000)
 
     @property
     def limiter(self) -> RateLimiter:

@@ -31,7 +31,7 @@ _OF_FUNCTIONS = {
         "sort requests desc",
     ),
     "webhook attempts that failed": (
-        "fields @timestamp, job_id, attempt, status_code, error, duration_ms, again_in_seconds",
+        "fields @timestamp, job_id, attempt, status_code, error, duration_ms, retry_in_seconds",
         'filter action = "webhook_attempted" and ispresent(error)',
         "sort @timestamp desc",
         "limit 200",

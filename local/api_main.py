@@ -18,7 +18,7 @@ from local.api_server import ApiServer
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from functions.wiring.api import Handler
+    from functions.wiring.entry import Handler
 
 # Sixteen clients that wait with `?wait=25` leave eight workers for the others. Each worker that has served a request
 # needs 15 to 30 MB of its own.

@@ -17,7 +17,8 @@ from gunicorn.http.errors import (  # type: ignore[import-untyped]
     ParseException,
 )
 
-from functions.http import router
+from functions.http.correlation import CORRELATION_HEADER, correlation_id_for
+from functions.http.responses import error_body, to_json
 from functions.routing import function_for
 from gateway.errors import MethodNotAllowedError, PayloadTooLargeError, Problem, RequestError, RequestInvalidError
 from gateway.limits import MAX_API_GATEWAY_PAYLOAD_BYTES
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from wsgiref.types import StartResponse, WSGIEnvironment
 
-    from functions.wiring.api import Handler
+    from functions.wiring.entry import Handler
     from local.gunicorn_server import HttpResponse
 
 # What ANY stands for in API Gateway.
@@ -61,15 +62,15 @@ class ApiServer:
     def respond_to_unreadable(self, error: Exception) -> HttpResponse:
         """Answer what the server cannot read as a request."""
         logger.warning("a request that cannot be read: %s", type(error).__name__)  # more could quote what was sent
-        return _refusal(_problem_with_head(error), router.correlation_id_for(()))
+        return _refusal(_problem_with_head(error), correlation_id_for(()))
 
     def respond_to_failure(self, error: BaseException) -> HttpResponse:
         """Answer a request that this front, or an answer that no client could read, has failed."""
         logger.error("the front failed", exc_info=error)
-        return _failure(HTTPStatus.BAD_GATEWAY, _OUR_SIDE, router.correlation_id_for(self.received.headers))
+        return _failure(HTTPStatus.BAD_GATEWAY, _OUR_SIDE, correlation_id_for(self.received.headers))
 
     def _answer(self, environ: WSGIEnvironment) -> HttpResponse:
-        correlation_id = router.correlation_id_for(self.received.headers)
+        correlation_id = correlation_id_for(self.received.headers)
         request_id = str(uuid.uuid4())
         try:
             return self._forwarded(environ, request_id)
@@ -157,7 +158,7 @@ def _from_lambda(answer: dict[str, Any]) -> HttpResponse:
 
 
 def _refusal(error: RequestError, correlation_id: str) -> HttpResponse:
-    body = router.error_body(
+    body = error_body(
         error.code, error.message, error.details, retryable=error.retryable, correlation_id=correlation_id
     )
     status, headers, content = _json(error.status, body, correlation_id)
@@ -166,10 +167,10 @@ def _refusal(error: RequestError, correlation_id: str) -> HttpResponse:
 
 
 def _failure(status: HTTPStatus, message: str, correlation_id: str) -> HttpResponse:
-    body = router.error_body("INTERNAL_ERROR", message, None, retryable=True, correlation_id=correlation_id)
+    body = error_body("INTERNAL_ERROR", message, None, retryable=True, correlation_id=correlation_id)
     return _json(status, body, correlation_id)
 
 
 def _json(status: int, body: Mapping[str, object], correlation_id: str) -> HttpResponse:
-    headers = [("Content-Type", "application/json"), (router.CORRELATION_HEADER, correlation_id)]
-    return status, headers, router.to_json(body).encode()
+    headers = [("Content-Type", "application/json"), (CORRELATION_HEADER, correlation_id)]
+    return status, headers, to_json(body).encode()

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-    from functions.wiring.api import Handler
+    from functions.wiring.entry import Handler
 
 
 class FunctionTimedOutError(GatewayError):

@@ -3,58 +3,46 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from functions.http import pagination, router
-from functions.http.auth import require_admin
+from functions.api.routes import ROUTES
+from functions.http import pagination
+from functions.http.responses import json_response
+from functions.use_cases.audit_log import read_audit_log
 from functions.wiring.api import ApiWiring, entry_point
 from gateway.domain import timestamps
 from gateway.errors import Problem, RequestInvalidError
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.event_handler import Response
-    from aws_lambda_powertools.utilities.typing import LambdaContext
 
     from functions.api import responses
-    from functions.wiring.api import Handler
+    from functions.http.request import Request
+    from functions.http.router import Operations
     from gateway.domain.audit import AuditEntry
-    from gateway.ports import AuditLog
 
 
-def make_handler(wiring: ApiWiring) -> Handler:
-    """Put the function together."""
-    app = router.make_app([*wiring.middlewares, wiring.authenticator.signed_in_only])
-    log: AuditLog = wiring.audit
+def operations(wiring: ApiWiring) -> Operations:
+    """Make the handlers."""
 
-    @app.get("/audit")
-    def list_entries() -> Response[str]:
-        require_admin(app, "read the audit log")
-        parameters = app.current_event.query_string_parameters or {}
+    def handle_list_audit(request: Request) -> Response[str]:
         problems: list[Problem] = []
-        limit = pagination.read_limit(parameters, problems)
-        position = pagination.read_position(parameters, problems)
+        limit = pagination.read_limit(request.query, problems)
+        position = pagination.read_position(request.query, problems)
         if problems:
             raise RequestInvalidError(problems)
-        # One more than asked for tells whether there is a next page.
-        found = log.newest(limit + 1, before=position)
-        shown = found[:limit]
-        more = len(found) > limit
-        answer: responses.AuditListJson = {
-            "entries": [_view(entry) for entry in shown],
-            "count": len(shown),
-            "nextCursor": pagination.to_cursor(shown[-1].position) if more else None,
+        page = read_audit_log(wiring.audit, limit=limit, position=position)
+        body: responses.AuditListJson = {
+            "entries": [_entry_json(entry) for entry in page.entries],
+            "count": len(page.entries),
+            "nextCursor": pagination.to_cursor(page.next_page_position) if page.next_page_position else None,
         }
-        return router.json_response(HTTPStatus.OK, answer)
+        return json_response(HTTPStatus.OK, body)
 
-    router.refuse_other_methods(app, {"/audit": ("GET",)})
-
-    def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-        return router.serve(app, event, context)
-
-    return handler
+    return {"listAudit": handle_list_audit}
 
 
-def _view(entry: AuditEntry) -> responses.AuditEntryJson:
+def _entry_json(entry: AuditEntry) -> responses.AuditEntryJson:
     actor = entry.by.actor
     return {
         "at": timestamps.to_text(entry.position.at),
@@ -67,4 +55,4 @@ def _view(entry: AuditEntry) -> responses.AuditEntryJson:
     }
 
 
-handler = entry_point(make_handler, ApiWiring)
+handler = entry_point("audit", ROUTES, operations, ApiWiring)

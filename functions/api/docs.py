@@ -5,28 +5,25 @@ from __future__ import annotations
 import base64
 import hashlib
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from aws_lambda_powertools.event_handler import Response
 
+from functions.api.routes import ROUTES
 from functions.api.static import DOCS_HTML, OPENAPI_JSON
-from functions.http import router
 from functions.wiring.api import ApiWiring, entry_point
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from aws_lambda_powertools.event_handler import APIGatewayRestResolver
-    from aws_lambda_powertools.utilities.typing import LambdaContext
-
-    from functions.wiring.api import Handler
+    from functions.http.request import Request
+    from functions.http.router import Operations
 
 _MAX_AGE_SECONDS = 300
 
 
-def make_handler(wiring: ApiWiring) -> Handler:
-    """Put the function together."""
-    app = router.make_app(wiring.middlewares)
+def operations(_wiring: ApiWiring) -> Operations:
+    """Make the handlers."""
     document = OPENAPI_JSON.read_text(encoding="utf-8")
     page = DOCS_HTML.read_text(encoding="utf-8")
     page_headers = {
@@ -35,20 +32,13 @@ def make_handler(wiring: ApiWiring) -> Handler:
         "Referrer-Policy": "no-referrer",
     }
 
-    @app.get("/openapi.json")
-    def get_document() -> Response[str]:
-        return _cacheable(app, document, "application/json", {})
+    def handle_get_openapi(request: Request) -> Response[str]:
+        return _cacheable(request, document, "application/json", {})
 
-    @app.get("/docs")
-    def get_page() -> Response[str]:
-        return _cacheable(app, page, "text/html; charset=utf-8", page_headers)
+    def handle_get_docs(request: Request) -> Response[str]:
+        return _cacheable(request, page, "text/html; charset=utf-8", page_headers)
 
-    router.refuse_other_methods(app, {"/openapi.json": ("GET",), "/docs": ("GET",)})
-
-    def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-        return router.serve(app, event, context)
-
-    return handler
+    return {"getOpenApi": handle_get_openapi, "getDocs": handle_get_docs}
 
 
 def _content_security_policy(page: str) -> str:
@@ -61,12 +51,12 @@ def _content_security_policy(page: str) -> str:
     )
 
 
-def _cacheable(app: APIGatewayRestResolver, text: str, content_type: str, headers: Mapping[str, str]) -> Response[str]:
+def _cacheable(request: Request, text: str, content_type: str, headers: Mapping[str, str]) -> Response[str]:
     etag = f'"{hashlib.sha256(text.encode()).hexdigest()}"'
     cache_headers = {"ETag": etag, "Cache-Control": f"public, max-age={_MAX_AGE_SECONDS}"}
-    if etag in app.current_event.headers.get("If-None-Match", ""):
+    if etag in (request.header("If-None-Match") or ""):
         return Response(HTTPStatus.NOT_MODIFIED, headers=cache_headers)
     return Response(HTTPStatus.OK, content_type=content_type, body=text, headers={**cache_headers, **headers})
 
 
-handler = entry_point(make_handler, ApiWiring)
+handler = entry_point("docs", ROUTES, operations, ApiWiring)

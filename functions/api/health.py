@@ -1,87 +1,80 @@
-"""`/health`, and the answer to every path that nothing else answers."""
+"""`/health`, and the response to every path that no function serves."""
 
 from __future__ import annotations
 
-import time
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from functions.http import router
-from functions.http.auth import caller_of, signed_in
-from functions.use_cases.executors import offered_models, recent_heartbeats
+from functions.api.routes import ROUTES
+from functions.http.responses import json_response
+from functions.use_cases.health import get_health
 from functions.wiring.api import ApiWiring, entry_point
 from gateway.__about__ import VERSION
 from gateway.domain import timestamps
-from gateway.domain.model_files import CHECKPOINTS
-from gateway.domain.principal import Role
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from aws_lambda_powertools.event_handler import Response
-    from aws_lambda_powertools.utilities.typing import LambdaContext
 
     from functions.api import responses
-    from functions.wiring.api import Handler
-    from gateway.domain.executor import Device, Heartbeat
-    from gateway.domain.model_files import ModelFolder
+    from functions.http.request import Request
+    from functions.http.router import Operations
+    from functions.use_cases.health import ExecutorState, GatewayHealth
+    from gateway.domain.executor import Device
 
 
-def make_handler(wiring: ApiWiring) -> Handler:
-    """Put the function together."""
-    app = router.make_app(wiring.middlewares)
-    started = time.monotonic()
-    reports = wiring.executors
+def operations(wiring: ApiWiring) -> Operations:
+    """Make the handlers."""
+    started = wiring.clock.monotonic()
 
-    @app.get("/health")
-    def get_health() -> Response[str]:
-        tell_all = signed_in(app)
-        executors = recent_heartbeats(reports)
-        reachable = [executor for executor in executors if executor.comfyui_reachable]
-        answer: responses.HealthJson = {
-            "ok": True,
-            "version": VERSION,
-            "comfyui": {"reachable": bool(reachable)},
-            "uptime": round(time.monotonic() - started, 3),
-        }
-        if tell_all:
-            if reachable:
-                answer["comfyui"]["url"] = reachable[0].comfyui_url
-            models = reports.models()
-            checkpoints = offered_models(executors, models).get(CHECKPOINTS)
-            answer["comfyui"]["models"] = checkpoints.names if checkpoints else []
-            answer["executors"] = [_view(executor, models.get(executor.id, {})) for executor in executors]
-            if caller_of(app).role is Role.ADMIN:
-                # Other owners' jobs are nobody else's business.
-                for view, executor in zip(answer["executors"], executors, strict=True):
-                    view["currentJobId"] = executor.current_job_id
-        return router.json_response(HTTPStatus.OK, answer)
+    def handle_get_health(request: Request) -> Response[str]:
+        health = get_health(wiring.executors, wiring.clock, request.principal)
+        uptime_seconds = wiring.clock.monotonic() - started
+        return json_response(HTTPStatus.OK, _health_json(health, uptime_seconds))
 
-    router.refuse_other_methods(app, {"/health": ("GET",)})
-
-    def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-        return router.serve(app, event, context)
-
-    return handler
+    return {"getHealth": handle_get_health}
 
 
-def _view(report: Heartbeat, models: Mapping[str, ModelFolder]) -> responses.ExecutorJson:
-    return {
-        "id": report.id,
-        "lastSeenAt": timestamps.to_text(report.last_seen_at),
-        "busy": report.busy,
-        "version": report.version,
+def _health_json(health: GatewayHealth, uptime_seconds: float) -> responses.HealthJson:
+    body: responses.HealthJson = {
+        "ok": True,
+        "version": VERSION,
+        "comfyui": {"reachable": health.comfyui_reachable},
+        "uptime": round(uptime_seconds, 3),
+    }
+    if health.fleet:
+        if health.fleet.comfyui_url is not None:
+            body["comfyui"]["url"] = health.fleet.comfyui_url
+        body["comfyui"]["models"] = health.fleet.checkpoints
+        body["executors"] = [
+            _executor_json(executor, shows_current_job=health.fleet.shows_current_jobs)
+            for executor in health.fleet.executors
+        ]
+    return body
+
+
+def _executor_json(executor: ExecutorState, *, shows_current_job: bool) -> responses.ExecutorJson:
+    heartbeat = executor.heartbeat
+    body: responses.ExecutorJson = {
+        "id": heartbeat.id,
+        "lastSeenAt": timestamps.to_text(heartbeat.last_seen_at),
+        "busy": heartbeat.busy,
+        "version": heartbeat.version,
         "comfyui": {
-            "reachable": report.comfyui_reachable,
-            "url": report.comfyui_url,
-            "version": report.comfyui_version,
-            "device": _device_view(report.device) if report.device else None,
-            "models": {name: {"count": folder.count, "names": folder.names} for name, folder in models.items()},
+            "reachable": heartbeat.comfyui_reachable,
+            "url": heartbeat.comfyui_url,
+            "version": heartbeat.comfyui_version,
+            "device": _device_json(heartbeat.device) if heartbeat.device else None,
+            "models": {
+                name: {"count": folder.count, "names": folder.names} for name, folder in executor.models.items()
+            },
         },
     }
+    if shows_current_job:
+        body["currentJobId"] = heartbeat.current_job_id
+    return body
 
 
-def _device_view(device: Device) -> responses.DeviceJson:
+def _device_json(device: Device) -> responses.DeviceJson:
     return {
         "name": device.name,
         "vramTotalBytes": device.vram_total_bytes,
@@ -89,4 +82,4 @@ def _device_view(device: Device) -> responses.DeviceJson:
     }
 
 
-handler = entry_point(make_handler, ApiWiring)
+handler = entry_point("health", ROUTES, operations, ApiWiring)

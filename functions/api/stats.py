@@ -1,48 +1,38 @@
-"""`/stats`: counts of jobs, kept by functions.events.job_metrics: one query, however many jobs there are."""
+"""`/stats`: statistics of jobs, from the counts that functions.events.job_metrics keeps."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, time, timedelta
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from functions.http import router
-from functions.http.auth import require_admin
+from functions.api.routes import ROUTES
+from functions.http.responses import json_response
+from functions.use_cases.job_statistics import get_job_statistics
 from functions.wiring.api import ApiWiring, entry_point
 from gateway.domain import timestamps
 from gateway.domain.job import JobStatus
-from gateway.domain.job_counts import JobStatistics
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.event_handler import Response
-    from aws_lambda_powertools.utilities.typing import LambdaContext
 
     from functions.api import responses
-    from functions.wiring.api import Handler
+    from functions.http.request import Request
+    from functions.http.router import Operations
+    from functions.use_cases.job_statistics import RecentJobStatistics
 
 
-def make_handler(wiring: ApiWiring) -> Handler:
-    """Put the function together."""
-    app = router.make_app([*wiring.middlewares, wiring.authenticator.signed_in_only])
-    job_counts = wiring.job_counts
-    kept = timedelta(days=wiring.settings.retention_days)
+def operations(wiring: ApiWiring) -> Operations:
+    """Make the handlers."""
 
-    @app.get("/stats")
-    def get_stats() -> Response[str]:
-        require_admin(app, "read the statistics")
-        since = (timestamps.now() - kept).date()
-        statistics = JobStatistics.of(job_counts.since(since).values())
-        return router.json_response(HTTPStatus.OK, _view(statistics, datetime.combine(since, time.min, UTC)))
+    def handle_get_stats(_request: Request) -> Response[str]:
+        recent = get_job_statistics(wiring.job_counts, wiring.clock, retention_days=wiring.settings.retention_days)
+        return json_response(HTTPStatus.OK, _stats_json(recent))
 
-    router.refuse_other_methods(app, {"/stats": ("GET",)})
-
-    def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-        return router.serve(app, event, context)
-
-    return handler
+    return {"getStats": handle_get_stats}
 
 
-def _view(statistics: JobStatistics, since: datetime) -> responses.StatsJson:
+def _stats_json(recent: RecentJobStatistics) -> responses.StatsJson:
+    statistics = recent.statistics
     by_status, rate = statistics.by_status, statistics.cache_hit_rate
     return {
         "jobs": {
@@ -57,8 +47,8 @@ def _view(statistics: JobStatistics, since: datetime) -> responses.StatsJson:
         "averageProcessingTimeMs": statistics.mean_run_ms,
         "averageQueueWaitMs": statistics.mean_wait_ms,
         "cacheHitRate": None if rate is None else round(rate, 4),
-        "since": timestamps.to_text(since),
+        "since": timestamps.to_text(recent.since),
     }
 
 
-handler = entry_point(make_handler, ApiWiring)
+handler = entry_point("stats", ROUTES, operations, ApiWiring)

@@ -3,118 +3,87 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from aws_lambda_powertools.event_handler import Response
 
 from functions.api.requests import WorkflowChangeRequest, WorkflowRequest
-from functions.http import body, router
-from functions.http.auth import caller_of, require_admin
-from functions.use_cases.executors import offered_models, recent_heartbeats
-from functions.use_cases.update_workflow import WorkflowChange, delete, update
+from functions.api.routes import ROUTES
+from functions.http.body import parse_body
+from functions.http.responses import json_response
+from functions.use_cases.capabilities import get_capabilities
+from functions.use_cases.delete_workflow import delete_workflow
+from functions.use_cases.get_workflow import get_workflow, list_workflows
+from functions.use_cases.register_workflow import NewWorkflow, register_workflow
+from functions.use_cases.update_workflow import WorkflowChange, update_workflow
 from functions.wiring.api import entry_point
 from functions.wiring.workflows import WorkflowWiring
 from gateway.domain import timestamps
 from gateway.domain.audit import Authorship
-from gateway.domain.file_names import SAVED_FORMATS
-from gateway.domain.workflow import WorkflowHead, WorkflowTemplate
-from gateway.domain.workflow_id import ID_PATTERN
-from gateway.errors import WorkflowNotFoundError
 
 if TYPE_CHECKING:
-    from aws_lambda_powertools.event_handler import APIGatewayRestResolver
-    from aws_lambda_powertools.utilities.typing import LambdaContext
-
     from functions.api import responses
-    from functions.wiring.api import Handler
+    from functions.http.request import Request
+    from functions.http.router import Operations
+    from gateway.domain.workflow import WorkflowHead, WorkflowTemplate
 
 
-def make_handler(wiring: WorkflowWiring) -> Handler:
-    """Put the function together."""
-    app = router.make_app([*wiring.middlewares, wiring.authenticator.signed_in_only])
-    workflows, executors = wiring.workflows, wiring.executors
+def operations(wiring: WorkflowWiring) -> Operations:
+    """Make the handlers."""
+    workflows = wiring.workflows
 
-    @app.get("/workflows")
-    def list_workflows() -> Response[str]:
-        heads = [_head_view(head) for head in workflows.heads()]
-        answer: responses.WorkflowListJson = {"workflows": heads, "count": len(heads)}
-        return router.json_response(HTTPStatus.OK, answer)
+    def handle_list_workflows(_request: Request) -> Response[str]:
+        heads = [_head_json(head) for head in list_workflows(workflows)]
+        body: responses.WorkflowListJson = {"workflows": heads, "count": len(heads)}
+        return json_response(HTTPStatus.OK, body)
 
-    @app.post("/workflows")
-    def create_workflow() -> Response[str]:
-        require_admin(app, "create workflows")
-        request = body.read(app.current_event, WorkflowRequest)
-        template = WorkflowTemplate.register(request.workflow_json, request.input_schema, request.default_params)
-        head = workflows.create(request.id, request.name, request.description, template, _authorship(app))
-        router.logger.info("workflow created", action="workflow_created", workflow_id=head.id)
-        return router.json_response(HTTPStatus.CREATED, _answer(head, template))
+    def handle_create_workflow(request: Request) -> Response[str]:
+        new = NewWorkflow(**dict(parse_body(request, WorkflowRequest)))
+        head, template = register_workflow(workflows, new, _authorship(request))
+        return json_response(HTTPStatus.CREATED, _workflow_json(head, template))
 
-    @app.get("/workflows/<workflow_id>")
-    def get_workflow(workflow_id: str) -> Response[str]:
-        head = workflows.head(_checked(workflow_id))
-        if head is None:
-            raise WorkflowNotFoundError(workflow_id)
-        return router.json_response(HTTPStatus.OK, _answer(head, workflows.template(head.template_key)))
+    def handle_get_workflow(_request: Request, workflow_id: str) -> Response[str]:
+        head, template = get_workflow(workflows, workflow_id)
+        return json_response(HTTPStatus.OK, _workflow_json(head, template))
 
-    @app.put("/workflows/<workflow_id>")
-    def update_workflow(workflow_id: str) -> Response[str]:
-        require_admin(app, "update workflows")
-        request = body.read(app.current_event, WorkflowChangeRequest)
-        change = WorkflowChange(**dict(request))
-        head, template = update(workflows, _checked(workflow_id), change, _authorship(app))
-        router.logger.info("workflow updated", action="workflow_updated", workflow_id=head.id, version=head.version)
-        return router.json_response(HTTPStatus.OK, _answer(head, template))
+    def handle_update_workflow(request: Request, workflow_id: str) -> Response[str]:
+        change = WorkflowChange(**dict(parse_body(request, WorkflowChangeRequest)))
+        head, template = update_workflow(workflows, workflow_id, change, _authorship(request))
+        return json_response(HTTPStatus.OK, _workflow_json(head, template))
 
-    @app.delete("/workflows/<workflow_id>")
-    def delete_workflow(workflow_id: str) -> Response[str]:
-        require_admin(app, "delete workflows")
-        delete(workflows, _checked(workflow_id), _authorship(app))
-        router.logger.info("workflow deleted", action="workflow_deleted", workflow_id=workflow_id)
+    def handle_delete_workflow(request: Request, workflow_id: str) -> Response[str]:
+        delete_workflow(workflows, workflow_id, _authorship(request))
         return Response(HTTPStatus.NO_CONTENT)
 
-    @app.get("/capabilities")
-    def get_capabilities() -> Response[str]:
-        limits = wiring.limits
-        offered = offered_models(recent_heartbeats(executors), executors.models())
-        answer: responses.CapabilitiesJson = {
+    def handle_get_capabilities(_request: Request) -> Response[str]:
+        capabilities = get_capabilities(workflows, wiring.executors, wiring.clock)
+        body: responses.CapabilitiesJson = {
             "workflows": [
-                {"id": head.id, "name": head.name, "description": head.description} for head in workflows.heads()
+                {"id": head.id, "name": head.name, "description": head.description} for head in capabilities.workflows
             ],
-            "models": {folder: models.names for folder, models in offered.items()},
-            "maxSize": limits.max_image_size,
-            "maxBatch": limits.max_batch_size,
-            "formats": SAVED_FORMATS,
+            "models": {folder: models.names for folder, models in capabilities.models.items()},
+            "maxSize": wiring.limits.max_image_size,
+            "maxBatch": wiring.limits.max_batch_size,
+            "formats": capabilities.formats,
             "storageProvider": "s3",
         }
-        return router.json_response(HTTPStatus.OK, answer)
+        return json_response(HTTPStatus.OK, body)
 
-    router.refuse_other_methods(
-        app,
-        {
-            "/workflows": ("GET", "POST"),
-            "/workflows/<workflow_id>": ("GET", "PUT", "DELETE"),
-            "/capabilities": ("GET",),
-        },
-    )
-
-    def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-        return router.serve(app, event, context)
-
-    return handler
+    return {
+        "listWorkflows": handle_list_workflows,
+        "createWorkflow": handle_create_workflow,
+        "getWorkflow": handle_get_workflow,
+        "updateWorkflow": handle_update_workflow,
+        "deleteWorkflow": handle_delete_workflow,
+        "getCapabilities": handle_get_capabilities,
+    }
 
 
-def _checked(workflow_id: str) -> str:
-    # What can be no id is not asked for.
-    if not ID_PATTERN.fullmatch(workflow_id):
-        raise WorkflowNotFoundError(workflow_id)
-    return workflow_id
+def _authorship(request: Request) -> Authorship:
+    return Authorship(actor=request.caller, correlation_id=request.correlation_id)
 
 
-def _authorship(app: APIGatewayRestResolver) -> Authorship:
-    return Authorship(actor=caller_of(app), correlation_id=router.correlation_id_of(app))
-
-
-def _head_view(head: WorkflowHead) -> responses.WorkflowHeadJson:
+def _head_json(head: WorkflowHead) -> responses.WorkflowHeadJson:
     return {
         "id": head.id,
         "name": head.name,
@@ -125,10 +94,10 @@ def _head_view(head: WorkflowHead) -> responses.WorkflowHeadJson:
     }
 
 
-def _answer(head: WorkflowHead, template: WorkflowTemplate) -> responses.WorkflowAnswerJson:
+def _workflow_json(head: WorkflowHead, template: WorkflowTemplate) -> responses.WorkflowAnswerJson:
     return {
         "workflow": {
-            **_head_view(head),
+            **_head_json(head),
             "workflowJson": template.graph,
             "inputSchema": template.input_schema,
             "defaultParams": template.default_params,
@@ -136,4 +105,4 @@ def _answer(head: WorkflowHead, template: WorkflowTemplate) -> responses.Workflo
     }
 
 
-handler = entry_point(make_handler, WorkflowWiring)
+handler = entry_point("workflows", ROUTES, operations, WorkflowWiring)

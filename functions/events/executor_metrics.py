@@ -1,4 +1,4 @@
-"""Counts the executors that are there, every minute: those in AWS and those elsewhere report to the same table."""
+"""Count the executors that are alive, every minute: those in AWS and those elsewhere write to the same table."""
 
 from __future__ import annotations
 
@@ -9,23 +9,20 @@ from functions.use_cases.executors import recent_heartbeats
 from functions.wiring.events import EventWiring, entry_point
 
 if TYPE_CHECKING:
-    from aws_lambda_powertools.utilities.typing import LambdaContext
-
-    from functions.wiring.api import Handler
+    from functions.wiring.events import EventFunction
 
 
-def make_handler(background: EventWiring) -> Handler:
-    """Put the function together."""
-    executors = background.executors
+def make_function(wiring: EventWiring) -> EventFunction:
+    """Make the function that counts once."""
 
-    def handler(_event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
-        healthy = [report for report in recent_heartbeats(executors) if report.comfyui_reachable]
-        busy = sum(report.busy for report in healthy)
-        # Zero is written as well: it is what an alarm waits for.
+    def count_executors(_event: dict[str, Any]) -> None:
+        heartbeats = recent_heartbeats(wiring.executors, wiring.clock)
+        healthy = [heartbeat for heartbeat in heartbeats if heartbeat.comfyui_reachable]
+        busy = sum(heartbeat.busy for heartbeat in healthy)
+        # Zero is written as well: an alarm needs it.
         emit({Metric.EXECUTORS_HEALTHY: len(healthy), Metric.EXECUTORS_BUSY: busy})
-        return {}
 
-    return handler
+    return count_executors
 
 
-handler = entry_point(make_handler)
+handler = entry_point(make_function)

@@ -1,4 +1,4 @@
-"""Request bodies: bounded, parsed, and checked against a model; every problem named."""
+"""Parse request bodies: limited in size, checked against a model, with every problem listed."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from gateway.errors import PayloadTooLargeError, Problem, RequestInvalidError
 from gateway.limits import MAX_REQUEST_BODY_BYTES
 
 if TYPE_CHECKING:
-    from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEvent
     from pydantic_core import ErrorDetails
+
+    from functions.http.request import Request
 
 
 class RequestBody(BaseModel):
-    """Base of all request bodies: camelCase, strict about types, unknown fields refused."""
+    """Base of all request bodies: camelCase, strict about types, without unknown fields."""
 
     model_config = ConfigDict(alias_generator=to_camel, extra="forbid", strict=True, frozen=True)
 
@@ -26,18 +27,18 @@ class RequestBody(BaseModel):
 Body = TypeVar("Body", bound=RequestBody)
 
 
-def read(event: APIGatewayProxyEvent, model: type[Body]) -> Body:
+def parse_body(request: Request, model: type[Body]) -> Body:
     """Parse the body as this model. Raises PayloadTooLargeError or RequestInvalidError."""
     try:
-        text = event.decoded_body or ""
+        text = request.event.decoded_body or ""
     except ValueError:
         raise RequestInvalidError([Problem("", "The body is not valid JSON: it is not UTF-8.")]) from None
-    # The length in characters bounds the length in bytes from below, and costs nothing.
+    # Bytes are never fewer than characters, so counting characters first is enough for most large bodies.
     if len(text) > MAX_REQUEST_BODY_BYTES or len(text.encode()) > MAX_REQUEST_BODY_BYTES:
-        raise PayloadTooLargeError(f"The body is larger than {MAX_REQUEST_BODY_BYTES} bytes, the most this API takes.")
+        raise PayloadTooLargeError(f"The body is larger than {MAX_REQUEST_BODY_BYTES} bytes, the limit of this API.")
     try:
         parsed = pydantic_core.from_json(text, allow_inf_nan=False)
-        json.dumps(parsed, allow_nan=False)  # 1e999 is well-formed, but is read as infinity, which JSON cannot say
+        json.dumps(parsed, allow_nan=False)  # 1e999 is well-formed, but becomes infinity, which JSON cannot express
     except ValueError as error:
         raise RequestInvalidError([Problem("", f"The body is not valid JSON: {error}")]) from None
     if not isinstance(parsed, dict):
@@ -50,11 +51,11 @@ def read(event: APIGatewayProxyEvent, model: type[Body]) -> Body:
 
 def _problems(error: ValidationError) -> list[Problem]:
     details = error.errors(include_url=False, include_input=False)
-    return [Problem(".".join(str(step) for step in detail["loc"]), _said(detail)) for detail in details]
+    return [Problem(".".join(str(step) for step in detail["loc"]), _message(detail)) for detail in details]
 
 
-# Where pydantic's own words are for programmers in Python.
-_WORDS = {
+# Where pydantic's own messages are written for Python programmers.
+_MESSAGES = {
     "extra_forbidden": "Unknown field.",
     "missing": "Required.",
     "dict_type": "Must be a JSON object.",
@@ -63,6 +64,6 @@ _WORDS = {
 }
 
 
-def _said(detail: ErrorDetails) -> str:
-    words = _WORDS.get(detail["type"])
-    return words.format_map(detail.get("ctx", {})) if words else detail["msg"].removeprefix("Value error, ")
+def _message(detail: ErrorDetails) -> str:
+    message = _MESSAGES.get(detail["type"])
+    return message.format_map(detail.get("ctx", {})) if message else detail["msg"].removeprefix("Value error, ")

@@ -1,20 +1,20 @@
-"""Which web pages may use the API from a browser. https://fetch.spec.whatwg.org/#http-cors-protocol.
+"""CORS: which web pages may use the API from a browser. https://fetch.spec.whatwg.org/#http-cors-protocol.
 
-Credentials travel in headers that a page has to set itself, never in cookies, so Access-Control-Allow-Credentials
-is not sent, and `*` opens nothing that a page has no key for.
+Credentials are sent in headers that a page has to set itself, never in cookies. So Access-Control-Allow-Credentials
+is not sent, and `*` gives a page nothing that it has no key for.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from functions.http import router
-
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-    from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
-    from aws_lambda_powertools.event_handler.middlewares import NextMiddleware
+    from aws_lambda_powertools.event_handler import Response
+
+    from functions.http.request import Request
+    from functions.http.router import Middleware
 
 ANY_ORIGIN = "*"
 _REQUEST_HEADERS = "Content-Type, Authorization, X-API-Key, X-Correlation-Id, Idempotency-Key, If-None-Match"
@@ -22,38 +22,27 @@ _EXPOSED_HEADERS = (
     "X-Correlation-Id, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset, Retry-After, "
     "ETag, Location, Content-Disposition"
 )
-_PREFLIGHT_SECONDS = "7200"  # Chromium keeps an answer no longer
+_PREFLIGHT_SECONDS = "7200"  # Chromium caches a response no longer
 
 
-class Cors:
-    """Answers pages of these origins; none when there are none."""
+def allow_origins(origins: Sequence[str]) -> Middleware:
+    """Make the middleware that sets the headers, errors included, and handles preflights. No origins: no headers."""
+    allowed_origins = frozenset(origins)
 
-    def __init__(self, origins: Sequence[str]) -> None:
-        self._origins = frozenset(origins)
+    def set_headers(request: Request, respond: Callable[[], Response[str]]) -> Response[str]:
+        if not allowed_origins:
+            return respond()
+        request.response_headers["Vary"] = "Origin"  # for caches, also when this origin is not allowed
+        origin = ANY_ORIGIN if ANY_ORIGIN in allowed_origins else request.header("Origin")
+        if origin not in allowed_origins:
+            return respond()
+        request.response_headers["Access-Control-Allow-Origin"] = origin
+        request.response_headers["Access-Control-Expose-Headers"] = _EXPOSED_HEADERS
+        response = respond()
+        if request.is_options and "Allow" in response.headers:
+            request.response_headers["Access-Control-Allow-Methods"] = str(response.headers["Allow"])
+            request.response_headers["Access-Control-Allow-Headers"] = _REQUEST_HEADERS
+            request.response_headers["Access-Control-Max-Age"] = _PREFLIGHT_SECONDS
+        return response
 
-    def middleware(self, app: APIGatewayRestResolver, next_middleware: NextMiddleware) -> Response[str]:
-        """Put the headers on the answer, errors included, and answer preflights by the methods of their path."""
-        if not self._origins:
-            return next_middleware(app)
-        allowed = self._allowed(app.current_event.headers.get("Origin"))
-        router.add_headers(app, {"Vary": "Origin"})  # for caches, also when this origin gets nothing
-        if allowed:
-            router.add_headers(
-                app, {"Access-Control-Allow-Origin": allowed, "Access-Control-Expose-Headers": _EXPOSED_HEADERS}
-            )
-        answer: Response[str] = next_middleware(app)
-        if allowed and router.is_options(app) and "Allow" in answer.headers:
-            router.add_headers(
-                app,
-                {
-                    "Access-Control-Allow-Methods": str(answer.headers["Allow"]),
-                    "Access-Control-Allow-Headers": _REQUEST_HEADERS,
-                    "Access-Control-Max-Age": _PREFLIGHT_SECONDS,
-                },
-            )
-        return answer
-
-    def _allowed(self, origin: str | None) -> str | None:
-        if ANY_ORIGIN in self._origins:
-            return ANY_ORIGIN
-        return origin if origin in self._origins else None
+    return set_headers

@@ -1,8 +1,7 @@
-"""Pages of the lists that run newest first: `limit`, `cursor` and `nextCursor`.
+"""Pagination of lists, newest first: `limit`, `cursor` and `nextCursor`.
 
-A cursor holds the position at which a page ended, nothing else. It is not signed: whose list it is, and what is in
-it, is decided anew for each request, so a made-up cursor can only start a page elsewhere in what its sender may
-read anyway.
+A cursor holds the position at which a page ended, nothing else. It is not signed: each request decides again what its
+caller may read, so a forged cursor can only start a page elsewhere in the caller's own list.
 """
 
 from __future__ import annotations
@@ -19,21 +18,17 @@ if TYPE_CHECKING:
 
 
 def read_limit(parameters: Mapping[str, str], problems: list[Problem]) -> int:
-    """Read how many entries a page may have; what is wrong is added to the problems."""
+    """Parse the maximum number of entries of a page; a problem is appended to `problems`."""
     text = parameters.get("limit", str(DEFAULT_PAGE_ENTRIES))
-    if (
-        text.isascii()
-        and text.isdigit()
-        and len(text) <= len(str(MAX_PAGE_ENTRIES))
-        and 1 <= int(text) <= MAX_PAGE_ENTRIES
-    ):
+    digits = text.isascii() and text.isdigit() and len(text) <= len(str(MAX_PAGE_ENTRIES))
+    if digits and 1 <= int(text) <= MAX_PAGE_ENTRIES:
         return int(text)
     problems.append(Problem("limit", f"Must be a number from 1 to {MAX_PAGE_ENTRIES}."))
     return DEFAULT_PAGE_ENTRIES
 
 
 def read_position(parameters: Mapping[str, str], problems: list[Problem]) -> PagePosition | None:
-    """Read where a page begins: behind this position, or at the newest. What is wrong is added to the problems."""
+    """Parse the position behind which a page starts; None: at the newest. A problem is appended to `problems`."""
     cursor = parameters.get("cursor")
     if cursor is None:
         return None
@@ -42,10 +37,10 @@ def read_position(parameters: Mapping[str, str], problems: list[Problem]) -> Pag
             return PagePosition.from_text(base64.b64decode(cursor, altchars=b"-_", validate=True).decode("ascii"))
     except ValueError:  # no base64, no ASCII, no position
         pass
-    problems.append(Problem("cursor", "Not a cursor of this list; take it from nextCursor as it is."))
+    problems.append(Problem("cursor", "Not a cursor of this list; send nextCursor unchanged."))
     return None
 
 
 def to_cursor(position: PagePosition) -> str:
-    """Write where a page ended."""
+    """Make the cursor of the page that starts behind this position."""
     return base64.urlsafe_b64encode(position.to_text().encode("ascii")).decode("ascii")

@@ -1,29 +1,26 @@
-"""How many requests a caller may make: a fixed window, counted in one place for all instances of all functions.
+"""Limit how many requests a caller may make: a fixed window, counted in one table for all instances of all functions.
 
-When the count fails, the request fails. Letting it through would gain nothing: every route needs the same table. And
-it would hand whoever overloads a counter the way past it.
+When counting fails, the request fails. Letting it through would gain nothing: every route needs the same table. And
+whoever overloads a counter would get past the limit.
 """
 
 from __future__ import annotations
 
 import math
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from gateway.ports import Clock, RateLimitStore
 
-    from gateway.ports import RateLimitStore
-
-_MAX_REMEMBERED = 1000
+_MAX_CACHED = 1000
 # The clocks of two instances differ a little: a counter outlives its window by this.
-_KEPT_SECONDS = 60
+_COUNTER_EXTRA_SECONDS = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Allowance:
-    """What a caller has left in the present window."""
+    """What a caller may still do in the current window."""
 
     limit: int
     window_seconds: float
@@ -33,12 +30,12 @@ class Allowance:
 
     @property
     def exceeded(self) -> bool:
-        """Tell whether this request is one too many."""
+        """Whether this request is over the limit."""
         return self.used > self.limit
 
     @property
     def headers(self) -> dict[str, str]:
-        """Write it for the caller."""
+        """The headers for the caller."""
         headers = {
             "X-RateLimit-Limit": str(self.limit),
             "X-RateLimit-Remaining": str(max(0, self.limit - self.used)),
@@ -48,15 +45,13 @@ class Allowance:
 
 
 class RateLimiter:
-    """Counts requests. Windows begin at multiples of `window_ms` since 1970; `clock` gives epoch seconds."""
+    """Counts requests. Windows start at multiples of `window_ms` since 1970."""
 
-    def __init__(
-        self, store: RateLimitStore, *, limit: int, window_ms: int, clock: Callable[[], float] = time.time
-    ) -> None:
+    def __init__(self, store: RateLimitStore, clock: Clock, *, limit: int, window_ms: int) -> None:
         self._store = store
+        self._clock = clock
         self._limit = limit
         self._window_ms = window_ms
-        self._clock = clock
         self._used_up: set[tuple[str, int]] = set()  # subjects and windows that need no counting any more
 
     def count(self, subject: str) -> Allowance:
@@ -64,20 +59,20 @@ class RateLimiter:
         window = self._window()
         if (subject, window) in self._used_up:
             return self._allowance(window, self._limit + 1)
-        expires_at = (window + 1) * self._window_ms // 1000 + _KEPT_SECONDS
+        expires_at = (window + 1) * self._window_ms // 1000 + _COUNTER_EXTRA_SECONDS
         used = self._store.add(subject, window * self._window_ms, expires_at=expires_at)
         if used >= self._limit:
-            if len(self._used_up) >= _MAX_REMEMBERED:
+            if len(self._used_up) >= _MAX_CACHED:
                 self._used_up.clear()
             self._used_up.add((subject, window))
         return self._allowance(window, used)
 
-    def unknown(self) -> Allowance:
-        """Say what can be said without counting, for the answer to a request that could not be counted."""
+    def uncounted(self) -> Allowance:
+        """Return what is known without counting, for the response to a request that could not be counted."""
         return self._allowance(self._window(), self._limit)
 
     def _window(self) -> int:
-        return int(self._clock() * 1000) // self._window_ms
+        return int(self._clock.now().timestamp() * 1000) // self._window_ms
 
     def _allowance(self, window: int, used: int) -> Allowance:
         ends_at = (window + 1) * self._window_ms / 1000
@@ -86,5 +81,5 @@ class RateLimiter:
             window_seconds=self._window_ms / 1000,
             used=used,
             resets_at=math.ceil(ends_at),
-            retry_seconds=max(1, math.ceil(ends_at - self._clock())),
+            retry_seconds=max(1, math.ceil(ends_at - self._clock.now().timestamp())),
         )

@@ -1,17 +1,28 @@
-"""HTTP for every function: one resolver set up one way, one shape for every error, the same headers on every answer."""
+"""The router of a function: built from its route declarations, on Powertools' resolver.
+
+    event ─▶ middlewares ─▶ authentication ─┬─ route ─▶ access check ─▶ operation ─▶ response
+                                            ├─ path without this method ─▶ 405, or 204 for OPTIONS
+                                            └─ unknown path ─▶ 404
+
+Every error gets the same shape, and every response the headers that middlewares have set.
+"""
 
 from __future__ import annotations
 
-import json
 import re
-import uuid
+from collections import defaultdict
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
-from aws_lambda_powertools.logging import Logger
 
 from functions import metrics
+from functions.http.correlation import correlation_id_for
+from functions.http.request import Request
+from functions.http.responses import internal_error_response, request_error_response, to_json
+from functions.http.routes import Access
+from functions.logs import api_logger
 from functions.metrics import Metric
 from gateway.errors import (
     CredentialsRejectedError,
@@ -20,161 +31,145 @@ from gateway.errors import (
     RateLimitedError,
     RequestError,
 )
-from gateway.limits import MAX_CORRELATION_ID_CHARACTERS
-from gateway.redacting_log import RedactingFormatter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Sequence
 
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-CORRELATION_HEADER = "X-Correlation-Id"
-_SANE_CORRELATION_ID = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._:-]{{0,{MAX_CORRELATION_ID_CHARACTERS - 1}}}")
-_COUNTED_REFUSALS: Mapping[type[RequestError], Metric] = {
+    from functions.http.auth import Authenticator
+    from functions.http.routes import Route
+
+# Takes the request, and the path's parameters by name: `{jobId}` as `job_id`.
+Operation = Callable[..., Response[Any]]
+Operations = Mapping[str, Operation]
+# Calls the second argument for the response, or makes one itself.
+Middleware = Callable[[Request, Callable[[], Response[Any]]], Response[Any]]
+
+_COUNTED_ERRORS: Mapping[type[RequestError], Metric] = {
     CredentialsRejectedError: Metric.REQUESTS_UNAUTHORIZED,
     RateLimitedError: Metric.REQUESTS_RATE_LIMITED,
 }
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
-
-# The level comes with the settings. Without one here Powertools would read the variable itself, and tell a wrong one.
-logger = Logger(
-    service="api", level="INFO", log_uncaught_exceptions=False, location=None, logger_formatter=RedactingFormatter()
-)
+_PARAMETER = re.compile(r"\{(\w+)(\+?)\}")
 
 
-def make_app(middlewares: Sequence[Callable[..., Response[str]]]) -> APIGatewayRestResolver:
-    """Make a resolver that answers every error in the contract's shape.
+class Router:
+    """Serves the requests of one function.
 
+    `routes`: all that it serves; `operations`: what runs for each, by operation id. Raises ValueError unless each
+    route has its operation and each operation its route.
     `middlewares`: what each request passes before its route, in this order, also when there is no such route.
     """
-    # Otherwise a variable of Powertools' own could have it print whole requests.
-    app = APIGatewayRestResolver(serializer=to_json, debug=False)
-    app.use([_as_function(middleware) for middleware in middlewares])
 
-    def refused(error: RequestError) -> Response[str]:
-        # Not the message: it can quote what the caller sent.
-        logger.info("request refused", action="request_refused", error=error.code, status=error.status)
-        if metric := _COUNTED_REFUSALS.get(type(error)):
-            metrics.emit({metric: 1})
-        return _error_answer(app, error.status, error.code, error.message, error.details, retryable=error.retryable)
-
-    def broken(error: Exception) -> Response[str]:
-        logger.error("request failed", action="request_failed", exc_info=error)
-        message = "Something went wrong on our side. Try again; if it stays, report the correlation id."
-        return _error_answer(
-            app, HTTPStatus.INTERNAL_SERVER_ERROR, "INTERNAL_ERROR", message, details=None, retryable=True
+    def __init__(
+        self,
+        routes: Sequence[Route],
+        operations: Operations,
+        authenticator: Authenticator,
+        middlewares: Sequence[Middleware],
+    ) -> None:
+        if mismatched := {route.operation_id for route in routes} ^ operations.keys():
+            raise ValueError(f"Declared without a handler, or handled without a declaration: {sorted(mismatched)}")
+        self._authenticator = authenticator
+        # Without debug=False an environment variable of Powertools could have it print whole requests.
+        self._app = APIGatewayRestResolver(serializer=to_json, debug=False)
+        self._app.exception_handler(RequestError)(self._refuse)
+        self._app.exception_handler(Exception)(self._fail)
+        self._app.not_found(self._unknown_path)
+        open_to_anyone = (Access.ANYONE, Access.ANYONE_MORE_FOR_CALLERS)
+        requires_caller = all(route.access not in open_to_anyone for route in routes)
+        self._app.use(
+            [self._adapt(each) for each in (*middlewares, *([self._authenticated_only] if requires_caller else []))]
         )
+        methods: dict[str, list[str]] = defaultdict(list)
+        for route in routes:
+            self._add(route, operations[route.operation_id])
+            methods[route.path].append(route.method)
+        for path, allowed in methods.items():
+            self._refuse_other_methods(path, [method for method in _METHODS if method in allowed])
 
-    @app.not_found
-    def unknown_path(_error: Exception) -> Response[str]:
-        error = PathNotFoundError("There is nothing at this path.")
-        return _error_answer(app, error.status, error.code, error.message, error.details)
+    def __call__(self, event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+        """Serve one request of API Gateway."""
+        request = Request(self._app, correlation_id_for((event.get("headers") or {}).items()))
+        api_logger.set_correlation_id(request.correlation_id)
+        self._app.append_context(request=request)  # type: ignore[no-untyped-call]  # Powertools leaves it unannotated
+        response = self._app.resolve(event, context)
+        response["multiValueHeaders"].update({name: [value] for name, value in request.response_headers.items()})
+        return response
 
-    app.exception_handler(RequestError)(refused)
-    app.exception_handler(Exception)(broken)
-    return app
+    @property
+    def _request(self) -> Request:
+        """The request that is being served."""
+        request: Request = self._app.context["request"]
+        return request
 
+    def _add(self, route: Route, operation: Operation) -> None:
+        segments = route.path.split("/")
+        greedy = _PARAMETER.fullmatch(segments[-1])
+        greedy_name = _argument(greedy[1]) if greedy and greedy[2] else None
 
-def _as_function(middleware: Callable[..., Response[str]]) -> Callable[..., Response[str]]:
-    """Wrap a middleware: Powertools keeps what it finds out about one on it, and a method has no place for that.
+        def respond(**parameters: str) -> Response[Any]:
+            request = self._request
+            self._authenticator.authorize(request, route)
+            if greedy_name:
+                # Everything behind the other segments, slashes included.
+                depth = len(segments) - 1
+                parameters[greedy_name] = request.event.path.split("/", depth)[depth]
+            return operation(request, **parameters)
 
-    It would be found out again in each request, which took a thirtieth of a status's time.
-    """
+        self._app.route(_rule(route.path), method=route.method)(respond)
 
-    def call(app: APIGatewayRestResolver, next_middleware: Callable[..., Response[str]]) -> Response[str]:
-        return middleware(app, next_middleware)
+    def _refuse_other_methods(self, path: str, allowed: Sequence[str]) -> None:
+        """Respond with 405 to other methods of a path, and to OPTIONS with the methods that the path has."""
+        headers = {"Allow": ", ".join(allowed)}
 
-    return call
-
-
-def remember(app: APIGatewayRestResolver, **facts: object) -> None:
-    """Keep facts for the rest of this request, in `app.context`."""
-    app.append_context(**facts)  # type: ignore[no-untyped-call]  # Powertools leaves it unannotated
-
-
-def add_headers(app: APIGatewayRestResolver, headers: Mapping[str, str]) -> None:
-    """Put headers on the answer to this request, whichever it will be, an error included."""
-    app.context["answer_headers"].update(headers)
-
-
-def is_options(app: APIGatewayRestResolver) -> bool:
-    """Tell whether only the path's methods are asked for, as browsers do before the request itself (preflight).
-
-    Such a request carries no credentials, and its answer comes from the table of routes: it is free.
-    """
-    return bool(app.current_event.http_method.upper() == "OPTIONS")
-
-
-def refuse_other_methods(app: APIGatewayRestResolver, allowed: Mapping[str, tuple[str, ...]]) -> None:
-    """Answer 405 where a path exists, but not for the method, and OPTIONS with the methods that it exists for.
-
-    `allowed`: path rule → methods that have a route.
-    """
-    for rule, methods in allowed.items():
-
-        def refuse(methods: tuple[str, ...] = methods, **_path: str) -> Response[str]:
-            headers = {"Allow": ", ".join(methods)}
-            if is_options(app):
+        def refuse(**_parameters: str) -> Response[Any]:
+            if self._request.is_options:
                 return Response(HTTPStatus.NO_CONTENT, headers=headers)
-            add_headers(app, headers)
-            raise MethodNotAllowedError(f"Not allowed here; try {' or '.join(methods)}.")
+            self._request.response_headers.update(headers)
+            raise MethodNotAllowedError(f"Method not allowed here; use {' or '.join(allowed)}.")
 
-        app.route(rule, method=[method for method in _METHODS if method not in methods])(refuse)
+        self._app.route(_rule(path), method=[method for method in _METHODS if method not in allowed])(refuse)
 
+    def _authenticated_only(self, request: Request, respond: Callable[[], Response[Any]]) -> Response[Any]:
+        """Require a caller for whatever path and method: without one, nobody learns which paths there are."""
+        if not request.is_options:
+            self._authenticator.require_caller(request)
+        return respond()
 
-def serve(app: APIGatewayRestResolver, event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Answer one request: take over or make its correlation id, resolve it, put all added headers on the answer."""
-    correlation_id = correlation_id_for((event.get("headers") or {}).items())
-    logger.set_correlation_id(correlation_id)
-    headers = {CORRELATION_HEADER: correlation_id}
-    remember(app, correlation_id=correlation_id, answer_headers=headers)
-    answer = app.resolve(event, context)
-    answer["multiValueHeaders"].update({name: [value] for name, value in headers.items()})
-    return answer
+    def _adapt(self, middleware: Middleware) -> Callable[..., Response[Any]]:
+        """Make a middleware of Powertools.
 
+        It has to be a function: Powertools caches what it inspects as an attribute, which a method cannot have.
+        Inspecting again in each request took a thirtieth of the time of GET /jobs/{jobId}.
+        """
 
-def correlation_id_for(headers: Iterable[tuple[str, str]]) -> str:
-    """Take over the correlation id that the caller sent when it is a sane one; else make one."""
-    given = next((value for name, value in headers if name.lower() == CORRELATION_HEADER.lower()), "")
-    return given if _SANE_CORRELATION_ID.fullmatch(given or "") else str(uuid.uuid4())
+        def call(app: APIGatewayRestResolver, next_middleware: Callable[..., Response[Any]]) -> Response[Any]:
+            return middleware(self._request, lambda: next_middleware(app))
 
+        return call
 
-def correlation_id_of(app: APIGatewayRestResolver) -> str:
-    """Return the correlation id of the request being answered."""
-    return str(app.context["correlation_id"])
+    def _refuse(self, error: RequestError) -> Response[str]:
+        # Not the message: it can quote what the caller sent.
+        api_logger.info("request refused", action="request_refused", error=error.code, status=error.status)
+        if metric := _COUNTED_ERRORS.get(type(error)):
+            metrics.emit({metric: 1})
+        return request_error_response(self._request, error)
 
+    def _fail(self, error: Exception) -> Response[str]:
+        api_logger.error("request failed", action="request_failed", exc_info=error)
+        return internal_error_response(self._request)
 
-def json_response(status: HTTPStatus, body: Mapping[str, object]) -> Response[str]:
-    """Make an answer with a JSON body."""
-    return Response(status_code=status, content_type="application/json", body=to_json(body))
-
-
-def error_body(
-    code: str, message: str, details: Mapping[str, Any] | None, *, retryable: bool, correlation_id: str
-) -> dict[str, object]:
-    """Make the body that every error has."""
-    return {
-        "error": code,
-        "message": message,
-        "details": details,
-        "retryable": retryable,
-        "correlationId": correlation_id,
-    }
+    def _unknown_path(self, _error: Exception) -> Response[str]:
+        return request_error_response(self._request, PathNotFoundError("There is nothing at this path."))
 
 
-def _error_answer(  # noqa: PLR0913  the fields of the contract's one error shape
-    app: APIGatewayRestResolver,
-    status: int,
-    code: str,
-    message: str,
-    details: Mapping[str, Any] | None,
-    *,
-    retryable: bool = False,
-) -> Response[str]:
-    body = error_body(code, message, details, retryable=retryable, correlation_id=correlation_id_of(app))
-    return json_response(HTTPStatus(status), body)
+def _rule(path: str) -> str:
+    """Write a declared path as a rule of Powertools: `/jobs/<job_id>`."""
+    return _PARAMETER.sub(lambda found: ".+" if found[2] else f"<{_argument(found[1])}>", path)
 
 
-def to_json(value: object) -> str:
-    """Write a body as it is sent."""
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+def _argument(parameter: str) -> str:
+    """Return the name by which an operation gets a path parameter: `jobId` as `job_id`."""
+    return re.sub(r"(?=[A-Z])", "_", parameter).lower()

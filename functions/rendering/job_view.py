@@ -7,21 +7,22 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from gateway.domain import timestamps
-from gateway.domain.job import LogLevel, LogLine
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from functions.rendering.job_json import JobErrorJson, JobJson, LogLineJson, OutputJson, WebhookStateJson
-    from gateway.domain.job import Job, Output
-    from gateway.ports import ObjectStore
+    from gateway.domain.job import Job, LogLine, Output
+    from gateway.ports import Clock, ObjectStore
 
 
 class JobView:
     """Renders jobs and outputs. `url_seconds`: validity of download URLs."""
 
-    def __init__(self, objects: ObjectStore, url_seconds: int) -> None:
+    def __init__(self, objects: ObjectStore, clock: Clock, url_seconds: int) -> None:
         self._objects = objects
+        self._clock = clock
         self._url_seconds = url_seconds
 
     def job(self, job: Job) -> JobJson:
@@ -42,18 +43,15 @@ class JobView:
                 "completedAt": _text(job.completed_at),
                 "executionTimeMs": job.execution_ms,
             },
-            "webhook": _webhook(job),
+            "webhook": self._webhook(job),
             "metadata": job.metadata,
         }
         if job.seed is not None:
             view["seed"] = job.seed
         return view
 
-    def log(self, job: Job) -> list[LogLineJson]:
-        """Render the log of a job. Its first and last line come from the job record itself."""
-        lines = [LogLine(at=job.created_at, level=LogLevel.INFO, message="Accepted."), *job.log]
-        if job.completed_at is not None:
-            lines.append(_last_line(job, job.completed_at))
+    def log_lines(self, lines: Sequence[LogLine]) -> list[LogLineJson]:
+        """Render the lines of a job's log."""
         return [_line(line) for line in lines]
 
     def outputs(self, job: Job) -> list[OutputJson]:
@@ -65,32 +63,22 @@ class JobView:
             "filename": output.filename,
             "url": f"/outputs/{job_id}/{quote(output.filename, safe='')}",
             "downloadUrl": self.download_url(output),
-            "downloadUrlExpiresAt": timestamps.to_text(timestamps.now() + timedelta(seconds=self._url_seconds)),
+            "downloadUrlExpiresAt": timestamps.to_text(self._clock.now() + timedelta(seconds=self._url_seconds)),
             "storagePath": output.key,
             "size": output.size,
             "sha256": output.sha256,
             "contentType": output.content_type,
         }
 
+    def _webhook(self, job: Job) -> WebhookStateJson | None:
+        if job.callback_url is None:
+            return None
+        delivery = job.delivery.visible_at(self._clock.now())
+        return {"status": delivery.status, "attempts": delivery.count, "lastStatusCode": delivery.last_status_code}
+
     def download_url(self, output: Output) -> str:
         """Return a presigned URL of an output."""
         return self._objects.presigned_url(output.key, seconds=self._url_seconds)
-
-
-def _last_line(job: Job, at: datetime) -> LogLine:
-    if job.error is not None:
-        return LogLine(at=at, level=LogLevel.ERROR, message=f"Failed: {job.error.code}: {job.error.message}")
-    if job.cache_hit:
-        return LogLine(at=at, level=LogLevel.INFO, message="Succeeded with the files of an earlier job (cache).")
-    took = "" if job.execution_ms is None else f" ComfyUI needed {job.execution_ms / 1000:.1f} s."
-    return LogLine(at=at, level=LogLevel.INFO, message=f"{job.status.capitalize()}.{took}")
-
-
-def _webhook(job: Job) -> WebhookStateJson | None:
-    if job.callback_url is None:
-        return None
-    delivery = job.delivery.visible_at(timestamps.now())
-    return {"status": delivery.status, "attempts": delivery.count, "lastStatusCode": delivery.last_status_code}
 
 
 def _error(job: Job) -> JobErrorJson | None:

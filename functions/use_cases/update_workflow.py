@@ -1,9 +1,9 @@
-"""Changing a workflow that others may be changing at the same time.
+"""Update a workflow that others may be updating at the same time.
 
-    read the head ─▶ put the change over it ─▶ check the whole ─▶ write, if the head is still the one that was read
+    read the head ─▶ apply the change ─▶ check the whole workflow ─▶ write, if the head is still the one that was read
 
-A write that came too late is tried once more on what stands there now: the two changes may be of different fields.
-A caller that sent the version it saw wants to hear of the other change instead, and is not tried for again.
+A write that lost this race is tried once more on the new head: the two changes may be of different fields.
+A caller that sent the version it saw gets the conflict instead, without a second try.
 """
 
 from __future__ import annotations
@@ -11,8 +11,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from functions.logs import api_logger
+from functions.use_cases.get_workflow import get_workflow_head
 from gateway.domain.workflow import WorkflowHead, WorkflowTemplate
-from gateway.errors import Problem, RequestInvalidError, StateConflictError, WorkflowNotFoundError
+from gateway.errors import Problem, RequestInvalidError, StateConflictError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,20 +25,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkflowChange:
-    """What is to become of a workflow; None leaves a part as it is."""
+    """A change of a workflow; None leaves a part as it is."""
 
     name: str | None
     description: str | None
     workflow_json: Mapping[str, Any] | None
     input_schema: Mapping[str, Any] | None
     default_params: Mapping[str, Any] | None
-    version: int | None  # that the caller saw; the change is for no other
+    version: int | None  # that the caller saw; the change applies to this version only
 
 
-def update(
+def update_workflow(
     workflows: WorkflowStore, workflow_id: str, change: WorkflowChange, by: Authorship
 ) -> tuple[WorkflowHead, WorkflowTemplate]:
-    """Change a workflow; return its new version.
+    """Update a workflow; return its new version.
 
     Raises WorkflowNotFoundError, RequestInvalidError or StateConflictError.
     """
@@ -46,17 +48,19 @@ def update(
             [Problem("", "Send at least one of name, description, workflowJson, inputSchema and defaultParams.")]
         )
     try:
-        return _update_once(workflows, workflow_id, change, by)
+        head, template = _update_once(workflows, workflow_id, change, by)
     except StateConflictError:
         if change.version is not None:
             raise
-        return _update_once(workflows, workflow_id, change, by)
+        head, template = _update_once(workflows, workflow_id, change, by)
+    api_logger.info("workflow updated", action="workflow_updated", workflow_id=head.id, version=head.version)
+    return head, template
 
 
 def _update_once(
     workflows: WorkflowStore, workflow_id: str, change: WorkflowChange, by: Authorship
 ) -> tuple[WorkflowHead, WorkflowTemplate]:
-    head = _head(workflows, workflow_id)
+    head = get_workflow_head(workflows, workflow_id)
     if change.version is not None and change.version != head.version:
         raise StateConflictError(
             f"Workflow '{workflow_id}' is at version {head.version}, not {change.version}. Read it again."
@@ -70,18 +74,3 @@ def _update_once(
     name = head.name if change.name is None else change.name
     description = head.description if change.description is None else change.description
     return workflows.update(head, name, description, template, by), template
-
-
-def delete(workflows: WorkflowStore, workflow_id: str, by: Authorship) -> None:
-    """Delete a workflow, whatever its version. Raises WorkflowNotFoundError or StateConflictError."""
-    try:
-        workflows.delete(_head(workflows, workflow_id), by)
-    except StateConflictError:
-        workflows.delete(_head(workflows, workflow_id), by)
-
-
-def _head(workflows: WorkflowStore, workflow_id: str) -> WorkflowHead:
-    head = workflows.head(workflow_id)
-    if head is None:
-        raise WorkflowNotFoundError(workflow_id)
-    return head

@@ -1,4 +1,4 @@
-"""The addresses of a host by its name, within a time that the caller sets: the system's own look-up knows no limit."""
+"""Resolve a host name within a time limit: the operating system's lookup has none."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from gateway.errors import NameUnresolvedError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# That the name does not exist, or has no address. Anything else may be different a moment later.
-_DEFINITE = (socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME))
+# The name does not exist, or has no address. Any other error can be gone a moment later.
+_NO_ADDRESS_ERRORS = (socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME))
 
 
 class Resolver(Protocol):
-    """What finds addresses."""
+    """Resolves host names."""
 
     def addresses(self, name: str, *, seconds: float) -> Sequence[str]:
-        """Find all IPv4 and IPv6 addresses of a name, none when it has none.
+        """Return all IPv4 and IPv6 addresses of a name, none when it has none.
 
-        Raises NameUnresolvedError when that is not known in time.
+        Raises NameUnresolvedError when they are not known in time.
         """
 
 
@@ -30,9 +30,9 @@ class SystemResolver:
     """The operating system's resolver."""
 
     def addresses(self, name: str, *, seconds: float) -> Sequence[str]:
-        """Look a name up in a thread of its own, which is left behind when it takes too long."""
+        """Resolve a name in a new thread, which is abandoned when it takes too long."""
         found: queue.SimpleQueue[Sequence[str] | None] = queue.SimpleQueue()
-        threading.Thread(target=lambda: found.put(_look_up(name)), daemon=True).start()
+        threading.Thread(target=lambda: found.put(_resolve(name)), daemon=True).start()
         try:
             addresses = found.get(timeout=seconds)
         except queue.Empty:
@@ -42,11 +42,11 @@ class SystemResolver:
         return addresses
 
 
-def _look_up(name: str) -> Sequence[str] | None:
+def _resolve(name: str) -> Sequence[str] | None:
     try:
         found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
     except socket.gaierror as error:
-        return [] if error.errno in _DEFINITE else None
+        return [] if error.errno in _NO_ADDRESS_ERRORS else None
     except (OSError, UnicodeError):
         return None
     return list(dict.fromkeys(str(address[0]) for _family, _type, _protocol, _canonical, address in found))

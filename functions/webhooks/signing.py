@@ -1,8 +1,8 @@
-"""Signatures of webhooks: the gateway's own `X-Signature`, and those of Standard Webhooks.
+"""Sign webhooks: with the gateway's own `X-Signature`, and as Standard Webhooks.
 
-https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md. A secret that begins with
-`whsec_` is in that standard's form: the key is what its base64 says. Any other secret is a key as it stands. For
-X-Signature every secret is a key as it stands, prefix included.
+https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md. A secret that starts with
+`whsec_` has that standard's form: the key is the decoded base64. Any other secret is used as the key itself. For
+X-Signature every secret is used as the key itself, prefix included.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ _PREFIX = "whsec_"
 
 
 class Signer:
-    """Signs. `secrets`: the current one, then those that it replaces; `per_owner`: each owner has its own.
+    """Signs webhooks. `secrets`: the current one, then those that it replaces; `per_owner`: each owner has its own.
 
-    `renewals`: how often the own secrets of these owners have been replaced; the one before the last signs as well.
+    `renewals`: how often the secrets of these owners were renewed; an owner's previous secret still signs as well.
     """
 
     def __init__(self, secrets: Sequence[str], *, per_owner: bool, renewals: Mapping[str, int]) -> None:
@@ -30,8 +30,8 @@ class Signer:
         self._renewals = renewals
 
     def headers(self, owner: str, webhook_id: str, sent_at: int, body: bytes) -> dict[str, str]:
-        """Sign a body for an owner's receiver. `webhook_id`: the same on every repeat; `sent_at`: epoch seconds."""
-        secrets = self._owners(owner) if self._per_owner else self._secrets
+        """Return the signature headers. `webhook_id`: the same for every attempt; `sent_at`: epoch seconds."""
+        secrets = self._owner_secrets(owner) if self._per_owner else self._secrets
         signed = f"{webhook_id}.{sent_at}.".encode() + body
         return {
             "X-Signature": f"sha256={hmac.new(secrets[0].encode(), body, hashlib.sha256).hexdigest()}",
@@ -40,7 +40,7 @@ class Signer:
             "webhook-signature": " ".join(f"v1,{_base64_hmac(_key(secret), signed)}" for secret in secrets),
         }
 
-    def _owners(self, owner: str) -> Sequence[str]:
+    def _owner_secrets(self, owner: str) -> Sequence[str]:
         renewal = self._renewals.get(owner, 0)
         return [
             owner_secret(secret, owner, number)
@@ -50,9 +50,9 @@ class Signer:
 
 
 def owner_secret(secret: str, owner: str, renewal: int) -> str:
-    """Make an owner's own secret, as it is after so many renewals.
+    """Derive an owner's secret after this number of renewals.
 
-    Nobody can make another owner's of it, nor the one after the next renewal, nor the one that it is made from.
+    From it nobody can derive another owner's secret, the one after the next renewal, or the secret it comes from.
     """
     number = f" {renewal}" if renewal else ""
     return _PREFIX + _base64_hmac(_key(secret), f"webhook secret{number} of {owner}".encode())

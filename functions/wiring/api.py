@@ -1,4 +1,4 @@
-"""The composition root of the functions that answer requests."""
+"""The composition root of the functions that serve requests."""
 
 from __future__ import annotations
 
@@ -6,73 +6,77 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from functions import metrics
-from functions.http import router
-from functions.http.admission import Admission
 from functions.http.auth import Authenticator
-from functions.http.cors import Cors
+from functions.http.cors import allow_origins
+from functions.http.identify import identify_and_limit
 from functions.http.jwt_auth import JwtVerifier
 from functions.http.rate_limit import RateLimiter
-from functions.wiring.entry import wired_once
-from functions.wiring.webhooks import WebhookWiring
+from functions.http.router import Router
+from functions.logs import api_logger
+from functions.wiring.base import BaseWiring
+from functions.wiring.entry import EntryPoint
 from gateway.redacting_log import allow_exception_messages
 from gateway.settings import ApiSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
-    from aws_lambda_powertools.event_handler.middlewares import NextMiddleware
-    from aws_lambda_powertools.utilities.typing import LambdaContext
+    from aws_lambda_powertools.event_handler import Response
 
+    from functions.http.request import Request
+    from functions.http.router import Middleware, Operations
+    from functions.http.routes import Route
+    from functions.wiring.entry import Handler
     from gateway.aws.dynamodb.audit_log import DynamoAuditLog
     from gateway.ports import ApiKeyStore
 
-    Handler = Callable[[dict[str, Any], LambdaContext], dict[str, Any]]
 
-
-class ApiWiring(WebhookWiring):
-    """What the handlers are made of. The AWS modules are imported where they are needed: cold starts pay for each."""
+class ApiWiring(BaseWiring):
+    """The parts that handlers are made of; see BaseWiring."""
 
     settings: ApiSettings
 
     @cached_property
     def audit(self) -> DynamoAuditLog:
-        """The audit log; as it is and not as its port, since the workflows write their entries into it themselves."""
+        """The audit log; not as its port, because the workflow store writes its entries together with the change."""
         from gateway.aws.dynamodb.audit_log import DynamoAuditLog  # noqa: PLC0415  see the class
 
         return DynamoAuditLog(self._clients.dynamodb, self.settings.table_name, self.settings.retention_days)
 
     @cached_property
     def authenticator(self) -> Authenticator:
-        """Finds callers."""
+        """Authenticates callers."""
         secret = self.settings.jwt_secret
         tokens = JwtVerifier(secret.get_secret_value()) if secret else None
-        return Authenticator(self._keys, tokens=tokens, open_access=self.settings.open_access)
+        return Authenticator(self._keys, self.clock, tokens=tokens, open_access=self.settings.open_access)
 
     @cached_property
-    def middlewares(self) -> Sequence[Callable[..., Response[str]]]:
+    def middlewares(self) -> Sequence[Middleware]:
         """What every request passes before its route."""
-        cors = Cors(self.settings.cors_origins)
-        return (self._set_discretion, cors.middleware, Admission(self.authenticator, self.limiter).middleware)
+        return (
+            self._allow_exception_messages,
+            allow_origins(self.settings.cors_origins),
+            identify_and_limit(self.authenticator, self.limiter),
+        )
 
-    def _set_discretion(self, app: APIGatewayRestResolver, next_middleware: NextMiddleware) -> Response[str]:
+    def _allow_exception_messages(self, _request: Request, respond: Callable[[], Response[Any]]) -> Response[Any]:
         allow_exception_messages(allowed=not self.settings.privacy_mode)
-        return next_middleware(app)
+        return respond()
 
     @property
     def limiter(self) -> RateLimiter | None:
-        """Counts requests; None when they are not counted."""
+        """Counts requests; None when the rate limit is off."""
         if not self.settings.rate_limit_max:
             return None
-        from gateway.aws.dynamodb.rate_limit_store import DynamoRateLimitStore  # noqa: PLC0415  see the class
+        from gateway.aws.dynamodb.rate_limit_store import DynamoRateLimitStore  # noqa: PLC0415  see BaseWiring
 
         store = DynamoRateLimitStore(self._clients.dynamodb, self.settings.table_name)
         limit, window_ms = self.settings.rate_limit_max, self.settings.rate_limit_window_ms
-        return RateLimiter(store, limit=limit, window_ms=window_ms)
+        return RateLimiter(store, self.clock, limit=limit, window_ms=window_ms)
 
     @cached_property
     def _keys(self) -> ApiKeyStore:
-        from gateway.aws.dynamodb.api_key_store import DynamoApiKeyStore  # noqa: PLC0415  see the class
+        from gateway.aws.dynamodb.api_key_store import DynamoApiKeyStore  # noqa: PLC0415  see BaseWiring
 
         return DynamoApiKeyStore(self._clients.dynamodb, self.settings.table_name)
 
@@ -80,13 +84,25 @@ class ApiWiring(WebhookWiring):
 _ApiWiring = TypeVar("_ApiWiring", bound=ApiWiring)
 
 
-def entry_point(make_handler: Callable[[_ApiWiring], Handler], wiring: type[_ApiWiring]) -> Handler:
-    """Make the function that Lambda calls. `wiring`: which it is made of."""
+def entry_point(
+    function: str,
+    routes: Sequence[Route],
+    operations: Callable[[_ApiWiring], Operations],
+    wiring: type[_ApiWiring],
+) -> EntryPoint[_ApiWiring]:
+    """Make the entry point of a function that serves requests.
 
-    def wire(environment: Mapping[str, str]) -> Handler:
+    `routes`: the table of its surface, of which it serves those that name it; `operations` makes their handlers.
+    """
+
+    def wire(environment: Mapping[str, str]) -> _ApiWiring:
         settings = ApiSettings.from_environment(environment)
-        router.logger.setLevel(settings.log_level)
+        api_logger.setLevel(settings.log_level)
         metrics.use_namespace(settings.metrics_namespace)
-        return make_handler(wiring(settings))
+        return wiring(settings)
 
-    return wired_once(wire)
+    def make_handler(wired: _ApiWiring) -> Handler:
+        own_routes = [route for route in routes if route.function == function]
+        return Router(own_routes, operations(wired), wired.authenticator, wired.middlewares)
+
+    return EntryPoint(wire, make_handler)

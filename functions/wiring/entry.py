@@ -1,10 +1,10 @@
-"""How a module's `handler` comes about: wired once per process, by the environment and its secrets."""
+"""The entry point of a function: what Lambda calls, wired once per process from the environment and its secrets."""
 
 from __future__ import annotations
 
 import os
-from functools import cache
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from gateway.aws.secrets import with_secrets
 
@@ -13,23 +13,28 @@ if TYPE_CHECKING:
 
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-    from functions.wiring.api import Handler
+    Handler = Callable[[dict[str, Any], LambdaContext], dict[str, Any]]
+
+Wiring = TypeVar("Wiring")
 
 
-def wired_once(wire: Callable[[Mapping[str, str]], Handler]) -> Handler:
-    """Make the function that Lambda calls. `wire` makes it of the environment.
+class EntryPoint(Generic[Wiring]):
+    """A module's `handler`. `make_handler` makes the handler from a wiring, in tests from one of their own.
 
     In Lambda the wiring happens at import: that phase has a whole CPU, whatever the function's memory.
     Elsewhere it happens at the first call, so that importing a module needs no environment.
     """
 
-    @cache
-    def wired() -> Handler:
-        return wire(with_secrets(os.environ))
+    def __init__(self, wire: Callable[[Mapping[str, str]], Wiring], make_handler: Callable[[Wiring], Handler]) -> None:
+        self._wire = wire
+        self.make_handler = make_handler
+        if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:
+            self._handler  # noqa: B018  made here, used by each call
 
-    def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-        return wired()(event, context)
+    @cached_property
+    def _handler(self) -> Handler:
+        return self.make_handler(self._wire(with_secrets(os.environ)))
 
-    if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:
-        wired()
-    return handler
+    def __call__(self, event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+        """Handle one event."""
+        return self._handler(event, context)

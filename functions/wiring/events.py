@@ -1,44 +1,36 @@
-"""The composition root of the functions that no request calls, and their log. Nothing that a caller sent is in it."""
+"""The composition root of the functions behind queues, streams and schedules."""
 
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING
-
-from aws_lambda_powertools.logging import Logger
+from typing import TYPE_CHECKING, Any
 
 from functions import metrics
-from functions.wiring.entry import wired_once
-from functions.wiring.webhooks import WebhookWiring
+from functions.logs import event_logger
+from functions.wiring.base import BaseWiring
+from functions.wiring.entry import EntryPoint
 from gateway.domain.job import Priority
-from gateway.redacting_log import RedactingFormatter
 from gateway.settings import BackgroundSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from functions.wiring.api import Handler
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+    from functions.wiring.entry import Handler
     from gateway.ports import QueueDepth, SweepStore
 
-# The level comes with the settings. Without one here Powertools would read the variable itself, and tell a wrong one.
-# Whoever sent what is dealt with here, and in which mode, is not always known: no exception's own words are told.
-logger = Logger(
-    service="background",
-    level="INFO",
-    log_uncaught_exceptions=False,
-    location=None,
-    logger_formatter=RedactingFormatter(),
-)
+    EventFunction = Callable[[dict[str, Any]], dict[str, Any] | None]
 
 
-class EventWiring(WebhookWiring):
-    """What these functions are made of."""
+class EventWiring(BaseWiring):
+    """The parts that these functions are made of; see BaseWiring."""
 
     settings: BackgroundSettings
 
     @cached_property
-    def counts(self) -> QueueDepth:
-        """How many messages there are."""
+    def queue_depth(self) -> QueueDepth:
+        """Counts the messages in the job queues."""
         from gateway.aws.sqs.queue_depth import SqsQueueDepth  # noqa: PLC0415  see BaseWiring
 
         urls = {
@@ -50,19 +42,27 @@ class EventWiring(WebhookWiring):
 
     @cached_property
     def sweeps(self) -> SweepStore:
-        """What the sweeper knows."""
+        """The sweeper's state."""
         from gateway.aws.dynamodb.sweep_store import DynamoSweepStore  # noqa: PLC0415  see BaseWiring
 
         return DynamoSweepStore(self._clients.dynamodb, self.settings.table_name)
 
 
-def entry_point(make_handler: Callable[[EventWiring], Handler]) -> Handler:
-    """Make the function that Lambda calls."""
+def entry_point(make: Callable[[EventWiring], EventFunction]) -> EntryPoint[EventWiring]:
+    """Make the entry point of a function. `make` makes it from a wiring: it takes an event and may return a result."""
 
-    def wire(environment: Mapping[str, str]) -> Handler:
+    def wire(environment: Mapping[str, str]) -> EventWiring:
         settings = BackgroundSettings.from_environment(environment)
-        logger.setLevel(settings.log_level)
+        event_logger.setLevel(settings.log_level)
         metrics.use_namespace(settings.metrics_namespace)
-        return make_handler(EventWiring(settings))
+        return EventWiring(settings)
 
-    return wired_once(wire)
+    def make_handler(wiring: EventWiring) -> Handler:
+        function = make(wiring)
+
+        def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
+            return function(event) or {}
+
+        return handler
+
+    return EntryPoint(wire, make_handler)

@@ -16,7 +16,7 @@ from local.lambda_runtime import FunctionTimedOutError, LocalContext
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-    from functions.wiring.api import Handler
+    from functions.wiring.entry import Handler
     from gateway.aws.resources import FunctionResource
 
 logger = logging.getLogger(__name__)

@@ -23,7 +23,7 @@ class Accounting:
     def __init__(self, environment: dict[str, str], clients: Clients) -> None:
         background = EventWiring(BackgroundSettings.from_environment(environment))
         background._clients = clients  # making them takes longer than most tests
-        self._handler = job_metrics.make_handler(background)
+        self._handler = job_metrics.handler.make_handler(background)
         table = clients.dynamodb.describe_table(TableName=environment["TABLE_NAME"])["Table"]
         self._stream = TableStream(boto3.client("dynamodbstreams"), table["LatestStreamArn"])
 

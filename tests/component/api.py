@@ -28,7 +28,7 @@ from tests.component.contract import contract_problems
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from functions.wiring.api import Handler
+    from functions.wiring.entry import Handler
     from gateway.aws.clients import Clients
 
 ADMIN_KEY, ADA_KEY, BOB_KEY = "key-of-root", "key-of-ada", "key-of-bob"
@@ -140,7 +140,7 @@ class Gateway:
 
     def _handler(self, name: str) -> Handler:
         if name not in self._handlers:
-            self._handlers[name] = importlib.import_module(module_of(name)).make_handler(self.wiring)
+            self._handlers[name] = importlib.import_module(module_of(name)).handler.make_handler(self.wiring)
         return self._handlers[name]
 
     def stored(self, prefix: str) -> list[dict[str, Any]]:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, cast
 from functions.wiring.events import EventWiring
 from gateway.aws.resources import EVENT_SOURCE, JOB_ENDED_DETAIL_TYPE
 from gateway.aws.sqs.job_queue import SqsJobQueue
-from gateway.domain import timestamps
 from gateway.domain.job import Job, Priority
 from gateway.domain.messages import JobEndedEvent, JobMessage
 from gateway.settings import BackgroundSettings
@@ -18,8 +17,9 @@ from tests.component.samples import new_job
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-    from functions.wiring.api import Handler
+    from functions.wiring.entry import Handler
     from gateway.aws.clients import Clients
+    from gateway.ports import Clock
 
 PROMPT = {"1": {"class_type": "A", "inputs": {"text": "a-fox-that-nobody-may-read"}}}
 NO_CONTEXT = cast("LambdaContext", None)  # these functions look at none
@@ -38,9 +38,14 @@ class Backstage:
         self.queue = SqsJobQueue(clients.sqs, urls)
         self._heard_url = self._subscribe()
 
+    @property
+    def clock(self) -> Clock:
+        """The clock of these functions."""
+        return self.background.clock
+
     def record(self, **fields: Any) -> Job:  # noqa: ANN401  the fields of a job
         """Write the record of a job that was accepted just now, and no message."""
-        return self.jobs.create(new_job(**{"created_at": timestamps.now(), **fields}))
+        return self.jobs.create(new_job(**{"created_at": self.clock.now(), **fields}))
 
     def send(self, job: Job) -> None:
         """Send a job's message."""

@@ -9,11 +9,12 @@ import pytest
 from gateway.aws.dynamodb.job_store import DynamoJobStore
 from gateway.aws.s3 import S3ObjectStore
 from gateway.aws.sqs.job_queue import SqsJobQueue
-from gateway.domain import timestamps
+from gateway.clock import SYSTEM_CLOCK
 from gateway.domain.job import Priority
+from testing.clock import FakeClock
 from tests.component.api import Gateway
 from tests.component.backstage import Backstage
-from tests.component.sweeping import Clock, Sweeps
+from tests.component.sweeping import Sweeps
 from tests.component.workflows import add_workflow
 
 if TYPE_CHECKING:
@@ -59,14 +60,13 @@ def backstage(aws: dict[str, str], aws_clients: Clients) -> Backstage:
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """Take the clock over."""
-    clock = Clock()
-    monkeypatch.setattr(timestamps, "now", lambda: clock.now)
+def clock(backstage: Backstage) -> FakeClock:
+    """Give these functions a clock that stands; the embedded AWS deletes what has expired by now."""
+    backstage.background.clock = clock = FakeClock(SYSTEM_CLOCK.now())
     return clock
 
 
 @pytest.fixture
-def sweeps(backstage: Backstage, clock: Clock) -> Sweeps:
+def sweeps(backstage: Backstage, clock: FakeClock) -> Sweeps:
     """Give the function."""
     return Sweeps(backstage.background, clock)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from functions.wiring.events import logger
+from functions.logs import event_logger
 from gateway.aws.dynamodb import job_item
 from gateway.aws.resources import JOB_CHANGES
 from gateway.domain import timestamps
@@ -234,7 +234,7 @@ def test_a_record_that_cannot_be_read_holds_nothing_up(
 ) -> None:
     """Each batch would come again and again with it; so it is told in the log, by its key alone, and left out."""
     log = io.StringIO()
-    monkeypatch.setattr(logger.registered_handler, "stream", log)
+    monkeypatch.setattr(event_logger.registered_handler, "stream", log)
     for number, fields in enumerate(({"status": "secret"}, {"secret": "x"}, {"status": "failed", "error": "{secret"})):
         whole = job_item.fields_of(new_job(), expires_at=SOON)
         text = {"pk": f"JOB#{number}", "sk": "JOB", "jobOrder": whole["jobOrder"], "correlationId": "c"}
@@ -253,7 +253,7 @@ def test_ends_are_told_with_their_correlation_ids(
 ) -> None:
     """A job's outcome is found by the id of the request that it came with; its inputs are in no line."""
     log = io.StringIO()
-    monkeypatch.setattr(logger.registered_handler, "stream", log)
+    monkeypatch.setattr(event_logger.registered_handler, "stream", log)
     job = started(gateway.wiring.jobs, correlation_id="find-me", inputs={"prompt": "secret"}, metadata={"m": "secret"})
     gateway.wiring.jobs.finish(job, OOM)
     accounting.catch_up()
@@ -272,7 +272,7 @@ def test_ends_are_told_with_their_correlation_ids(
 def test_success_costs_no_line(gateway: Gateway, accounting: Accounting, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its executor has told it, and logs are billed by the byte."""
     log = io.StringIO()
-    monkeypatch.setattr(logger.registered_handler, "stream", log)
+    monkeypatch.setattr(event_logger.registered_handler, "stream", log)
     gateway.wiring.jobs.finish(started(gateway.wiring.jobs), SUCCESS)
     accounting.catch_up()
     assert log.getvalue() == ""

@@ -15,6 +15,7 @@ from functions.http.auth import Authenticator, Caller
 from gateway.domain import timestamps
 from gateway.domain.principal import ApiKey, Role, hash_key
 from gateway.errors import CredentialsRejectedError
+from testing.clock import FakeClock
 from tests.component.api import Gateway
 from tests.component.workflows import add_workflow, run
 
@@ -110,29 +111,29 @@ class Request:
 def test_a_revoked_key_stops_within_a_minute() -> None:
     """A function that knows a key asks again before a minute is over, and not at every request."""
     key = ApiKey(sha256=hash_key("k"), name="n", owner="ada", role=Role.USER, created_at=timestamps.now())
-    keys, seconds = Keys(key), [0.0]
-    authenticator = Authenticator(keys, open_access=False, clock=lambda: seconds[0])
+    keys, clock = Keys(key), FakeClock()
+    authenticator = Authenticator(keys, clock, open_access=False)
     request: APIGatewayProxyEvent = Request("k")  # type: ignore[assignment]  # the part of it that is read
     first, second = authenticator.identify(request), authenticator.identify(request)
-    assert first == second == Caller(key.principal, counted_as=f"KEY#{key.sha256}")
+    assert first == second == Caller(key.principal, rate_limit_subject=f"KEY#{key.sha256}")
     assert keys.asked == 1
     keys.put(replace(key, disabled=True))
-    seconds[0] = 60
+    clock.advance(60)
     with pytest.raises(CredentialsRejectedError):
         authenticator.identify(request)
 
 
-def test_a_remembered_key_still_expires_on_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Remembering a key does not prolong its life."""
-    now = timestamps.now()
+def test_a_cached_key_still_expires_on_time() -> None:
+    """Caching a key does not prolong its life."""
+    clock = FakeClock()
+    now = clock.now()
     expiry = now + timedelta(seconds=1)
     key = ApiKey(sha256=hash_key("k"), name="n", owner="ada", role=Role.USER, created_at=now, expires_at=expiry)
     keys = Keys(key)
-    authenticator = Authenticator(keys, open_access=False, clock=lambda: 0.0)
+    authenticator = Authenticator(keys, clock, open_access=False)
     request: APIGatewayProxyEvent = Request("k")  # type: ignore[assignment]  # the part of it that is read
-    monkeypatch.setattr(timestamps, "now", lambda: now)
     assert authenticator.identify(request)
-    monkeypatch.setattr(timestamps, "now", lambda: expiry)
+    clock.advance(1)
     with pytest.raises(CredentialsRejectedError):
         authenticator.identify(request)
     assert keys.asked == 1

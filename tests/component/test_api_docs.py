@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import importlib
 import json
 import re
 import subprocess
@@ -18,8 +17,7 @@ import openapi_spec_validator
 import pytest
 
 from functions.api.static import DOCS_HTML, OPENAPI_JSON
-from functions.http import router
-from functions.routing import API_FUNCTIONS, ROUTES, module_of
+from functions.routing import ROUTES
 from gateway.errors import MethodNotAllowedError, RequestError
 from tests.component.api import aws_calls
 from tests.component.contract import resolved, validator
@@ -29,8 +27,6 @@ from tools.api_docs.examples import ERRORS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-    from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 
     from tests.component.api import Gateway
 
@@ -77,28 +73,6 @@ def test_a_linter_finds_nothing_in_the_document(document: dict[str, Any], tmp_pa
     )
     assert run.stdout, run.stderr
     assert json.loads(run.stdout)["problems"] == []
-
-
-def test_every_route_is_documented_and_the_other_way_round(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The functions answer exactly the documented methods of the documented paths."""
-    made: list[APIGatewayRestResolver] = []
-    make_app = router.make_app
-
-    def remembered(*arguments: Any) -> APIGatewayRestResolver:  # noqa: ANN401  whatever it takes
-        made.append(make_app(*arguments))
-        return made[-1]
-
-    monkeypatch.setattr(router, "make_app", remembered)
-    for name in API_FUNCTIONS:
-        importlib.import_module(module_of(name)).make_handler(gateway.wiring)
-    routes = {
-        (route.method, re.sub(r"<\w+>|\.\+", "{}", route.path))
-        for app in made
-        for route in [*app._static_routes, *app._dynamic_routes]
-        if route.func.__name__ != "refuse"
-    }
-    assert len(routes) > 10
-    assert routes == {(route.method, re.sub(r"{\w+\+?}", "{}", route.path)) for route in ROUTES}
 
 
 def test_every_error_is_documented(document: dict[str, Any]) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from functions.http import router
+from functions.logs import api_logger
 from gateway.errors import GatewayError
 from tests.component.api import Gateway
 
@@ -137,7 +137,7 @@ def test_an_id_is_made_when_none_is_given(gateway: Gateway) -> None:
 def test_log_lines_bear_the_correlation_id(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is logged of a request can be found by its id, and a failure's reason is in the log alone."""
     log = io.StringIO()
-    monkeypatch.setattr(router.logger.registered_handler, "stream", log)
+    monkeypatch.setattr(api_logger.registered_handler, "stream", log)
     monkeypatch.setattr(gateway.wiring.workflows, "heads", lambda: 1 / 0)
     gateway.nobody.get("/workflows", {"X-Correlation-Id": "find-1"})
     gateway.ada.get("/workflows", {"X-Correlation-Id": "find-2"})

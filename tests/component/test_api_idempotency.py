@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from botocore.exceptions import ClientError
 
-from functions.use_cases.submit_job import Submission, Submitter
 from gateway.domain.job import JobStatus, Priority
+from gateway.domain.submission import Submission
 from tests.component.api import Gateway, aws_calls
 from tests.component.samples import at_once
 from tests.component.workflows import add_workflow, post, received, run
@@ -33,12 +33,6 @@ SUBMISSION = Submission(
     correlation_id="c",
     callback_url=None,
 )
-
-
-def submitter(gateway: Gateway, jobs: JobStore | None = None) -> Submitter:
-    """Make what the handler accepts jobs with."""
-    wiring = gateway.wiring
-    return Submitter(wiring.callback_check, wiring.preparation, jobs or wiring.jobs, wiring.queue, wiring.objects)
 
 
 def test_the_same_request_again_is_the_same_job(gateway: Gateway, ada: Caller) -> None:
@@ -145,8 +139,8 @@ def test_of_twenty_requests_at_once_one_makes_the_job(gateway: Gateway) -> None:
     A handler answers one request at a time in a process, so it is what it calls that runs in threads here.
     """
     add_workflow(gateway)
-    submit = submitter(gateway).submit
-    jobs = at_once(20, lambda number: submit(replace(SUBMISSION, correlation_id=f"c-{number}")))
+    submit = gateway.wiring.submitter.submit
+    jobs = at_once(20, lambda number: submit(replace(SUBMISSION, correlation_id=f"c-{number}")).job)
     assert len({job.id for job in jobs}) == 1
     assert len({job.seed for job in jobs}) == 1
     assert len(gateway.stored("JOB#")) == 1
@@ -172,8 +166,8 @@ class LostAnswer:
 def test_a_put_that_boto3_repeats_is_no_other_request(gateway: Gateway, key: str | None) -> None:
     """The record that is found is this request's own: the job is accepted, and has its message."""
     add_workflow(gateway)
-    lossy: JobStore = LostAnswer(gateway.wiring.jobs)  # type: ignore[assignment]  # the one method that is called
-    job = submitter(gateway, lossy).submit(replace(SUBMISSION, idempotency_key=key))
+    gateway.wiring.jobs = LostAnswer(gateway.wiring.jobs)  # type: ignore[assignment]  # the one method that is called
+    job = gateway.wiring.submitter.submit(replace(SUBMISSION, idempotency_key=key)).job
     assert job.status is JobStatus.QUEUED
     assert received(gateway).message.job_id == job.id
 

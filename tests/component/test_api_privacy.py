@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from functions.http import router
+from functions.logs import api_logger
 from gateway.aws.dynamodb.compression import unpack
 from gateway.aws.sqs.job_queue import SqsJobQueue
 from gateway.domain.workflow import WorkflowTemplate
@@ -122,7 +122,7 @@ def test_a_failure_inside_is_logged_without_its_message(
     logs = []
     for each in (private, gateway):
         log = io.StringIO()
-        monkeypatch.setattr(router.logger.registered_handler, "stream", log)
+        monkeypatch.setattr(api_logger.registered_handler, "stream", log)
         assert each.ada.post("/jobs", BODY).status == 500
         logs.append(log.getvalue())
     assert "secret" not in logs[0]

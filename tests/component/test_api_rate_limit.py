@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import jwt
@@ -13,6 +14,7 @@ from functions.http.rate_limit import RateLimiter
 from functions.wiring.workflows import WorkflowWiring
 from gateway.aws.dynamodb.rate_limit_store import DynamoRateLimitStore
 from gateway.settings import ApiSettings
+from testing.clock import FakeClock
 from tests.component.api import Gateway, aws_calls
 from tests.component.samples import at_once
 
@@ -191,11 +193,11 @@ def test_instances_share_what_their_callers_used(limited: MakeGateway) -> None:
 def test_the_table_forgets_the_window(aws: dict[str, str], aws_clients: Clients) -> None:
     """A counter has the attribute by which DynamoDB removes it; a window that has rolled over has a new one."""
     store = DynamoRateLimitStore(aws_clients.dynamodb, aws["TABLE_NAME"])
-    seconds = [1_700_000_040.0]
-    limiter = RateLimiter(store, limit=1, window_ms=60_000, clock=lambda: seconds[0])
+    clock = FakeClock(datetime.fromtimestamp(1_700_000_040, UTC))
+    limiter = RateLimiter(store, clock, limit=1, window_ms=60_000)
     subject = f"IP#{uuid.uuid4()}"
     assert [limiter.count(subject).exceeded for _ in range(2)] == [False, True]
-    seconds[0] += 60
+    clock.advance(60)
     assert not limiter.count(subject).exceeded
     items = aws_clients.dynamodb.scan(TableName=aws["TABLE_NAME"])["Items"]
     expiries = sorted(item["expiresAt"]["N"] for item in items if item["pk"]["S"] == f"RATE#{subject}")

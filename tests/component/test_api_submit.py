@@ -77,7 +77,7 @@ def test_the_estimate_comes_from_what_executors_report(gateway: Gateway, ada: Ca
 
 def test_a_failing_estimate_accepts_nothing(gateway: Gateway, ada: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
     """A job that was answered with an error must not run."""
-    monkeypatch.setattr(gateway.wiring.executors, "recent", lambda **_: 1 / 0)
+    monkeypatch.setattr(gateway.wiring.executors, "heartbeats", lambda **_: 1 / 0)
     assert post(ada).status == 500
     assert_nothing_was_accepted(gateway)
 
@@ -244,7 +244,8 @@ def test_what_inputs_make_is_bounded(gateway: Gateway) -> None:
     gateway.wiring.workflows.create("w", "W", "", template, BY)
     answer = post(gateway.ada, inputs={"prompt": "x" * 99_000})
     assert answer.status == 400
-    assert "prompt they make" in answer.json["details"]["errors"][0]["message"]
+    (problem,) = answer.json["details"]["errors"]
+    assert (problem["path"], "bytes" in problem["message"]) == ("inputs", True)
     assert gateway.stored("JOB#") == []
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from standardwebhooks import Webhook
 
-from functions.webhooks.http_client import Sender
+from functions.webhooks.http_client import WebhookSender
 from functions.webhooks.signing import owner_secret
 from gateway.domain import timestamps
 from gateway.domain.job import ended_event_id
@@ -50,7 +50,7 @@ def local(aws: dict[str, str], aws_clients: Clients) -> Gateway:
     """Give a gateway that sends to this machine."""
     gateway = Gateway(aws, aws_clients, **SETTINGS)
     add_workflow(gateway)
-    gateway.wiring.sender = Sender(gateway.wiring.callback_policy, gateway.wiring.resolver, seconds=0.5)
+    gateway.wiring.sender = WebhookSender(gateway.wiring.callback_policy, gateway.wiring.resolver, seconds=0.5)
     return gateway
 
 
@@ -145,7 +145,7 @@ def test_a_slow_resolver_holds_nothing_up(deployed: Callable[..., Caller], monke
 
     ada = deployed()
     del ada.gateway.wiring.resolver  # back to the system's
-    monkeypatch.setattr("functions.webhooks.dns._look_up", slow)
+    monkeypatch.setattr("functions.webhooks.dns._resolve", slow)
     began = time.monotonic()
     assert post(ada, callbackUrl=URL).status == 202
     assert time.monotonic() - began < 10
@@ -184,7 +184,7 @@ def test_a_webhooks_way_is_told(local: Gateway, aws: dict[str, str], aws_clients
         state = local.ada.get(f"/jobs/{job_id}").json["webhook"]
         assert state == {"status": "delivered", "attempts": 2, "lastStatusCode": 204}
         first, second = local.ada.get(f"/jobs/{job_id}/deliveries").json["deliveries"]
-        assert (first["attempt"], first["statusCode"], first["error"]) == (1, 500, "It answered 500.")
+        assert (first["attempt"], first["statusCode"], "500" in first["error"]) == (1, 500, True)
         assert first["nextAttemptAt"] > first["timestamp"]
         assert (second["attempt"], second["statusCode"], second["error"]) == (2, 204, None)
         assert second["nextAttemptAt"] is None
@@ -249,7 +249,7 @@ def test_a_receiver_can_be_tried(local: Gateway) -> None:
     assert [answer.status for answer in results] == [200, 200, 200]
     good, bad, slow = (answer.json for answer in results)
     assert (good["delivered"], good["statusCode"], good["error"]) == (True, 201, None)
-    assert (bad["delivered"], bad["statusCode"], bad["error"]) == (False, 500, "It answered 500.")
+    assert (bad["delivered"], bad["statusCode"], "500" in bad["error"]) == (False, 500, True)
     assert (slow["delivered"], slow["statusCode"]) == (False, None)
     request = receiver.received[0]
     assert request.headers["webhook-id"] == good["webhookId"]

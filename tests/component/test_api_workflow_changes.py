@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from botocore.exceptions import ClientError
 
-from functions.use_cases.update_workflow import WorkflowChange, delete, update
+from functions.use_cases.delete_workflow import delete_workflow
+from functions.use_cases.update_workflow import WorkflowChange, update_workflow
 from gateway.aws.resources import BUCKET, TEMPLATE_PREFIX
 from gateway.errors import StateConflictError, WorkflowNotFoundError
 from tests.component.api import Gateway, aws_calls
@@ -245,7 +246,9 @@ def test_of_many_changes_at_once_none_is_lost(gateway: Gateway, aws: dict[str, s
         for turn in range(3):
             params = {**PARAMS, "n": f"{number}.{turn}"}
             try:
-                head, _ = update(stores[number], "w", WorkflowChange(**{**NOTHING, "default_params": params}), BY)
+                head, _ = update_workflow(
+                    stores[number], "w", WorkflowChange(**{**NOTHING, "default_params": params}), BY
+                )
             except StateConflictError:
                 continue
             versions.append(head.version)
@@ -289,11 +292,11 @@ def test_changes_of_different_parts_both_happen(gateway: Gateway) -> None:
                 gateway.admin.put("/workflows/w", {"name": "theirs"})
             workflows.delete(*arguments)
 
-    head, _ = update(Overtaken(), "w", WorkflowChange(**{**NOTHING, "description": "ours"}), BY)
+    head, _ = update_workflow(Overtaken(), "w", WorkflowChange(**{**NOTHING, "description": "ours"}), BY)
     assert (head.name, head.description, head.version) == ("theirs", "ours", 3)
-    delete(Overtaken(), "w", BY)
+    delete_workflow(Overtaken(), "w", BY)
     with pytest.raises(WorkflowNotFoundError):
-        delete(Overtaken(), "w", BY)
+        delete_workflow(Overtaken(), "w", BY)
 
 
 def test_a_change_of_the_version_seen_is_not_tried_again(gateway: Gateway) -> None:
@@ -313,7 +316,7 @@ def test_a_change_of_the_version_seen_is_not_tried_again(gateway: Gateway) -> No
 
     gateway.admin.put("/workflows/w", {"name": "theirs"})
     with pytest.raises(StateConflictError, match="somebody else"):
-        update(Stale(), "w", WorkflowChange(**{**NOTHING, "name": "ours", "version": 1}), BY)
+        update_workflow(Stale(), "w", WorkflowChange(**{**NOTHING, "name": "ours", "version": 1}), BY)
     assert gateway.ada.get("/workflows/w").json["workflow"]["name"] == "theirs"
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from functions.events.dead_letters import make_handler
+from functions.events import dead_letters
 from gateway.domain import timestamps
 from gateway.domain.job import Job, JobStatus, ended_event_id
 from gateway.errors import EventNotPublishedError, LeaseLostError
@@ -18,7 +18,7 @@ from tests.component.backstage import PROMPT, Backstage, body_of, failed
 from tests.component.samples import SUCCESS, at_once
 
 if TYPE_CHECKING:
-    from functions.wiring.api import Handler
+    from functions.wiring.entry import Handler
     from gateway.aws.clients import Clients
     from gateway.domain.messages import JobEndedEvent
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 @pytest.fixture
 def handler(backstage: Backstage) -> Handler:
     """Give the function."""
-    return make_handler(backstage.background)
+    return dead_letters.handler.make_handler(backstage.background)
 
 
 def claimed(backstage: Backstage, job: Job, lease: timedelta = timedelta(seconds=30)) -> Job:
@@ -43,8 +43,8 @@ def test_a_job_that_nobody_takes_ends_as_lost(backstage: Backstage, handler: Han
     assert (ended.status, ended.attempt, ended.outputs) == (JobStatus.FAILED, 0, None)
     assert ended.completed_at is not None
     assert ended.error is not None
-    assert ended.error.code == "EXECUTOR_LOST"
-    assert "send it again" in (ended.error.recommendation or "")
+    assert (ended.error.code, ended.error.retryable) == ("EXECUTOR_LOST", True)
+    assert ended.error.recommendation
     assert [(event.event_id, event.status) for event in backstage.heard()] == [(ended_event_id(job.id), "failed")]
 
 

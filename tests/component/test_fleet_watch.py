@@ -26,7 +26,7 @@ def report(backstage: Backstage, executor_id: str, **fields: Any) -> None:  # no
 
 def written(backstage: Backstage, capsys: pytest.CaptureFixture[str]) -> dict[str, int]:
     """Run it once; return what it wrote, by metric."""
-    executor_metrics.make_handler(backstage.background)({}, NO_CONTEXT)
+    executor_metrics.handler.make_handler(backstage.background)({}, NO_CONTEXT)
     line = json.loads(capsys.readouterr().out)
     (directive,) = line["_aws"]["CloudWatchMetrics"]
     return {metric["Name"]: line[metric["Name"]] for metric in directive["Metrics"]}

@@ -11,11 +11,12 @@ import pytest
 from gateway.domain.job import JobEnd, JobStatus, Priority, ended_event_id
 from tests.component.backstage import Backstage
 from tests.component.samples import SUCCESS
-from tests.component.sweeping import Clock, Sweeps, claimed
+from tests.component.sweeping import Sweeps, claimed
 
 if TYPE_CHECKING:
     from gateway.aws.clients import Clients
     from gateway.domain.job import Job
+    from testing.clock import FakeClock
 
 
 @pytest.mark.parametrize("priority", Priority)
@@ -26,7 +27,8 @@ def test_a_job_without_a_message_ends(backstage: Backstage, sweeps: Sweeps, prio
     ended = backstage.job(orphan.id)
     assert (ended.status, ended.attempt) == (JobStatus.FAILED, 0)
     assert ended.error is not None
-    assert (ended.error.code, ended.error.recommendation) == ("EXECUTOR_LOST", "Send it again.")
+    assert (ended.error.code, ended.error.retryable) == ("EXECUTOR_LOST", True)
+    assert ended.error.recommendation
     assert [(event.event_id, event.status) for event in backstage.heard()] == [(ended_event_id(orphan.id), "failed")]
     sweeps.some()
     assert backstage.job(orphan.id) == ended
@@ -80,21 +82,21 @@ def test_a_job_with_a_message_goes_on(backstage: Backstage, sweeps: Sweeps, prio
     assert backstage.heard() == []
 
 
-def test_a_job_with_a_lease_goes_on(backstage: Backstage, sweeps: Sweeps, clock: Clock) -> None:
+def test_a_job_with_a_lease_goes_on(backstage: Backstage, sweeps: Sweeps, clock: FakeClock) -> None:
     """Even without a message, which SQS keeps for two weeks only."""
     running = claimed(backstage, backstage.record())
     for _ in range(10):
         sweeps.one()
-        backstage.jobs.renew(running, lease_until=clock.now + timedelta(seconds=30), progress=1)
+        backstage.jobs.renew(running, lease_until=clock.now() + timedelta(seconds=30), progress=1)
     assert backstage.jobs.finish(running, SUCCESS).status is JobStatus.SUCCEEDED
 
 
-def test_a_job_that_is_being_accepted_goes_on(backstage: Backstage, sweeps: Sweeps, clock: Clock) -> None:
+def test_a_job_that_is_being_accepted_goes_on(backstage: Backstage, sweeps: Sweeps, clock: FakeClock) -> None:
     """Looks that come between its record and its message do not count."""
     sweeps.some()
     job = backstage.record()
     sweeps.one(after_minutes=0)
-    clock.pass_by(seconds=40)
+    clock.advance(40)
     backstage.send(job)
     sweeps.some(6)
     assert backstage.job(job.id) == job
@@ -123,30 +125,30 @@ def test_a_job_that_is_taken_at_the_last_moment_goes_on(
 
 @pytest.mark.parametrize(("retention_days", "days"), [(30, 14), (1, 0.9), (14, 13.9)])
 def test_a_job_that_waits_too_long_ends(
-    aws: dict[str, str], aws_clients: Clients, clock: Clock, retention_days: int, days: float
+    aws: dict[str, str], aws_clients: Clients, clock: FakeClock, retention_days: int, days: float
 ) -> None:
     """Before its record goes, and when no message can be as old: also in a queue that is never empty."""
     backstage = Backstage({**aws, "RETENTION_DAYS": str(retention_days)}, aws_clients)
     sweeps = Sweeps(backstage.background, clock)
     waiting, running = backstage.record(), claimed(backstage, backstage.record())
     backstage.send(waiting)
-    clock.pass_by(days=days)
-    backstage.jobs.renew(running, lease_until=clock.now + timedelta(hours=3), progress=None)
+    clock.advance(timedelta(days=days).total_seconds())
+    backstage.jobs.renew(running, lease_until=clock.now() + timedelta(hours=3), progress=None)
     sweeps.one()
     assert backstage.job(waiting.id) == waiting
-    clock.pass_by(hours=2)
+    clock.advance(2 * 3600)
     sweeps.one()
     ended = backstage.job(waiting.id)
     assert ended.error is not None
-    assert (ended.error.code, "waiting" in ended.error.message) == ("EXECUTOR_LOST", True)
-    assert clock.now < waiting.created_at + timedelta(days=retention_days)
+    assert ended.error.code == "EXECUTOR_LOST"
+    assert clock.now() < waiting.created_at + timedelta(days=retention_days)
     assert [event.job_id for event in backstage.heard()] == [waiting.id]
     assert backstage.job(running.id).status is JobStatus.RUNNING
 
 
 @pytest.mark.parametrize("seed", range(2))
 def test_whatever_happens_only_the_lost_are_ended(
-    backstage: Backstage, sweeps: Sweeps, clock: Clock, seed: int
+    backstage: Backstage, sweeps: Sweeps, clock: FakeClock, seed: int
 ) -> None:
     """Jobs come with and without a message, run, are given back and end, in any order, while the sweeper sweeps."""
     chance = random.Random(seed)  # noqa: S311  a test's
@@ -171,7 +173,7 @@ def test_whatever_happens_only_the_lost_are_ended(
             backstage.queue.change_visibility(received, 0)
             return
         status = chance.choice([JobStatus.SUCCEEDED, JobStatus.CANCELED])
-        backstage.jobs.finish(attempt, JobEnd(status=status, completed_at=clock.now))
+        backstage.jobs.finish(attempt, JobEnd(status=status, completed_at=clock.now()))
         backstage.queue.delete(received)
 
     def sweep() -> None:

@@ -11,19 +11,20 @@ import pytest
 from functions.events import sweeper
 from functions.wiring.events import EventWiring
 from gateway.aws.dynamodb import job_list
-from gateway.domain import timestamps
+from gateway.clock import SYSTEM_CLOCK
 from gateway.domain.job import JobStatus, Priority, ended_event_id
 from gateway.errors import EventNotPublishedError
 from gateway.settings import BackgroundSettings
 from tests.component.api import aws_calls
 from tests.component.samples import SUCCESS
-from tests.component.sweeping import Clock, Sweeps, claimed
+from tests.component.sweeping import Sweeps, claimed
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from gateway.aws.clients import Clients
     from gateway.domain.messages import JobEndedEvent
+    from testing.clock import FakeClock
     from tests.component.backstage import Backstage
 
 
@@ -50,7 +51,7 @@ def test_an_end_is_announced_though_the_sweeper_dies(
 
 
 def test_a_second_run_at_the_same_time_does_nothing(
-    backstage: Backstage, sweeps: Sweeps, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    backstage: Backstage, sweeps: Sweeps, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whether it comes while the first one works, or right after."""
     orphan = backstage.record()
@@ -85,7 +86,7 @@ def test_an_idle_system_costs_little(backstage: Backstage, sweeps: Sweeps, aws_c
 
 
 def test_while_nothing_can_be_told_nothing_is_read(
-    backstage: Backstage, sweeps: Sweeps, aws_clients: Clients, clock: Clock
+    backstage: Backstage, sweeps: Sweeps, aws_clients: Clients, clock: FakeClock
 ) -> None:
     """With messages in all queues only the state and the queues are looked at, once what is older is done with."""
     for priority in Priority:
@@ -94,22 +95,22 @@ def test_while_nothing_can_be_told_nothing_is_read(
     with aws_calls(aws_clients) as calls:
         sweeps.one()
     assert "dynamodb.BatchGetItem" not in calls
-    backstage.background.sweeps.write(replace(backstage.background.sweeps.read(), ended_before=clock.now))
+    backstage.background.sweeps.write(replace(backstage.background.sweeps.read(), ended_before=clock.now()))
     with aws_calls(aws_clients) as calls:
         sweeps.one()
     assert Counter(calls) == {"dynamodb.GetItem": 1, "sqs.GetQueueAttributes": 6, "dynamodb.PutItem": 1}
 
 
 def test_a_run_is_bounded_and_the_next_goes_on(
-    backstage: Backstage, sweeps: Sweeps, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    backstage: Backstage, sweeps: Sweeps, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However many jobs there are, each run reads and ends so many, and in the end every lost one has ended."""
-    monkeypatch.setattr(sweeper, "_MOST_READ", 6)
-    monkeypatch.setattr(sweeper, "_MOST_ENDED", 2)
+    monkeypatch.setattr(sweeper, "_MAX_JOBS_READ", 6)
+    monkeypatch.setattr(sweeper, "_MAX_JOBS_FAILED", 2)
     lost = []
     for number in range(20):
         job = backstage.record()
-        clock.pass_by(milliseconds=1)
+        clock.advance(0.001)
         if number % 3 == 0:
             lost.append(job)
         else:
@@ -125,29 +126,29 @@ def test_a_run_is_bounded_and_the_next_goes_on(
 
 
 def test_the_jobs_of_a_time_come_oldest_first(
-    backstage: Backstage, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    backstage: Backstage, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """From all parts of the list and over many pages, each once, the end of the time left out."""
     monkeypatch.setattr(job_list, "_BATCH", 3)
-    start, jobs = clock.now, []
+    start, jobs = clock.now(), []
     for _ in range(25):
         jobs.append(backstage.record())
-        clock.pass_by(milliseconds=1)
+        clock.advance(0.001)
     read = backstage.background.job_list.accepted
 
     def ids(since: datetime, before: datetime) -> list[str]:
         return [job.id for job in read(since, before)]
 
-    assert ids(start, clock.now) == [job.id for job in jobs]
+    assert ids(start, clock.now()) == [job.id for job in jobs]
     assert ids(jobs[5].created_at, jobs[9].created_at) == [job.id for job in jobs[5:9]]
-    assert ids(clock.now, clock.now) == []
+    assert ids(clock.now(), clock.now()) == []
 
 
 def test_a_first_run_needs_no_state(aws: dict[str, str], aws_clients: Clients) -> None:
     """Nothing has to be there; what one run wrote the next one reads as it was."""
     background = EventWiring(BackgroundSettings.from_environment(aws))
     background._clients = aws_clients
-    now = timestamps.now()
+    now = SYSTEM_CLOCK.now()
     sweep = background.sweeps.read()
     known = replace(sweep.after_count(dict.fromkeys(Priority, 0), now), ended_before=now, unannounced=("a", "b"))
     assert background.sweeps.write(known) == replace(known, version=1)

@@ -7,8 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from executor import log as executor_log
-from functions.http import router
-from functions.wiring import events
+from functions.logs import api_logger, event_logger
 from gateway.aws.dynamodb.compression import unpack
 from tests.component.api import Gateway
 
@@ -43,7 +42,7 @@ class Witness:
         self._clients = gateway.clients
         self._environment = environment
         self.log = io.StringIO()
-        for logger in (router.logger, events.logger, executor_log.logger):
+        for logger in (api_logger, event_logger, executor_log.logger):
             patch.setattr(logger.registered_handler, "stream", self.log)
         self._events_url = self._hear_all_events()
 

@@ -20,6 +20,7 @@ from gateway.aws.eventbridge import EventBridgeBus
 from gateway.aws.sqs.job_queue import SqsJobQueue
 from gateway.domain import timestamps
 from gateway.settings import BackgroundSettings
+from testing.clock import FakeClock
 from testing.waiting import wait_until
 from tests.component.accounting import Accounting
 from tests.component.backstage import NO_CONTEXT, failed
@@ -124,19 +125,21 @@ def break_the_queue(ada: Caller) -> None:
 
 def sweep(aws_harness: AwsExecutorHarness, ada: Caller) -> None:
     """Let the job that has no message be found, later."""
-    handler = sweeper.make_handler(EventWiring(BackgroundSettings.from_environment(aws_harness.environment)))
-    start = timestamps.now()
-    for minutes in (5, 10, 15, 20):
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(timestamps, "now", lambda minutes=minutes: start + timedelta(minutes=minutes))
-            handler({}, NO_CONTEXT)
+    wiring = EventWiring(BackgroundSettings.from_environment(aws_harness.environment))
+    wiring.clock = clock = FakeClock(timestamps.now())
+    handler = sweeper.handler.make_handler(wiring)
+    for _ in range(4):
+        clock.advance(5 * 60)
+        handler({}, NO_CONTEXT)
     assert ada.get("/jobs?status=failed").json["count"] == 1
 
 
 def bury(aws_harness: AwsExecutorHarness, ada: Caller) -> None:
     """Let a job's message be received too often, and others that are none; and let the bus fail over one of them."""
     url = aws_harness.environment["NORMAL_QUEUE_URL"]
-    handler = dead_letters.make_handler(EventWiring(BackgroundSettings.from_environment(aws_harness.environment)))
+    handler = dead_letters.handler.make_handler(
+        EventWiring(BackgroundSettings.from_environment(aws_harness.environment))
+    )
 
     def broken(_bus: object, event: object) -> None:
         raise ValueError(f"{MARK} {event}")

@@ -8,7 +8,7 @@ import uuid
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from functions.events.dead_letters import make_handler
+from functions.events import dead_letters
 from functions.wiring.events import EventWiring
 from gateway.aws.clients import Clients
 from gateway.aws.resources import DEAD_LETTERS
@@ -49,7 +49,7 @@ def give_up_after(harness: AwsExecutorHarness, max_receives: int) -> None:
 @contextmanager
 def dead_letter_function(harness: AwsExecutorHarness) -> Iterator[None]:
     """Let the dead-letter queues start their function; what it leaves comes back after a second."""
-    handler = make_handler(EventWiring(BackgroundSettings.from_environment(harness.environment)))
+    handler = dead_letters.handler.make_handler(EventWiring(BackgroundSettings.from_environment(harness.environment)))
     function, stopping, sqs = LocalFunction(DEAD_LETTERS, handler), threading.Event(), Clients().sqs
     urls = [dead_letter_queue_of(harness, priority) for priority in Priority]
     for url in urls:

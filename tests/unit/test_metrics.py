@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import jsonschema_rs
 
-from functions.events.metric_values import write_job_metrics
+from functions.events.job_metrics import write_job_metrics
 from functions.metrics import Metric, emit
 from gateway.aws.resources import JOB_CHANGES
 from gateway.domain.job import JobStatus

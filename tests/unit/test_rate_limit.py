@@ -1,12 +1,14 @@
-"""Behaviour of the rate limit: fixed windows, what is told, and when it is not even counted."""
+"""The rate limit: fixed windows, the headers for the caller, and requests that need no counting."""
 
 from __future__ import annotations
 
 from collections import Counter
+from datetime import UTC, datetime
 
 import pytest
 
 from functions.http.rate_limit import RateLimiter
+from testing.clock import FakeClock
 
 START = 1_700_000_040.0  # a multiple of a minute
 
@@ -25,20 +27,14 @@ class Counts:
         return self.counts[subject, window_starts_at_ms]
 
 
-class Clock:
-    """A clock that goes when it is told to."""
-
-    def __init__(self, now: float = START) -> None:
-        self.now = now
-
-    def __call__(self) -> float:
-        """Tell the time."""
-        return self.now
+def clock_at(seconds: float) -> FakeClock:
+    """Make a clock that shows these epoch seconds."""
+    return FakeClock(datetime.fromtimestamp(seconds, UTC))
 
 
 def test_the_limit_is_what_passes() -> None:
-    """Three of four pass a limit of three, and each is told what is left."""
-    limiter = RateLimiter(Counts(), limit=3, window_ms=60_000, clock=Clock(START + 1))
+    """Three of four pass a limit of three, and the headers of each contain what remains."""
+    limiter = RateLimiter(Counts(), clock_at(START + 1), limit=3, window_ms=60_000)
     allowances = [limiter.count("ada") for _ in range(4)]
     assert [allowance.exceeded for allowance in allowances] == [False, False, False, True]
     assert [allowance.headers["X-RateLimit-Remaining"] for allowance in allowances] == ["2", "1", "0", "0"]
@@ -47,55 +43,55 @@ def test_the_limit_is_what_passes() -> None:
     assert [allowance.headers.get("Retry-After") for allowance in allowances] == [None, None, None, "59"]
 
 
-def test_every_window_begins_anew() -> None:
+def test_every_window_starts_at_zero() -> None:
     """To the millisecond, at multiples of the window's length."""
-    clock = Clock(START + 59.999)
-    limiter = RateLimiter(Counts(), limit=1, window_ms=60_000, clock=clock)
+    clock = clock_at(START + 59.999)
+    limiter = RateLimiter(Counts(), clock, limit=1, window_ms=60_000)
     assert [limiter.count("ada").exceeded for _ in range(3)] == [False, True, True]
-    clock.now = START + 60
+    clock.advance(0.001)
     assert [limiter.count("ada").exceeded for _ in range(2)] == [False, True]
 
 
-def test_waiting_as_told_is_enough() -> None:
-    """Whoever waits for Retry-After seconds, or until the reset, is let through, whatever the window's length."""
+def test_waiting_as_long_as_requested_is_enough() -> None:
+    """A caller that waits for Retry-After seconds passes, whatever the length of the window."""
     for window_ms in (1000, 1500, 60_000):
         for part in (0, 0.001, 0.3, 0.999):
-            clock = Clock(START + part * window_ms / 1000)
-            limiter = RateLimiter(Counts(), limit=1, window_ms=window_ms, clock=clock)
+            clock = clock_at(START + part * window_ms / 1000)
+            limiter = RateLimiter(Counts(), clock, limit=1, window_ms=window_ms)
             limiter.count("ada")
             refused = limiter.count("ada")
             assert refused.retry_seconds >= 1
-            assert refused.resets_at - clock.now <= window_ms / 1000 + 1
-            clock.now = max(clock.now + refused.retry_seconds, refused.resets_at)
+            assert refused.resets_at - clock.now().timestamp() <= window_ms / 1000 + 1
+            clock.advance(refused.retry_seconds)
             assert not limiter.count("ada").exceeded
 
 
 def test_callers_do_not_share_a_limit() -> None:
     """One that has used up its own takes nothing from another."""
-    limiter = RateLimiter(Counts(), limit=1, window_ms=60_000, clock=Clock())
+    limiter = RateLimiter(Counts(), clock_at(START), limit=1, window_ms=60_000)
     assert [limiter.count(who).exceeded for who in ("ada", "ada", "bob")] == [False, True, False]
 
 
 def test_a_window_known_to_be_used_up_is_not_counted() -> None:
-    """A flood costs calls only until the limit, in each process that it meets."""
+    """A flood costs calls only up to the limit, in each process that it reaches."""
     counts = Counts()
-    processes = [RateLimiter(counts, limit=5, window_ms=60_000, clock=Clock()) for _ in range(2)]
+    processes = [RateLimiter(counts, clock_at(START), limit=5, window_ms=60_000) for _ in range(2)]
     passed = [not processes[number % 2].count("ada").exceeded for number in range(100)]
     assert sum(passed) == 5
-    assert counts.counts.total() == 6  # the second process learns of it from the sixth
+    assert counts.counts.total() == 6  # the second process learns it from the sixth
 
 
-def test_a_counter_is_gone_soon_after_its_window() -> None:
-    """It outlives the window a little, as clocks differ."""
+def test_a_counter_expires_soon_after_its_window() -> None:
+    """It outlives the window a little, because clocks differ."""
     counts = Counts()
-    RateLimiter(counts, limit=1, window_ms=60_000, clock=Clock(START + 30)).count("ada")
+    RateLimiter(counts, clock_at(START + 30), limit=1, window_ms=60_000).count("ada")
     assert counts.expiries == [int(START) + 120]
 
 
-def test_what_is_remembered_is_bounded() -> None:
-    """However many callers there are, memory does not grow; they are counted again instead."""
+def test_the_memory_of_a_process_is_limited() -> None:
+    """It does not grow with the number of callers; they are counted again instead."""
     counts = Counts()
-    limiter = RateLimiter(counts, limit=1, window_ms=60_000, clock=Clock())
+    limiter = RateLimiter(counts, clock_at(START), limit=1, window_ms=60_000)
     for number in range(2500):
         limiter.count(str(number))
     assert len(limiter._used_up) <= 1000
@@ -103,9 +99,9 @@ def test_what_is_remembered_is_bounded() -> None:
 
 
 @pytest.mark.parametrize("limit", [1, 100])
-def test_an_unknown_count_promises_nothing(limit: int) -> None:
-    """When it could not be counted, the answer says neither that something is left nor that it was one too many."""
-    unknown = RateLimiter(Counts(), limit=limit, window_ms=60_000, clock=Clock()).unknown()
+def test_without_a_count_nothing_is_promised(limit: int) -> None:
+    """When counting failed, the headers show neither remaining requests nor an exceeded limit."""
+    unknown = RateLimiter(Counts(), clock_at(START), limit=limit, window_ms=60_000).uncounted()
     assert unknown.headers == {
         "X-RateLimit-Limit": str(limit),
         "X-RateLimit-Remaining": "0",

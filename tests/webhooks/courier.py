@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any, cast
 
 from functions.events import webhook_delivery
-from functions.webhooks.http_client import Sender
+from functions.webhooks.http_client import WebhookSender
 from functions.wiring.events import EventWiring
 from gateway.domain import timestamps
 from gateway.domain.job import Job, JobEnd, JobStatus, Output
@@ -39,7 +39,7 @@ class Courier:
         self.url = environment["WEBHOOK_QUEUE_URL"]
         self.background = EventWiring(BackgroundSettings.from_environment({**environment, **SETTINGS, **settings}))
         self.background._clients = clients  # making them takes longer than most tests
-        self.background.sender = Sender(self.background.callback_policy, self.background.resolver, seconds=0.5)
+        self.background.sender = WebhookSender(self.background.callback_policy, self.background.resolver, seconds=0.5)
 
     def end(self, callback_url: str | None, end: JobEnd | None = None, **fields: Any) -> Job:  # noqa: ANN401  a job's
         """Let a job end, without announcing it."""
@@ -81,7 +81,7 @@ class Courier:
 
     def deal_with(self, record: dict[str, Any]) -> bool:
         """Start the function with one message, and delete it if it is done with."""
-        handler = webhook_delivery.make_handler(self.background)
+        handler = webhook_delivery.handler.make_handler(self.background)
         failures = handler({"Records": [record]}, cast("LambdaContext", None))["batchItemFailures"]
         if not failures:
             self.clients.sqs.delete_message(QueueUrl=self.url, ReceiptHandle=record["receiptHandle"])

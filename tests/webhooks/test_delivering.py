@@ -159,7 +159,7 @@ def test_a_slow_receiver_takes_no_longer_than_it_may(courier: Courier) -> None:
         courier.announce(job)
         assert courier.pump() == [False]
     (attempt,) = courier.delivery(job).attempts
-    assert attempt.error == "There was no complete answer within 0.5 s."
+    assert "0.5 s" in str(attempt.error)
     assert attempt.duration_ms is not None
     assert 500 <= attempt.duration_ms < 2500
 
