@@ -17,173 +17,175 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 HIGH, NORMAL, LOW = ALL = tuple(Priority)
-SOON = 5.0  # seconds; nothing waits that long unless it is broken
+TIMEOUT_SECONDS = 10.0  # no test waits that long unless it fails
 
 
-class Queue:
-    """Job queues in memory. A long poll lasts until a message comes, or `end_polls` is called."""
+class FakeQueue:
+    """Job queues in memory. A long poll lasts until a message is sent, or until `end_long_polls`."""
 
     def __init__(self) -> None:
-        self._changed = threading.Condition()
+        self._condition = threading.Condition()
         self._messages: dict[Priority, list[ReceivedJob]] = {priority: [] for priority in Priority}
         self._ended = False
-        self.looks = 0
-        self.polls = 0
-        self.under_way: set[Priority] = set()
-        self.given_back: list[ReceivedJob] = []
+        self.short_poll_count = 0
+        self.long_poll_count = 0
+        self.long_polls: set[Priority] = set()  # that are running
+        self.released: list[ReceivedJob] = []
         self.broken = False
 
-    def arrive(self, priority: Priority) -> None:
-        """Let a message come in."""
+    def send(self, priority: Priority) -> None:
+        """Send a message."""
         message = JobMessage(job_id="job", priority=priority, correlation_id="c", prompt={})
-        with self._changed:
+        with self._condition:
             self._messages[priority].append(ReceivedJob(message=message, receipt_handle="r", receive_count=1))
-            self._changed.notify_all()
+            self._condition.notify_all()
 
-    def end_polls(self) -> None:
-        """Let all long polls end, now and later, without a message."""
-        with self._changed:
+    def end_long_polls(self) -> None:
+        """End all long polls, now and later, without a message."""
+        with self._condition:
             self._ended = True
-            self._changed.notify_all()
+            self._condition.notify_all()
 
     def receive(self, priority: Priority, *, wait_seconds: int) -> ReceivedJob | None:
-        """Look, or poll."""
+        """Receive a message by a short or a long poll."""
         if self.broken:
             raise ConnectionError
         messages = self._messages[priority]
-        with self._changed:
+        with self._condition:
             if not wait_seconds:
-                self.looks += 1
+                self.short_poll_count += 1
             else:
-                self.polls += 1
-                self.under_way.add(priority)
-                self._changed.wait_for(lambda: messages or self._ended)
-                self.under_way.discard(priority)
+                self.long_poll_count += 1
+                self.long_polls.add(priority)
+                self._condition.wait_for(lambda: messages or self._ended)
+                self.long_polls.discard(priority)
             return messages.pop(0) if messages else None
 
     def change_visibility(self, received: ReceivedJob, seconds: int) -> None:
-        """Take a message back."""
+        """Release a message."""
         assert seconds == 0
-        self.given_back.append(received)
+        self.released.append(received)
 
 
 @pytest.fixture
-def queue() -> Iterator[Queue]:
-    """Give queues; no poll outlives the test."""
-    queue = Queue()
+def queue() -> Iterator[FakeQueue]:
+    """Return queues; no long poll outlives the test."""
+    queue = FakeQueue()
     yield queue
-    queue.end_polls()
+    queue.end_long_polls()
 
 
 @pytest.fixture
-def intake(queue: Queue) -> JobReceiver:
-    """Give an intake."""
-    return JobReceiver(queue, SYSTEM_CLOCK)  # type: ignore[arg-type]  # it sends and deletes nothing
+def receiver(queue: FakeQueue) -> JobReceiver:
+    """Return a receiver."""
+    return JobReceiver(queue, SYSTEM_CLOCK)  # type: ignore[arg-type]  # has the methods that are used
 
 
 def priority_of(received: ReceivedJob | None) -> Priority | None:
-    """Name a message by its priority."""
+    """Return the priority of a message."""
     return received.message.priority if received else None
 
 
 @pytest.mark.parametrize("idle", [True, False])
-def test_what_waits_comes_in_order(intake: JobReceiver, queue: Queue, *, idle: bool) -> None:
-    """High before normal before low, whenever they came."""
+def test_waiting_messages_are_received_by_priority(receiver: JobReceiver, queue: FakeQueue, *, idle: bool) -> None:
+    """High before normal before low, in whatever order they were sent."""
     for priority in (LOW, NORMAL, HIGH, LOW, HIGH):
-        queue.arrive(priority)
-    came = [priority_of(intake.next(ALL, idle=idle, seconds=SOON)) for _ in range(5)]
-    assert came == [HIGH, HIGH, NORMAL, LOW, LOW]
+        queue.send(priority)
+    received = [priority_of(receiver.next(ALL, idle=idle, seconds=TIMEOUT_SECONDS)) for _ in range(5)]
+    assert received == [HIGH, HIGH, NORMAL, LOW, LOW]
 
 
-def test_only_what_is_wanted_is_looked_for(intake: JobReceiver, queue: Queue) -> None:
-    """Where there is a place for high priority only, messages of others stay in their queues."""
-    queue.arrive(LOW)
-    assert intake.next((HIGH,), idle=False, seconds=0) is None
-    queue.arrive(HIGH)
-    intake.wake()
-    intake.next((), idle=False, seconds=SOON)
-    assert priority_of(intake.next((HIGH,), idle=False, seconds=0)) is HIGH
+def test_only_wanted_priorities_are_polled(receiver: JobReceiver, queue: FakeQueue) -> None:
+    """When only a slot for high priority is free, other messages stay in their queues."""
+    queue.send(LOW)
+    assert receiver.next((HIGH,), idle=False, seconds=0) is None
+    queue.send(HIGH)
+    receiver.wake()
+    receiver.next((), idle=False, seconds=TIMEOUT_SECONDS)
+    assert priority_of(receiver.next((HIGH,), idle=False, seconds=0)) is HIGH
 
 
 @pytest.mark.parametrize("priority", Priority)
-def test_while_idle_any_message_comes_at_once(intake: JobReceiver, queue: Queue, priority: Priority) -> None:
-    """Long polls on all queues stand at the same time."""
-    assert intake.next(ALL, idle=True, seconds=0) is None
-    wait_until(lambda: queue.under_way == set(ALL), "a long poll on each queue")
-    queue.arrive(priority)
-    assert priority_of(intake.next(ALL, idle=True, seconds=SOON)) is priority
+def test_an_idle_executor_receives_any_message_at_once(
+    receiver: JobReceiver, queue: FakeQueue, priority: Priority
+) -> None:
+    """It long-polls all queues at the same time."""
+    assert receiver.next(ALL, idle=True, seconds=0) is None
+    wait_until(lambda: queue.long_polls == set(ALL), "a long poll of each queue")
+    queue.send(priority)
+    assert priority_of(receiver.next(ALL, idle=True, seconds=TIMEOUT_SECONDS)) is priority
 
 
-def test_while_busy_nothing_is_polled_for(intake: JobReceiver, queue: Queue) -> None:
-    """Only quick looks, and not at every turn: a job that another executor could begin is left to that one."""
+def test_a_busy_executor_does_not_long_poll(receiver: JobReceiver, queue: FakeQueue) -> None:
+    """Only short polls, and not in each turn: another executor could start the job."""
     for _ in range(10):
-        intake.next(ALL, idle=False, seconds=0)
-    assert (queue.looks, queue.polls) == (3, 0)
+        receiver.next(ALL, idle=False, seconds=0)
+    assert (queue.short_poll_count, queue.long_poll_count) == (3, 0)
 
 
-def test_a_place_that_comes_free_is_filled_at_once(intake: JobReceiver, queue: Queue) -> None:
-    """Whoever waits is woken, and looks again at queues that were empty a moment ago."""
-    intake.next(ALL, idle=False, seconds=0)
-    queue.arrive(LOW)
-    waker = threading.Timer(0.05, intake.wake)
+def test_a_free_slot_is_filled_at_once(receiver: JobReceiver, queue: FakeQueue) -> None:
+    """`wake` ends a waiting `next`, and the queues are polled again although they have just been empty."""
+    receiver.next(ALL, idle=False, seconds=0)
+    queue.send(LOW)
+    waker = threading.Timer(0.05, receiver.wake)
     waker.start()
-    started = time.monotonic()
-    assert intake.next(ALL, idle=False, seconds=SOON) is None
-    assert time.monotonic() - started < SOON / 2
-    assert priority_of(intake.next(ALL, idle=False, seconds=0)) is LOW
+    started_at = time.monotonic()
+    assert receiver.next(ALL, idle=False, seconds=TIMEOUT_SECONDS) is None
+    assert time.monotonic() - started_at < TIMEOUT_SECONDS
+    assert priority_of(receiver.next(ALL, idle=False, seconds=0)) is LOW
     waker.join()
 
 
-def test_what_a_poll_brings_too_late_goes_back_at_once(intake: JobReceiver, queue: Queue) -> None:
-    """The executor got busy while the poll stood: another one may be idle."""
-    intake.next(ALL, idle=True, seconds=0)
-    wait_until(lambda: queue.under_way == set(ALL), "a long poll on each queue")
-    assert intake.next(ALL, idle=False, seconds=0) is None
-    queue.arrive(LOW)
-    wait_until(lambda: queue.given_back, "the message given back")
+def test_a_late_message_is_released_at_once(receiver: JobReceiver, queue: FakeQueue) -> None:
+    """The executor became busy during the long poll; another one may be idle."""
+    receiver.next(ALL, idle=True, seconds=0)
+    wait_until(lambda: queue.long_polls == set(ALL), "a long poll of each queue")
+    assert receiver.next(ALL, idle=False, seconds=0) is None
+    queue.send(LOW)
+    wait_until(lambda: queue.released, "a released message")
 
 
-def test_what_arrived_goes_back_when_nothing_is_wanted_any_more(intake: JobReceiver, queue: Queue) -> None:
-    """ComfyUI fell ill between a message's arrival and its being taken."""
-    intake.next(ALL, idle=True, seconds=0)
-    queue.arrive(LOW)
-    wait_until(lambda: LOW not in queue.under_way, "the arrival")
-    intake.next((), idle=False, seconds=0)
-    wait_until(lambda: queue.given_back, "the message given back")
+def test_a_received_message_is_released_when_none_is_wanted(receiver: JobReceiver, queue: FakeQueue) -> None:
+    """ComfyUI became unavailable between the long poll's return and the next call of `next`."""
+    receiver.next(ALL, idle=True, seconds=0)
+    queue.send(LOW)
+    wait_until(lambda: LOW not in queue.long_polls, "the long poll's return")
+    receiver.next((), idle=False, seconds=0)
+    wait_until(lambda: queue.released, "a released message")
 
 
-def test_at_its_end_it_waits_for_polls_under_way(intake: JobReceiver, queue: Queue) -> None:
-    """What they still bring goes back, instead of staying hidden with nobody who knows of it."""
-    intake.next(ALL, idle=True, seconds=0)
-    wait_until(lambda: queue.under_way == set(ALL), "a long poll on each queue")
+def test_close_waits_for_long_polls(receiver: JobReceiver, queue: FakeQueue) -> None:
+    """Messages that they still return are released, instead of staying invisible."""
+    receiver.next(ALL, idle=True, seconds=0)
+    wait_until(lambda: queue.long_polls == set(ALL), "a long poll of each queue")
 
     def end_late() -> None:
-        queue.arrive(NORMAL)
-        queue.end_polls()
+        queue.send(NORMAL)
+        queue.end_long_polls()
 
     late = threading.Timer(0.05, end_late)
     late.start()
-    intake.close(SOON)
-    assert not queue.under_way
-    assert [priority_of(received) for received in queue.given_back] == [NORMAL]
+    receiver.close(TIMEOUT_SECONDS)
+    assert not queue.long_polls
+    assert [priority_of(received) for received in queue.released] == [NORMAL]
     late.join()
 
 
-def test_at_its_end_it_waits_no_longer_than_it_may(intake: JobReceiver, queue: Queue) -> None:
-    """A poll can take twenty seconds."""
-    intake.next(ALL, idle=True, seconds=0)
-    wait_until(lambda: queue.under_way == set(ALL), "a long poll on each queue")
-    started = time.monotonic()
-    intake.close(0.1)
-    assert time.monotonic() - started < SOON
+def test_close_waits_no_longer_than_allowed(receiver: JobReceiver, queue: FakeQueue) -> None:
+    """A long poll can take twenty seconds."""
+    receiver.next(ALL, idle=True, seconds=0)
+    wait_until(lambda: queue.long_polls == set(ALL), "a long poll of each queue")
+    started_at = time.monotonic()
+    receiver.close(0.1)
+    assert time.monotonic() - started_at < TIMEOUT_SECONDS
 
 
-def test_queues_that_cannot_be_read_are_tried_again(intake: JobReceiver, queue: Queue) -> None:
-    """An outage is no end."""
+def test_receiving_is_retried_after_an_outage(receiver: JobReceiver, queue: FakeQueue) -> None:
+    """An error of the queue is not permanent."""
     queue.broken = True
-    queue.arrive(HIGH)
-    assert intake.next(ALL, idle=False, seconds=0) is None
+    queue.send(HIGH)
+    assert receiver.next(ALL, idle=False, seconds=0) is None
     queue.broken = False
-    intake.wake()
-    intake.next((), idle=False, seconds=SOON)
-    assert priority_of(intake.next(ALL, idle=False, seconds=0)) is HIGH
+    receiver.wake()
+    receiver.next((), idle=False, seconds=TIMEOUT_SECONDS)
+    assert priority_of(receiver.next(ALL, idle=False, seconds=0)) is HIGH

@@ -8,18 +8,18 @@ from gateway.domain.job import Priority
 HIGH, NORMAL, LOW = Priority
 
 
-def test_one_waits_beside_the_one_that_runs() -> None:
-    """Two jobs of a priority find a place, a third does not."""
-    slots = Slots(1, 1)
+def test_one_job_waits_while_another_runs() -> None:
+    """Two jobs of one priority get a slot, a third one does not."""
+    slots = Slots(concurrency=1, look_ahead=1)
     for _ in range(2):
         assert slots.open_priorities() == (HIGH, NORMAL, LOW)
         slots.acquire("job", HIGH)
     assert slots.open_priorities() == ()
 
 
-def test_what_waits_with_a_lower_priority_is_in_nobodys_way() -> None:
-    """Jobs of higher priority find a place as long as none of theirs, or of a higher one, waits."""
-    slots = Slots(1, 1)
+def test_waiting_jobs_of_lower_priority_block_no_slot() -> None:
+    """A job gets a slot while no job of its priority or a higher one waits."""
+    slots = Slots(concurrency=1, look_ahead=1)
     slots.acquire("job", LOW)
     slots.acquire("job", LOW)
     assert slots.open_priorities() == (HIGH, NORMAL)
@@ -29,9 +29,9 @@ def test_what_waits_with_a_lower_priority_is_in_nobodys_way() -> None:
     assert slots.open_priorities() == ()
 
 
-def test_the_next_of_high_priority_may_come_when_the_last_one_runs() -> None:
-    """The line is ComfyUI's: when a prompt ends, that of the highest priority runs, whenever it was taken."""
-    slots = Slots(1, 1)
+def test_slots_follow_the_order_of_comfyui() -> None:
+    """When a prompt finishes, the waiting one of the highest priority runs, and frees its slot for others."""
+    slots = Slots(concurrency=1, look_ahead=1)
     running = slots.acquire("job", LOW)
     slots.acquire("job", LOW)
     slots.acquire("job", HIGH)
@@ -39,28 +39,28 @@ def test_the_next_of_high_priority_may_come_when_the_last_one_runs() -> None:
     assert slots.open_priorities() == (HIGH, NORMAL)
 
 
-@pytest.mark.parametrize("ahead", [0, 3])
-def test_so_many_wait_as_are_allowed_to(ahead: int) -> None:
-    """Without look-ahead not even a job of high priority waits on ComfyUI."""
-    slots = Slots(2, ahead)
-    for _ in range(2 + ahead):
+@pytest.mark.parametrize("look_ahead", [0, 3])
+def test_look_ahead_limits_waiting_jobs(look_ahead: int) -> None:
+    """With a look-ahead of 0 not even a job of high priority waits on ComfyUI."""
+    slots = Slots(concurrency=2, look_ahead=look_ahead)
+    for _ in range(2 + look_ahead):
         assert slots.open_priorities() == (HIGH, NORMAL, LOW)
         slots.acquire("job", LOW)
-    assert slots.open_priorities() == ((HIGH, NORMAL) if ahead else ())
+    assert slots.open_priorities() == ((HIGH, NORMAL) if look_ahead else ())
 
 
-def test_it_is_idle_until_it_runs_as_many_as_it_may() -> None:
-    """A place in the line does not make it idle, a place on the GPU does."""
-    slots = Slots(2, 1)
+def test_an_executor_is_idle_below_its_concurrency() -> None:
+    """A free slot for a waiting job does not make it idle."""
+    slots = Slots(concurrency=2, look_ahead=1)
     first, _second = slots.acquire("job", LOW), slots.acquire("job", LOW)
     assert not slots.idle
     slots.start_finishing(first)
     assert slots.idle
 
 
-def test_too_many_jobs_that_are_being_finished_keep_others_out() -> None:
-    """When storing is slower than the GPU, the GPU waits; a job that is wholly done makes room."""
-    slots = Slots(1, 1)
+def test_too_many_finishing_jobs_block_all_slots() -> None:
+    """When storing is slower than the GPU, the GPU waits until a job is done."""
+    slots = Slots(concurrency=1, look_ahead=1)
     for _ in range(MAX_FINISHING):
         last = slots.acquire("job", NORMAL)
         slots.start_finishing(last)
@@ -70,8 +70,8 @@ def test_too_many_jobs_that_are_being_finished_keep_others_out() -> None:
     assert slots.open_priorities() == (HIGH, NORMAL, LOW)
 
 
-def test_a_job_that_never_got_to_comfyui_leaves_no_trace() -> None:
-    """One that could not be claimed, say, is left without having been freed."""
-    slots = Slots(1, 0)
+def test_a_slot_can_be_released_before_its_job_ran() -> None:
+    """As when the job could not be claimed."""
+    slots = Slots(concurrency=1, look_ahead=0)
     slots.release(slots.acquire("job", NORMAL))
     assert slots.idle
