@@ -1,4 +1,4 @@
-"""PNG files lose every text on their way, and nothing else."""
+"""Text chunks are stripped from PNG files, and nothing else."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def chunk(kind: bytes, content: bytes) -> bytes:
     return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
 
 
-def image_prompt(*, frames: int = 1, mode: str = "RGBA") -> bytes:
-    """Save a picture with its prompt in every kind of chunk that there is for texts, and in some that are made up."""
+def png(*, frames: int = 1, mode: str = "RGBA") -> bytes:
+    """Save an image with its prompt in every type of text chunk, and in some invented ones."""
     images = [Image.effect_noise((40, 30), 50 + number).convert(mode) for number in range(frames)]
     texts = PngImagePlugin.PngInfo()
     texts.add_text("prompt", MARK)
@@ -52,8 +52,8 @@ def image_prompt(*, frames: int = 1, mode: str = "RGBA") -> bytes:
     return stream.getvalue()
 
 
-def textless(content: bytes, size: int = 8192) -> bytes:
-    """Read all of a file, so many bytes at a time."""
+def stripped(content: bytes, size: int = 8192) -> bytes:
+    """Read a whole file, `size` bytes at a time."""
     reader = PngTextStripper(io.BytesIO(content), "output_00001.png")
     pieces = []
     while piece := reader.read(size):
@@ -62,8 +62,8 @@ def textless(content: bytes, size: int = 8192) -> bytes:
     return b"".join(pieces)
 
 
-def passed_until_refused(content: bytes) -> bytes:
-    """Read a file that is refused in the end; return what came of it before that."""
+def read_until_rejected(content: bytes) -> bytes:
+    """Read a file that is rejected; return what was read before."""
     reader = PngTextStripper(io.BytesIO(content), "output_00001.png")
     pieces = []
 
@@ -71,75 +71,75 @@ def passed_until_refused(content: bytes) -> bytes:
         while piece := reader.read(5):
             pieces.append(piece)
 
-    with pytest.raises(OutputUnusableError, match=r"output_00001\.png is a broken PNG"):
+    with pytest.raises(OutputUnusableError, match=r"output_00001\.png"):
         read_all()
     return b"".join(pieces)
 
 
 @pytest.mark.parametrize("size", [1, 7, 64 * 1024, -1])
 @pytest.mark.parametrize("mode", ["RGBA", "L", "P"])
-def test_texts_go_and_pixels_stay(mode: str, size: int) -> None:
-    """However it is read, the picture is what it was, without a text in it."""
-    before = image_prompt(mode=mode)
-    after = textless(before, size)
+def test_text_is_stripped_and_pixels_are_kept(mode: str, size: int) -> None:
+    """Whatever the read size, the image is the same, without texts."""
+    before = png(mode=mode)
+    after = stripped(before, size)
     read = cast("PngImagePlugin.PngImageFile", Image.open(io.BytesIO(after)))
     assert read.tobytes() == Image.open(io.BytesIO(before)).tobytes()
     assert read.text == {}
     assert "exif" not in read.info
     assert read.info["dpi"] == pytest.approx((72, 72), abs=0.1)
     assert MARK.encode() not in after
-    assert textless(after) == after
+    assert stripped(after) == after
 
 
-def test_an_animation_stays_one() -> None:
-    """Its frames are there, what ComfyUI wrote between them is not."""
-    before = image_prompt(frames=3)
+def test_an_animation_keeps_its_frames() -> None:
+    """Chunks that ComfyUI wrote between them are stripped."""
+    before = png(frames=3)
     assert b"comf" in before
-    after = textless(before)
+    after = stripped(before)
     read = cast("PngImagePlugin.PngImageFile", Image.open(io.BytesIO(after)))
     assert read.n_frames == 3
     assert not [kind for kind in (b"comf", b"tEXt", b"zTXt", b"iTXt", b"eXIf", b"prIv", b"COMF") if kind in after]
 
 
-def test_what_stands_behind_the_end_goes_too() -> None:
-    """Whatever is put there shows in no picture."""
-    content = image_prompt()
-    assert textless(content + MARK.encode()) == textless(content)
+def test_data_after_the_last_chunk_is_stripped() -> None:
+    """It is not part of the image."""
+    content = png()
+    assert stripped(content + MARK.encode()) == stripped(content)
 
 
 @pytest.mark.parametrize("content", [b"", b"\x89PNG", b"RIFF....WEBP", b"text " * 10_000, SIGNATURE[1:]])
-def test_other_files_pass_as_they_are(content: bytes) -> None:
-    """What is no PNG has no chunks to be taken out."""
-    assert textless(content) == content
+def test_other_files_are_not_changed(content: bytes) -> None:
+    """A file that is not a PNG has no chunks."""
+    assert stripped(content) == content
 
 
-def test_a_broken_picture_fails_and_its_texts_come_through_nowhere() -> None:
-    """Cut off anywhere behind the signature, it is refused; what was read until then has no text."""
+def test_a_broken_png_is_rejected_without_leaking_text() -> None:
+    """Truncated anywhere after the signature, it is rejected; what was read before contains no text."""
     content = SIGNATURE + chunk(b"IHDR", bytes(13)) + chunk(b"tEXt", b"prompt\0" + MARK.encode()) + chunk(b"IEND", b"")
-    assert MARK.encode() not in textless(content)
+    assert MARK.encode() not in stripped(content)
     for length in range(len(SIGNATURE), len(content)):
-        assert b"prompt" not in passed_until_refused(content[:length])
+        assert b"prompt" not in read_until_rejected(content[:length])
 
 
 @pytest.mark.parametrize("kind", [b"tEXt", b"IDAT", b"\0\0\0\0", b"\xff\xff\xff\xff"])
-def test_an_endless_chunk_is_a_broken_picture(kind: bytes) -> None:
-    """A length that the file does not have is believed by nobody."""
+def test_an_endless_chunk_is_a_broken_png(kind: bytes) -> None:
+    """Its length is wrong."""
     content = SIGNATURE + chunk(b"IHDR", bytes(13)) + b"\xff\xff\xff\xff" + kind + MARK.encode()
-    passed_until_refused(content)
+    read_until_rejected(content)
 
 
-class Endless:
-    """A PNG with one chunk that is as large as they get, made while it is read."""
+class HugePng:
+    """A PNG with one very large chunk, generated while it is read."""
 
     def __init__(self, kind: bytes, length: int) -> None:
         self._parts = [SIGNATURE + struct.pack(">I", length) + kind, bytes(4) + chunk(b"IEND", b"")]
-        self._left = length
+        self._remaining = length
 
     def read(self, size: int) -> bytes:
-        """Read on: the start, the chunk, the end."""
-        if len(self._parts) == 1 and self._left:
-            size = min(size, self._left)
-            self._left -= size
+        """Read the start, the chunk, the end."""
+        if len(self._parts) == 1 and self._remaining:
+            size = min(size, self._remaining)
+            self._remaining -= size
             return bytes(size)
         if not self._parts:
             return b""
@@ -150,9 +150,9 @@ class Endless:
 
 
 @pytest.mark.parametrize("kind", [b"IDAT", b"tEXt"])
-def test_memory_does_not_grow_with_a_file(kind: bytes) -> None:
-    """Pixels and texts alike pass, or are passed over, in pieces."""
-    reader = PngTextStripper(cast("BinaryIO", Endless(kind, 300_000_000)), "x")
+def test_memory_use_does_not_depend_on_the_file_size(kind: bytes) -> None:
+    """Kept and stripped chunks are read in pieces."""
+    reader = PngTextStripper(cast("BinaryIO", HugePng(kind, 300_000_000)), "x")
     tracemalloc.start()
     try:
         while reader.read(1024 * 1024):

@@ -1,4 +1,4 @@
-"""What ComfyUI refuses, said so that a person can act on it: by recordings of a real server."""
+"""Errors of rejected graphs, from responses that were recorded on a real ComfyUI."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from testing.clock import FakeClock
 
 RECORDING = Path(__file__).parents[1] / "simulator" / "recordings" / "10_rejected_prompts.json"
 CALLS = [entry["http"] for entry in json.loads(RECORDING.read_text())]
-REFUSED: dict[str, dict[str, Any]] = {
+REJECTED: dict[str, dict[str, Any]] = {
     call["case"]: call
     for call in CALLS
     if isinstance(call["body"], dict) and ("error" in call["body"] or call["body"].get("node_errors"))
@@ -36,9 +36,9 @@ def rejected(response: dict[str, Any], prompt: dict[str, Any], *, private: bool 
     return rejection(response, prompt, AllowedValues(samplers_info, FakeClock()), private=private)
 
 
-def said(case: str, *, private: bool = False) -> str:
-    """Say a recorded refusal; no recommendation is missing."""
-    call = REFUSED[case]
+def message_of(case: str, *, private: bool = False) -> str:
+    """Return the message of a recorded rejection; every error has a recommendation."""
+    call = REJECTED[case]
     sent = call["request"]["json"]
     prompt = sent.get("prompt", {}) if isinstance(sent, dict) else {}
     error = rejected(call["body"], prompt, private=private)
@@ -47,7 +47,7 @@ def said(case: str, *, private: bool = False) -> str:
 
 
 @pytest.mark.parametrize(
-    ("case", "sentence"),
+    ("case", "described"),
     [
         ("required_input_missing", "node 1 (EmptyImage): the input width is missing"),
         ("value_smaller_than_min", "node 1 (EmptyImage): width is 0; it must be at least 1"),
@@ -67,69 +67,69 @@ def said(case: str, *, private: bool = False) -> str:
         ("partially_valid_200", "node 5 (SaveImage): the input images is missing"),
     ],
 )
-def test_a_refusal_is_a_sentence(case: str, sentence: str) -> None:
-    """It names node, class and input, and what would be right."""
-    assert said(case) == f"ComfyUI rejected the graph: {sentence}."
+def test_a_rejection_names_node_input_and_problem(case: str, described: str) -> None:
+    """And what would be valid."""
+    assert described in message_of(case)
 
 
 def test_several_problems_are_all_named() -> None:
-    """Not the first only."""
-    message = said("several_errors")
+    """Not only the first one."""
+    message = message_of("several_errors")
     assert all(text in message for text in ("missing.safetensors", "seed is missing", "cfg is -5"))
 
 
-@pytest.mark.parametrize("case", sorted(REFUSED))
+@pytest.mark.parametrize("case", sorted(REJECTED))
 def test_nothing_of_the_server_leaks(case: str) -> None:
-    """Neither paths nor stack traces are in any refusal."""
-    assert "/opt" not in said(case)
-    assert "Traceback" not in said(case)
+    """No rejection contains a path or a stack trace."""
+    assert "/opt" not in message_of(case)
+    assert "Traceback" not in message_of(case)
 
 
-@pytest.mark.parametrize("case", sorted(REFUSED))
-def test_a_private_refusal_repeats_nothing(case: str) -> None:
-    """Node, input and kind of error only; what is near to a value tells of the value."""
-    message = said(case, private=True)
+@pytest.mark.parametrize("case", sorted(REJECTED))
+def test_a_private_rejection_has_no_values(case: str) -> None:
+    """It has node, input and error type only; a similar value would reveal the value."""
+    message = message_of(case, private=True)
     assert message.endswith(WITHHELD)
     for given in ("missing.safetensors", *MODELS, "bogus", *SAMPLERS, "nope", "abc", "10000000", "-5"):
         assert given not in message
 
 
-def test_a_node_has_its_title() -> None:
-    """As its author called it on ComfyUI's page; of a private job it may be anything."""
-    call = REFUSED["value_smaller_than_min"]
+def test_a_node_is_named_by_its_title() -> None:
+    """As it is in ComfyUI's editor; a private job's title can contain what it was given."""
+    call = REJECTED["value_smaller_than_min"]
     prompt = {"1": {"class_type": "EmptyImage", "_meta": {"title": "Canvas"}}}
     allowed = rejected(call["body"], prompt).message
     assert 'node 1 "Canvas" (EmptyImage): width is 0' in allowed
     assert "Canvas" not in rejected(call["body"], prompt, private=True).message
 
 
-def test_a_refusal_is_bounded() -> None:
-    """However much is wrong, and however long the values are."""
+def test_the_message_is_limited() -> None:
+    """However many errors there are, and however long the values are."""
     error = {
         "type": "value_not_in_list",
         "extra_info": {"input_name": "x" * 9999, "received_value": "y" * 10**6, "input_config": [["z" * 9999] * 9999]},
     }
-    answer = {"node_errors": {str(number): {"errors": [error], "class_type": "c" * 9999} for number in range(500)}}
-    message = rejected(answer, {}).message
+    response = {"node_errors": {str(number): {"errors": [error], "class_type": "c" * 9999} for number in range(500)}}
+    message = rejected(response, {}).message
     assert "(and 490 more)" in message
     assert len(message) < 10_000
 
 
-def test_a_missing_model_is_told_apart() -> None:
-    """Its recommendation speaks of the file, others' of inputs."""
+def test_the_recommendation_depends_on_the_problem() -> None:
+    """A missing model, missing custom nodes, or wrong inputs."""
 
     def recommendation(case: str) -> str | None:
-        return rejected(REFUSED[case]["body"], {}).recommendation
+        return rejected(REJECTED[case]["body"], {}).recommendation
 
     assert "model" in str(recommendation("value_not_in_list_checkpoint"))
     assert "custom nodes" in str(recommendation("unknown_class"))
     assert "inputs" in str(recommendation("value_bigger_than_max"))
 
 
-@pytest.mark.parametrize("answer", [{}, {"error": "no"}, {"node_errors": {"1": None, "2": {"errors": ["x", {}]}}}])
-def test_a_strange_answer_is_a_refusal_all_the_same(answer: dict[str, Any]) -> None:
-    """A server of another version may say it otherwise."""
-    assert rejected(answer, {}).message.startswith("ComfyUI rejected the graph: ")
+@pytest.mark.parametrize("response", [{}, {"error": "no"}, {"node_errors": {"1": None, "2": {"errors": ["x", {}]}}}])
+def test_an_unknown_response_is_a_rejection(response: dict[str, Any]) -> None:
+    """Another version of ComfyUI may use another format."""
+    assert rejected(response, {}).message.startswith("ComfyUI rejected the graph: ")
 
 
 @pytest.mark.parametrize(
@@ -142,8 +142,8 @@ def test_a_strange_answer_is_a_refusal_all_the_same(answer: dict[str, Any]) -> N
         (None, []),
     ],
 )
-def test_what_an_input_can_be(config: object, names: list[str]) -> None:
-    """Older and newer servers describe it differently."""
+def test_allowed_values_of_an_input(config: object, names: list[str]) -> None:
+    """Older and newer servers use different formats."""
     assert allowed_by_config(config) == names
 
 
@@ -153,18 +153,18 @@ def info(class_type: str, _seconds: float) -> dict[str, Any]:
     return {class_type: {"input": declared}}
 
 
-def test_choices_are_what_comfyui_declares() -> None:
-    """Of required inputs and of optional ones; of others there are none."""
+def test_allowed_values_are_those_that_comfyui_declares() -> None:
+    """For required and optional inputs; unknown inputs have none."""
     known = AllowedValues(info, FakeClock())
     assert [known.of_input("Loader", name) for name in "abc"] == [["x", "y"], ["z"], []]
 
 
-def test_a_class_is_asked_for_once() -> None:
-    """A graph can have many nodes of it; and a failure is not repeated."""
-    asked: list[str] = []
+def test_a_node_class_is_read_once() -> None:
+    """Also after a failure: a graph can have many nodes of one class."""
+    requested: list[str] = []
 
     def fails(class_type: str, _seconds: float) -> dict[str, Any]:
-        asked.append(class_type)
+        requested.append(class_type)
         raise ComfyUIUnreachableError("gone")
 
     known, pairs = AllowedValues(fails, FakeClock()), [("Loader", "a"), ("Loader", "b"), ("Other", "a")]
@@ -173,27 +173,27 @@ def test_a_class_is_asked_for_once() -> None:
         [],
         [],
     ]
-    assert asked == ["Loader", "Other"]
+    assert requested == ["Loader", "Other"]
 
 
-def test_choices_take_a_bounded_time() -> None:
-    """All questions of a graph share it; after that there are no more."""
+def test_reading_allowed_values_has_a_time_limit() -> None:
+    """All classes of a graph share it; afterwards no class is read."""
     clock = FakeClock()
-    asked: list[float] = []
+    requested: list[float] = []
 
     def slow(class_type: str, seconds: float) -> dict[str, Any]:
-        asked.append(seconds)
+        requested.append(seconds)
         clock.advance(3)
         return info(class_type, seconds)
 
     known = AllowedValues(slow, clock)
     assert [len(known.of_input(name, "a")) for name in ("First", "Second", "Third")] == [2, 2, 0]
-    assert asked == [5.0, 2.0]
+    assert requested == [5.0, 2.0]
 
 
 @pytest.mark.parametrize(
-    "said", [{}, {"Loader": None}, {"Loader": {"input": []}}, {"Loader": {"input": {"required": 1}}}]
+    "description", [{}, {"Loader": None}, {"Loader": {"input": []}}, {"Loader": {"input": {"required": 1}}}]
 )
-def test_a_strange_description_offers_nothing(said: dict[str, Any]) -> None:
-    """It belongs to another program, or to a later version."""
-    assert AllowedValues(lambda *_: said, FakeClock()).of_input("Loader", "a") == []
+def test_an_unknown_description_has_no_values(description: dict[str, Any]) -> None:
+    """It may be of another program or version."""
+    assert AllowedValues(lambda *_: description, FakeClock()).of_input("Loader", "a") == []

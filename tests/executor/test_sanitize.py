@@ -1,4 +1,4 @@
-"""What is shown of words that come from ComfyUI and from graphs."""
+"""Texts of ComfyUI and of graphs are sanitized before they are shown."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PROMPT = {
 
 
 @pytest.mark.parametrize(
-    ("said", "shown"),
+    ("text", "sanitized"),
     [
         ("cannot read /srv/models/secret.bin", "cannot read …"),
         ("No such file: '/home/John Doe/my models/a.ckpt'", "No such file: '…'"),
@@ -24,18 +24,18 @@ PROMPT = {
         (r"\\server\share\models\a.bin", "…"),
         ("GET http://10.0.0.5:8188/view failed", "GET … failed"),
         ("HTTPConnectionPool(host='192.168.1.7', port=80)", "HTTPConnectionPool(host='…', port=80)"),
-        ("two\nlines\tand\x1b[31m colour\n", "two lines and[31m colour"),
+        ("two\nlines\tand\x1b[31m color\n", "two lines and[31m color"),
         ("SDXL/base_1.0.safetensors is 3/4 of 1.2.3", "SDXL/base_1.0.safetensors is 3/4 of 1.2.3"),
         ("x" * 10_000, "x" * 499 + "…"),
     ],
 )
-def test_paths_addresses_and_lengths_are_cut(said: str, shown: str) -> None:
-    """The rest of a message stays as it is."""
-    assert sanitize(said) == shown
+def test_paths_and_addresses_are_removed(text: str, sanitized: str) -> None:
+    """Long messages are truncated; the rest is not changed."""
+    assert sanitize(text) == sanitized
 
 
-def test_hostile_messages_are_looked_through_quickly() -> None:
-    """No text makes the pattern take its time."""
+def test_hostile_messages_are_sanitized_quickly() -> None:
+    """The pattern is not slow for any text."""
     for text in ("/a" * 10**6, "'/" * 10**6, "a" * 10**6 + "://", "1." * 10**6, "\\" * 10**6):
         assert len(sanitize(text)) <= 500
 
@@ -51,6 +51,6 @@ def test_hostile_messages_are_looked_through_quickly() -> None:
     ],
 )
 def test_a_node_is_named_by_id_title_and_class(node_id: str, name: str, private_name: str) -> None:
-    """Nodes that others made have the class that ComfyUI says; a private job's are those of its graph."""
+    """Nodes that others created have the class that ComfyUI reports; private jobs name nodes of their graph only."""
     assert node_name(node_id, "Inner", PROMPT, private=False) == name
     assert node_name(node_id, "Inner", PROMPT, private=True) == private_name

@@ -1,4 +1,4 @@
-"""An executor's task in ECS is not ended to scale in while it has jobs."""
+"""An executor's ECS task is protected from scale-in while it has jobs."""
 
 from __future__ import annotations
 
@@ -24,40 +24,40 @@ GRANTED = {"protection": {"ProtectionEnabled": True}}
 REFUSED = {"failure": {"Reason": "DEPLOYMENT_BLOCKED"}}
 
 
-class Agent:
-    """The container's agent, as far as it is asked here. `answers`: the next ones; then it grants."""
+class FakeAgent:
+    """The ECS agent's task protection endpoint. `responses`: its next responses; afterwards it grants all."""
 
     def __init__(self) -> None:
-        self.asked: list[tuple[str, dict[str, Any]]] = []
-        self.answers: list[dict[str, Any]] = []
+        self.requests: list[tuple[str, dict[str, Any]]] = []
+        self.responses: list[dict[str, Any]] = []
         self.url = ""
 
     @property
-    def wishes(self) -> list[bool]:
-        """What was asked for, in order."""
-        return [body["ProtectionEnabled"] for _, body in self.asked]
+    def requested(self) -> list[bool]:
+        """The requested states, in order."""
+        return [body["ProtectionEnabled"] for _, body in self.requests]
 
 
 @pytest.fixture
-def agent() -> Iterator[Agent]:
-    """Run one."""
-    agent = Agent()
+def agent() -> Iterator[FakeAgent]:
+    """Run an agent."""
+    agent = FakeAgent()
 
-    class Answer(BaseHTTPRequestHandler):
+    class Handler(BaseHTTPRequestHandler):
         def do_PUT(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            answer = json.dumps(agent.answers.pop(0) if agent.answers else GRANTED).encode()
-            agent.asked.append((self.path, body))
+            response = json.dumps(agent.responses.pop(0) if agent.responses else GRANTED).encode()
+            agent.requests.append((self.path, body))
             self.send_response(200)
-            self.send_header("Content-Length", str(len(answer)))
+            self.send_header("Content-Length", str(len(response)))
             self.end_headers()
-            self.wfile.write(answer)
+            self.wfile.write(response)
 
         def log_message(self, *_: object) -> None:
             pass
 
-    server = HTTPServer(("127.0.0.1", 0), Answer)
-    thread = threading.Thread(target=server.serve_forever)
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     agent.url = f"http://127.0.0.1:{server.server_port}/api/task"
     yield agent
@@ -67,8 +67,8 @@ def agent() -> Iterator[Agent]:
 
 
 @contextmanager
-def following(agent_url: str | None, slots: Slots) -> Iterator[None]:
-    """Follow these slots, quicker than usual."""
+def task_protection_of(agent_url: str | None, slots: Slots) -> Iterator[None]:
+    """Follow these slots, with short intervals."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(task_protection, "_POLL_SECONDS", 0.01)
         patch.setattr(task_protection, "_RETRY_SECONDS", 0.01)
@@ -78,45 +78,45 @@ def following(agent_url: str | None, slots: Slots) -> Iterator[None]:
         protection.stop()
 
 
-def test_a_task_is_protected_from_its_first_job_to_the_end_of_its_last(agent: Agent) -> None:
-    """Once each, however many jobs there are meanwhile."""
+def test_a_task_is_protected_while_it_has_jobs(agent: FakeAgent) -> None:
+    """One request when the first job starts, and one when the last one is done."""
     slots = Slots(1, 1)
-    with following(agent.url, slots):
+    with task_protection_of(agent.url, slots):
         first, second = slots.acquire("a", Priority.NORMAL), slots.acquire("b", Priority.NORMAL)
-        wait_until(lambda: agent.wishes == [True], "protection")
+        wait_until(lambda: agent.requested == [True], "protection")
         slots.start_finishing(first)
         slots.release(first)
         slots.start_finishing(second)
-        assert agent.wishes == [True]  # its outputs are still on their way
+        assert agent.requested == [True]  # its outputs are still being stored
         slots.release(second)
-        wait_until(lambda: agent.wishes == [True, False], "no protection")
-    path, wish = agent.asked[0]
+        wait_until(lambda: agent.requested == [True, False], "no protection")
+    path, body = agent.requests[0]
     assert path == "/api/task/task-protection/v1/state"
-    assert wish == {"ProtectionEnabled": True, "ExpiresInMinutes": 60}
+    assert body == {"ProtectionEnabled": True, "ExpiresInMinutes": 60}
 
 
-def test_long_work_is_protected_anew(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Before the hour is over, as ECS ends protection by itself."""
+def test_protection_is_renewed(agent: FakeAgent, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before it expires after an hour."""
     monkeypatch.setattr(task_protection, "_RENEW_SECONDS", 0.02)
     slots = Slots(1, 1)
-    with following(agent.url, slots):
+    with task_protection_of(agent.url, slots):
         slots.acquire("a", Priority.NORMAL)
-        wait_until(lambda: len(agent.wishes) >= 3, "protection, again and again")
-    assert all(agent.wishes)
+        wait_until(lambda: len(agent.requested) >= 3, "renewals")
+    assert all(agent.requested)
 
 
-def test_what_is_refused_is_asked_for_again(agent: Agent) -> None:
-    """ECS refuses now and then, as during a deployment, and says so in an answer that is no HTTP error."""
-    agent.answers = [REFUSED, REFUSED]
+def test_a_refused_request_is_retried(agent: FakeAgent) -> None:
+    """ECS refuses during deployments, with a response that is not an HTTP error."""
+    agent.responses = [REFUSED, REFUSED]
     slots = Slots(1, 1)
-    with following(agent.url, slots):
+    with task_protection_of(agent.url, slots):
         slots.acquire("a", Priority.NORMAL)
-        wait_until(lambda: agent.wishes == [True, True, True], "a third try")
+        wait_until(lambda: agent.requested == [True, True, True], "a third try")
 
 
-def test_outside_of_ecs_nothing_is_asked(agent: Agent) -> None:
-    """Nobody sets the variable there."""
+def test_nothing_is_requested_outside_ecs(agent: FakeAgent) -> None:
+    """There ECS_AGENT_URI is not set."""
     slots = Slots(1, 1)
-    with following(None, slots):
+    with task_protection_of(None, slots):
         slots.acquire("a", Priority.NORMAL)
-    assert agent.asked == []
+    assert agent.requests == []

@@ -1,4 +1,4 @@
-"""Memory that did not suffice: how it is told, when the job is tried again, and what to lower."""
+"""Errors of failed executions: how running out of memory is detected, and what to reduce."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ def raised(kind: str, message: str) -> dict[str, Any]:
         ("OSError", "[Errno 12] Cannot allocate memory"),
     ],
 )
-def test_every_way_to_run_out_of_memory_is_one(kind: str, message: str) -> None:
-    """Whoever noticed it, on GPU or host, the job's error is the same."""
+def test_all_out_of_memory_errors_are_detected(kind: str, message: str) -> None:
+    """Of the GPU and of the host, from any library, the job's error is the same."""
     assert is_out_of_memory(raised(kind, message))
     assert execution_failure(raised(kind, message), SAMPLED, {}, freed=False).code == "COMFYUI_OOM"
 
@@ -44,8 +44,8 @@ def test_every_way_to_run_out_of_memory_is_one(kind: str, message: str) -> None:
 @pytest.mark.parametrize(
     ("kind", "message"), [("ValueError", "bad memory"), ("RuntimeError", "size mismatch"), ("", "")]
 )
-def test_other_failures_are_none(kind: str, message: str) -> None:
-    """They are a node's own."""
+def test_other_failures_are_node_errors(kind: str, message: str) -> None:
+    """They belong to the node."""
     assert execution_failure(raised(kind, message), SAMPLED, {}, freed=False).code == "COMFYUI_NODE_ERROR"
 
 
@@ -60,8 +60,8 @@ def test_other_failures_are_none(kind: str, message: str) -> None:
         ("Requested : 4.00 GiB\nDevice limit : 24.00 GiB", True),
     ],
 )
-def test_what_is_larger_than_the_gpu_will_not_fit_another_time(message: str, *, fits: bool) -> None:
-    """Nothing that could be freed makes room for it."""
+def test_an_allocation_larger_than_the_gpu_never_fits(message: str, *, fits: bool) -> None:
+    """Freeing memory cannot help."""
     assert may_fit_after_freeing(raised("torch.OutOfMemoryError", message)) == fits
 
 
@@ -78,12 +78,12 @@ def test_what_is_larger_than_the_gpu_will_not_fit_another_time(message: str, *, 
         ({}, {"1": {}}, "the image size or the batch size"),
     ],
 )
-def test_what_takes_memory_is_named(inputs: dict[str, Any] | None, prompt: dict[str, Any], named: str) -> None:
-    """The job's own inputs; else the graph's, without values when they are private. Nothing that cannot be lowered."""
+def test_inputs_that_take_memory_are_named(inputs: dict[str, Any] | None, prompt: dict[str, Any], named: str) -> None:
+    """The job's inputs, else those of the graph, without values for private jobs. Only values that can be reduced."""
     assert inputs_to_reduce(inputs, prompt, for_memory=True) == named
 
 
-def test_what_takes_time_is_named() -> None:
-    """Steps first."""
+def test_inputs_that_take_time_are_named() -> None:
+    """Steps come first."""
     assert inputs_to_reduce({"width": 512, "steps": 90}, {}, for_memory=False) == "steps (90) or width (512)"
     assert inputs_to_reduce(None, SAMPLED, for_memory=False) == "steps"
