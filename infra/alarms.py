@@ -10,6 +10,7 @@ from aws_cdk import aws_cloudwatch_actions as actions
 from constructs import Construct
 
 from gateway.aws.resources import JOB_CHANGES, JOB_QUEUES, QUEUE_SOURCES, SCHEDULES, WEBHOOK_QUEUE, WEBHOOK_RULE
+from gateway.domain.delivery import MAX_RETRY_PERIOD_SECONDS
 from infra.metrics import latest
 from infra.state import EVENTS_LOST
 
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
     from infra.metrics import Signals
 
 _HOUR_SECONDS = 3600
-# Webhooks are tried for a day, in their queue. One that is there for longer is not tried any more.
-_WEBHOOKS_SECONDS = 25 * _HOUR_SECONDS
+# A webhook that is in its queue for longer than its retries take is not retried any more.
+_WEBHOOKS_SECONDS = MAX_RETRY_PERIOD_SECONDS + _HOUR_SECONDS
 
 
 class Alarms(Construct):

@@ -35,7 +35,7 @@ class InMemoryDeliveryStore:
             self._reopened.discard(job_id)
             delivery = replace(
                 job.delivery,
-                count=job.delivery.count + 1,
+                attempt_count=job.delivery.attempt_count + 1,
                 held_since=now,
                 status=DeliveryStatus.FAILED if last else job.delivery.status,
             )
@@ -51,7 +51,7 @@ class InMemoryDeliveryStore:
         """
 
         def recorded(job: Job | None) -> Job:
-            if job is None or not _has_delivery(job) or job.delivery.count != delivery.count:
+            if job is None or not _has_delivery(job) or job.delivery.attempt_count != delivery.attempt_count:
                 raise LeaseLostError
             stored = replace(job.delivery, attempts=delivery.attempts, held_since=None)
             if job_id not in self._reopened:

@@ -68,7 +68,7 @@ BOXES = (
     Box(550, 200, 150, 90, "Table", ("jobs, workflows, keys", "DynamoDB")),
     Box(550, 330, 150, 90, "Files", ("outputs", "S3")),
     Box(550, 470, 150, 90, "Event bus", ("with a queue", "EventBridge, SQS")),
-    Box(275, 470, 150, 90, "Webhooks", ("signed, retried", "for a day")),
+    Box(275, 470, 150, 90, "Webhooks", ("signed,", "with retries")),
     Box(920, 70, 100, 490, "Executor"),
     Box(1062, 200, 88, 220, "ComfyUI"),
 )

@@ -74,7 +74,11 @@ class JobView:
         if job.callback_url is None:
             return None
         delivery = job.delivery.visible_at(self._clock.now())
-        return {"status": delivery.status, "attempts": delivery.count, "lastStatusCode": delivery.last_status_code}
+        return {
+            "status": delivery.status,
+            "attempts": delivery.attempt_count,
+            "lastStatusCode": delivery.last_status_code,
+        }
 
     def download_url(self, output: Output) -> str:
         """Return a presigned URL of an output."""

@@ -64,7 +64,7 @@ class Deliverer:
         delivery = job.delivery.begun(began_at)
         reply = self._post(job, event.event_id)
         delay_seconds = None if reply.error is None else retry_delay_seconds(reply, tries, random.random())  # noqa: S311  no secret
-        ended = delivery.ended(reply, began_at, self._clock.now(), pause=delay_seconds, message_id=message_id)
+        ended = delivery.ended(reply, began_at, self._clock.now(), retry_seconds=delay_seconds, message_id=message_id)
         try:
             self._deliveries.record(job.id, ended)
         except LeaseLostError:
@@ -81,7 +81,7 @@ class Deliverer:
             job_id=event.job_id,
             correlation_id=event.correlation_id,
             status=ended.status,
-            attempt=ended.count,
+            attempt=ended.attempt_count,
             status_code=reply.status_code,
             duration_ms=reply.duration_ms,
             error=reply.error,

@@ -1,12 +1,12 @@
-"""A delivery: the webhook that tells of a job's end, and its attempts.
+"""The delivery of a job's webhook, and its attempts.
 
     pending ──attempt──▶ delivered
                  │
                  └─▶ retrying ──attempt──▶ delivered | retrying | failed
 
-Sending it again by hand makes it pending, whatever it was. At most one attempt is under way at a time: it holds the
-delivery until it is recorded, or until it is certain that the function that made it has ended. And at most one message
-brings the next one: of what the bus repeated, or somebody asked for several times, the rest is dropped.
+Sending a webhook again by hand makes its delivery pending, whatever it was. At most one attempt runs at a time: it
+holds the delivery until it is recorded, or until the function that made it must have ended. And at most one message
+brings the next attempt: further messages, from a repeated event or several requests to send it again, are dropped.
 """
 
 from __future__ import annotations
@@ -21,28 +21,29 @@ from gateway.limits import MAX_DELIVERY_LOG_ATTEMPTS
 if TYPE_CHECKING:
     from datetime import datetime
 
-
-# How long an attempt may take in all: name, connection, TLS, request and answer.
+# Of a whole attempt: DNS, connection, TLS, request and response.
 ATTEMPT_SECONDS = 10
-# The function has the rest for the record. An attempt that was not recorded by then never will be.
+# The rest is for recording the attempt. An attempt that is not recorded by then never will be.
 FUNCTION_SECONDS = 20
 ATTEMPT_HOLD = timedelta(seconds=30)
-# By so much the clocks may differ of the function that said when the next attempt is due, and of the one that makes it.
+# Allowed clock difference between the function that schedules an attempt and the one that makes it.
 CLOCK_SKEW = timedelta(seconds=5)
 
-# Between tries: three of them within about a minute, all of them within about a day.
+# The retry schedule: the delays between attempts. docs/webhooks.md states it; everything else derives from it.
 _MINUTE, _HOUR = 60, 3600
 RETRY_DELAYS_SECONDS = (10, 30, 90, 5 * _MINUTE, 15 * _MINUTE, 45 * _MINUTE, 2 * _HOUR, *(5 * [4 * _HOUR]))
 MAX_DELIVERY_ATTEMPTS = len(RETRY_DELAYS_SECONDS) + 1
-# SQS hides a message for 12 hours at most, counted from when it was received.
+_MIN_JITTER, _MAX_JITTER = 0.9, 1.2  # factors on each delay
+MAX_RETRY_PERIOD_SECONDS = round(_MAX_JITTER * sum(RETRY_DELAYS_SECONDS))  # from the first attempt to the last
+# The longest visibility timeout of SQS is 12 hours, counted from the receive.
 MAX_RETRY_AFTER_SECONDS = 12 * _HOUR - FUNCTION_SECONDS
 
 _GONE = 410  # "likely to be permanent": https://www.rfc-editor.org/rfc/rfc9110#status.410
-_MAY_ASK_FOR_TIME = (429, 503)
+_RETRY_AFTER_STATUSES = (429, 503)
 
 
 class DeliveryStatus(StrEnum):
-    """Where a delivery stands."""
+    """The state of a delivery."""
 
     PENDING = "pending"
     RETRYING = "retrying"
@@ -52,94 +53,97 @@ class DeliveryStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptResult:
-    """What came of a POST. `error` is for a person, and None exactly when it was delivered."""
+    """The result of one POST. `error` is for the job's owner, and None exactly when the webhook was delivered."""
 
     duration_ms: int
-    status_code: int | None = None  # None when there was no answer
+    status_code: int | None = None  # None when there was no response
     error: str | None = None
-    retry_after_seconds: int | None = None  # Retry-After
+    retry_after_seconds: int | None = None  # from the header Retry-After
 
     @property
     def gone(self) -> bool:
-        """Tell whether the receiver wants no more of it."""
+        """Return whether the receiver wants no further webhooks."""
         return self.status_code == _GONE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeliveryAttempt:
-    """One POST, or what kept it from being made."""
+    """One POST, or the reason why it could not be made."""
 
-    number: int  # from 1, over all tries and resends
+    number: int  # from 1, over all retries and all times it was sent again by hand
     began_at: datetime
-    duration_ms: int | None = None  # None when it broke off
-    status_code: int | None = None  # None when there was no answer
-    error: str | None = None  # for the job's owner; None when it was delivered
-    next_at: datetime | None = None  # of the next one; None when none will follow by itself
+    duration_ms: int | None = None  # None when the attempt was interrupted
+    status_code: int | None = None  # None when there was no response
+    error: str | None = None  # for the job's owner; None when the webhook was delivered
+    next_at: datetime | None = None  # of the next attempt; None when none is scheduled
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """The delivery of one job's end."""
+    """The delivery of one job's webhook."""
 
     status: DeliveryStatus = DeliveryStatus.PENDING
-    count: int = 0  # attempts begun; the number of the latest is the fencing number of its record
-    held_since: datetime | None = None  # when the attempt began that is under way, or that broke off
-    due_at: datetime | None = None  # not before then is the next attempt made; None: at once, if there is a message
-    message_id: str | None = None  # of the message that comes then
+    attempt_count: int = 0  # attempts begun; the number of the latest is the fencing number of its record
+    held_since: datetime | None = None  # when the attempt began that is running, or that was interrupted
+    due_at: datetime | None = None  # the next attempt is made no earlier; None: as soon as there is a message
+    message_id: str | None = None  # of the message that brings the next attempt
     attempts: tuple[DeliveryAttempt, ...] = ()  # the newest of those that have ended, in order
 
     @property
     def last_status_code(self) -> int | None:
-        """What the last attempt was answered with; None when it was not."""
+        """The status of the last attempt's response; None when there was none."""
         return self.attempts[-1].status_code if self.attempts else None
 
     def is_held(self, now: datetime) -> bool:
-        """Tell whether an attempt is under way."""
+        """Return whether an attempt is running."""
         return self.held_since is not None and now - self.held_since < ATTEMPT_HOLD
 
     def begun(self, now: datetime) -> Delivery:
-        """Begin an attempt. One that broke off before is logged."""
-        return replace(self, count=self.count + 1, held_since=now, attempts=self._with_broken_attempt())
+        """Begin an attempt. An earlier one that was interrupted is logged."""
+        return replace(
+            self, attempt_count=self.attempt_count + 1, held_since=now, attempts=self._with_interrupted_attempt()
+        )
 
     def visible_at(self, now: datetime) -> Delivery:
-        """Return it as its owner sees it.
+        """Return the delivery as its owner sees it.
 
-        It is stored as failed when its last try begins, in case that breaks off: while that goes on, it has not failed.
+        It is stored as failed when its last attempt begins, in case that is interrupted; while the attempt runs, the
+        delivery has not failed.
         """
         if not self.is_held(now):
-            return replace(self, attempts=self._with_broken_attempt())
+            return replace(self, attempts=self._with_interrupted_attempt())
         return replace(self, status=DeliveryStatus.RETRYING) if self.status is DeliveryStatus.FAILED else self
 
-    def _with_broken_attempt(self) -> tuple[DeliveryAttempt, ...]:
+    def _with_interrupted_attempt(self) -> tuple[DeliveryAttempt, ...]:
         if self.held_since is None:
             return self.attempts
-        broken = DeliveryAttempt(
-            number=self.count,
+        interrupted = DeliveryAttempt(
+            number=self.attempt_count,
             began_at=self.held_since,
-            error="The attempt broke off; whether it arrived is not known.",
+            error="The attempt was interrupted; whether the webhook arrived is not known.",
         )
-        return (*self.attempts, broken)[-MAX_DELIVERY_LOG_ATTEMPTS:]
+        return (*self.attempts, interrupted)[-MAX_DELIVERY_LOG_ATTEMPTS:]
 
     def ended(
-        self, reply: AttemptResult, began_at: datetime, now: datetime, *, pause: int | None, message_id: str
+        self, result: AttemptResult, began_at: datetime, now: datetime, *, retry_seconds: int | None, message_id: str
     ) -> Delivery:
-        """End the attempt that is under way.
+        """End the running attempt.
 
-        `pause`: seconds until the message comes again for the next one; None when none will follow by itself.
+        `retry_seconds`: until the message is received again for the next attempt; None when none is scheduled.
         """
-        due_at = None if pause is None else now + timedelta(seconds=pause)
+        due_at = None if retry_seconds is None else now + timedelta(seconds=retry_seconds)
         attempt = DeliveryAttempt(
-            number=self.count,
+            number=self.attempt_count,
             began_at=began_at,
-            duration_ms=reply.duration_ms,
-            status_code=reply.status_code,
-            error=reply.error,
+            duration_ms=result.duration_ms,
+            status_code=result.status_code,
+            error=result.error,
             next_at=due_at,
         )
         status = DeliveryStatus.FAILED if due_at is None else DeliveryStatus.RETRYING
         return replace(
             self,
-            status=DeliveryStatus.DELIVERED if reply.error is None else status,
+            status=DeliveryStatus.DELIVERED if result.error is None else status,
             held_since=None,
             due_at=due_at,
             message_id=None if due_at is None else message_id,
@@ -150,19 +154,20 @@ class Delivery:
 NOT_ATTEMPTED = Delivery()
 
 
-def backoff_seconds(tries: int, spread: float) -> int:
-    """Say how long to wait after so many tries of a message.
+def backoff_seconds(attempt: int, jitter: float) -> int:
+    """Return the delay after the given attempt of a message, counted from 1.
 
-    `spread`: a random number from 0 to 1, so that what failed together is not all tried together.
+    `jitter`: a random number from 0 to 1, so that webhooks that failed together are not all retried together.
     """
-    return round(RETRY_DELAYS_SECONDS[min(tries, len(RETRY_DELAYS_SECONDS)) - 1] * (0.9 + 0.3 * spread))
+    delay = RETRY_DELAYS_SECONDS[min(attempt, len(RETRY_DELAYS_SECONDS)) - 1]
+    return round(delay * (_MIN_JITTER + (_MAX_JITTER - _MIN_JITTER) * jitter))
 
 
-def retry_delay_seconds(reply: AttemptResult, tries: int, spread: float) -> int | None:
-    """Say how long to wait after a failed try; None when there is no other. Parameters as of `backoff_seconds`."""
-    if reply.gone or tries >= MAX_DELIVERY_ATTEMPTS:
+def retry_delay_seconds(result: AttemptResult, attempt: int, jitter: float) -> int | None:
+    """Return the delay after a failed attempt; None when it is not retried. Parameters as for `backoff_seconds`."""
+    if result.gone or attempt >= MAX_DELIVERY_ATTEMPTS:
         return None
-    pause = backoff_seconds(tries, spread)
-    if reply.retry_after_seconds is not None and reply.status_code in _MAY_ASK_FOR_TIME:
-        pause = max(pause, min(reply.retry_after_seconds, MAX_RETRY_AFTER_SECONDS))
-    return pause
+    delay = backoff_seconds(attempt, jitter)
+    if result.retry_after_seconds is not None and result.status_code in _RETRY_AFTER_STATUSES:
+        delay = max(delay, min(result.retry_after_seconds, MAX_RETRY_AFTER_SECONDS))
+    return delay

@@ -36,10 +36,10 @@ def stored(ports: Ports, job: Job) -> Delivery:
     return found.delivery
 
 
-def attempt(ports: Ports, job: Job, reply: AttemptResult, *, pause: int | None = None) -> Delivery:
+def attempt(ports: Ports, job: Job, result: AttemptResult, *, retry_seconds: int | None = None) -> Delivery:
     """Make an attempt and record how it ended."""
     begun = ports.deliveries.begin(job.id, now=LATER, last=False).delivery.begun(LATER)
-    ended = begun.ended(reply, LATER, LATER, pause=pause, message_id="m")
+    ended = begun.ended(result, LATER, LATER, retry_seconds=retry_seconds, message_id="m")
     ports.deliveries.record(job.id, ended)
     return ended
 
@@ -49,7 +49,7 @@ def test_an_attempt_holds_the_delivery(ports: Ports) -> None:
     job = ended_job(ports)
     assert ports.deliveries.begin(job.id, now=NOW, last=False) == job
     held = stored(ports, job)
-    assert (held.count, held.held_since, held.status) == (1, NOW, DeliveryStatus.PENDING)
+    assert (held.attempt_count, held.held_since, held.status) == (1, NOW, DeliveryStatus.PENDING)
     with pytest.raises(DeliveryNotDueError) as caught:
         ports.deliveries.begin(job.id, now=NOW + ATTEMPT_HOLD - timedelta(milliseconds=1), last=False)
     assert caught.value.job == replace(job, delivery=held)
@@ -83,7 +83,7 @@ def test_a_success_ends_the_delivery(ports: Ports) -> None:
 def test_a_failed_attempt_is_repeated_when_it_is_due(ports: Ports) -> None:
     """Not before, apart from the allowed clock difference."""
     job = ended_job(ports)
-    retrying = attempt(ports, job, REFUSED, pause=60)
+    retrying = attempt(ports, job, REFUSED, retry_seconds=60)
     assert stored(ports, job) == retrying
     due = LATER + timedelta(seconds=60)
     with pytest.raises(DeliveryNotDueError):
@@ -105,15 +105,15 @@ def test_a_stale_attempt_records_nothing(ports: Ports) -> None:
     ports.deliveries.begin(job.id, now=NOW + ATTEMPT_HOLD, last=False)
     before = stored(ports, job)
     with pytest.raises(LeaseLostError):
-        ports.deliveries.record(job.id, stale.ended(OK, NOW, LATER, pause=None, message_id="m"))
+        ports.deliveries.record(job.id, stale.ended(OK, NOW, LATER, retry_seconds=None, message_id="m"))
     assert stored(ports, job) == before
 
 
 def test_a_reopened_delivery_can_begin_at_once(ports: Ports) -> None:
     """Also one that was delivered, and one whose retry is not due yet."""
-    for reply, pause in ((OK, None), (REFUSED, 3600)):
+    for result, retry_seconds in ((OK, None), (REFUSED, 3600)):
         job = ended_job(ports)
-        before = attempt(ports, job, reply, pause=pause)
+        before = attempt(ports, job, result, retry_seconds=retry_seconds)
         ports.deliveries.reopen(job.id)
         reopened = replace(before, status=DeliveryStatus.PENDING)
         assert stored(ports, job) == reopened
@@ -125,7 +125,7 @@ def test_reopening_outlives_the_attempt_in_progress(ports: Ports) -> None:
     job = ended_job(ports)
     begun = ports.deliveries.begin(job.id, now=NOW, last=False).delivery.begun(NOW)
     ports.deliveries.reopen(job.id)
-    ports.deliveries.record(job.id, begun.ended(OK, NOW, LATER, pause=None, message_id="m"))
+    ports.deliveries.record(job.id, begun.ended(OK, NOW, LATER, retry_seconds=None, message_id="m"))
     after = stored(ports, job)
     assert (after.status, after.held_since, after.last_status_code) == (DeliveryStatus.PENDING, None, 200)
     ports.deliveries.begin(job.id, now=LATER, last=False)

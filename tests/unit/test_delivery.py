@@ -1,4 +1,4 @@
-"""When a webhook is tried again, and what is remembered of its attempts."""
+"""The retry schedule of webhooks, and the log of their attempts."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from gateway.domain.delivery import (
     FUNCTION_SECONDS,
     MAX_DELIVERY_ATTEMPTS,
     MAX_RETRY_AFTER_SECONDS,
+    MAX_RETRY_PERIOD_SECONDS,
     RETRY_DELAYS_SECONDS,
     AttemptResult,
     Delivery,
@@ -28,56 +29,54 @@ NOW = datetime(2026, 1, 31, 12, 0, 0, 0, UTC)
 _SQS_LONGEST_SECONDS = 12 * 3600
 
 
-def pauses(spread: float) -> list[int]:
-    """List the pauses of a delivery that never works, without the last None."""
-    found = [
-        retry_delay_seconds(AttemptResult(duration_ms=1, status_code=500), tries, spread)
-        for tries in range(1, MAX_DELIVERY_ATTEMPTS + 1)
-    ]
+def delays(jitter: float) -> list[int]:
+    """List the delays of a delivery whose attempts all fail."""
+    failed = AttemptResult(duration_ms=1, status_code=500)
+    found = [retry_delay_seconds(failed, attempt, jitter) for attempt in range(1, MAX_DELIVERY_ATTEMPTS + 1)]
     assert found.pop() is None
-    return [pause for pause in found if pause is not None]
+    return [delay for delay in found if delay is not None]
 
 
-@pytest.mark.parametrize("spread", [0.0, 0.5, 1.0])
-def test_three_tries_within_a_minute_and_the_rest_within_about_a_day(spread: float) -> None:
-    """Each pause is at least as long as the one before, and the last try is about 24 hours after the first."""
-    found = pauses(spread)
-    assert len(found) == MAX_DELIVERY_ATTEMPTS - 1
-    assert sum(found[:2]) <= 60
+@pytest.mark.parametrize("jitter", [0.0, 0.5, 1.0])
+def test_delays_follow_the_schedule(jitter: float) -> None:
+    """They grow, differ from the schedule by the jitter only, and end within the stated period."""
+    found = delays(jitter)
     assert found == sorted(found)
-    assert 0.85 < sum(found) / (24 * 3600) < 1.2
+    for delay, scheduled in zip(found, RETRY_DELAYS_SECONDS, strict=True):
+        assert 0.85 < delay / scheduled < 1.25
+    assert sum(found) <= MAX_RETRY_PERIOD_SECONDS
 
 
-def test_what_failed_together_is_not_tried_together() -> None:
-    """Pauses differ by a third."""
-    for short, long in zip(pauses(0.0), pauses(1.0), strict=True):
+def test_webhooks_that_failed_together_are_not_retried_together() -> None:
+    """The jitter makes delays differ by up to a third."""
+    for short, long in zip(delays(0.0), delays(1.0), strict=True):
         assert long / short == pytest.approx(4 / 3, rel=0.05)
 
 
 @pytest.mark.parametrize("status", [429, 503])
-def test_a_receiver_may_ask_for_time(status: int) -> None:
-    """It never shortens a pause, and lengthens it to what SQS can hide a message for at most."""
+def test_retry_after_lengthens_the_delay(status: int) -> None:
+    """It never shortens the delay, and lengthens it to the longest visibility timeout of SQS at most."""
 
-    def pause(retry_after_seconds: int) -> int:
-        reply = AttemptResult(duration_ms=1, status_code=status, error="x", retry_after_seconds=retry_after_seconds)
-        found = retry_delay_seconds(reply, 1, 0.5)
+    def delay(retry_after_seconds: int) -> int:
+        result = AttemptResult(duration_ms=1, status_code=status, error="x", retry_after_seconds=retry_after_seconds)
+        found = retry_delay_seconds(result, 1, 0.5)
         assert found is not None
         return found
 
-    assert pause(0) == pause(1) < 15
-    assert pause(600) == 600
-    assert pause(10**9) + FUNCTION_SECONDS <= _SQS_LONGEST_SECONDS
+    usual = delays(0.5)[0]
+    assert delay(0) == delay(1) == usual
+    assert delay(100 * usual) == 100 * usual
+    assert delay(10**9) + FUNCTION_SECONDS <= _SQS_LONGEST_SECONDS
 
 
-def test_only_429_and_503_may_ask_for_time() -> None:
-    """Retry-After means something else with other answers, if anything."""
+def test_retry_after_counts_for_429_and_503_only() -> None:
+    """With other statuses the header has another meaning, or none."""
     for status in (200, 301, 404, 500):
-        pause = retry_delay_seconds(AttemptResult(duration_ms=1, status_code=status, retry_after_seconds=600), 1, 0.5)
-        assert pause is not None
-        assert pause < 15
+        result = AttemptResult(duration_ms=1, status_code=status, retry_after_seconds=10**6)
+        assert retry_delay_seconds(result, 1, 0.5) == delays(0.5)[0]
 
 
-def test_410_ends_it() -> None:
+def test_410_is_not_retried() -> None:
     """The receiver is gone for good."""
     assert retry_delay_seconds(AttemptResult(duration_ms=1, status_code=410, error="x"), 1, 0.5) is None
 
@@ -91,25 +90,26 @@ def test_the_times_fit_into_each_other() -> None:
     assert WEBHOOK_QUEUE.retention_seconds > MAX_DELIVERY_ATTEMPTS * _SQS_LONGEST_SECONDS
 
 
-def test_an_attempt_that_broke_off_is_told() -> None:
-    """The next one finds the delivery held, and logs the one before."""
+def test_an_interrupted_attempt_is_logged_by_the_next() -> None:
+    """The next attempt finds the delivery held, and logs the earlier one with an error."""
     delivery = Delivery().begun(NOW).begun(NOW + timedelta(minutes=2))
-    assert (delivery.count, delivery.held_since) == (2, NOW + timedelta(minutes=2))
-    (broken,) = delivery.attempts
-    assert (broken.number, broken.began_at, broken.status_code, broken.duration_ms) == (1, NOW, None, None)
-    assert broken.error == "The attempt broke off; whether it arrived is not known."
+    assert (delivery.attempt_count, delivery.held_since) == (2, NOW + timedelta(minutes=2))
+    (interrupted,) = delivery.attempts
+    assert (interrupted.number, interrupted.began_at) == (1, NOW)
+    assert (interrupted.status_code, interrupted.duration_ms) == (None, None)
+    assert interrupted.error
 
 
-def test_an_attempt_that_broke_off_is_seen_before_there_is_another() -> None:
-    """Not while it is under way, and from then on, though nothing was written."""
+def test_an_interrupted_attempt_is_visible_before_the_next() -> None:
+    """Not while it may be running, and from then on, although nothing was written."""
     delivery = Delivery().begun(NOW)
     assert delivery.visible_at(NOW + timedelta(seconds=15)).attempts == ()
-    (broken,) = delivery.visible_at(NOW + ATTEMPT_HOLD).attempts
-    assert (broken.number, broken.began_at) == (1, NOW)
+    (interrupted,) = delivery.visible_at(NOW + ATTEMPT_HOLD).attempts
+    assert (interrupted.number, interrupted.began_at) == (1, NOW)
 
 
-def test_a_last_try_has_not_failed_while_it_goes_on() -> None:
-    """It is stored as failed when it begins, in case it breaks off."""
+def test_a_last_attempt_has_not_failed_while_it_runs() -> None:
+    """It is stored as failed when it begins, in case it is interrupted."""
     delivery = replace(Delivery(), status=DeliveryStatus.FAILED).begun(NOW)
     assert delivery.visible_at(NOW).status is DeliveryStatus.RETRYING
     assert delivery.visible_at(NOW + ATTEMPT_HOLD).status is DeliveryStatus.FAILED
@@ -117,14 +117,12 @@ def test_a_last_try_has_not_failed_while_it_goes_on() -> None:
     assert pending.visible_at(NOW).status is pending.visible_at(NOW + ATTEMPT_HOLD).status is DeliveryStatus.PENDING
 
 
-def test_the_newest_attempts_are_kept() -> None:
-    """However often it is sent again, the record stays small; numbers go on."""
+def test_only_the_newest_attempts_are_stored() -> None:
+    """However often a webhook is sent again, the job's item stays small; numbers go on."""
     delivery = Delivery()
+    failed = AttemptResult(duration_ms=1, status_code=500, error="x")
     for _ in range(MAX_DELIVERY_LOG_ATTEMPTS + 10):
-        delivery = delivery.begun(NOW)
-        delivery = delivery.ended(
-            AttemptResult(duration_ms=1, status_code=500, error="x"), NOW, NOW, pause=10, message_id="m"
-        )
+        delivery = delivery.begun(NOW).ended(failed, NOW, NOW, retry_seconds=10, message_id="m")
     assert [attempt.number for attempt in delivery.attempts] == list(range(11, MAX_DELIVERY_LOG_ATTEMPTS + 11))
     assert delivery.last_status_code == 500
 
@@ -137,8 +135,8 @@ def test_the_webhooks_page_states_the_schedule() -> None:
     def in_largest_unit(seconds: int) -> int:
         return next(seconds // unit for unit in (3600, 60, 1) if seconds >= 2 * unit or unit == 1)
 
-    delays = list(dict.fromkeys(in_largest_unit(seconds) for seconds in RETRY_DELAYS_SECONDS))
-    assert [int(number) for number in re.findall(r"\d+", schedule)] == delays
+    stated = list(dict.fromkeys(in_largest_unit(seconds) for seconds in RETRY_DELAYS_SECONDS))
+    assert [int(number) for number in re.findall(r"\d+", schedule)] == stated
     assert f"{MAX_DELIVERY_ATTEMPTS} attempts" in page
     assert f"within {ATTEMPT_SECONDS} seconds" in page
     assert f"{MAX_WEBHOOK_BODY_BYTES:,} bytes" in page

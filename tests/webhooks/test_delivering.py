@@ -44,7 +44,7 @@ def test_an_ended_job_is_told_to_its_receiver(courier: Courier) -> None:
     }
     assert request.headers["webhook-id"] == ended_event_id(job.id)
     delivery = courier.delivery(job)
-    assert (delivery.status, delivery.count, delivery.last_status_code) == (DeliveryStatus.DELIVERED, 1, 204)
+    assert (delivery.status, delivery.attempt_count, delivery.last_status_code) == (DeliveryStatus.DELIVERED, 1, 204)
     assert courier.left() == 0
 
 

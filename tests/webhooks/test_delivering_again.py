@@ -123,7 +123,7 @@ def test_one_attempt_at_a_time(courier: Courier, monkeypatch: pytest.MonkeyPatch
         assert len(receiver.received) == 1
         assert courier.deal_with(second)
     assert len(receiver.received) == 1
-    assert courier.delivery(job).count == 1
+    assert courier.delivery(job).attempt_count == 1
 
 
 @pytest.mark.parametrize("broken", [KilledError(), GatewayError("no connection")], ids=["killed", "no record"])
@@ -150,9 +150,9 @@ def test_a_crash_after_the_post(courier: Courier, broken: BaseException, monkeyp
         assert courier.deal_with(record)
     assert receiver.ids == [ended_event_id(job.id)] * 2
     delivery = courier.delivery(job)
-    assert (delivery.status, delivery.count) == (DeliveryStatus.DELIVERED, 2)
+    assert (delivery.status, delivery.attempt_count) == (DeliveryStatus.DELIVERED, 2)
     assert [attempt.error for attempt in delivery.attempts] == [
-        "The attempt broke off; whether it arrived is not known.",
+        "The attempt was interrupted; whether the webhook arrived is not known.",
         None,
     ]
     assert courier.left() == 0
@@ -187,7 +187,7 @@ def test_an_attempt_that_was_overtaken_writes_nothing(courier: Courier) -> None:
     with pytest.raises(GatewayError):
         deliveries.record(job.id, slow)
     assert courier.delivery(job).attempts == ()
-    assert courier.delivery(job).count == 2
+    assert courier.delivery(job).attempt_count == 2
 
 
 def test_a_receiver_that_knows_ids_sees_each_end_once(courier: Courier) -> None:
@@ -217,4 +217,4 @@ def test_of_many_at_once_one_begins(courier: Courier) -> None:
         return True
 
     assert at_once(8, begun).count(True) == 1
-    assert courier.delivery(job).count == 1
+    assert courier.delivery(job).attempt_count == 1

@@ -94,7 +94,7 @@ def test_real_deliveries_are_taken_once(language: str, aws: dict[str, str], aws_
                 courier.announce(job)
                 courier.pump()
             assert [courier.delivery(job).status for job in jobs] == [DeliveryStatus.DELIVERED] * 2
-            assert [courier.delivery(job).count for job in jobs] == [2] * 2
+            assert [courier.delivery(job).attempt_count for job in jobs] == [2] * 2
             assert example.events() == [f"job.succeeded {job.id}" for job in jobs]
 
 

@@ -50,7 +50,7 @@ def test_a_duplicate_adds_no_tries(courier: Courier) -> None:
         assert (len(receiver.received), courier.left()) == (1, 1)
         courier.let_time_pass(first)
         assert courier.pump() == [True]
-    assert courier.delivery(job).count == 2
+    assert courier.delivery(job).attempt_count == 2
 
 
 def test_a_message_that_comes_early_waits(courier: Courier) -> None:
@@ -124,7 +124,7 @@ def test_a_crash_on_the_last_try(courier: Courier, monkeypatch: pytest.MonkeyPat
         seen = courier.delivery(job).visible_at(timestamps.now())
         assert seen.status is DeliveryStatus.FAILED
         assert [attempt.error for attempt in seen.attempts] == [
-            "The attempt broke off; whether it arrived is not known."
+            "The attempt was interrupted; whether the webhook arrived is not known."
         ]
         courier.background.webhook_queue.send(JobEndedEvent.of(job))
         assert courier.pump() == [True]

@@ -80,7 +80,7 @@ WEBHOOKS: dict[str, Any] = {
             "responses": {
                 "2XX": {"description": "Delivered."},
                 "410": {"description": "Not delivered, and not retried."},
-                "default": {"description": "Not delivered. Retried for about a day."},
+                "default": {"description": "Not delivered. Retried later."},
             },
         }
     }

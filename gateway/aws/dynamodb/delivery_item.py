@@ -18,7 +18,7 @@ def read(fields: Mapping[str, Any]) -> Delivery:
     """Read the delivery out of a job's attributes; of a job that none was begun for, it is pending."""
     return Delivery(
         status=DeliveryStatus(fields.get("deliveryStatus", DeliveryStatus.PENDING)),
-        count=fields.get("deliveryCount", 0),
+        attempt_count=fields.get("deliveryCount", 0),
         held_since=_moment(fields.get("deliveryHeldSince")),
         due_at=_moment(fields.get("deliveryDueAt")),
         message_id=fields.get("deliveryMessage"),

@@ -73,7 +73,7 @@ class DynamoDeliveryStore:
 
         When another one was asked for meanwhile, the delivery stays pending, and only the log is written.
         """
-        mine: attributes.Fields = {":mine": delivery.count, ":log": delivery_item.log_text(delivery)}
+        mine: attributes.Fields = {":mine": delivery.attempt_count, ":log": delivery_item.log_text(delivery)}
         due = delivery_item.due_fields(delivery)
         try:
             self._update(
