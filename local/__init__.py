@@ -1,1 +1,1 @@
-"""The whole system on one machine: embedded AWS, HTTP front, executor."""
+"""Local mode: the whole system on one machine, with an embedded AWS."""

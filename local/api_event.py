@@ -1,13 +1,13 @@
-"""The event that API Gateway makes of a request: REST API, Lambda proxy integration, payload format 1.0.
+"""Convert a request to the event of API Gateway: REST API, Lambda proxy integration, payload format 1.0.
 
 Fields as in https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-lambda-proxy-integrations.html.
-Where that page is silent:
+Where that page gives no details:
 
 - `path` and `pathParameters` keep the client's percent-encoding, query parameters are decoded (a REST API does so,
   an HTTP API does not: live captures in github.com/hotsock/voker/pull/8; github.com/serverless/serverless/issues/5037).
-- `path` has no stage in it, as behind a custom domain, which is what a deployed gateway is meant to have.
-- A body that is UTF-8 is passed as text, any other as base64. On AWS that goes by the API's binary media types.
-- Header names arrive in Title-Case: the server below loses the client's own spelling. HTTP has no case there.
+- `path` does not contain the stage, as behind a custom domain, which a deployed gateway should have.
+- A UTF-8 body is passed as text, any other as base64. On AWS the API's binary media types decide.
+- Header names arrive in Title-Case, because the server does not keep their case. HTTP header names have no case.
 """
 
 from __future__ import annotations
@@ -30,22 +30,22 @@ _API_ID = "local"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpRequest:
-    """A request as it came over the wire."""
+    """A request as it was received."""
 
     method: str
     path: str  # still percent-encoded
     query: str  # without the question mark
-    headers: Sequence[tuple[str, str]]  # repeated ones apart
+    headers: Sequence[tuple[str, str]]  # one entry per repeated header
     body: bytes
     source_ip: str
     scheme: str
-    port: int  # the one it was received on
+    port: int  # the local port
 
 
 def to_event(request: HttpRequest, *, request_id: str, received_at: datetime) -> dict[str, Any]:
-    """Make the event. `request_id` names this one request; `received_at` is UTC."""
+    """Return the event. `request_id` is unique per request; `received_at` is UTC."""
     headers = _grouped((name.title(), value) for name, value in request.headers)
-    # The sender's own X-Forwarded-For stays in front: whoever trusts its first entry can be lied to, here as on AWS.
+    # The sender's own X-Forwarded-For stays in front, as on AWS: its first entry cannot be trusted.
     headers["X-Forwarded-For"] = [", ".join([*headers.get("X-Forwarded-For", []), request.source_ip])]
     headers["X-Forwarded-Port"] = [str(request.port)]
     headers["X-Forwarded-Proto"] = [request.scheme]
@@ -93,7 +93,7 @@ def _grouped(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
 
 
 def _last(grouped: dict[str, list[str]]) -> dict[str, str]:
-    # The single-valued forms carry the last of repeated values.
+    # The single-valued forms contain the last of repeated values.
     return {name: values[-1] for name, values in grouped.items()}
 
 

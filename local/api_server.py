@@ -1,4 +1,4 @@
-"""The WSGI application that forwards HTTP requests to the Lambda handlers, as API Gateway does."""
+"""Forward HTTP requests to the Lambda handlers, as API Gateway does."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ if TYPE_CHECKING:
     from functions.wiring.entry import Handler
     from local.gunicorn_server import HttpResponse
 
-# What ANY stands for in API Gateway.
+# The methods of ANY in API Gateway.
 _METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
 _BY_SERVER = frozenset({"connection", "content-length", "date", "server", "transfer-encoding"})
 
-_OUR_SIDE = "Something went wrong on our side."
+_INTERNAL_ERROR = "Internal error."
 
 logger = logging.getLogger("gunicorn.error")
 
@@ -52,42 +52,42 @@ class ApiServer:
         self.received: Any = None
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Answer one request."""
-        status, headers, body = self._answer(environ)
+        """Respond to one request."""
+        status, headers, body = self._respond(environ)
         head = [*headers, ("Content-Length", str(len(body)))]
         without_body = status in (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
         start_response(f"{status} {_phrase(status)}", headers if without_body else head)
         return [] if without_body or environ["REQUEST_METHOD"] == "HEAD" else [body]
 
     def respond_to_unreadable(self, error: Exception) -> HttpResponse:
-        """Answer what the server cannot read as a request."""
-        logger.warning("a request that cannot be read: %s", type(error).__name__)  # more could quote what was sent
-        return _refusal(_problem_with_head(error), correlation_id_for(()))
+        """Return the response to bytes that are not a valid HTTP request."""
+        logger.warning("invalid HTTP request: %s", type(error).__name__)  # the message could quote the request
+        return _error_response(_head_error(error), correlation_id_for(()))
 
     def respond_to_failure(self, error: BaseException) -> HttpResponse:
-        """Answer a request that this front, or an answer that no client could read, has failed."""
-        logger.error("the front failed", exc_info=error)
-        return _failure(HTTPStatus.BAD_GATEWAY, _OUR_SIDE, correlation_id_for(self.received.headers))
+        """Return the response to a request that failed here, or whose response headers were invalid."""
+        logger.error("request failed", exc_info=error)
+        return _internal_error(HTTPStatus.BAD_GATEWAY, _INTERNAL_ERROR, correlation_id_for(self.received.headers))
 
-    def _answer(self, environ: WSGIEnvironment) -> HttpResponse:
+    def _respond(self, environ: WSGIEnvironment) -> HttpResponse:
         correlation_id = correlation_id_for(self.received.headers)
         request_id = str(uuid.uuid4())
         try:
-            return self._forwarded(environ, request_id)
+            return self._forward(environ, request_id)
         except RequestError as error:
-            return _refusal(error, correlation_id)
+            return _error_response(error, correlation_id)
         except FunctionTimedOutError as error:
-            logger.error("%s", error)  # noqa: TRY400  there is no stack worth showing
-            return _failure(HTTPStatus.GATEWAY_TIMEOUT, "The request took too long.", correlation_id)
+            logger.error("%s", error)  # noqa: TRY400  the stack is of no use
+            return _internal_error(HTTPStatus.GATEWAY_TIMEOUT, "The request took too long.", correlation_id)
         except FunctionFailedError as error:
-            # Where, but not what: the message may hold what the caller sent.
+            # Only the stack: the message may contain what the caller sent.
             logger.error("request %s: %s\n%s", request_id, error, stack_of(error))  # noqa: TRY400
-            return _failure(HTTPStatus.BAD_GATEWAY, _OUR_SIDE, correlation_id)
+            return _internal_error(HTTPStatus.BAD_GATEWAY, _INTERNAL_ERROR, correlation_id)
 
-    def _forwarded(self, environ: WSGIEnvironment, request_id: str) -> HttpResponse:
-        """Have a function answer. Raises what it raises, and RequestError."""
+    def _forward(self, environ: WSGIEnvironment, request_id: str) -> HttpResponse:
+        """Return the response of the function of this path. Raises RequestError, and what `invoke` raises."""
         if self.received.method not in _METHODS:
-            raise MethodNotAllowedError(f"The method {self.received.method} is not known here.")
+            raise MethodNotAllowedError(f"The method {self.received.method} is not supported.")
         request = HttpRequest(
             method=self.received.method,
             path=self.received.path or "/",
@@ -106,29 +106,29 @@ class ApiServer:
             raise _body_too_large() from None
 
 
-def _problem_with_head(error: Exception) -> RequestError:
+def _head_error(error: Exception) -> RequestError:
     if isinstance(error, LimitRequestLine):
         return PayloadTooLargeError("The request's path and query are too long.")
     if isinstance(error, LimitRequestHeaders):
         return PayloadTooLargeError("The request's headers are too large, or too many.")
     if isinstance(error, ExpectationFailed):
-        return _malformed("Of what Expect can ask for, only 100-continue is known here.")
-    return _malformed("The request is not valid HTTP/1.1; see to its first line and its headers.")
+        return _invalid("The only supported value of Expect is 100-continue.")
+    return _invalid("The request is not valid HTTP/1.1: check its first line and its headers.")
 
 
 def _read_body(environ: WSGIEnvironment) -> bytes:
-    """Read all of it. Raises PayloadTooLargeError or RequestInvalidError."""
+    """Return the whole body. Raises PayloadTooLargeError or RequestInvalidError."""
     declared_bytes = int(environ.get("CONTENT_LENGTH") or 0)
     if declared_bytes > MAX_API_GATEWAY_PAYLOAD_BYTES:
         raise _body_too_large()
     try:
         content = environ["wsgi.input"].read(MAX_API_GATEWAY_PAYLOAD_BYTES + 1)
     except (ParseException, NoMoreData):
-        raise _malformed("The body's chunks are not valid HTTP/1.1, or end too early.") from None
+        raise _invalid("The body's chunks are not valid HTTP/1.1, or incomplete.") from None
     if len(content) > MAX_API_GATEWAY_PAYLOAD_BYTES:
         raise _body_too_large()
     if len(content) < declared_bytes:
-        raise _malformed("The body is shorter than its Content-Length.")
+        raise _invalid("The body is shorter than its Content-Length.")
     return bytes(content)
 
 
@@ -136,7 +136,7 @@ def _body_too_large() -> PayloadTooLargeError:
     return PayloadTooLargeError("The request body is too large.")
 
 
-def _malformed(message: str) -> RequestInvalidError:
+def _invalid(message: str) -> RequestInvalidError:
     return RequestInvalidError([Problem("", message)])
 
 
@@ -147,17 +147,17 @@ def _phrase(status: int) -> str:
         return "Unknown"
 
 
-def _from_lambda(answer: dict[str, Any]) -> HttpResponse:
-    # Multi-value headers win over single ones of the same name; both are merged, as AWS documents it.
-    headers = {name.lower(): (name, [value]) for name, value in (answer.get("headers") or {}).items()}
-    headers |= {name.lower(): (name, values) for name, values in (answer.get("multiValueHeaders") or {}).items()}
+def _from_lambda(response: dict[str, Any]) -> HttpResponse:
+    # Both kinds of headers are merged; multi-value ones replace single ones of the same name, as AWS documents.
+    headers = {name.lower(): (name, [value]) for name, value in (response.get("headers") or {}).items()}
+    headers |= {name.lower(): (name, values) for name, values in (response.get("multiValueHeaders") or {}).items()}
     pairs = [(name, str(value)) for key, (name, values) in headers.items() if key not in _BY_SERVER for value in values]
-    text = answer.get("body") or ""
-    body = base64.b64decode(text) if answer.get("isBase64Encoded") else text.encode()
-    return answer["statusCode"], pairs, body
+    text = response.get("body") or ""
+    body = base64.b64decode(text) if response.get("isBase64Encoded") else text.encode()
+    return response["statusCode"], pairs, body
 
 
-def _refusal(error: RequestError, correlation_id: str) -> HttpResponse:
+def _error_response(error: RequestError, correlation_id: str) -> HttpResponse:
     body = error_body(
         error.code, error.message, error.details, retryable=error.retryable, correlation_id=correlation_id
     )
@@ -166,7 +166,7 @@ def _refusal(error: RequestError, correlation_id: str) -> HttpResponse:
     return status, [*headers, *allow], content
 
 
-def _failure(status: HTTPStatus, message: str, correlation_id: str) -> HttpResponse:
+def _internal_error(status: HTTPStatus, message: str, correlation_id: str) -> HttpResponse:
     body = error_body("INTERNAL_ERROR", message, None, retryable=True, correlation_id=correlation_id)
     return _json(status, body, correlation_id)
 

@@ -1,4 +1,4 @@
-"""What a person sees when local mode is up."""
+"""Print the banner of local mode: addresses, folders, and the first commands."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _BODY = """{"workflowId": "sdxl_realism_v1", "inputs": {"prompt": "a lighthouse 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """How a person calls the command line, for the examples in the banner."""
+    """How a person calls the command, for the examples in the banner."""
 
     program: str  # path or name
     default_url: str  # of the gateway that it talks to without --url
@@ -34,16 +34,16 @@ class RunningGateway:
     url: str
     command: Command
     comfyui_url: str
-    simulated: bool  # nothing answers at comfyui_url
-    data_dir: Path | None  # None when nothing is kept
+    simulated: bool  # no ComfyUI at comfyui_url
+    data_dir: Path | None  # None: a temporary folder
     logs: Path
-    api_keys: bool  # taken
-    tokens: bool  # JWTs are taken
-    webhook_secret: Path | None  # the file of the one that was made; None when one is set
+    api_keys: bool  # are accepted
+    tokens: bool  # JWTs are accepted
+    webhook_secret: Path | None  # file of the generated secret; None: WEBHOOK_SECRET is set
 
 
 def show(running: RunningGateway, console: Console) -> None:
-    """Print it: coloured on a terminal, plain elsewhere; lines are never broken, so that the command can be pasted."""
+    """Print the banner: in color on a terminal, plain elsewhere. Lines are not wrapped: commands can be pasted."""
     for line in _lines(running):
         console.print(line, soft_wrap=True)
 
@@ -57,10 +57,10 @@ def _lines(running: RunningGateway) -> list[Text]:
         _field("ComfyUI", "simulated" if running.simulated else running.comfyui_url),
     ]
     if running.simulated:
-        nobody = f"Images are placeholders: no ComfyUI answers at {running.comfyui_url} (COMFYUI_URL)."
-        lines.append(_field("", nobody, warning))
+        missing = f"No ComfyUI at {running.comfyui_url} (COMFYUI_URL): images are placeholders."
+        lines.append(_field("", missing, warning))
     lines += [
-        _field("Data", str(running.data_dir or "not kept (--ephemeral)")),
+        _field("Data", str(running.data_dir or "deleted on exit (--ephemeral)")),
         _field("Logs", str(running.logs)),
     ]
     signed_with = f"the secret in {running.webhook_secret}" if running.webhook_secret else "WEBHOOK_SECRET"
@@ -72,21 +72,21 @@ def _lines(running: RunningGateway) -> list[Text]:
         lines.append(
             _field(
                 "Access",
-                f"By API key{or_token}. Put a key in ${running.command.api_key_variable} for the commands below.",
+                f"API key{or_token}. Set ${running.command.api_key_variable} for the commands below.",
             )
         )
     elif running.tokens:
         credentials = f' -H "Authorization: Bearer ${running.command.token_variable}"'
-        lines.append(_field("Access", f"By JWT. Put one in ${running.command.token_variable} for the commands below."))
+        lines.append(_field("Access", f"JWT. Set ${running.command.token_variable} for the commands below."))
     else:
-        open_to_all = "Open: whoever reaches it is admin. Set API_KEYS=some-key:admin or JWT_SECRET."
+        open_to_all = "Open: every caller is admin. To restrict, set API_KEYS=some-key:admin."
         lines.append(_field("Access", open_to_all, warning))
     submit = f"{running.command.program} submit sdxl_realism_v1"
     elsewhere = "" if running.url == running.command.default_url else f" --url {running.url}"
     return [
         *lines,
-        Text("Make an image, in another terminal:"),
-        Text(f'  {submit} -i prompt="a lighthouse at dawn" -o pictures{elsewhere}'),
+        Text("Create an image, in another terminal:"),
+        Text(f'  {submit} -i prompt="a lighthouse at dawn" -o images{elsewhere}'),
         Text("Or by HTTP:"),
         Text(f"  curl {running.url}/jobs{credentials} -H 'Content-Type: application/json' -d '{_BODY}'"),
     ]

@@ -1,4 +1,4 @@
-"""A process that local mode starts: in a session of its own, with a log file, and never outliving its parent."""
+"""Start child processes that have their own session and log file, and that never outlive this process."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ _without_proxy = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 class ChildFailedError(GatewayError):
-    """A child did not come up, or ended on its own; the message has its name, exit code, log file and last lines."""
+    """A child did not become ready, or exited by itself; the message has its name, exit code and last log lines."""
 
 
 class Child:
     """A running child process.
 
     It has its own session, so that Ctrl-C in the terminal reaches only the parent, which then stops its children
-    in order. `orphan_signal` is what it gets when the parent is killed without a chance to do so (Linux only, see
-    prctl(2), PR_SET_PDEATHSIG). The kernel counts the end of the *thread* that started the child, so start
-    children from the main thread. `log_file` is begun anew; it takes both output streams.
+    in order. The kernel sends it `orphan_signal` when the parent is killed (Linux only, see prctl(2),
+    PR_SET_PDEATHSIG), or rather when the *thread* that started it ends: start children from the main thread.
+    `log_file` is overwritten; it receives both output streams.
     """
 
-    def __init__(  # noqa: PLR0913  all but the first are named
+    def __init__(  # noqa: PLR0913  keyword arguments
         self,
         name: str,
         command: Sequence[str],
@@ -53,7 +53,7 @@ class Child:
         self.name = name
         self.log_file = log_file
         with log_file.open("wb") as log:
-            self._process = subprocess.Popen(  # noqa: S603  the commands are this package's own
+            self._process = subprocess.Popen(  # noqa: S603  commands of this package
                 command,
                 env=environment,
                 stdin=subprocess.DEVNULL,
@@ -66,37 +66,37 @@ class Child:
 
     @property
     def pid(self) -> int:
-        """Process id, which is also that of its group."""
+        """The process id, which is also the id of its process group."""
         return self._process.pid
 
     @property
     def exit_code(self) -> int | None:
-        """None while it runs; negative for the signal that ended it."""
+        """None while it runs; negative: the signal that killed it."""
         return self._process.poll()
 
     def wait_until(self, ready: Callable[[], bool], *, seconds: float) -> None:
-        """Wait until `ready` says so. Raises ChildFailedError when the child ends first or the time runs out."""
+        """Wait until `ready` returns True. Raises ChildFailedError when the child exits first or the time runs out."""
         deadline = time.monotonic() + seconds
         while not ready():
             if self.exit_code is not None:
                 raise self.failure()
             if time.monotonic() > deadline:
-                raise ChildFailedError(f"{self.name} does not answer after {seconds:g} s{self._log_tail()}")
+                raise ChildFailedError(f"{self.name} did not respond within {seconds:g} s{self._log_tail()}")
             time.sleep(_POLL_SECONDS)
 
     def failure(self) -> ChildFailedError:
-        """Say how the child ended."""
-        return ChildFailedError(f"{self.name} ended with exit code {self.exit_code}{self._log_tail()}")
+        """Return the error that describes the exit of the child."""
+        return ChildFailedError(f"{self.name} exited with code {self.exit_code}{self._log_tail()}")
 
     def request_stop(self) -> None:
-        """Ask the child to end, without waiting for it."""
+        """Send SIGTERM to the child, without waiting for its exit."""
         if self.exit_code is None:
             self._process.terminate()
 
     def stop(self, *, seconds: float) -> bool:
-        """Ask the child to end, and kill it with all it started when the time runs out.
+        """Stop the child; kill its process group when the time runs out.
 
-        True when it ended as it was asked to.
+        Return whether it exited in time and with code 0.
         """
         self.request_stop()
         try:
@@ -107,8 +107,8 @@ class Child:
             return False
 
     def kill(self) -> None:
-        """End the child and all it started, now. May be called in a signal handler: it waits for nothing."""
-        if self._process.returncode is None:  # so it was not reaped, and the number is still its own
+        """Kill the process group of the child. Safe in a signal handler: it does not wait."""
+        if self._process.returncode is None:  # not reaped, so the id is not reused
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.pid, signal.SIGKILL)
 
@@ -119,19 +119,19 @@ class Child:
 
 
 def end_with_parent(orphan_signal: signal.Signals) -> Callable[[], None] | None:
-    """Make the call by which a child of this process asks the kernel to be signalled when this process ends.
+    """Return a function that makes the kernel signal a child when this process ends; None if not supported.
 
-    To be called in the child, right after the fork. None where the kernel cannot do it.
+    Call the function in the child, right after the fork.
     """
     if sys.platform != "linux":
         return None
-    set_death_signal = ctypes.CDLL(None, use_errno=True).prctl  # looked up here: after the fork only calls are safe
+    set_death_signal = ctypes.CDLL(None, use_errno=True).prctl  # resolved here: after a fork only calls are safe
     pr_set_pdeathsig = 1
     parent = os.getpid()
 
     def in_child() -> None:
         set_death_signal(pr_set_pdeathsig, int(orphan_signal))
-        if os.getppid() != parent:  # it was killed before the call: no signal will come
+        if os.getppid() != parent:  # the parent died before the call: there will be no signal
             os._exit(1)
 
     return in_child

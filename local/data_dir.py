@@ -1,4 +1,4 @@
-"""The folder that local mode keeps everything in, for one run at a time."""
+"""The folder of all data of local mode, locked by one run at a time."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-# A new number whenever records that an older release has written cannot be read any more.
+# Increase this when the records of older releases can no longer be read.
 _FORMAT = "2"
 
 
 class DataDir:
-    """An existing, writable folder, held against other runs until `release` or the end of all who hold its lock.
+    """A writable folder, locked until `release`, and while any process has inherited the lock's file descriptor.
 
-    Raises SettingsInvalidError when it cannot be made or written, when another run holds it, or when what it has is of
-    another release and cannot be read.
+    Raises SettingsInvalidError when it cannot be created or written, when another run has locked it, or when its data
+    is of another release and cannot be read.
     """
 
     def __init__(self, path: Path) -> None:
@@ -40,13 +40,13 @@ class DataDir:
         except OSError:
             os.close(self.lock_fd)
             raise SettingsInvalidError(
-                f"DATA_DIR: {self.path} is in use by another run; stop it, or choose another folder"
+                f"DATA_DIR: {self.path} is in use by another run: stop that run, or choose another folder"
             ) from None
         self._check_format()
 
     @property
     def logs(self) -> Path:
-        """What the processes write."""
+        """Log files of the processes."""
         return self.path / "logs"
 
     @property
@@ -56,32 +56,32 @@ class DataDir:
 
     @property
     def simulator(self) -> Path:
-        """What the simulated ComfyUI keeps."""
+        """Files of the simulated ComfyUI."""
         return self.path / "simulator"
 
     @property
     def webhook_secret(self) -> Path:
-        """The secret that signs webhooks, when none is set."""
+        """The generated webhook secret, used when WEBHOOK_SECRET is not set."""
         return self.path / "webhook-secret"
 
     def write_environment(self, variables: Mapping[str, str]) -> None:
-        """Write down how to reach what runs here, for a shell to read: the operator's commands go by it."""
+        """Write a shell file with the variables that the commands for operators need."""
         lines = [f"export {name}={shlex.quote(value)}\n" for name, value in variables.items()]
         (self.path / "environment").write_text("".join(lines), encoding="utf-8")
 
     def _check_format(self) -> None:
-        mark = self.path / "format"
+        marker = self.path / "format"
         if not any(self.state.iterdir()):
-            mark.write_text(_FORMAT, encoding="utf-8")
-        elif not mark.exists() or mark.read_text(encoding="utf-8") != _FORMAT:
+            marker.write_text(_FORMAT, encoding="utf-8")
+        elif not marker.exists() or marker.read_text(encoding="utf-8") != _FORMAT:
             self.release()
             raise SettingsInvalidError(
-                f"DATA_DIR: {self.path} was written by another release, and this one cannot read it; remove it, or "
+                f"DATA_DIR: {self.path} was written by another release that this one cannot read: delete it, or "
                 "choose another folder"
             )
 
     def release(self) -> None:
-        """Let others have it."""
+        """Unlock the folder."""
         os.close(self.lock_fd)
 
     def __enter__(self) -> Self:

@@ -1,7 +1,7 @@
-"""The embedded AWS: ministack as a process on a free loopback port.
+"""Run the embedded AWS: ministack as a process on a free loopback port.
 
-It is a stand-in for one machine, not a database: it writes its tables and queues when it is stopped with
-SIGTERM, and a crash loses what came after the last such stop. Objects are written as they come.
+It is an emulator, not a database: it writes its tables and queues when it is stopped with SIGTERM, and a crash loses
+all changes since the last such stop. Objects are written immediately.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 
 START_SECONDS = 15
 _REGION = "us-east-1"
-# ministack has to know them: by them it checks presigned URLs, though nothing else.
+# ministack needs them to check presigned URLs; it checks nothing else.
 _CREDENTIALS = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"}
 
 
 class Emulator:
-    """The embedded AWS, started by its construction; as a context manager, answering from the start of the block.
+    """The embedded AWS. The constructor starts it; the context manager also waits until it is ready.
 
-    `state_dir` keeps its state between runs; None keeps nothing. `work_dir` exists and takes its log.
-    `inherited_fds` stay open for as long as it runs.
+    `state_dir` stores its state between runs; None stores nothing. `work_dir` exists and receives its log.
+    `inherited_fds` stay open while it runs.
     """
 
     def __init__(self, *, state_dir: Path | None, work_dir: Path, inherited_fds: Sequence[int] = ()) -> None:
@@ -49,13 +49,13 @@ class Emulator:
         return self._child
 
     def answers(self) -> bool:
-        """Tell whether it has come up."""
+        """Return whether it has become ready."""
         self._was_up = self._was_up or is_responding(f"{self.endpoint_url}/_ministack/health")
         return self._was_up
 
     @property
     def environment(self) -> dict[str, str]:
-        """What boto3 reads to find it. The person's own AWS profile and configuration play no part."""
+        """The variables that point boto3 to it, and away from the AWS configuration of the user."""
         return {
             "AWS_ENDPOINT_URL": self.endpoint_url,
             **_CREDENTIALS,
@@ -67,15 +67,15 @@ class Emulator:
         }
 
     def stop(self, *, seconds: float = 10) -> bool:
-        """Stop it and let it save its state. False when it could not, so that state may be lost."""
+        """Stop it; it saves its state. Return False when it could not, so that state may be lost."""
         ended = self._child.stop(seconds=seconds)
         if not self._was_up:
-            return True  # it had nothing new to save
-        # It ends with 0 all the same when it could not write, on a full disk, say: only its log tells.
+            return True  # there is no new state
+        # Its exit code is 0 even when it could not write, for example on a full disk: only its log reports that.
         return ended and b"failed to save" not in self._child.log_file.read_bytes()
 
     def __enter__(self) -> Self:
-        """Wait until it answers. Raises ChildFailedError when it does not come up."""
+        """Wait until it is ready. Raises ChildFailedError when it does not start."""
         try:
             self._child.wait_until(self.answers, seconds=START_SECONDS)
         except ChildFailedError:
@@ -88,7 +88,7 @@ class Emulator:
 
 
 def _ministack_environment(port: int, state_dir: Path | None, work_dir: Path) -> dict[str, str]:
-    # Its variables have common names (SERVICES, AUTH, USE_SSL …): it gets none from the person's environment.
+    # Its variables have common names (SERVICES, AUTH, USE_SSL …), so it inherits none from the environment.
     environment = {
         **_CREDENTIALS,
         "PATH": os.environ.get("PATH", os.defpath),
@@ -98,7 +98,7 @@ def _ministack_environment(port: int, state_dir: Path | None, work_dir: Path) ->
         "SFTP_ENABLED": "0",
         "IOT_MTLS_ENABLED": "0",
         "TMPDIR": str(work_dir),  # for its process id file
-        "DOCKER_HOST": "unix:///dev/null",  # it would remove the containers of other instances of itself
+        "DOCKER_HOST": "unix:///dev/null",  # otherwise it would remove containers of other ministack instances
     }
     if state_dir is not None:
         environment |= {

@@ -1,4 +1,4 @@
-"""Calls a handler as Lambda does: with a context, a time limit and payload limits."""
+"""Call a handler as Lambda does: with a context, a time limit and payload limits."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ if TYPE_CHECKING:
 
 
 class FunctionTimedOutError(GatewayError):
-    """The handler did not answer in time."""
+    """The handler did not return in time."""
 
 
 class FunctionFailedError(GatewayError):
-    """The handler raised, or its answer is none that Lambda would carry."""
+    """The handler raised, or Lambda would reject its response."""
 
 
 class EventTooLargeError(GatewayError):
-    """The event is larger than Lambda takes."""
+    """The event is larger than Lambda accepts."""
 
 
 @dataclass(frozen=True)
 class LocalContext:
-    """What a handler sees of Lambda: the documented attributes of the context object."""
+    """The documented attributes of the Lambda context object."""
 
     function_name: str
     aws_request_id: str
@@ -53,39 +53,39 @@ class LocalContext:
         object.__setattr__(self, "log_group_name", f"/aws/lambda/{self.function_name}")
 
     def get_remaining_time_in_millis(self) -> int:
-        """Milliseconds until the handler is cut off."""
+        """Return the milliseconds until the handler is stopped."""
         return max(0, int((self.deadline - time.monotonic()) * 1000))
 
 
-class _CutOff(BaseException):
-    """Not an Exception, so that no handler takes it for an error of its own."""
+class _TimeLimitReached(BaseException):
+    """Not an Exception, so that no handler catches it."""
 
 
 def invoke(function_name: str, handler: Handler, event: dict[str, Any], *, timeout_seconds: float) -> dict[str, Any]:
-    """Call the handler in this, the main, thread; return its answer.
+    """Call the handler in this thread, which must be the main thread; return its response.
 
     Raises EventTooLargeError, FunctionTimedOutError or FunctionFailedError.
     """
     if _size(event) > MAX_LAMBDA_PAYLOAD_BYTES:
-        raise EventTooLargeError("The request is larger than a Lambda function takes.")
+        raise EventTooLargeError("The event is larger than the limit of Lambda.")
     context = LocalContext(
         function_name=function_name,
         aws_request_id=event["requestContext"]["requestId"],
         deadline=time.monotonic() + timeout_seconds,
     )
     try:
-        with _cut_off_after(timeout_seconds):
-            answer = handler(event, cast("LambdaContext", context))
-        answer_bytes = _size(answer)
-    except _CutOff:
-        raise FunctionTimedOutError(f"{function_name} did not answer within {timeout_seconds:g} s.") from None
+        with _time_limit(timeout_seconds):
+            response = handler(event, cast("LambdaContext", context))
+        response_bytes = _size(response)
+    except _TimeLimitReached:
+        raise FunctionTimedOutError(f"{function_name} did not return within {timeout_seconds:g} s.") from None
     except Exception as error:
         raise FunctionFailedError(f"{function_name} failed ({type(error).__name__}).") from error
-    if answer_bytes > MAX_LAMBDA_PAYLOAD_BYTES:
-        raise FunctionFailedError(f"{function_name} answered with more than {MAX_LAMBDA_PAYLOAD_BYTES} bytes.")
-    if not isinstance(answer, dict) or not isinstance(answer.get("statusCode"), int):
-        raise FunctionFailedError(f"{function_name} gave no answer that API Gateway understands.")
-    return answer
+    if response_bytes > MAX_LAMBDA_PAYLOAD_BYTES:
+        raise FunctionFailedError(f"{function_name} returned more than {MAX_LAMBDA_PAYLOAD_BYTES} bytes.")
+    if not isinstance(response, dict) or not isinstance(response.get("statusCode"), int):
+        raise FunctionFailedError(f"{function_name} returned no valid response for API Gateway.")
+    return response
 
 
 def _size(payload: object) -> int:
@@ -93,11 +93,11 @@ def _size(payload: object) -> int:
 
 
 @contextmanager
-def _cut_off_after(seconds: float) -> Iterator[None]:
-    def cut_off(*_: object) -> None:
-        raise _CutOff
+def _time_limit(seconds: float) -> Iterator[None]:
+    def interrupt(*_: object) -> None:
+        raise _TimeLimitReached
 
-    before = signal.signal(signal.SIGALRM, cut_off)
+    before = signal.signal(signal.SIGALRM, interrupt)
     signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
         yield

@@ -1,10 +1,9 @@
-"""Runs ministack as `python -m ministack` would, but for two settings that it does not offer.
+"""Run ministack like `python -m ministack`, with two changes that it has no settings for.
 
-When it stops it gives open requests 3 s before it saves its state. Long polls of an executor that is gone
-already would always use them up, out of the 5 s that local mode has for its end.
-
-It keeps what tables' streams tell for a day, as AWS does, but in memory: 3 KB for each request that is counted. Local
-mode reads its stream within a second.
+- When it stops, it waits 3 s for open requests before it saves its state. Long polls of a stopped executor would
+  always use up this time, out of the 5 s that local mode has to stop.
+- It keeps the stream records of tables for a day, as AWS does, but in memory: 3 KB per counted request. Local mode
+  reads its stream within a second.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A bucket of the person's own for outputs, in S3 or a store that speaks its API, in place of the embedded AWS."""
+"""Settings for an output bucket of the user, in S3 or a compatible store, instead of the embedded AWS."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _REASONS = {"403": "access is denied", "404": "there is no such bucket"}
 
 
 def output_bucket_variables(settings: LocalSettings) -> dict[str, str]:
-    """Return the variables by which front and executor find the bucket; none when there is none.
+    """Return the variables of the bucket for the API process and the executor; empty without a bucket.
 
-    Without S3_ENDPOINT it is in S3 itself: boto3's own default would be the embedded AWS here.
+    Without S3_ENDPOINT the bucket is in S3 itself: boto3's default would be the embedded AWS here.
     """
     if settings.s3_bucket is None:
         return {}
@@ -38,7 +38,7 @@ def output_bucket_variables(settings: LocalSettings) -> dict[str, str]:
 
 
 def check_output_bucket(variables: dict[str, str]) -> None:
-    """Ask for the bucket, so that a wrong one is told now and not by the first job. Raises SettingsInvalidError."""
+    """Check access to the bucket, so that errors appear before the first job. Raises SettingsInvalidError."""
     if not variables:
         return
     client = Clients(OutputBucketSettings.from_environment(variables)).output_s3

@@ -1,4 +1,4 @@
-"""Creates in the embedded AWS what gateway.aws.resources says there is."""
+"""Create the resources of gateway.aws.resources in the embedded AWS."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from gateway.aws.clients import Clients
     from gateway.aws.resources import BucketResource, IndexResource, QueueResource, RuleResource, TableResource
 
-# The variables that `provision` returns.
+# Names of the variables that `provision` returns.
 PROVISIONED = (
     "TABLE_NAME",
     "BUCKET_NAME",
@@ -40,10 +40,10 @@ PROVISIONED = (
 
 
 def provision(clients: Clients, *, prefix: str, retention_days: int) -> dict[str, str]:
-    """Create what is missing, and return the variables by which the settings of every host find it.
+    """Create missing resources, and return the variables that the settings of every host read.
 
-    `prefix` goes before every name, so that several sets can live in one emulator. Queue URLs hold the
-    emulator's address of this run: state that was kept under another port is found all the same.
+    `prefix` precedes every name, so that one emulator can have several sets of resources. Queue URLs contain the
+    address of the emulator in this run, also when the queues were restored from a run on another port.
     """
     _create_table(clients.dynamodb, TABLE, f"{prefix}{TABLE.name}")
     _create_bucket(clients.s3, BUCKET, f"{prefix}{BUCKET.name}", retention_days)
@@ -77,7 +77,7 @@ def _create_table(client: DynamoDBClient, table: TableResource, name: str) -> No
             StreamSpecification=stream,
         )
     except client.exceptions.ResourceInUseException:
-        # Kept from an earlier run, which may have been one of a release without streams.
+        # It exists from an earlier run, possibly of a release without streams.
         if not client.describe_table(TableName=name)["Table"].get("StreamSpecification", {}).get("StreamEnabled"):
             client.update_table(TableName=name, StreamSpecification=stream)
         return
@@ -178,8 +178,8 @@ def _create_rule(clients: Clients, rule: RuleResource, prefix: str) -> str:
 
 
 def _queue(client: SQSClient, name: str, attributes: Mapping[QueueAttributeNameType, str]) -> str:
-    # Looked up before it is created: ministack 1.5.33 keys queues by their URL, port and all, so that creating one
-    # that it restored under another port makes a second, empty queue, which hides the first.
+    # Checked before it is created: ministack 1.5.33 keys queues by their URL, port and all, so that creating one
+    # that it restored under another port creates a second, empty queue, which hides the first.
     try:
         url = queue_url(client, name)
     except client.exceptions.QueueDoesNotExist:
@@ -189,13 +189,13 @@ def _queue(client: SQSClient, name: str, attributes: Mapping[QueueAttributeNameT
 
 
 def queue_url(client: SQSClient, name: str) -> str:
-    """Find a queue by its full name. Raises QueueDoesNotExist."""
+    """Return the URL of a queue by its full name. Raises QueueDoesNotExist."""
     url = client.get_queue_url(QueueName=name)["QueueUrl"]
-    # A restored queue still names the old port; any address of the emulator will do, as it goes by the path.
+    # The URL of a restored queue has the old port; the emulator only uses the path.
     return f"{client.meta.endpoint_url}{urlsplit(url).path}"
 
 
 def _arn_of(client: SQSClient, url: str) -> str:
-    """Name a queue as other services do: the path of its URL is its account and its name."""
+    """Return the ARN of a queue: the path of its URL is its account and its name."""
     account, name = urlsplit(url).path.strip("/").split("/")
     return f"arn:aws:sqs:{client.meta.region_name}:{account}:{name}"

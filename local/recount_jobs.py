@@ -1,8 +1,8 @@
-"""Keeps the counts of jobs right from one run to the next.
+"""Recount jobs at the start, unless the last run stopped in order.
 
-They follow the table's stream, and what that has told is forgotten when the embedded AWS ends. So a run that ends in
-order counts everything before, and leaves a mark. When a run finds none, the last one was killed, or was one of a
-release that did not count: then jobs are counted, before anything is written.
+Job counts follow the stream of the table, and the embedded AWS loses its stream when it stops. So a run that stops in
+order first processes the whole stream and then writes a marker. Without a marker, the last run was killed, or was of a
+release that did not count: then all jobs are counted, before anything is written.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
     from gateway.ports import JobCountStore
 
-_MARK = attributes.write({"pk": "LOCAL", "sk": "COUNTED"})
+_MARKER = attributes.write({"pk": "LOCAL", "sk": "COUNTED"})
 
 
-def make_counts_right(client: DynamoDBClient, table_name: str, job_counts: JobCountStore) -> None:
-    """Count jobs, unless the last run has left a mark; take that away. To be called while nothing else writes."""
-    if "Attributes" in client.delete_item(TableName=table_name, Key=_MARK, ReturnValues="ALL_OLD"):
+def recount_jobs(client: DynamoDBClient, table_name: str, job_counts: JobCountStore) -> None:
+    """Recount all jobs, unless there is a marker; remove the marker. Call this while nothing else writes."""
+    if "Attributes" in client.delete_item(TableName=table_name, Key=_MARKER, ReturnValues="ALL_OLD"):
         return
     counted: defaultdict[date, DailyJobCounts] = defaultdict(DailyJobCounts)
     pages = client.get_paginator("scan").paginate(
@@ -44,6 +44,6 @@ def make_counts_right(client: DynamoDBClient, table_name: str, job_counts: JobCo
             job_counts.add({day: difference}, batch_id=str(uuid.uuid4()))
 
 
-def leave_mark(client: DynamoDBClient, table_name: str) -> None:
-    """Say that all is counted. To be called when nothing is written any more."""
-    client.put_item(TableName=table_name, Item=_MARK)
+def mark_counted(client: DynamoDBClient, table_name: str) -> None:
+    """Write the marker: all jobs are counted. Call this when nothing writes any more."""
+    client.put_item(TableName=table_name, Item=_MARKER)

@@ -1,4 +1,4 @@
-"""What a fresh local gateway has in it: the bundled workflows, and the keys of API_KEYS."""
+"""Register the bundled workflows and the keys of API_KEYS at the start of local mode."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
     from gateway.ports import WorkflowStore
 
 _AT_START = Authorship(actor=Principal(owner="local", role=Role.ADMIN), correlation_id="start")
-# Which keys the last run seeded. It lies beside them, so that it is kept or lost together with them.
+# The record of the keys that the last run seeded. It is in the same table, so both are kept or lost together.
 _RECORD_KEY = attributes.write({"pk": "LOCAL", "sk": "SEEDED_KEYS"})
 
 
 def seed_workflows(store: WorkflowStore) -> None:
-    """Register the bundled workflows that are not there.
+    """Register the bundled workflows that do not exist.
 
-    One that is there is left alone, even if the bundled one is newer: it may have been edited since.
+    An existing one is not changed, even if the bundled one is newer: it may have been edited.
     """
     folder = resources.files("workflows")
     for graph_file in sorted(folder.iterdir(), key=lambda file: file.name):
@@ -46,19 +46,19 @@ def seed_workflows(store: WorkflowStore) -> None:
 
 @dataclass(frozen=True, slots=True)
 class SeededKey:
-    """One entry of API_KEYS; the key itself is known by its hash only."""
+    """One entry of API_KEYS, with the hash of the key only."""
 
     sha256: str
     role: Role
 
 
 def parse_keys(api_keys: str) -> Sequence[SeededKey]:
-    """Read `key1:admin,key2:user`. Raises SettingsInvalidError, which names a wrong entry by its position."""
+    """Parse `key1:admin,key2:user`. Raises SettingsInvalidError, which gives the position of a wrong entry."""
     keys: list[SeededKey] = []
     for position, entry in enumerate(api_keys.split(",") if api_keys.strip() else [], start=1):
         key, _, role = (part.strip() for part in entry.rpartition(":"))
         if not key:
-            raise SettingsInvalidError(f"API_KEYS: entry {position} is not of the form key:role")
+            raise SettingsInvalidError(f"API_KEYS: entry {position} does not have the form key:role")
         if role not in list(Role):
             raise SettingsInvalidError(f"API_KEYS: entry {position} has a role other than {' and '.join(Role)}")
         if len(key) > MAX_API_KEY_CHARACTERS or not (key.isascii() and key.isprintable()):
@@ -67,22 +67,21 @@ def parse_keys(api_keys: str) -> Sequence[SeededKey]:
             )
         seeded = SeededKey(hash_key(key), Role(role))
         if seeded.sha256 in [other.sha256 for other in keys]:
-            raise SettingsInvalidError(f"API_KEYS: entry {position} has a key that an entry before it has")
+            raise SettingsInvalidError(f"API_KEYS: entry {position} repeats the key of an earlier entry")
         keys.append(seeded)
     return keys
 
 
 def seed_keys(client: DynamoDBClient, table_name: str, keys: Sequence[SeededKey]) -> None:
-    """Make the seeded keys exactly these: those that an earlier run seeded and that are no longer listed go.
+    """Make the seeded keys exactly these: delete keys that an earlier run seeded and that are no longer listed.
 
-    Each key is an owner of its own, the same one as long as the key stays the same. Keys that were made in
-    other ways are not touched.
+    Each key is its own owner, the same one while the key stays the same. Keys created in other ways are not changed.
     """
     store = DynamoApiKeyStore(client, table_name)
     record = attributes.read(client.get_item(TableName=table_name, Key=_RECORD_KEY).get("Item", {}))
     before = set(json.loads(record.get("hashes", "[]")))
     wanted = {key.sha256 for key in keys}
-    # The record first, and of both: a key that it does not name could never be removed again.
+    # First the record, with old and new keys: a key that is not in it would never be removed.
     _write_record(client, table_name, before | wanted)
     for sha256 in before - wanted:
         store.delete(sha256)

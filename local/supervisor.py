@@ -1,8 +1,8 @@
-"""The whole system on this machine: starts its processes in order, watches them, stops them in order.
+"""Start the processes of local mode in order, watch them, and stop them in order.
 
 embedded AWS ── tables, queues, bucket, bus ── workflows, keys ─┬─ executor ── ComfyUI, or its simulator
-                                                               ├─ HTTP front
-                                                               └─ background functions
+                                                               ├─ API process
+                                                               └─ event sources
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from local.emulator import START_SECONDS, Emulator
 from local.output_bucket import VARIABLES as OUTPUT_BUCKET_VARIABLES
 from local.output_bucket import check_output_bucket, output_bucket_variables
 from local.provision import PROVISIONED, provision
-from local.recount_jobs import make_counts_right
+from local.recount_jobs import recount_jobs
 from local.seed import parse_keys, seed_keys, seed_workflows
 from local.webhook_variables import SECRET_VARIABLES as WEBHOOK_SECRET_VARIABLES
 from local.webhook_variables import receiver_variables, secret_variables
@@ -45,14 +45,14 @@ if TYPE_CHECKING:
     from gateway.settings import LocalSettings
     from local.banner import Command
 
-_PREFIX = "local-"  # of every resource's name
+_PREFIX = "local-"  # of every resource name
 _WATCH_SECONDS = 0.1
-# In this order, by when: from Ctrl-C to the end it is five seconds in all. What the first two write is counted by the
-# background functions, and may interrupt a prompt in the simulator.
+# In this order, with deadlines after Ctrl-C: five seconds in all. The event sources count what the first two write, and
+# the executor may interrupt a prompt in the simulator.
 _STOP_ORDER = ((("api", "executor"), 2.5), (("events", "simulator"), 3.5))
-# The emulator saves its state in a moment, but on a machine that is busy: then it is worth the wait.
+# The emulator saves its state in a moment, except on a busy machine: then wait, or the state is lost.
 _SAVE_SECONDS = 20
-_SAME_MOMENT_SECONDS = 0.2  # make and shells pass a signal on to a process that the terminal has signalled too
+_SAME_MOMENT_SECONDS = 0.2  # make and shells forward a signal to a process that the terminal has signaled as well
 _EXECUTOR_GRACE_SECONDS = "1"
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  compared with, not bound
@@ -63,7 +63,7 @@ class _StopRequestedError(Exception):
 
 
 class Supervisor:
-    """One run. `ephemeral` keeps nothing; `command`: as what a person calls the command, to show."""
+    """One run of local mode. `ephemeral`: delete all data on exit; `command`: for the examples in the banner."""
 
     def __init__(
         self, settings: LocalSettings, environment: Mapping[str, str], *, ephemeral: bool, command: Command
@@ -79,19 +79,19 @@ class Supervisor:
         open_to_others = settings.host not in _LOOPBACK
         self._environment |= receiver_variables(environment, open_to_others=open_to_others)
         self._retention_days = _check_host_settings(self._environment)
-        self._children: list[Child] = []  # in the order of their start: the embedded AWS is the first
+        self._children: list[Child] = []  # in start order: the embedded AWS is the first
         self._signalled_at: float | None = None
         self._console = Console(highlight=False, markup=False, emoji=False)
         if open_to_others and self._open_access:
             raise SettingsInvalidError(
-                f"HOST: {settings.host} is open to other machines, which takes API_KEYS=some-key:admin or JWT_SECRET; "
-                "without either only 127.0.0.1 is served"
+                f"HOST: {settings.host} is open to other machines: set API_KEYS=some-key:admin or JWT_SECRET, or use "
+                "127.0.0.1"
             )
 
     def run(self) -> bool:
-        """Run until Ctrl-C, SIGTERM or SIGHUP; a second one waits for nothing but the state to be saved.
+        """Run until Ctrl-C, SIGTERM or SIGHUP; after a second signal, only wait until the state is saved.
 
-        False when it could not be saved. Raises SettingsInvalidError before anything is started, and ChildFailedError.
+        Return whether it was saved. Raises SettingsInvalidError before any process starts, and ChildFailedError.
         """
         for name in [name for name in os.environ if name.startswith("AWS_")]:
             del os.environ[name]
@@ -102,11 +102,11 @@ class Supervisor:
             if self._ephemeral:
                 folder = cleanup.enter_context(TemporaryDirectory(prefix="comfyui-gateway-"))
             data = cleanup.enter_context(DataDir(Path(folder)))
-            cleanup.enter_context(self._signals_counted())
+            cleanup.enter_context(self._signal_handlers())
             emulator = Emulator(
                 state_dir=None if self._ephemeral else data.state,
                 work_dir=data.logs,
-                # It holds the folder too: after a kill, nobody may read its state before it has written it.
+                # It holds the lock of the folder as well: after a kill, no run may read the state before it is written.
                 inherited_fds=[data.lock_fd],
             )
             self._children.append(emulator.child)
@@ -114,18 +114,18 @@ class Supervisor:
                 self._start(emulator, data, listener)
                 self._watch()
             except _StopRequestedError:
-                self._say("Stopping …")
+                self._print("Stopping …")
             finally:
                 saved = self._stop(emulator)
             return saved
 
     def _start(self, emulator: Emulator, data: DataDir, listener: socket.socket) -> None:
-        self._say("Starting …")
-        comfyui_answers = is_responding(f"{self._settings.comfyui_url}/system_stats")
+        self._print("Starting …")
+        comfyui_found = is_responding(f"{self._settings.comfyui_url}/system_stats")
         self._wait_until(emulator.answers, emulator.child, START_SECONDS)
         self._environment |= emulator.environment
-        self._fill(emulator, data)
-        comfyui_url = self._settings.comfyui_url if comfyui_answers else self._start_simulator(data)
+        self._provision(emulator, data)
+        comfyui_url = self._settings.comfyui_url if comfyui_found else self._start_simulator(data)
         self._start_child(
             "executor",
             ["executor"],
@@ -139,16 +139,16 @@ class Supervisor:
         functions = {**self._output_bucket, **secret_variables(self._settings, data.webhook_secret)}
         secret = self._settings.jwt_secret
         own = {**functions, **({"JWT_SECRET": secret.get_secret_value()} if secret else {})}
-        front = self._start_child("api", ["local.api_main", str(listener.fileno())], data, own, listener)
+        api = self._start_child("api", ["local.api_main", str(listener.fileno())], data, own, listener)
         url = _url(listener)
-        self._wait_until(lambda: is_responding(f"{url}/health"), front, START_SECONDS)
-        # Only now: nothing that a person does first needs them, and their start would hold the others' up.
+        self._wait_until(lambda: is_responding(f"{url}/health"), api, START_SECONDS)
+        # Last: the first requests do not need them, and starting them earlier would delay the others.
         self._start_child("events", ["local.event_sources", _PREFIX], data, functions)
         running = RunningGateway(
             url=url,
             command=self._command,
             comfyui_url=self._settings.comfyui_url,
-            simulated=not comfyui_answers,
+            simulated=not comfyui_found,
             data_dir=None if self._ephemeral else data.path,
             logs=data.logs,
             api_keys=bool(self._keys),
@@ -158,13 +158,13 @@ class Supervisor:
         with _terminal_may_be_gone():
             show(running, self._console)
 
-    def _fill(self, emulator: Emulator, data: DataDir) -> None:
+    def _provision(self, emulator: Emulator, data: DataDir) -> None:
         os.environ.update(emulator.environment)
         clients = Clients()
         names = provision(clients, prefix=_PREFIX, retention_days=self._retention_days)
         self._environment |= names
         data.write_environment({**emulator.environment, **names})
-        make_counts_right(
+        recount_jobs(
             clients.dynamodb,
             names["TABLE_NAME"],
             DynamoJobCountStore(clients.dynamodb, names["TABLE_NAME"], self._retention_days),
@@ -173,7 +173,7 @@ class Supervisor:
         audit = DynamoAuditLog(clients.dynamodb, names["TABLE_NAME"], self._retention_days)
         seed_workflows(DynamoWorkflowStore(clients.dynamodb, names["TABLE_NAME"], objects, audit))
         seed_keys(clients.dynamodb, names["TABLE_NAME"], self._keys)
-        # The emulator would wait for these connections at its end.
+        # The emulator would wait for these connections when it stops.
         for client in (clients.dynamodb, clients.s3, clients.sqs, clients.events):
             client.close()
 
@@ -228,28 +228,28 @@ class Supervisor:
         started = time.monotonic()
         for names, stopped_after_seconds in _STOP_ORDER:
             children = [child for child in self._children if child.name in names]
-            for child in children:  # at once: each may take a while to let go of what it is doing
+            for child in children:  # at the same time: each may need a while
                 child.request_stop()
             for child in children:
                 child.stop(seconds=started + stopped_after_seconds - time.monotonic())
         saved = emulator.stop(seconds=_SAVE_SECONDS) or self._ephemeral
         if not saved:
             log = emulator.child.log_file
-            self._say(f"The embedded AWS could not save its state: what changed in this run may be lost (log: {log}).")
+            self._print(f"The embedded AWS could not save its state; changes of this run may be lost. Log: {log}")
         return saved
 
-    def _say(self, text: str) -> None:
+    def _print(self, text: str) -> None:
         with _terminal_may_be_gone():
             self._console.print(text)
 
     @contextmanager
-    def _signals_counted(self) -> Iterator[None]:
+    def _signal_handlers(self) -> Iterator[None]:
         def count(*_: object) -> None:
             now = time.monotonic()
             if self._signalled_at is None:
                 self._signalled_at = now
             elif now - self._signalled_at > _SAME_MOMENT_SECONDS:
-                # Never the embedded AWS, however often: it would lose all that this run has done. Its time is limited.
+                # Never the embedded AWS: it would lose all changes of this run. Its time is limited anyway.
                 for child in self._children[1:]:
                     child.kill()
 
@@ -263,27 +263,29 @@ class Supervisor:
 
 @contextmanager
 def _terminal_may_be_gone() -> Iterator[None]:
-    # Nobody is left to read it then, which must not keep the run from its orderly end.
+    # The run must stop in order even when its terminal is closed.
     try:
         yield
-    except (OSError, SystemExit):  # Rich makes a SystemExit of a broken pipe
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())  # also for what is still buffered
-        os.close(nowhere)
+    except (OSError, SystemExit):  # Rich raises SystemExit for a broken pipe
+        devnull = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(devnull, sys.stdout.fileno())  # also for buffered output
+        os.close(devnull)
 
 
 def _base_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    # The person's own AWS set-up plays no part; secrets are given only to the processes that need them.
-    left_out = ("API_KEYS", "JWT_SECRET", *WEBHOOK_SECRET_VARIABLES, *OUTPUT_BUCKET_VARIABLES)
-    kept = {name: value for name, value in environment.items() if not name.startswith("AWS_") and name not in left_out}
-    direct = ",".join(filter(None, [kept.get("NO_PROXY") or kept.get("no_proxy"), *_LOOPBACK]))
-    return {**kept, "NO_PROXY": direct, "no_proxy": direct, "PYTHONUNBUFFERED": "1"}
+    # Children do not see the AWS configuration of the user; secrets go only to the processes that need them.
+    excluded = ("API_KEYS", "JWT_SECRET", *WEBHOOK_SECRET_VARIABLES, *OUTPUT_BUCKET_VARIABLES)
+    inherited = {
+        name: value for name, value in environment.items() if not name.startswith("AWS_") and name not in excluded
+    }
+    direct = ",".join(filter(None, [inherited.get("NO_PROXY") or inherited.get("no_proxy"), *_LOOPBACK]))
+    return {**inherited, "NO_PROXY": direct, "no_proxy": direct, "PYTHONUNBUFFERED": "1"}
 
 
 def _check_host_settings(environment: Mapping[str, str]) -> int:
-    # What the children would find wrong much later. Returns the retention time in days.
+    # Settings that the children would reject much later. Return the retention time in days.
     complete = {**environment, **dict.fromkeys(PROVISIONED, "later")}
-    complete.pop("COMFYUI_URL", None)  # LocalSettings has looked at it
+    complete.pop("COMFYUI_URL", None)  # checked by LocalSettings
     ExecutorSettings.from_environment(complete)
     return ApiSettings.from_environment(complete).retention_days
 
@@ -292,15 +294,15 @@ def _bound_socket(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # or a restart waits for old connections
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # otherwise a restart waits for old connections
         listener.bind((host, port))
     except socket.gaierror:
         listener.close()
-        raise SettingsInvalidError(f"HOST: {host} is no address of this machine") from None
+        raise SettingsInvalidError(f"HOST: {host} is not an address of this machine") from None
     except OSError as error:
         listener.close()
         if error.errno == errno.EADDRNOTAVAIL:
-            raise SettingsInvalidError(f"HOST: {host} is no address of this machine") from None
+            raise SettingsInvalidError(f"HOST: {host} is not an address of this machine") from None
         raise SettingsInvalidError(f"PORT: cannot listen on {host}:{port}: {error.strerror}") from None
     return listener
 

@@ -1,4 +1,4 @@
-"""How local mode sets webhooks up: signed with a secret of its own if none is set, and to receivers on this machine."""
+"""Webhook settings of local mode: a generated secret by default, and receivers on this machine."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ if TYPE_CHECKING:
     from gateway.settings import LocalSettings
 
 SECRET_VARIABLES = ("WEBHOOK_SECRET", "WEBHOOK_SECRET_PREVIOUS")
-_RECEIVERS_HERE = ("WEBHOOK_ALLOW_HTTP", "WEBHOOK_ALLOW_LOOPBACK")
+_LOCAL_RECEIVER_VARIABLES = ("WEBHOOK_ALLOW_HTTP", "WEBHOOK_ALLOW_LOOPBACK")
 
 
 def receiver_variables(environment: Mapping[str, str], *, open_to_others: bool) -> dict[str, str]:
-    """Allow receivers on this machine, if nothing else is said.
+    """Return the variables that allow receivers on this machine, unless the environment sets them.
 
-    Not when other machines reach the gateway: its callers could send requests to whatever else runs here, the
-    embedded AWS and ComfyUI among it.
+    They are not allowed when other machines can reach the gateway: callers could send requests to other processes
+    here, such as the embedded AWS and ComfyUI.
     """
     default = str(not open_to_others).lower()
-    return {name: environment.get(name) or default for name in _RECEIVERS_HERE}
+    return {name: environment.get(name) or default for name in _LOCAL_RECEIVER_VARIABLES}
 
 
 def secret_variables(settings: LocalSettings, file: Path) -> dict[str, str]:
-    """Return the secrets by which the functions sign. Without one that is set, it is made once and kept in a file."""
+    """Return the signing secrets for the functions. If none is set, generate one and store it in a file."""
     if settings.webhook_secret is None:
-        return {"WEBHOOK_SECRET": _kept_secret(file)}
+        return {"WEBHOOK_SECRET": _stored_secret(file)}
     given = {"WEBHOOK_SECRET": settings.webhook_secret, "WEBHOOK_SECRET_PREVIOUS": settings.webhook_secret_previous}
     return {name: secret.get_secret_value() for name, secret in given.items() if secret}
 
 
-def _kept_secret(file: Path) -> str:
+def _stored_secret(file: Path) -> str:
     try:
         return file.read_text(encoding="ascii").strip()
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""The functions that no request calls, started as on AWS: by queues, by the clock and by the table's stream.
+"""Event sources of local mode: call functions from queues, on a schedule and from the stream of the table.
 
-One file per kind of source.
+One file per kind of event source.
 """

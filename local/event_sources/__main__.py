@@ -1,12 +1,11 @@
-"""Runs all functions that no request calls until SIGTERM: `python -m local.event_sources PREFIX`.
+"""Run all event sources until SIGTERM: `python -m local.event_sources PREFIX`.
 
-SIGTERM is for when nothing else writes any more: what the table's stream has told until then is handed over first.
+Send SIGTERM when nothing else writes any more: the rest of the stream of the table is processed first.
 
-One process for all of them. A function's handler runs twice at once only if it says that it can; different ones do.
-They share nothing but clients, and the log.
+All functions run in this process, concurrently with each other. The calls of one function are concurrent only if it
+has a max_concurrency. They share nothing but clients and the log.
 
-PREFIX: what stands before the names of queues, as it was given to `provision`. The environment is that of the
-functions.
+PREFIX: precedes the names of queues, as passed to `provision`. The environment is that of the functions.
 """
 
 from __future__ import annotations
@@ -27,19 +26,19 @@ from local.event_sources.function import load_function
 from local.event_sources.schedule import ScheduleSource
 from local.event_sources.sqs import QueueSource
 from local.provision import queue_url
-from local.recount_jobs import leave_mark
+from local.recount_jobs import mark_counted
 
 _FINISH_SECONDS = 0.8
-_KEPT_CONNECTIONS = 8
+_HANDLER_CONNECTIONS = 8
 
 
 def main(prefix: str) -> None:
-    """Start every source, and stop them when asked to."""
+    """Start every event source, and stop them on SIGTERM."""
     stopping = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # Each queue is waited on by one connection all the time; the others are for what is done with its messages.
-    clients = Clients(max_connections=len(QUEUE_SOURCES) + _KEPT_CONNECTIONS)
+    # One connection per queue is always in a long poll; the others are for the functions.
+    clients = Clients(max_connections=len(QUEUE_SOURCES) + _HANDLER_CONNECTIONS)
     sqs = clients.polling_sqs
     resources = {queue.function for queue in QUEUE_SOURCES} | {schedule.function for schedule in SCHEDULES}
     functions = {resource: load_function(resource) for resource in resources}
@@ -56,16 +55,16 @@ def main(prefix: str) -> None:
     stopping.wait()
     deadline = time.monotonic() + _FINISH_SECONDS
     finished = [function.finish(seconds=deadline - time.monotonic()) for function in functions.values()]
-    # Last, as the others write too.
+    # Last, because the other functions write to the table.
     if all(finished) and job_changes.finish(seconds=deadline - time.monotonic()):
-        leave_mark(clients.dynamodb, table_name)
+        mark_counted(clients.dynamodb, table_name)
 
 
 if __name__ == "__main__":
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.WARNING)
-    # It warns of each connection that it does not keep. The functions keep as many as one call needs, which is right in
-    # Lambda; here, calls that come together make some more, for a moment.
+    # urllib3 warns of connections beyond its pool. The pools of the functions fit one call, as in Lambda; concurrent
+    # calls open more for a moment.
     logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
     main(sys.argv[1])
-    # Nothing is buffered. Python's own way out frees all that was imported, which takes longer than all of the above.
+    # Nothing is buffered. A normal exit frees all imported modules, which takes longer than everything above.
     os._exit(0)

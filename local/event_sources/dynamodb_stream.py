@@ -1,6 +1,6 @@
-"""A table's stream that starts a function, as Lambda's event source mapping for DynamoDB streams does.
+"""Call a function with the stream of a table, as the event source mapping of Lambda for DynamoDB streams does.
 
-It hands over all records, without waiting for more: what a function is not meant to get, it passes over.
+It passes all records at once, without a batching window and without filters: functions ignore other records.
 Event: https://docs.aws.amazon.com/lambda/latest/dg/with-ddb.html
 """
 
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 
     from local.event_sources.function import LocalFunction
 
-_LOOK_SECONDS = 0.3
+_POLL_SECONDS = 0.3
 _AFTER_ERROR_SECONDS = 1.0
 
 logger = logging.getLogger(__name__)
 
 
 class StreamSource:
-    """Hands batches over until `stopping` is set. One that fails comes again, the very same, before any other."""
+    """Calls the function with batches until `stopping` is set. A failed batch is retried before any other."""
 
     def __init__(
         self, stream: TableStream, function: LocalFunction, batch_size: int, stopping: threading.Event
@@ -42,39 +42,39 @@ class StreamSource:
         self._thread = threading.Thread(target=self._run, name=f"stream-{function.name}", daemon=True)
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread."""
         self._thread.start()
 
     def finish(self, *, seconds: float) -> bool:
-        """Hand over what is left, for so long. To be called when `stopping` is set and nobody writes any more.
+        """Process the remaining records, at most this long; return whether none remain.
 
-        False when there is still something left.
+        Call this when `stopping` is set and nothing writes any more.
         """
         deadline = time.monotonic() + seconds
         self._thread.join(max(seconds, 0))
         try:
             while not self._thread.is_alive() and time.monotonic() < deadline:
-                if not self._hand_over():
+                if not self._process_batch():
                     return True
-        except Exception as error:  # noqa: BLE001  whatever it was: something is left
+        except Exception as error:  # noqa: BLE001  after any error records remain
             self._log(error)
         return False
 
     def _run(self) -> None:
         while not self._stopping.is_set():
             try:
-                pause_seconds = 0 if self._hand_over() else _LOOK_SECONDS
-            except Exception as error:  # noqa: BLE001  whatever it was: the batch comes again
+                delay_seconds = 0 if self._process_batch() else _POLL_SECONDS
+            except Exception as error:  # noqa: BLE001  after any error the batch is retried
                 self._log(error)
-                pause_seconds = _AFTER_ERROR_SECONDS
-            self._stopping.wait(pause_seconds)
+                delay_seconds = _AFTER_ERROR_SECONDS
+            self._stopping.wait(delay_seconds)
 
     def _log(self, error: Exception) -> None:
-        # Where, but not what: records hold what jobs were given.
-        logger.error("%s failed\n%s", self._function.name, stack_of(error))
+        # Only the stack: records contain inputs of jobs.
+        logger.error("function failed: %s\n%s", self._function.name, stack_of(error))
 
-    def _hand_over(self) -> bool:
-        """Hand one batch over; False when there is none yet."""
+    def _process_batch(self) -> bool:
+        """Process one batch; return False when there are no records."""
         self._batch = self._batch or self._stream.read(self._batch_size)
         if not self._batch:
             return False
@@ -84,44 +84,44 @@ class StreamSource:
 
 
 class TableStream:
-    """Reads on from the oldest record that is kept. ministack has one shard for each stream."""
+    """Reads a stream in order, every record once, from the oldest stored one. ministack has one shard per stream."""
 
     def __init__(self, client: DynamoDBStreamsClient, stream_arn: str) -> None:
         self._client = client
         self._arn = stream_arn
-        self._last_read = ""  # sequence numbers of a shard sort as they were written
-        self._iterator = self._from_the_oldest()
+        self._last_read = ""  # sequence numbers of a shard are sorted
+        self._iterator = self._oldest_iterator()
 
     def read(self, limit: int) -> list[dict[str, Any]]:
-        """Take the next records, so many at most, as Lambda hands them over; none when there are none yet."""
-        while records := self._next(limit):
+        """Return up to `limit` next records in the form that Lambda passes; an empty list when there are none."""
+        while records := self._get_records(limit):
             new = [record for record in records if record["dynamodb"]["SequenceNumber"] > self._last_read]
             if new:
                 self._last_read = new[-1]["dynamodb"]["SequenceNumber"]
-                return [_as_lambda_does(record, self._arn) for record in new]
+                return [_lambda_record(record, self._arn) for record in new]
         return []
 
-    def _next(self, limit: int) -> list[RecordTypeDef]:
+    def _get_records(self, limit: int) -> list[RecordTypeDef]:
         try:
-            answer = self._client.get_records(ShardIterator=self._iterator, Limit=limit)
+            response = self._client.get_records(ShardIterator=self._iterator, Limit=limit)
         except (
-            # The machine slept, or was very busy: what is left begins later, or with what was read already.
+            # The machine slept, or was very busy. Read again from the oldest record; `read` skips known ones.
             self._client.exceptions.ExpiredIteratorException,
             self._client.exceptions.TrimmedDataAccessException,
         ):
-            self._iterator = self._from_the_oldest()
-            return self._next(limit)
-        self._iterator = answer["NextShardIterator"]
-        return answer["Records"]
+            self._iterator = self._oldest_iterator()
+            return self._get_records(limit)
+        self._iterator = response["NextShardIterator"]
+        return response["Records"]
 
-    def _from_the_oldest(self) -> str:
+    def _oldest_iterator(self) -> str:
         (shard,) = self._client.describe_stream(StreamArn=self._arn)["StreamDescription"]["Shards"]
         return self._client.get_shard_iterator(
             StreamArn=self._arn, ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON"
         )["ShardIterator"]
 
 
-def _as_lambda_does(record: RecordTypeDef, arn: str) -> dict[str, Any]:
+def _lambda_record(record: RecordTypeDef, arn: str) -> dict[str, Any]:
     written = record["dynamodb"]
     images = {name: _as_json(written[name]) for name in ("OldImage", "NewImage") if name in written}
     written_at = written["ApproximateCreationDateTime"].timestamp()

@@ -1,4 +1,4 @@
-"""A handler of a function that no request calls, run as Lambda runs it."""
+"""Call the handler of a function as Lambda does: limited concurrency, a context and a time limit."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ logger = logging.getLogger(__name__)
 
 
 class LocalFunction:
-    """A function whose sources, in threads of their own, call it one at a time, if it does not take more, as in AWS.
+    """A function that event sources call from their threads, one call at a time unless it has a max_concurrency.
 
-    A thread cannot be cut off as Lambda cuts off a process, so one that takes too long has done its work and still
-    counts as failed, which shows here what would go wrong there.
+    A thread cannot be stopped as Lambda stops a process. A call that takes too long completes, but counts as failed,
+    so that the problem shows in local mode as well.
     """
 
     def __init__(self, resource: FunctionResource, handler: Handler) -> None:
@@ -36,39 +36,36 @@ class LocalFunction:
 
     @property
     def slots(self) -> int:
-        """How many calls it takes at once."""
+        """The number of concurrent calls."""
         return self._resource.max_concurrency or 1
 
     @property
     def name(self) -> str:
-        """Name it in a log."""
+        """The name, for the log."""
         return self._resource.name
 
-    def invoke(self, event: dict[str, Any]) -> Any:  # noqa: ANN401  whatever it answers
+    def invoke(self, event: dict[str, Any]) -> Any:  # noqa: ANN401  any result
         """Call the handler. Raises what it raises, and FunctionTimedOutError."""
         limit_seconds = self._resource.timeout_seconds
         with self._slots:
             deadline = time.monotonic() + limit_seconds
             context = LocalContext(function_name=self.name, aws_request_id=str(uuid.uuid4()), deadline=deadline)
-            answer = self._handler(event, cast("LambdaContext", context))
+            result = self._handler(event, cast("LambdaContext", context))
             if time.monotonic() > deadline:
                 raise FunctionTimedOutError(f"{self.name} took longer than {limit_seconds:g} s.")
-            return answer
+            return result
 
     def finish(self, *, seconds: float) -> bool:
-        """Let calls that are under way come to their end, for so long, and let none begin after them.
-
-        False when they have not.
-        """
+        """Wait for running calls, at most this long, and start no others. Return whether they have completed."""
         deadline = time.monotonic() + seconds
         for _ in range(self.slots):
             if not self._slots.acquire(timeout=max(deadline - time.monotonic(), 0)):
-                logger.warning("%s is left in the middle of its work", self.name)
+                logger.warning("function still running at shutdown: %s", self.name)
                 return False
         return True
 
 
 def load_function(resource: FunctionResource) -> LocalFunction:
-    """Import a function's module. It wires itself as in Lambda: now."""
+    """Import the module of a function, which wires itself at import, as in Lambda."""
     os.environ["AWS_LAMBDA_FUNCTION_NAME"] = resource.name
     return LocalFunction(resource, importlib.import_module(module_of(resource.name)).handler)

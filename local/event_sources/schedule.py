@@ -1,4 +1,4 @@
-"""A clock that starts a function, as a rule of EventBridge with a rate does."""
+"""Call a function on a schedule, as an EventBridge rule with a rate does."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 
 class ScheduleSource:
-    """Calls a function every so many seconds until `stopping` is set; the first time after as long."""
+    """Calls a function at an interval until `stopping` is set; the first time after one interval."""
 
     def __init__(self, function: LocalFunction, every_seconds: float, stopping: threading.Event) -> None:
         self._function = function
@@ -24,7 +24,7 @@ class ScheduleSource:
         self._stopping = stopping
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread."""
         threading.Thread(target=self._run, name=f"schedule-{self._function.name}", daemon=True).start()
 
     def _run(self) -> None:
@@ -41,4 +41,4 @@ class ScheduleSource:
             try:
                 self._function.invoke(event)
             except Exception:
-                logger.exception("%s failed", self._function.name)
+                logger.exception("function failed: %s", self._function.name)

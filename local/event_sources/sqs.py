@@ -1,6 +1,6 @@
-"""A queue that starts a function, as Lambda's event source mapping for SQS does.
+"""Call a function with the messages of a queue, as the event source mapping of Lambda for SQS does.
 
-Event and answer: https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html
+Event and response: https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ logger = logging.getLogger(__name__)
 
 
 class QueueSource:
-    """Takes batches from a queue until `stopping` is set; deletes what the function did not report as failed.
+    """Receives batches from a queue until `stopping` is set; deletes messages that the function has processed.
 
-    It looks for the next batch only when the function has a place free for it.
+    It receives the next batch only when the function has capacity for it.
     """
 
     def __init__(
@@ -40,11 +40,11 @@ class QueueSource:
         self._batch_size = batch_size
         self._stopping = stopping
         self._free = threading.BoundedSemaphore(function.slots)
-        answer = client.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
-        self._arn = answer["Attributes"]["QueueArn"]
+        response = client.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
+        self._arn = response["Attributes"]["QueueArn"]
 
     def start(self) -> None:
-        """Begin. The thread is a daemon: a long poll must not hold the process back when it stops."""
+        """Start the thread. It is a daemon: a long poll must not delay the exit of the process."""
         threading.Thread(target=self._run, name=f"queue-{self._function.name}", daemon=True).start()
 
     def _run(self) -> None:
@@ -52,33 +52,33 @@ class QueueSource:
             self._free.acquire()
             messages: list[MessageTypeDef] = []
             try:
-                messages = self._received()
+                messages = self._receive()
             except (BotoCoreError, ClientError) as error:
-                logger.warning("queue %s: %s", self._arn, type(error).__name__)
+                logger.warning("queue request failed: %s: %s", self._arn, type(error).__name__)
                 self._stopping.wait(_AFTER_ERROR_SECONDS)
-            if messages and not self._stopping.is_set():  # what comes too late comes back
-                threading.Thread(target=self._deal_with, args=[messages], daemon=True).start()
+            if messages and not self._stopping.is_set():  # unprocessed messages become visible again
+                threading.Thread(target=self._process, args=[messages], daemon=True).start()
             else:
                 self._free.release()
 
-    def _received(self) -> list[MessageTypeDef]:
-        answer = self._client.receive_message(
+    def _receive(self) -> list[MessageTypeDef]:
+        response = self._client.receive_message(
             QueueUrl=self._url,
             MaxNumberOfMessages=self._batch_size,
             WaitTimeSeconds=_LONG_POLL_SECONDS,
             MessageSystemAttributeNames=["All"],
             MessageAttributeNames=["All"],
         )
-        return answer.get("Messages", [])
+        return response.get("Messages", [])
 
-    def _deal_with(self, messages: list[MessageTypeDef]) -> None:
+    def _process(self, messages: list[MessageTypeDef]) -> None:
         try:
-            failed = self._failed([self._record(message) for message in messages])
+            failed = self._call([self._record(message) for message in messages])
             for message in messages:
                 if message["MessageId"] not in failed:
                     self._client.delete_message(QueueUrl=self._url, ReceiptHandle=message["ReceiptHandle"])
         except (BotoCoreError, ClientError) as error:
-            logger.warning("queue %s: %s", self._arn, type(error).__name__)
+            logger.warning("queue request failed: %s: %s", self._arn, type(error).__name__)
         finally:
             self._free.release()
 
@@ -95,15 +95,15 @@ class QueueSource:
             "awsRegion": self._client.meta.region_name,
         }
 
-    def _failed(self, records: list[dict[str, Any]]) -> set[str]:
-        """Let the function deal with them; return the ids of those that have to come back."""
+    def _call(self, records: list[dict[str, Any]]) -> set[str]:
+        """Call the function; return the ids of the messages that failed."""
         sent = {record["messageId"] for record in records}
         try:
-            answer = self._function.invoke({"Records": records})
-            failed = {item["itemIdentifier"] for item in (answer or {}).get("batchItemFailures") or ()}
-        except Exception as error:  # noqa: BLE001  whatever it was: the batch comes back
-            # Where, but not what: the message may hold what a job was given.
-            logger.error("%s failed\n%s", self._function.name, stack_of(error))  # noqa: TRY400
+            response = self._function.invoke({"Records": records})
+            failed = {item["itemIdentifier"] for item in (response or {}).get("batchItemFailures") or ()}
+        except Exception as error:  # noqa: BLE001  after any error the batch is received again
+            # Only the stack: the message may contain inputs of a job.
+            logger.error("function failed: %s\n%s", self._function.name, stack_of(error))  # noqa: TRY400
             return sent
-        # An answer that names anything else counts as a failure of the whole batch.
+        # A response with any other id counts as a failure of the whole batch.
         return sent if failed - sent else failed

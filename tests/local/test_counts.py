@@ -11,7 +11,7 @@ from gateway.aws.dynamodb.job_count_store import DynamoJobCountStore
 from gateway.aws.dynamodb.job_store import DynamoJobStore
 from gateway.domain.job import JobStatus
 from gateway.domain.job_counts import DailyJobCounts
-from local.recount_jobs import leave_mark, make_counts_right
+from local.recount_jobs import mark_counted, recount_jobs
 from tests.component.samples import LATER, NOW, OUTPUT, SOON, SUCCESS, new_job
 
 if TYPE_CHECKING:
@@ -35,11 +35,11 @@ class Run:
 
     def start(self) -> None:
         """Begin."""
-        make_counts_right(self._client, self.table_name, self.job_counts)
+        recount_jobs(self._client, self.table_name, self.job_counts)
 
     def end_in_order(self) -> None:
         """End with all counted."""
-        leave_mark(self._client, self.table_name)
+        mark_counted(self._client, self.table_name)
 
     @property
     def counts(self) -> dict[date, dict[str, int]]:

@@ -46,7 +46,7 @@ def test_an_early_end_is_told_with_the_log(tmp_path: Path) -> None:
     """When it cannot start, the error says where its log is."""
     emulator = Emulator(state_dir=None, work_dir=tmp_path)
     emulator.child.kill()
-    with pytest.raises(ChildFailedError, match=rf"^embedded AWS ended with exit code -9 \(log: {tmp_path}/aws.log\)"):
+    with pytest.raises(ChildFailedError, match=rf"^embedded AWS .* -9 .*{tmp_path}/aws.log"):
         emulator.__enter__()
 
 
