@@ -1,4 +1,4 @@
-"""The handlers as Lambda calls them, and what they ask of AWS meanwhile."""
+"""Call the handlers as Lambda does, and record their calls to AWS."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Call:
 
 
 class Api:
-    """Answers requests with the handlers of one wiring."""
+    """Responds to requests with the handlers of one wiring."""
 
     def __init__(self, wiring: WorkflowWiring) -> None:
         self._handler_of = cache(lambda name: import_module(module_of(name)).handler.make_handler(wiring))
@@ -61,7 +61,7 @@ class Api:
     def request(
         self, method: str, path: str, *, query: str = "", body: object = None, key: str = USER_KEY
     ) -> Callable[[], dict[str, Any]]:
-        """Prepare a request; calling the result has it answered."""
+        """Prepare a request; calling the result sends it and returns the response."""
         request = HttpRequest(
             method=method,
             path=path,
@@ -78,10 +78,10 @@ class Api:
         context = cast("LambdaContext", LocalContext(name, "r", time.monotonic() + 3600))
 
         def send() -> dict[str, Any]:
-            answer: dict[str, Any] = handler(json.loads(text), context)  # Lambda's runtime parses it, too
-            if answer["statusCode"] >= HTTPStatus.BAD_REQUEST:
-                raise RuntimeError(answer["body"])
-            return answer
+            response: dict[str, Any] = handler(json.loads(text), context)  # Lambda's runtime parses it as well
+            if response["statusCode"] >= HTTPStatus.BAD_REQUEST:
+                raise RuntimeError(response["body"])
+            return response
 
         return send
 
@@ -102,7 +102,7 @@ def bundled_workflows() -> dict[str, WorkflowTemplate]:
 
 @contextmanager
 def emulated() -> Iterator[tuple[WorkflowWiring, Clients]]:
-    """Run the embedded AWS, with the bundled workflows, a user and an admin in it; nobody is rate-limited.
+    """Run the embedded AWS with the bundled workflows, a user and an admin, without a rate limit.
 
     The environment is that of the functions meanwhile.
     """
@@ -113,8 +113,8 @@ def emulated() -> Iterator[tuple[WorkflowWiring, Clients]]:
         os.environ.update(provision(clients, prefix="bench-", retention_days=30), RATE_LIMIT_MAX="1000000")
         settings = ApiSettings.from_environment(os.environ)
         wiring = WorkflowWiring(settings)
-        measured = wiring._clients  # noqa: SLF001  these very clients
-        # Among 100,000 jobs one Query takes the embedded AWS seconds, on a busy machine more than clients wait.
+        measured = wiring._clients  # noqa: SLF001  the clients of the handlers
+        # With 100,000 jobs one Query takes the embedded AWS seconds, on a busy machine more than the default timeout.
         measured._config = measured._config.merge(Config(read_timeout=60))  # noqa: SLF001  as above
         keys = DynamoApiKeyStore(clients.dynamodb, settings.table_name)
         admin = ApiKey(
@@ -133,7 +133,7 @@ def emulated() -> Iterator[tuple[WorkflowWiring, Clients]]:
 
 @contextmanager
 def counting(clients: Clients) -> Iterator[list[Call]]:
-    """List the calls that these clients make meanwhile."""
+    """Record the calls of these clients during the block."""
     calls: list[Call] = []
 
     def sent(event_name: str, request: Any, **_: object) -> None:  # noqa: ANN401  botocore's
@@ -155,6 +155,6 @@ def counting(clients: Clients) -> Iterator[list[Call]]:
 
 
 def silence_the_log() -> None:
-    """Send log lines nowhere; they are made all the same."""
+    """Discard log lines; they are still formatted."""
     handler = cast("logging.StreamHandler[TextIO]", api_logger.registered_handler)
-    handler.setStream(Path(os.devnull).open("w"))  # noqa: SIM115  for as long as the process
+    handler.setStream(Path(os.devnull).open("w"))  # noqa: SIM115  open until the process ends

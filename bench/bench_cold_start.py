@@ -1,13 +1,13 @@
-"""What each function loads before its first answer, and how long that takes.
+"""Measure what each function loads before its first response, and how long that takes.
 
     python bench/bench_cold_start.py [--quick]  prints a table and writes results/cold_start.json
-    python bench/bench_cold_start.py jobs       loads one function in this process, and prints what that took as JSON
+    python bench/bench_cold_start.py jobs       loads one function in this process, and prints the result as JSON
 
-The sizes of their archives, by package, are those of `make synth`.
+The archive sizes by package come from `make synth`.
 
-Milliseconds, those of the best round, are of this machine's CPU over the bare interpreter: Lambda's are others, but
-grow alike. So that they can be held to a budget on any machine, `reference` is what it takes there to import some of
-Python's own library.
+Milliseconds are CPU time on this machine above the bare interpreter, of the best round. Lambda's are different, but
+proportional. `reference` is the time to import some of Python's standard library: tests/infra/cold_start_budget.json
+is relative to it, so that the budget holds on any machine.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from import_times import LOADING, shares_by_package
 from functions.routing import module_of
 
 ROUNDS = 9
-_REFERENCE = "reference"  # in the place of a function's name
+_REFERENCE = "reference"  # instead of a function name
 _REFERENCE_MODULES = ("asyncio", "email.parser", "http.client", "logging.config", "unittest.mock", "xml.dom.minidom")
 TARGET_MS = 500
-# What a function is told; nothing of it is called.
+# The environment of the functions; no resource in it is used.
 _ENVIRONMENT = {
     "TABLE_NAME": "t", "BUCKET_NAME": "b", "EVENT_BUS_NAME": "e",
     **{f"{name}_QUEUE_URL": "https://q" for name in ("HIGH", "NORMAL", "LOW", "WEBHOOK")},
@@ -38,7 +38,7 @@ _ENVIRONMENT = {
 
 
 def load(function: str) -> dict[str, int | float]:
-    """Import a function's module and put its handler together, in this process, which must be a fresh one."""
+    """Import the module of a function and create its handler, in this process, which must be new."""
     os.environ["AWS_REGION"] = "us-east-1"
     print(LOADING, file=sys.stderr)
     before, started, started_us = set(sys.modules), time.process_time(), time.perf_counter_ns() // 1000
@@ -66,14 +66,14 @@ def _make_handler(function: str) -> None:
         wiring = getattr(module, "WorkflowWiring", None) or module.ApiWiring
         module.handler.make_handler(wiring(ApiSettings.from_environment(_ENVIRONMENT)))
     else:
-        from functions.wiring.events import EventWiring  # noqa: PLC0415  likewise
-        from gateway.settings import BackgroundSettings  # noqa: PLC0415  likewise
+        from functions.wiring.events import EventWiring  # noqa: PLC0415  as above
+        from gateway.settings import BackgroundSettings  # noqa: PLC0415  as above
 
         module.handler.make_handler(EventWiring(BackgroundSettings.from_environment(_ENVIRONMENT)))
 
 
-def load_afresh(function: str) -> dict[str, int | float]:
-    """Load a function in a process of its own."""
+def load_in_new_process(function: str) -> dict[str, int | float]:
+    """Load a function in its own process."""
     run = subprocess.run(  # noqa: S603  this very file
         [sys.executable, __file__, function], capture_output=True, text=True, check=True
     )
@@ -82,27 +82,28 @@ def load_afresh(function: str) -> dict[str, int | float]:
 
 def main() -> None:
     """Measure all, print, write."""
-    from bundles import zipped_kb  # noqa: PLC0415  likewise
-    from report import ROOT, arguments, write  # noqa: PLC0415  likewise
+    from bundles import zipped_kb  # noqa: PLC0415  as above
+    from report import ROOT, arguments, write  # noqa: PLC0415  as above
     from rich.console import Console  # noqa: PLC0415  none of a function's modules
-    from rich.table import Table  # noqa: PLC0415  likewise
+    from rich.table import Table  # noqa: PLC0415  as above
 
-    from functions.routing import API_FUNCTIONS  # noqa: PLC0415  likewise, module_of
-    from gateway.aws.resources import JOB_CHANGES, QUEUE_SOURCES, SCHEDULES  # noqa: PLC0415  likewise
+    from functions.routing import API_FUNCTIONS  # noqa: PLC0415  as above, module_of
+    from gateway.aws.resources import JOB_CHANGES, QUEUE_SOURCES, SCHEDULES  # noqa: PLC0415  as above
 
     given = arguments().parse_args()
     by_queue, by_clock = ({each.function.name for each in sources} for sources in (QUEUE_SOURCES, SCHEDULES))
     names = {*API_FUNCTIONS, JOB_CHANGES.function.name, *by_queue, *by_clock}
     archives = zipped_kb(ROOT / "build" / "cdk.out")
-    budget = {}
+    measured = {}
     table = Table("function", "modules", "KiB of code", "CPU ms", "of that", "archive, KB", "of that")
-    # In turns, so that all see the machine at its best: what else happens on it makes rounds slower, and none faster.
+    # In rounds, so that each function has a quiet moment: other load makes rounds slower, and none faster.
     rounds = [
-        {name: load_afresh(name) for name in (*sorted(names), _REFERENCE)} for _ in range(1 if given.quick else ROUNDS)
+        {name: load_in_new_process(name) for name in (*sorted(names), _REFERENCE)}
+        for _ in range(1 if given.quick else ROUNDS)
     ]
     for name in rounds[0]:
         packages, shares = archives.get(name, Counter()), shares_by_package(__file__, name)
-        budget[name] = {
+        measured[name] = {
             **rounds[0][name],
             "cpu_ms": min(each[name]["cpu_ms"] for each in rounds),
             "share_of_time_by_package": shares,
@@ -111,11 +112,11 @@ def main() -> None:
         }
         slowest = ", ".join(f"{share:.0%} {package}" for package, share in [*shares.items()][:5])
         largest = ", ".join(f"{size} {package}" for package, size in packages.most_common(4))
-        loaded = (budget[name][key] for key in ("modules", "kib", "cpu_ms"))
+        loaded = (measured[name][key] for key in ("modules", "kib", "cpu_ms"))
         table.add_row(name, *map(str, loaded), slowest, str(packages.total()), largest)
     Console(width=150).print(table)
     print(f"target: under {TARGET_MS} ms for the slowest function of the API")
-    write("cold_start", {"functions": budget}, quick=given.quick)
+    write("cold_start", {"functions": measured}, quick=given.quick)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,13 @@
-"""What a million jobs cost on AWS without the GPU, from the calls that one job makes.
+"""Compute the AWS cost of a million jobs without the GPU, from the calls of one job.
 
     make synth
     python bench/bench_cost.py [--quick]
 
-takes a job whose run takes no time from submission to stored output, counts it, reads its status once and delivers its
-webhook, all in this process and against the embedded AWS; prints the bill line by line, what each second of a run adds
-and what a month costs in which nothing happens, and writes results/cost.json.
+Runs one job without run time from submission to stored output, counts it, reads its status once and delivers its
+webhook, in this process and against the embedded AWS. Prints the bill line by line, the cost of each second of a run
+and of a month without jobs, and writes results/cost.json.
 
-Not in it: what is kept (table and files), traffic out of AWS, the GPU, and what an executor costs that has no jobs.
+Not included: storage (table and files), traffic out of AWS, the GPU, and idle executors.
 """
 
 from __future__ import annotations
@@ -53,17 +53,17 @@ if TYPE_CHECKING:
 
 SUBMIT, RUN, COUNT, STATUS, WEBHOOK = "POST /jobs", "executor", "counting", "GET /jobs/{id}", "webhook"
 PARTS = (SUBMIT, RUN, COUNT, STATUS, WEBHOOK)
-TARGETS = {  # which parts, and what they may cost
+TARGETS = {  # parts, and their maximum cost
     "from submission to stored output": ((SUBMIT, RUN, COUNT), 16.0),
     "with one read of the status and one webhook": (PARTS, 26.0),
 }
 INPUTS = {"prompt": "a lighthouse at dawn, oil on canvas, warm light from the left", "steps": 30, "seed": -1}
-# A million jobs, evenly over a month: so many of them share a batch of the table's stream.
+# With a million jobs spread over a month, this many share a batch of the stream.
 JOBS_IN_A_BATCH = 1_000_000 * JOB_CHANGES.window_seconds / (30 * 24 * 3600)
-# What can't be counted here is assumed, on the high side: how long a function takes for its own code and for
-# each call to AWS, boto3 included; how long a receiver of webhooks takes.
+# Values that cannot be counted here are estimates on the high side: the time of a function for its own code and for
+# each call to AWS, including boto3; the response time of webhook receivers.
 CODE_SECONDS, CALL_SECONDS, RECEIVER_SECONDS = 0.010, 0.010, 0.100
-TRACED_SHARE = 0.01  # of requests: what a stage has unless it says otherwise
+TRACED_SHARE = 0.01  # of requests: the default of a stage
 TEMPLATES = ROOT / "build" / "cdk.out"
 _LINE_BYTES = 26  # that CloudWatch adds to each
 _WAIT_SECONDS = 30
@@ -80,7 +80,7 @@ class Bill:
 
     @contextmanager
     def request(self, part: str, path: str) -> Iterator[None]:
-        """Bill a request that is answered in the block."""
+        """Bill the request in the block."""
         with self.function(part, _lines_of(api_logger), memory_gb=0.5):
             yield
         self.units[part]["API Gateway request"] += 1
@@ -91,7 +91,7 @@ class Bill:
     def function(
         self, part: str, log: io.StringIO, *, memory_gb: float = 0.25, other_seconds: float = 0.0
     ) -> Iterator[None]:
-        """Bill a call of a function that is made in the block. `other_seconds`: that it waits for others than AWS."""
+        """Bill the function call in the block. `other_seconds`: its wait for others than AWS."""
         metrics = io.StringIO()
         with self.meter.part(part), redirect_stdout(metrics):
             yield
@@ -112,7 +112,7 @@ class Bill:
 
 
 class Scene:
-    """All that a job passes through. The environment is that of the functions."""
+    """Everything that a job passes through. The environment is that of the functions."""
 
     def __init__(self, bill: Bill, sqs: SQSClient, stream: TableStream) -> None:
         self._api = Api(WorkflowWiring(ApiSettings.from_environment(os.environ)))
@@ -131,7 +131,7 @@ class Scene:
         self._stream = stream
 
     def run(self, callback_url: str) -> None:
-        """Run a job, and bill it."""
+        """Run and bill a job."""
         bill, executor_lines = self._bill, _lines_of(executor_log)
         job = {"workflowId": WORKFLOW, "inputs": INPUTS, "callbackUrl": callback_url}
         submit = self._api.request("POST", "/jobs", body=job)
@@ -146,7 +146,7 @@ class Scene:
         self._bill_webhook(bill)
 
     def look_at_the_clock(self) -> None:
-        """Bill one call of each function that the clock starts."""
+        """Bill one call of each scheduled function."""
         for name, handler in self._clock.items():
             with self._bill.function(name, _lines_of(background_log)):
                 handler({}, _NO_CONTEXT)
@@ -177,13 +177,13 @@ class Scene:
         if answer["batchItemFailures"]:
             raise RuntimeError("the webhook was not delivered")
         self._sqs.delete_message(QueueUrl=self._webhook_queue_url, ReceiptHandle=message["ReceiptHandle"])
-        # The rule's message into the queue, and Lambda's own receive and delete.
+        # The message of the rule, and the receive and delete calls of Lambda.
         for unit in ("SQS request", "SQS request with a group"):
             bill.units[WEBHOOK][unit] += 3
 
 
 def access_line() -> str:
-    """Make a line of the API's access log as it is deployed, but for the path, with values as long as they come."""
+    """Return a line of the deployed access log with values of maximum length, except the path."""
     (line,) = (
         resource["Properties"]["AccessLogSetting"]["Format"]
         for resource in resources_of(TEMPLATES)
@@ -199,7 +199,7 @@ def access_line() -> str:
 
 
 def bill_one_job() -> Bill:
-    """Run two jobs and bill the second: some calls only a new process makes."""
+    """Run two jobs and bill the second: some calls only occur in a new process."""
     bill = Bill()
     with receiver() as (callback_url, _), emulated() as (_, clients), bill.meter.running(), executor():
         os.environ.update(WEBHOOK_SECRET="x" * 32, WEBHOOK_ALLOW_HTTP="true", WEBHOOK_ALLOW_LOOPBACK="true")
@@ -215,14 +215,14 @@ def bill_one_job() -> Bill:
 
 
 def _lines_of(logger: Logger) -> io.StringIO:
-    """Have a log written into the result from now on."""
+    """Redirect a log into the returned buffer."""
     lines = io.StringIO()
     cast("logging.StreamHandler[TextIO]", logger.registered_handler).setStream(lines)
     return lines
 
 
 def main() -> None:
-    """Measure, print, write."""
+    """Measure, print and write the results."""
     given = arguments().parse_args()
     bill = bill_one_job()
     console = Console(width=120)
@@ -234,7 +234,7 @@ def main() -> None:
     console.print(table)
     totals = {name: sum(sum(bill.dollars(part).values()) for part in parts) for name, (parts, _) in TARGETS.items()}
     idle = _price_month(idle_units(TEMPLATES, bill.units))
-    table = Table("a month without jobs", "units", "$", "$ beyond what is free for each account")
+    table = Table("a month without jobs", "units", "$", "$ beyond the free tier")
     for unit, (units, dollars, beyond) in idle.items():
         table.add_row(unit, f"{units:.6g}", f"{dollars:.2f}", f"{beyond:.2f}")
     console.print(table)
@@ -257,7 +257,7 @@ def main() -> None:
 
 
 def _run_dollars_per_second() -> float:
-    """Price a second of a million runs: the lease is renewed, and its message hidden. The job billed here has none."""
+    """Price a second of a million runs: lease renewal and visibility change. The billed job has no run time."""
     renewals = 1 / lease.RENEW_SECONDS
     hidings = lease.VISIBILITY_CHANGES_PER_LEASE / ExecutorSettings.model_fields["lease_seconds"].default
     dollars = renewals * prices.PER_MILLION["DynamoDB write unit"] + hidings * prices.PER_MILLION["SQS request"]
@@ -265,7 +265,7 @@ def _run_dollars_per_second() -> float:
 
 
 def _price_month(units: Mapping[str, float]) -> dict[str, tuple[float, float, float]]:
-    """Price units of a month: how many, dollars, and dollars beyond what is free."""
+    """Price the units of a month: amount, dollars, and dollars beyond the free tier."""
     priced = {}
     for unit, count in units.items():
         price = prices.PER_MONTH.get(unit, prices.PER_MILLION.get(unit, 0.0) / 1e6)

@@ -1,17 +1,17 @@
-"""How long ComfyUI waits between two prompts while there is a backlog.
+"""Measure how long ComfyUI is idle between two prompts while there is a backlog.
 
     python bench/bench_gpu_idle.py [--real] [--target] [--quick]
 
-prints a table and writes results/gpu_idle_simulator.json or, with --real, results/gpu_idle_comfyui.json. Waiting is
-what ComfyUI's own history says: from one prompt's execution_success to the next one's execution_start, as a share of
-the time that prompts ran. Four ways are compared, on the same processes:
+Prints a table and writes results/gpu_idle_simulator.json or, with --real, results/gpu_idle_comfyui.json. Idle time is
+taken from ComfyUI's history: from execution_success of one prompt to execution_start of the next, as a share of the
+run time. Four ways are compared on the same processes:
 
 - gateway: jobs in SQS, one executor
 - plain loop: submit, listen to the WebSocket until the end, download, upload to S3, next
-- proxy: all jobs handed to the Comfy API v2 proxy, which puts them into ComfyUI's own queue, in its memory; then the
-  same for each as in the plain loop
-- ComfyUI alone: all prompts in its own queue at once; nobody can do better. A real one collects garbage every ten
-  seconds, which takes a quarter of a second on a CPU, and files each prompt in its history before it begins the next
+- proxy: submit all jobs to the Comfy API v2 proxy, which adds them to ComfyUI's in-memory queue; then continue as in
+  the plain loop
+- ComfyUI alone: all prompts in its own queue at once, the optimum. A real one collects garbage every ten seconds, which
+  takes a quarter of a second on a CPU, and adds each prompt to its history before it starts the next
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from ways import Direct, Proxy
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-# Seconds on the GPU, and how many such jobs.
+# Seconds on the GPU, and number of such jobs.
 JOBS = {0.1: 40, 0.5: 40, 5.0: 6}
 SIZES_MIB = (1, 5, 20)
 TARGET_SHARE, TARGET_SECONDS, TARGET_MIB = 0.01, 0.5, 5
@@ -49,7 +49,7 @@ class Measurement:
         self.proxy_url = proxy_url
 
     def gateway(self, prompts: Sequence[dict[str, Any]]) -> None:
-        """Let an executor work through a backlog."""
+        """Run a backlog through an executor."""
         job_ids = [self.stack.accept(prompt) for prompt in prompts]
         with self.stack.executor(self.comfyui_url):
             self.stack.wait_for(job_ids)
@@ -62,7 +62,7 @@ class Measurement:
                     self._upload(client.read(file))
 
     def proxy(self, prompts: Sequence[dict[str, Any]]) -> None:
-        """Submit all jobs, then do the rest for one after the other."""
+        """Submit all jobs, then download and upload their outputs one by one."""
         with closing(Proxy(self.proxy_url or "")) as client:
             for job_id in [client.submit(prompt) for prompt in prompts]:
                 for output in client.outputs(job_id):
@@ -70,7 +70,7 @@ class Measurement:
                         self._upload(client.read(output["id"]))
 
     def comfyui_alone(self, prompts: Sequence[dict[str, Any]]) -> None:
-        """Give ComfyUI all there is."""
+        """Submit all prompts to ComfyUI at once."""
         for prompt in prompts:
             requests.post(f"{self.comfyui_url}/prompt", json={"prompt": prompt}, timeout=60).raise_for_status()
         wait_until(lambda: len(runs(self.comfyui_url)) == len(prompts), "the end of all prompts", 120)
@@ -80,7 +80,7 @@ class Measurement:
         self.stack.clients.s3.put_object(Bucket=bucket, Key=f"plain/{uuid.uuid4()}", Body=content)
 
     def waiting(self, way: Callable[[Sequence[dict[str, Any]]], None], seconds: float, mib: int) -> dict[str, Any]:
-        """Run jobs one way and say how long ComfyUI waited."""
+        """Run jobs one way and return the idle times of ComfyUI."""
         count = JOBS[seconds]
         forget_runs(self.comfyui_url)
         way([sleeping(seconds, output_mib=mib) for _ in range(count)])
@@ -127,10 +127,10 @@ def measure(*, real: bool, sizes: Sequence[int], lengths: Sequence[float]) -> li
 
 
 def main() -> None:
-    """Measure, print, write."""
+    """Measure, print and write the results."""
     parser = arguments()
     parser.add_argument("--real", action="store_true", help="on a real ComfyUI, on the CPU")
-    parser.add_argument("--target", action="store_true", help="only what the target is for")
+    parser.add_argument("--target", action="store_true", help="only the combination of the target")
     given = parser.parse_args()
     only_target = given.quick or given.target
     rows = measure(

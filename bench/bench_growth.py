@@ -1,11 +1,11 @@
-"""What requests cost as the table grows, and what submitting costs with many large workflows.
+"""Measure the AWS usage of requests as the table grows, and of submission with many large workflows.
 
     python bench/bench_growth.py [--most JOBS] [--quick]
 
-prints tables and writes results/growth.json. The embedded AWS's table gets 100 jobs, then 1,000, 10,000 and 100,000, by
-four owners, and each request is answered by the handlers: what they ask of AWS must not grow. A list with a filter
-looks through more of a larger table, but no more than it may in one request. The whole time grows, as the embedded AWS
-looks through all it has for every Query: what one Query for one item takes stands beside it.
+Prints tables and writes results/growth.json. The table gets 100 jobs, then 1,000, 10,000 and 100,000, of four owners.
+The handlers process each request; their AWS usage must not grow. A list with a filter reads more of a larger table, up
+to the limit per request. The total time grows, as the embedded AWS scans all its data for every Query: the time of one
+Query for one item is printed for comparison.
 """
 
 from __future__ import annotations
@@ -48,14 +48,14 @@ OWNERS = (USER, "bob", "cyd", "dan")
 RARE_WORKFLOW = "icon_512"  # one job in fifty
 STARTED_AT = datetime(2026, 1, 1, tzinfo=UTC)
 STATUSES = (*[JobStatus.SUCCEEDED] * 18, JobStatus.FAILED, JobStatus.CANCELED)
-OLDEST = 40  # of all jobs: only these are of the status that is looked for in vain in all later ones
-_BATCH = 25  # the most that one BatchWriteItem takes
+OLDEST = 40  # of all jobs: only these have the status that no later one has
+_BATCH = 25  # limit of BatchWriteItem
 
 Send = Callable[[], dict[str, Any]]
 
 
 def make_jobs() -> Iterator[Job]:
-    """Make jobs without end, each a second younger than the one before; the same ones in every run."""
+    """Generate jobs, each a second younger than the one before; the same ones in every run."""
     chance = random.Random(1)  # noqa: S311  no secret
     inputs = {"prompt": "a lighthouse at dawn, " * 8, "width": 1024, "height": 1024, "steps": 30, "cfg": 7.0}
     number = 0
@@ -90,7 +90,7 @@ def make_jobs() -> Iterator[Job]:
 
 
 def fill(client: DynamoDBClient, table_name: str, jobs: Sequence[Job]) -> None:
-    """Write jobs as they are stored when they have ended."""
+    """Write ended jobs as they are stored."""
     for start in range(0, len(jobs), _BATCH):
         items = [
             job_item.fields_of(job, expires_at=job.created_at + timedelta(days=365))
@@ -137,7 +137,7 @@ def measure(send: Send, clients: Clients) -> dict[str, Any]:
             cpu_seconds.append(time.thread_time() - cpu_started)
             seconds.append(time.perf_counter() - started)
         made.append(calls)
-    fewest = min(made, key=len)  # the first one, and one a minute, looks up the API key
+    fewest = min(made, key=len)  # the first request, and one per minute, reads the API key
     meter = Meter(elsewhere="")
     with meter.running(), meter.part("request"):
         send()
@@ -174,10 +174,10 @@ def _median_ms(seconds: Sequence[float]) -> float:
 def main() -> None:
     """Measure at each size, print, write."""
     parser = arguments()
-    parser.add_argument("--most", type=int, default=SIZES[-1], help="how many jobs the table gets at most")
+    parser.add_argument("--most", type=int, default=SIZES[-1], help="maximum number of jobs in the table")
     given = parser.parse_args()
     if given.most < SIZES[1]:
-        parser.error(f"--most: at least {SIZES[1]:,}, which the larger tables are held against")
+        parser.error(f"--most: at least {SIZES[1]:,}, the base of the comparison")
     silence_the_log()
     console = Console(width=150)
     endless = make_jobs()
@@ -187,7 +187,7 @@ def main() -> None:
         api = Api(wiring)
         api.request("POST", "/workflows", body=SOLID_WORKFLOW, key=ADMIN_KEY)()
         today = datetime.now(UTC).date()
-        for day in range(wiring.settings.retention_days):  # one item of counts for each, however many jobs they count
+        for day in range(wiring.settings.retention_days):  # one item of counts per day, whatever the counts
             wiring.job_counts.add({today - timedelta(days=day): DailyJobCounts(succeeded=1)}, batch_id=str(day))
         large = measure_large_workflows(api, wiring.settings, count=5 if given.quick else 100)
         for size in (size for size in SIZES if size <= (SIZES[1] if given.quick else given.most)):

@@ -1,9 +1,9 @@
-"""How long a warm handler takes without AWS, and what it asks of AWS.
+"""Measure the time of warm handlers without AWS, and their AWS usage.
 
     python bench/bench_handlers.py [--quick]
 
-prints a table and writes results/handlers.json. Times run from an API Gateway event to the answer, with the ports in
-memory; calls and bytes (bodies, without headers) are counted against the embedded AWS.
+Prints a table and writes results/handlers.json. Times are from the API Gateway event to the response, with in-memory
+ports; calls and bytes (bodies, without headers) are counted against the embedded AWS.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ NOWHERE = {
 
 
 def routes(api: Api) -> dict[str, Callable[[], dict[str, Any]]]:
-    """Prepare a request for every route that is measured."""
+    """Prepare a request for every measured route."""
     submit = api.request("POST", "/jobs", body=JOB)
     job_id = json.loads(submit()["body"])["jobId"]
     return {
@@ -49,7 +49,7 @@ def routes(api: Api) -> dict[str, Callable[[], dict[str, Any]]]:
 
 
 def measure_times(rounds: int) -> dict[str, dict[str, float]]:
-    """Time each route, ports in memory: milliseconds."""
+    """Return the time of each route with in-memory ports, in milliseconds."""
     wiring = InMemoryWiring(ApiSettings.from_environment(NOWHERE), bundled_workflows())
     times = {}
     for route, send in routes(Api(wiring)).items():
@@ -68,7 +68,7 @@ def measure_times(rounds: int) -> dict[str, dict[str, float]]:
 
 
 def measure_calls() -> dict[str, dict[str, Any]]:
-    """Count what each route, warm, asks of AWS."""
+    """Return the AWS usage of each warm route."""
     counted = {}
     with emulated() as (wiring, clients):
         for route, send in routes(Api(wiring)).items():
@@ -84,7 +84,7 @@ def measure_calls() -> dict[str, dict[str, Any]]:
 
 
 def main() -> None:
-    """Measure, print, write."""
+    """Measure, print and write the results."""
     given = arguments().parse_args()
     silence_the_log()
     times, calls = measure_times(100 if given.quick else ROUNDS), measure_calls()

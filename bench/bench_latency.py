@@ -1,10 +1,10 @@
-"""How long a job takes beside its run when nothing else is going on: before ComfyUI begins, and after it is done.
+"""Measure the time of a job before and after its run, without other load.
 
     python bench/bench_latency.py [--quick]
 
-prints two tables and writes results/latency.json. Everything runs as `make run` starts it, on a simulator whose history
-says when each prompt began and ended. Long polls of the embedded AWS wake after 51 ms in the median: one is in the way
-to ComfyUI, one in that of the webhook.
+Prints two tables and writes results/latency.json. Everything runs as `make run` starts it, on a simulator whose history
+has the start and end of each prompt. Long polls of the embedded AWS return after 51 ms in the median: there is one
+before ComfyUI, and one before the webhook.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 ROUNDS, WARM_UPS = 30, 5
 TARGET_MS = 120
-# The parts of the way to ComfyUI, which add up to the whole.
+# The steps from POST to the start of the run.
 PARTS = (
     "POST to acceptance: API process, validation, template, cache",
     "acceptance to 202: record, message",
@@ -51,7 +51,7 @@ _WEBHOOK_SECONDS = 20
 
 
 class Measurement:
-    """Jobs through one gateway, one at a time. `received`: the webhooks that came to `hook_url`."""
+    """Jobs on one gateway, one at a time. `received`: the webhooks sent to `hook_url`."""
 
     def __init__(self, url: str, comfyui_url: str, hook_url: str, received: Sequence[Delivery]) -> None:
         self._url = url
@@ -62,7 +62,7 @@ class Measurement:
         self._session.post(f"{url}/workflows", json=SOLID_WORKFLOW, timeout=10).raise_for_status()
 
     def before_ms(self, priority: Priority) -> list[float]:
-        """Run a job and say how long each part of its way to ComfyUI took."""
+        """Run a job and return the time of each step before its run."""
         posted, job_id = self._post(priority=priority)
         answered = time.time()
         timing = self._json("GET", f"{self._url}/jobs/{job_id}?wait=25")["timing"]
@@ -73,9 +73,9 @@ class Measurement:
         return [(end - start) * 1000 for start, end in zip([posted, *ends], ends, strict=False)]
 
     def after_ms(self, *, waiting: bool) -> dict[str, float]:
-        """Run a job and say how long after its run its end was known.
+        """Run a job and return how long after its run its end was visible.
 
-        `waiting`: by one request that waits for it; otherwise by asking again and again.
+        `waiting`: to one request with ?wait=; otherwise by polling.
         """
         _, job_id = self._post(callbackUrl=self._hook_url)
         query = "?wait=25" if waiting else ""
@@ -97,7 +97,7 @@ class Measurement:
         return posted, self._json("POST", f"{self._url}/jobs", body)["jobId"]
 
     def _ran(self, job_id: str) -> dict[str, float]:
-        """Read when ComfyUI began and ended a job's first attempt, in epoch seconds."""
+        """Return when the first attempt of a job started and ended in ComfyUI, in epoch seconds."""
         run = prompt_id(job_id, 1)
         messages = self._json("GET", f"{self._comfyui_url}/history/{run}")[run]["status"]["messages"]
         return {name: data["timestamp"] / 1000 for name, data in messages}
@@ -114,7 +114,7 @@ def _seconds(instant: str) -> float:
 
 
 def measure(rounds: int) -> tuple[dict[Priority, list[list[float]]], list[dict[str, float]]]:
-    """Measure the way to ComfyUI for jobs of each priority, and what comes after the run."""
+    """Measure the time before the run for jobs of each priority, and the time after the run."""
     with (
         comfyui(real=False) as comfyui_url,
         gateway(comfyui_url) as url,
@@ -129,12 +129,12 @@ def measure(rounds: int) -> tuple[dict[Priority, list[list[float]]], list[dict[s
 
 
 def summary(samples: Sequence[float]) -> dict[str, float]:
-    """Say what is usual, and what one in twenty takes, in milliseconds."""
+    """Return median and 95th percentile in milliseconds."""
     return {"median_ms": round(statistics.median(samples), 1), "p95_ms": round(p95(samples), 1)}
 
 
 def main() -> None:
-    """Measure, print, write."""
+    """Measure, print and write the results."""
     given = arguments().parse_args()
     rounds = 5 if given.quick else ROUNDS
     load = os.getloadavg()[0]
@@ -145,7 +145,7 @@ def main() -> None:
         for index, part in enumerate(PARTS)
     }
     ends = {what: summary([each[what] for each in after if what in each]) for what in (SEEN, ANSWERED, RECEIVED)}
-    table = Table("from POST to the beginning of the run, median ms", *before)
+    table = Table("from POST to the start of the run, median ms", *before)
     for part, of_priorities in parts.items():
         table.add_row(part, *(f"{value:g}" for value in of_priorities.values()), end_section=part == PARTS[-1])
     for name in ("median_ms", "p95_ms"):
@@ -155,7 +155,7 @@ def main() -> None:
     for what, values in ends.items():
         table.add_row(what, *(f"{value:g}" for value in values.values()))
     Console(width=120).print(table)
-    print(f"target: the whole under {TARGET_MS} ms; load of the machine at the beginning {load:.2f}")
+    print(f"target: the whole under {TARGET_MS} ms; load of the machine at the start {load:.2f}")
     result = {"rounds": rounds, "parts_median_ms": parts, "before_the_run": wholes, "after_the_run": ends}
     write("latency", result, quick=given.quick)
 

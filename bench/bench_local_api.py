@@ -1,14 +1,14 @@
-"""How many requests the local front answers, and which share that is of what the embedded AWS alone allows.
+"""Measure the requests per second of local mode, as a share of the limit of the embedded AWS.
 
     python bench/bench_local_api.py [--quick]
 
-prints a table and writes results/local_api.json. Clients submit jobs, or read the status of one, as fast as they are
-answered; no executor runs. In turns with it, only the calls to AWS are made that the handlers make for such a request:
+Prints a table and writes results/local_api.json. Clients submit jobs, or read the status of one, as fast as possible;
+no executor runs. For comparison, only the AWS calls of such a request are made, in alternation:
 
-- by as many clients that send them ready-made over kept connections: the embedded AWS itself allows no more
-- by boto3, in as many processes but eight at most: nothing that uses AWS's SDK can do more on this machine
+- prepared requests over persistent connections, by as many clients: the limit of the embedded AWS itself
+- by boto3, in as many processes, at most eight: the limit for any program with the AWS SDK on this machine
 
-Clients, front and the embedded AWS share its cores.
+Clients, API process and the embedded AWS share the cores.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from replay import Wire, scripted
 from report import arguments, p95, write
 from rich.console import Console
 from rich.table import Table
-from stack import front
+from stack import local_api
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from replay import Call, Script
 
-    Work = Callable[[], None]  # one request; made anew for each client
+    Work = Callable[[], None]  # one request; created per client
 
 CLIENTS = (1, 8, 32)
 ROUNDS, SECONDS = 3, 2.0
@@ -44,7 +44,7 @@ TARGET = 0.70
 
 
 def client(url: str, method: str, path: str) -> Work:
-    """Make a client that sends a request again and again; a POST asks for a new job each time."""
+    """Return a function that sends the request; a POST submits a new job each time."""
     connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=60)
     headers = {"X-API-Key": USER_KEY, "Content-Type": "application/json"}
 
@@ -60,7 +60,7 @@ def client(url: str, method: str, path: str) -> Work:
 
 
 def calls_alone(script: Script, calls: list[Call], *, new_job: bool) -> Work:
-    """Make a client that makes only these calls, for the same job or a new one each time."""
+    """Return a function that makes only these calls, for the same job or a new one each time."""
     wire = Wire(script.endpoint)
 
     def make_calls() -> None:
@@ -72,7 +72,7 @@ def calls_alone(script: Script, calls: list[Call], *, new_job: bool) -> Work:
 
 
 def rate(make_client: Callable[[], Work], clients: int, seconds: float) -> dict[str, Any]:
-    """Let clients work for so long; say how many requests a second they got answered, and how long each took in ms."""
+    """Run clients for some seconds; return requests per second and the time of each request in ms."""
     times: list[float] = []
     ends_at = time.perf_counter() + seconds
 
@@ -95,7 +95,7 @@ def measure(url: str, script: Script, method: str, path: str, *, quick: bool) ->
     new_job = method == "POST"
     calls = script.submit if new_job else script.status
     seconds = 1.0 if quick else SECONDS
-    rate(lambda: client(url, method, path), max(CLIENTS), 1.0)  # so that many processes of the front have answered
+    rate(lambda: client(url, method, path), max(CLIENTS), 1.0)  # warm up the workers of the API process
     rows = []
     for clients in CLIENTS:
         rounds = []
@@ -131,10 +131,10 @@ def _shares(values: Iterable[float]) -> dict[str, float]:
 
 
 def main() -> None:
-    """Measure, print, write."""
+    """Measure, print and write the results."""
     given = arguments().parse_args()
     silence_the_log()
-    with scripted() as (script, _), front() as url:
+    with scripted() as (script, _), local_api() as url:
         rows = [
             *measure(url, script, "GET", f"/jobs/{script.job_id}", quick=given.quick),
             *measure(url, script, "POST", "/jobs", quick=given.quick),
@@ -146,7 +146,7 @@ def main() -> None:
         cells = [str(row[name]) for name in first] + [_shown(row["share"])]
         table.add_row(*cells, str(row["its_calls_by_boto3_per_second"]), _shown(row["share_of_boto3"]))
     Console(width=140).print(table)
-    print(f"target: at least {TARGET:.0%} of what its calls alone allow")
+    print(f"target: at least {TARGET:.0%} of the limit of its calls alone")
     write("local_api", {"rounds": ROUNDS, "seconds": SECONDS, "rows": rows}, quick=given.quick)
 
 

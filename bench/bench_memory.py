@@ -1,8 +1,8 @@
-"""How much memory an executor takes: idle, and over two thousand jobs.
+"""Measure the memory of an executor: idle, and over two thousand jobs.
 
     python bench/bench_memory.py [--quick]
 
-prints a table and writes results/memory.json. What counts is what the process has in RAM, in MB.
+Prints a table and writes results/memory.json, in MB of resident memory.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from local.child_process import Child
 
 JOBS, AT_A_TIME = 2000, 100
-IDLE_SECONDS = 25  # long enough for all that happens now and then: reports, long polls
+IDLE_SECONDS = 25  # long enough for all periodic work: heartbeats, long polls
 TARGET_MB = 120
 
 
 def resident_mb(process: Child) -> float:
-    """Read what a process has in RAM (Linux)."""
+    """Return the resident memory of a process in MB (Linux)."""
     status = Path(f"/proc/{process.pid}/status").read_text()
     found = re.search(r"VmRSS:\s+(\d+) kB", status)
     if found is None:
@@ -36,7 +36,7 @@ def resident_mb(process: Child) -> float:
 
 
 def main() -> None:
-    """Measure, print, write."""
+    """Measure, print and write the results."""
     given = arguments().parse_args()
     jobs, idle_seconds = (2 * AT_A_TIME, 5) if given.quick else (JOBS, IDLE_SECONDS)
     seen: dict[str, float] = {}

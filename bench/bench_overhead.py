@@ -1,16 +1,16 @@
-"""What a job takes from one end to the other beside its run, driven in several ways on the same ComfyUI.
+"""Measure the total time of an almost empty job, in several ways on the same ComfyUI.
 
     python bench/bench_overhead.py [--real] [--quick]
 
-prints a table and writes results/overhead_simulator.json or, with --real, results/overhead_comfyui.json. The job makes
-a picture of one colour, a new one each time: ComfyUI has next to nothing to do. A job's time runs from its submission
-until its client knows the names of its files. The ways take turns in rounds:
+Prints a table and writes results/overhead_simulator.json or, with --real, results/overhead_comfyui.json. The job
+creates an image of one color, a new one each time: almost no work for ComfyUI. Its time is from submission until the
+client knows the names of its files. The ways alternate in rounds:
 
 - ComfyUI alone: POST /prompt, its WebSocket, its history
-- proxy: the Comfy API v2 proxy, which keeps nothing
-- gateway: all of it as `make run` starts it, POST /jobs and one GET with ?wait=
-- its calls alone: what the gateway asks of AWS for such a job, asked of the embedded AWS with nothing between; this
-  part of the gateway's time is the embedded AWS's own, the waking of a long poll included. One client only
+- proxy: the Comfy API v2 proxy, which stores nothing
+- gateway: everything that `make run` starts, POST /jobs and one GET with ?wait=
+- its calls alone: only the AWS calls of such a job, against the embedded AWS, including the wake-up of a long poll.
+  This is the share of the embedded AWS in the gateway's time; with one client only
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ if TYPE_CHECKING:
     from ways import Way
 
 ALONE, PROXY, GATEWAY, CALLS = "ComfyUI alone", "proxy", "gateway", "its calls alone"
-JOBS = {1: 20, 8: 64, 32: 128}  # in a round, by how many clients there are
+JOBS = {1: 20, 8: 64, 32: 128}  # per round, by number of clients
 ROUNDS = 4
 TARGET_MS = 150.0
 
 
 def run_round(make_client: Callable[[], Way], clients: int, jobs: int) -> dict[str, Any]:
-    """Have clients run jobs at the same time, each its share of them one after the other. Times in milliseconds."""
+    """Run jobs with concurrent clients, each its share one after the other. Times in milliseconds."""
 
     def work(client: Way) -> list[float]:
         times = []
@@ -81,7 +81,7 @@ def measure(ways: Mapping[str, Callable[[], Way]], *, quick: bool) -> list[dict[
 
 
 def summary(name: str, clients: int, rounds: list[dict[str, Any]], alone: list[dict[str, Any]]) -> dict[str, Any]:
-    """Say how long jobs took, and how many times as long as with ComfyUI alone in the same round."""
+    """Return the times of jobs, and their ratio to ComfyUI alone in the same round."""
     times = [one for each in rounds for one in each["times"]]
     ratios = [
         statistics.median(each["times"]) / statistics.median(base["times"])
@@ -103,7 +103,7 @@ def summary(name: str, clients: int, rounds: list[dict[str, Any]], alone: list[d
 
 
 def overhead_ms(rows: list[dict[str, Any]]) -> dict[str, float]:
-    """Take the gateway's time at one client apart: its whole overhead, and the embedded AWS's part of it."""
+    """Split the added time with one client: the whole, and the share of the embedded AWS."""
     median = {row["way"]: row["median_ms"] for row in rows if row["clients"] == 1}
     whole = median[GATEWAY] - median[ALONE]
     return {
@@ -114,7 +114,7 @@ def overhead_ms(rows: list[dict[str, Any]]) -> dict[str, float]:
 
 
 def main() -> None:
-    """Measure, print, write."""
+    """Measure, print and write the results."""
     parser = arguments()
     parser.add_argument("--real", action="store_true", help="on a real ComfyUI, on the CPU")
     given = parser.parse_args()
@@ -131,7 +131,7 @@ def main() -> None:
             ways[PROXY] = lambda: Proxy(proxy_url)
         ways |= {GATEWAY: lambda: Gateway(url), CALLS: lambda: EmulatorAlone(script)}
         rows = measure(ways, quick=given.quick)
-    table = Table("clients", "way", "median ms", "p95 ms", "jobs a second", "times ComfyUI alone (least to most)")
+    table = Table("clients", "way", "median ms", "p95 ms", "jobs per second", "times ComfyUI alone (least to most)")
     for row in rows:
         ratio = row["times_comfyui_alone"]
         shown = f"{ratio['median']:g} ({ratio['least']:g} to {ratio['most']:g})"

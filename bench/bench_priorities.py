@@ -1,9 +1,9 @@
-"""In which order a backlog of all priorities runs.
+"""Measure the order in which a backlog of all priorities runs.
 
     python bench/bench_priorities.py [--quick]
 
-prints a table and writes results/priorities.json. Thirty jobs of each priority, sent in turns and lowest first, wait
-when an executor starts. The order is that of ComfyUI's own history.
+Prints a table and writes results/priorities.json. Thirty jobs of each priority, submitted alternately and lowest first,
+are waiting when an executor starts. The order is that of ComfyUI's history.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ JOBS, JOB_SECONDS = 30, 0.2
 
 
 def measure(jobs: int) -> list[Priority]:
-    """Run a backlog and list its priorities as they ran."""
+    """Run a backlog and return its priorities in run order."""
     with Stack() as stack, comfyui(real=False) as comfyui_url:
         sent = {
             stack.accept(sleeping(JOB_SECONDS), priority=priority): priority
@@ -38,7 +38,7 @@ def measure(jobs: int) -> list[Priority]:
 
 
 def main() -> None:
-    """Measure, print, write."""
+    """Measure, print and write the results."""
     given = arguments().parse_args()
     jobs = 5 if given.quick else JOBS
     order = measure(jobs)

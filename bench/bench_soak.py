@@ -1,19 +1,19 @@
-"""Whether everything that was accepted comes to its end when everything breaks.
+"""Soak test: check that every accepted job ends once while everything is made to fail.
 
     PYTHONPATH=. python bench/bench_soak.py [MINUTES] [--quick]
 
 Clients submit jobs of all kinds and priorities (some are canceled, some fail, some are equal to earlier ones, some are
 sent twice under one idempotency key, half have a webhook) while executors and ComfyUIs are killed, stopped and paused,
-and calls to AWS are throttled, fail, break off, or are carried out without an answer. After every minute and a half the
-clients and the faults rest, and the invariants are checked on every job since:
+and calls to AWS are throttled, fail, lose their connection, or lose their response. Every minute and a half clients and
+faults pause, and the invariants are checked on every new job:
 
 - it has ended, exactly once and as its kind allows; there is one event id, and one webhook id if it has a callback URL
 - its outputs are those of one attempt, and can be read
-- nothing is left in any queue or dead-letter queue, and no prompt in a ComfyUI
+- no message remains in any queue or dead-letter queue, and no prompt in a ComfyUI
 
-What serves the API and what calls the functions behind the queues is not killed, and webhooks are always taken.
+The API process and the event sources are not killed, and webhook receivers always accept.
 
-Prints a table, writes results/soak.json, and exits with 1 if one of them is broken.
+Prints a table, writes results/soak.json, and exits with 1 if an invariant is broken.
 """
 
 from __future__ import annotations
@@ -45,12 +45,12 @@ if TYPE_CHECKING:
     from receiver import Delivery
     from soak_load import Accepted
 
-CHAPTER_SECONDS = 90.0  # the embedded AWS tells what became of the table for five minutes
-# Calls of the API, of what counts jobs and of what sends webhooks, which no executor makes.
+PHASE_SECONDS = 90.0  # the embedded AWS keeps stream records for five minutes
+# Calls of the API, the job counts and the webhook delivery, which no executor makes.
 _OTHER_STEPS = ("BatchGetItem", "GetItem", "GetObject", "Query", "SendMessage", "TransactWriteItems")
 _BETWEEN_FAULTS_SECONDS = (1.0, 4.0)
 _END_SECONDS = 180
-# How jobs of a kind may end. What breaks too often for a job may end it, too, as one that can be sent again.
+# How jobs of a kind may end. Too many faults may also end a job, with a retryable error.
 _ENDS = {
     "plain": {"succeeded"},
     "slow": {"succeeded"},
@@ -64,7 +64,7 @@ _GIVEN_UP = {"failed EXECUTOR_LOST", "failed COMFYUI_UNREACHABLE", "failed COMFY
 
 @dataclass
 class Findings:
-    """What came of it."""
+    """The results of the soak test."""
 
     ends: Counter[tuple[str, str]] = field(default_factory=Counter)  # by kind and end
     faults: Counter[str] = field(default_factory=Counter)
@@ -72,7 +72,7 @@ class Findings:
 
 
 def break_things(stack: SoakStack, faults: Counter[str], seconds: float) -> None:
-    """Break something every now and then, for so long."""
+    """Inject random faults for some seconds."""
 
     def fail_aws() -> None:
         fault = random.choice([throttled, internal_error, reset, response_lost])  # noqa: S311  no secret
@@ -97,7 +97,7 @@ def break_things(stack: SoakStack, faults: Counter[str], seconds: float) -> None
 
 
 def check(stack: SoakStack, jobs: Sequence[Accepted], received: Sequence[Delivery], findings: Findings) -> None:
-    """Wait until all has come to rest, and hold it against the invariants."""
+    """Wait until all jobs have ended, and check the invariants."""
     try:
         for accepted in jobs:
             _check_end(stack.url, accepted, findings)
@@ -130,7 +130,7 @@ def _check_end(url: str, accepted: Accepted, findings: Findings) -> None:
 
 
 def _of_another(url: str, job_id: str) -> bool:
-    """Tell whether a job's files are those of an earlier one."""
+    """Return whether the outputs of a job are those of an earlier one."""
     return bool(_job(url, job_id)["cacheHit"])
 
 
@@ -157,10 +157,10 @@ def main() -> None:
         while left > 0 and not findings.broken:
             since = len(load.accepted)
             load.start()
-            break_things(stack, findings.faults, min(left, CHAPTER_SECONDS))
+            break_things(stack, findings.faults, min(left, PHASE_SECONDS))
             load.stop()
             check(stack, load.accepted[since:], received, findings)
-            left -= CHAPTER_SECONDS
+            left -= PHASE_SECONDS
     findings.broken += load.problems
     table = Table("jobs", "ended as", "how many")
     for (kind, end), count in sorted(findings.ends.items()):
@@ -169,9 +169,7 @@ def main() -> None:
     for title, counts in {"faults": findings.faults, "calls to AWS": stack.proxy.request_counts}.items():
         print(f"{title}: " + ", ".join(f"{count} {name}" for name, count in counts.most_common()))
     hooked = sum(accepted.hooked for accepted in load.accepted)
-    print(
-        f"{len(load.accepted)} jobs, {load.tries_again} requests sent again, {len(received)} webhooks for {hooked} jobs"
-    )
+    print(f"{len(load.accepted)} jobs, {load.retries} retried requests, {len(received)} webhooks for {hooked} jobs")
     print("\n".join(["broken:", *findings.broken]) if findings.broken else "every invariant was kept")
     result = {
         "minutes": round(min(seconds, seconds - left) / 60, 2),

@@ -1,4 +1,4 @@
-"""Makes calls to AWS by boto3 and nothing else, in processes of their own, as the workers of the front do.
+"""Make calls to AWS by boto3 and nothing else, in separate processes like the workers of the API process.
 
 Run as a script by Boto3Calls: it reads the calls, and then, for each line, how many seconds to go on; it prints how
 often it has made them all.
@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any, Self
 if TYPE_CHECKING:
     from replay import Call, Script
 
-MOST_PROCESSES = 8  # more only wait for each other on a machine of few cores
+MOST_PROCESSES = 8  # more would only wait for each other on a machine of few cores
 
 
 class Boto3Calls:
-    """So many processes that make these calls, for a job or a new one each time; a context manager."""
+    """Processes that make these calls, for one job or a new one each time; a context manager."""
 
     def __init__(self, script: Script, calls: list[Call], processes: int, *, new_job: bool) -> None:
         said = {
@@ -29,15 +29,15 @@ class Boto3Calls:
             "calls": [[call.operation, json.loads(call.body)] for call in calls],
         }
         self._processes = [
-            subprocess.Popen([sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)  # noqa: S603  this very file
+            subprocess.Popen([sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)  # noqa: S603  this file
             for _ in range(min(processes, MOST_PROCESSES))
         ]
         for process in self._processes:
             print(json.dumps(said), file=process.stdin, flush=True)
-        self.per_second(0.2)  # each has made them once
+        self.per_second(0.2)  # warm-up
 
     def per_second(self, seconds: float) -> float:
-        """Go on for so long; tell how often a second all the calls were made."""
+        """Run for some seconds; return how often per second all calls were made."""
         for process in self._processes:
             print(seconds, file=process.stdin, flush=True)
         return sum(int(process.stdout.readline()) for process in self._processes if process.stdout) / seconds
@@ -51,10 +51,10 @@ class Boto3Calls:
 
 
 def main() -> None:
-    """Make the calls that are asked for."""
+    """Make the requested calls."""
     from botocore import xform_name  # noqa: PLC0415  only this process needs it
 
-    from gateway.aws.clients import Clients  # noqa: PLC0415  likewise
+    from gateway.aws.clients import Clients  # noqa: PLC0415  as above
 
     said = json.loads(sys.stdin.readline())
     clients = Clients()

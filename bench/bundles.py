@@ -1,4 +1,4 @@
-"""How large the functions are as they are deployed, and what makes them so."""
+"""Sizes of the archives of the functions, by package."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _OURS = ("functions", "gateway", "workflows")
 
 
 def zipped_kb(templates: Path) -> dict[str, Counter[str]]:
-    """Read how many KB of each function's archive each package takes. Raises FileNotFoundError without `make synth`."""
+    """Return the KB of each package in the archive of each function. Raises FileNotFoundError before `make synth`."""
     found = {}
     for resource in resources_of(templates):
         if resource["Type"] == "AWS::Lambda::Function":

@@ -1,4 +1,4 @@
-"""What a stage costs a month in which nothing happens, from its templates and what its clock starts."""
+"""Compute the cost of a month without jobs, from the templates of a stage and its schedules."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MONTH_MINUTES = 30 * 24 * 60
-# Lambda looks into a queue with five long polls of 20 s at a time, whether or not there are messages.
+# Lambda polls a queue with five concurrent long polls of 20 s, with or without messages.
 # https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html
 _POLLS_A_MINUTE = 15
 
@@ -31,7 +31,7 @@ def resources_of(templates: Path) -> list[dict[str, Any]]:
 
 
 def idle_units(templates: Path, clock: Mapping[str, Mapping[str, float]]) -> Mapping[str, float]:
-    """Count a month's units. `templates`: a folder with those of one stage; `clock`: units of a call, by function."""
+    """Return the units of a month. `templates`: folder of one stage; `clock`: units per scheduled call, by function."""
     resources = resources_of(templates)
     kinds = Counter(resource["Type"] for resource in resources)
     mappings = [each for each in resources if each["Type"] == "AWS::Lambda::EventSourceMapping"]
@@ -43,7 +43,7 @@ def idle_units(templates: Path, clock: Mapping[str, Mapping[str, float]]) -> Map
             "SQS request": len(queues) * _POLLS_A_MINUTE * MONTH_MINUTES,
             "CloudWatch alarm": sum(map(_metrics_of, alarms)),
             "CloudWatch dashboard": kinds["AWS::CloudWatch::Dashboard"],
-            "CloudWatch metric": 2,  # those that executor_metrics writes; others are there when jobs are
+            "CloudWatch metric": 2,  # those of executor_metrics; the others only exist with jobs
             "KMS key": kinds["AWS::KMS::Key"],
             "secret": kinds["AWS::SecretsManager::Secret"],
         },

@@ -1,4 +1,4 @@
-"""Whose code takes the time that a function needs to load."""
+"""Split the load time of a function by package."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-LOADING = "loading"  # bench_cold_start.py says so in its errors before it begins
+LOADING = "loading"  # bench_cold_start.py prints this to stderr before it starts
 _OURS = ("functions", "gateway")
 _REST = "Python's own"
 _MAKING = "making clients"
@@ -17,9 +17,9 @@ _OUTSIDE = ("site-packages", "dist-packages")
 
 
 def shares_by_package(script: str, function: str) -> dict[str, float]:
-    """Load a function as `script` does, with Python's own stopwatch on each import; each package's share of the whole.
+    """Load a function as `script` does, with `-X importtime`; return the share of each package, largest first.
 
-    What is no import is the making of AWS's clients and of the handler. Sums up to 1, the largest first.
+    The rest is the creation of AWS clients and of the handler. All shares add up to 1.
     """
     run = subprocess.run(  # noqa: S603  our own file
         [sys.executable, "-X", "importtime", script, function], capture_output=True, text=True, check=True

@@ -1,4 +1,4 @@
-"""What submitting takes when there are many workflows as large as the API takes them."""
+"""Measure submission with many workflows of the maximum size."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _NOTES, _NOTE_BYTES = 100, 10_000  # 1 MB together
 
 
 def measure_large_workflows(api: Api, settings: ApiSettings, *, count: int) -> dict[str, Any]:
-    """Register so many, and submit a job of each, twice; and of a small one. Times are medians, in milliseconds."""
+    """Register large workflows; submit a job of each, twice, and of a small one. Times are medians in milliseconds."""
     names = [f"large-{number}" for number in range(count)]
     for name in names:
         api.request("POST", "/workflows", body=_large_workflow(name), key=ADMIN_KEY)()
-    # In a process that has not seen any of them.
+    # With empty caches.
     wiring = WorkflowWiring(settings)
-    api, clients = Api(wiring), wiring._clients  # noqa: SLF001  those very clients
+    api, clients = Api(wiring), wiring._clients  # noqa: SLF001  the clients of the handlers
     _submit(api, clients, "solid")
     return {
         "workflows": count,
@@ -38,7 +38,7 @@ def measure_large_workflows(api: Api, settings: ApiSettings, *, count: int) -> d
 
 
 def _large_workflow(name: str) -> dict[str, Any]:
-    # Text that a graph carries, as a long prompt or a mask does; all of it is kept and goes to ComfyUI.
+    # Text in the graph, like a long prompt or a mask; all of it is stored and sent to ComfyUI.
     notes = {
         f"note{number}": {
             "class_type": "LabText",

@@ -1,4 +1,4 @@
-"""Counts what AWS would bill for the calls of this process, in AWS's own units."""
+"""Count what AWS would bill for the calls of this process, in the units of AWS."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gateway.aws.resources import TABLE
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    Units = defaultdict[str, float]  # by the name that prices.py has
+    Units = defaultdict[str, float]  # by the names in prices.py
     Change = tuple[dict[str, Any], dict[str, Any]]  # an item before and after
 
 _KB = 1024
@@ -33,7 +33,7 @@ _S3 = {
 
 
 class Meter:
-    """Units of parts of the work: those of this thread go to the part that `part` names, others' to `elsewhere`.
+    """Units by part of the work: calls of this thread count for the part of `part`, those of others for `elsewhere`.
 
     Left out: looks at empty queues, and what executors report of themselves, as no job causes them.
     """
@@ -47,19 +47,19 @@ class Meter:
 
     @contextmanager
     def part(self, name: str) -> Iterator[None]:
-        """Count what this thread does meanwhile as a part; what it does outside of such blocks is not counted."""
+        """Count the calls of this thread in the block for a part; calls outside of such blocks are not counted."""
         self._part = name
         yield
         self._part = None
 
     def forget(self) -> None:
-        """Begin anew."""
+        """Reset the counts."""
         self.units.clear()
         self.calls.clear()
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Count the calls of all clients meanwhile."""
+        """Count the calls of all clients in the block."""
 
         def metered(client: Any, operation: str, arguments: dict[str, Any]) -> Any:  # noqa: ANN401  botocore's
             writes = _items_written(operation, arguments)
@@ -106,7 +106,7 @@ class Meter:
 
 
 def _items_written(operation: str, arguments: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
-    """Name tables and keys that a call writes to."""
+    """Return the tables and keys that a call writes to."""
     if operation == "TransactWriteItems":
         steps = [step for item in arguments["TransactItems"] for step in item.values()]
     elif operation in ("PutItem", "UpdateItem", "DeleteItem"):
@@ -125,7 +125,7 @@ def _read(client: Any, table: str, key: dict[str, Any]) -> dict[str, Any]:  # no
 def _units_read(client: Any, operation: str, arguments: dict[str, Any], answer: dict[str, Any]) -> float:  # noqa: ANN401
     if operation == "Query":
         return _read_units(sum(map(_size, answer["Items"])), arguments)
-    # Of items, the whole is read, whatever a projection leaves of it.
+    # The whole items are read, whatever the projection.
     if operation == "GetItem":
         return _read_units(_size(_read(client, arguments["TableName"], arguments["Key"])), arguments)
     return sum(

@@ -1,4 +1,4 @@
-"""An executor and a ComfyUI in threads of this process, so that what they ask of AWS can be seen."""
+"""Run an executor and a ComfyUI in threads of this process, so that their AWS calls can be recorded."""
 
 from __future__ import annotations
 

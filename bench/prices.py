@@ -1,4 +1,4 @@
-"""AWS's list prices for us-east-1, without free tier and discounts: the one table that the costs are made from.
+"""AWS list prices for us-east-1, without free tier and discounts: the base of all costs.
 
 As of November 2026, from the price page of each service; other regions and times differ. Dollars.
 """
@@ -13,9 +13,9 @@ PER_MILLION = {
     "Lambda call": 0.20,
     "Lambda GB-second": 13.3334,  # arm64
     "DynamoDB write unit": 0.625,  # on demand: an item of up to 1 KB
-    "DynamoDB read unit": 0.125,  # on demand: 4 KB, or twice that when it may be a moment old
+    "DynamoDB read unit": 0.125,  # on demand: 4 KB, or 8 KB if eventually consistent
     "SQS request": 0.40,  # standard queue, 64 KB
-    "SQS request with a group": 0.10,  # on top of that, for fair queues; here for receiving and deleting as well
+    "SQS request with a group": 0.10,  # surcharge for fair queues; here for receiving and deleting as well
     "S3 write": 5.00,  # PUT, COPY, POST, LIST
     "S3 read": 0.40,
     "EventBridge event": 1.00,  # 64 KB
@@ -24,14 +24,14 @@ PER_MILLION = {
 }
 
 PER_MONTH = {
-    "CloudWatch alarm": 0.10,  # for each metric that it looks at
+    "CloudWatch alarm": 0.10,  # per metric
     "CloudWatch dashboard": 3.00,
     "CloudWatch metric": 0.30,
     "KMS key": 1.00,
     "secret": 0.40,
 }
 
-# What every account has each month for good, for nothing.
+# The permanent free tier per account and month.
 ALWAYS_FREE = {
     "CloudWatch alarm": 10,
     "CloudWatch dashboard": 3,

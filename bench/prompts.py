@@ -1,4 +1,4 @@
-"""What the measured jobs do."""
+"""The prompts of the measured jobs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import itertools
 import uuid
 from typing import Any
 
-# Next to nothing: what a job takes beside it is not ComfyUI's. No two colours are equal, or no cache would run them.
+# Almost no work, so that the time of a job is not the time of ComfyUI. All colors differ, or caches would skip the run.
 SOLID_WORKFLOW = {
     "id": "solid",
     "name": "One colour",
@@ -20,7 +20,7 @@ colors = itertools.count()  # its next() is safe in threads
 
 
 def solid(color: int) -> dict[str, Any]:
-    """Make the prompt that SOLID_WORKFLOW makes."""
+    """Return the prompt of SOLID_WORKFLOW."""
     empty = {"width": 64, "height": 64, "batch_size": 1, "color": color}
     return {
         "1": {"class_type": "EmptyImage", "inputs": empty},
@@ -29,7 +29,7 @@ def solid(color: int) -> dict[str, Any]:
 
 
 def sleeping(seconds: float, *, output_mib: int = 0) -> dict[str, Any]:
-    """Make a prompt that keeps a GPU for so long without using this machine's cores, and saves a file of that size."""
+    """Return a prompt that occupies a GPU for some time without using this machine's cores, and saves a file."""
     prompt: dict[str, Any] = {
         "1": {"class_type": "EmptyImage", "inputs": {"width": 64, "height": 64, "batch_size": 1, "color": 255}},
         "2": {
@@ -40,7 +40,7 @@ def sleeping(seconds: float, *, output_mib: int = 0) -> dict[str, Any]:
                 "steps": 10,
                 "interruptible": True,
                 "progress": True,
-                "salt": uuid.uuid4().int % 2**31,  # never from ComfyUI's cache
+                "salt": uuid.uuid4().int % 2**31,  # prevents a hit in ComfyUI's cache
             },
         },
     }

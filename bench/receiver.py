@@ -1,4 +1,4 @@
-"""What takes webhooks, and remembers when each came."""
+"""Receive webhooks and record the time of each."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One webhook. `id`: as its header has it, the same for each try; `at`: epoch seconds."""
+    """One webhook. `id`: from its header, the same for each attempt; `at`: epoch seconds."""
 
     id: str
     job_id: str
@@ -27,7 +27,7 @@ class Delivery:
 
 @contextmanager
 def receiver() -> Iterator[tuple[str, list[Delivery]]]:
-    """Take webhooks on this machine; give the address, and a list that grows with each."""
+    """Receive webhooks on this machine; yield the address, and the list of received webhooks."""
     received: list[Delivery] = []
 
     class Answer(BaseHTTPRequestHandler):

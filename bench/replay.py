@@ -1,6 +1,6 @@
-"""What one job asks of AWS, taken down as it goes over the wire, and asked again of the embedded AWS alone.
+"""Record the AWS calls of one job on the wire, and replay them against the embedded AWS alone.
 
-So the embedded AWS's own part in a measurement is known: the same calls, in the same order, with nothing between them.
+This measures the share of the embedded AWS: the same calls, in the same order, with nothing between them.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
     from functions.wiring.workflows import WorkflowWiring
 
-_POLL_SECONDS = 1  # at the end they are waited for
+_POLL_SECONDS = 1  # for stopping
 _JOB_SECONDS = 30
-_send: Any = URLLib3Session.send  # all calls of all clients pass it
+_send: Any = URLLib3Session.send  # all calls of all clients go through it
 
 
 @dataclass(frozen=True)
@@ -44,17 +44,17 @@ class Call:
 
     @property
     def operation(self) -> str:
-        """Name it: `PutItem`."""
+        """The operation, such as `PutItem`."""
         return self.headers.get("X-Amz-Target", "").rpartition(".")[2] or f"{self.method.title()}Object"
 
     def naming(self, old: str, new: str) -> Call:
-        """Make the same call with a text exchanged for another; it must be as long, as lengths stand in the call."""
-        if self.operation == "PutObject":  # with a checksum over its body
+        """Return the call with a text replaced by another of the same length, as the call contains lengths."""
+        if self.operation == "PutObject":  # has a checksum of its body
             return replace(self, path=self.path.replace(old, new))
         return replace(self, body=self.body.replace(old.encode(), new.encode()))
 
     def asking(self, **fields: object) -> Call:
-        """Make the same call with other fields in its JSON."""
+        """Return the call with other fields in its JSON."""
         headers = {key: value for key, value in self.headers.items() if key != "Content-Length"}
         return replace(self, headers=headers, body=json.dumps({**json.loads(self.body), **fields}).encode())
 
@@ -67,18 +67,18 @@ class Script:
     job_id: str
     submit: list[Call] = field(default_factory=list)
     receive: list[Call] = field(default_factory=list)
-    run: list[Call] = field(default_factory=list)  # from the claim on
+    run: list[Call] = field(default_factory=list)  # from the claim
     status: list[Call] = field(default_factory=list)
 
 
 class Wire:
-    """One kept connection."""
+    """One persistent connection."""
 
     def __init__(self, endpoint: str) -> None:
         self._connection = http.client.HTTPConnection(urlsplit(endpoint).netloc, timeout=_JOB_SECONDS)
 
     def send(self, call: Call) -> bytes:
-        """Make a call; return the body of its answer. Raises RuntimeError when it is refused."""
+        """Make a call; return the response body. Raises RuntimeError when it fails."""
         self._connection.request(call.method, call.path, call.body, call.headers)
         answer = self._connection.getresponse()
         body = answer.read()
@@ -87,12 +87,12 @@ class Wire:
         return body
 
     def close(self) -> None:
-        """Let it go."""
+        """Close it."""
         self._connection.close()
 
 
 class EmulatorAlone:
-    """A way (see ways.py) to run a job that consists of nothing but its calls to AWS, the waking of a poll included."""
+    """A way (see ways.py) that only makes the AWS calls of a job, including the wake-up of a long poll."""
 
     def __init__(self, script: Script) -> None:
         self._script = script
@@ -138,7 +138,7 @@ class EmulatorAlone:
 
 @contextmanager
 def scripted() -> Iterator[tuple[Script, WorkflowWiring]]:
-    """Run the embedded AWS, and a job on it; give what that asked of it, and the handlers' wiring."""
+    """Run the embedded AWS and a job on it; yield its calls and the wiring of the handlers."""
     with emulated() as (wiring, _):
         api = Api(wiring)
         api.request("POST", "/workflows", body=SOLID_WORKFLOW, key=ADMIN_KEY)()
@@ -146,7 +146,7 @@ def scripted() -> Iterator[tuple[Script, WorkflowWiring]]:
         before, receiver._LONG_POLL_SECONDS = receiver._LONG_POLL_SECONDS, _POLL_SECONDS  # noqa: SLF001
         calls: list[tuple[bool, Call]] = []
         with executor(grace_seconds=2), _taken_down(calls):
-            _run_job(api, calls)  # some calls only a new process makes
+            _run_job(api, calls)  # some calls only occur in a new process
             since = len(calls)
             script.job_id = _run_job(api, calls)
         receiver._LONG_POLL_SECONDS = before  # noqa: SLF001
@@ -155,7 +155,7 @@ def scripted() -> Iterator[tuple[Script, WorkflowWiring]]:
 
 
 def _run_job(api: Api, calls: list[tuple[bool, Call]]) -> str:
-    """Submit a job, wait for its end, and read its status."""
+    """Submit a job, wait until it has ended, and read its status."""
 
     def deleted() -> int:
         return sum(call.operation == "DeleteMessage" for _, call in calls)
@@ -170,7 +170,7 @@ def _run_job(api: Api, calls: list[tuple[bool, Call]]) -> str:
 
 @contextmanager
 def _taken_down(calls: list[tuple[bool, Call]]) -> Iterator[None]:
-    """Take down the calls of this process, each with whether this thread made it."""
+    """Record the calls of this process, each with whether this thread made it."""
     thread = threading.current_thread()
 
     def send(session: URLLib3Session, request: Any) -> Any:  # noqa: ANN401  botocore's
@@ -190,7 +190,7 @@ def _taken_down(calls: list[tuple[bool, Call]]) -> Iterator[None]:
 
 
 def _sort(calls: list[tuple[bool, Call]], since: int, script: Script) -> None:
-    """Tell what each call was for; those that no job causes are left out. `since`: where the job began."""
+    """Assign each call to its purpose, without calls that no job causes. `since`: the start of the job."""
     name = script.job_id.encode()
     for place, (ours, call) in enumerate(calls):
         if call.operation == "ReceiveMessage" and b"-normal" in call.body:

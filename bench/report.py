@@ -1,4 +1,4 @@
-"""How a measurement is asked for, and where its result goes."""
+"""Arguments of the measurements, and the files of their results."""
 
 from __future__ import annotations
 
@@ -15,18 +15,20 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "bench" / "results"
-QUICK_RESULTS = ROOT / "build" / "bench"  # too short to be worth keeping
+QUICK_RESULTS = ROOT / "build" / "bench"  # too short to be kept
 
 
 def arguments() -> ArgumentParser:
-    """Give the parser of a script's arguments, with what all scripts take in it."""
+    """Return an argument parser with the options of all scripts."""
     parser = ArgumentParser()
-    parser.add_argument("--quick", action="store_true", help="only see that it works; the result goes to build/bench")
+    parser.add_argument(
+        "--quick", action="store_true", help="only check that it works; write the result to build/bench"
+    )
     return parser
 
 
 def write(name: str, result: Mapping[str, Any], *, quick: bool) -> None:
-    """Write a result as `name`.json, with the machine that it is of."""
+    """Write a result as `name`.json, with a description of the machine."""
     machine = {"cores": os.cpu_count(), "python": platform.python_version(), "load": round(os.getloadavg()[0], 2)}
     folder = QUICK_RESULTS if quick else RESULTS
     folder.mkdir(parents=True, exist_ok=True)
@@ -34,5 +36,5 @@ def write(name: str, result: Mapping[str, Any], *, quick: bool) -> None:
 
 
 def p95(samples: Sequence[float]) -> float:
-    """Give the value that one sample in twenty is above."""
+    """Return the 95th percentile."""
     return statistics.quantiles(samples, n=20)[-1] if len(samples) > 1 else samples[0]

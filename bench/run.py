@@ -1,9 +1,9 @@
-"""All measurements, one after the other, the charts, and how they stand to the targets: what `make bench` runs.
+"""Run all measurements, draw the charts, and compare the results with the targets: `make bench`.
 
     PYTHONPATH=. python bench/run.py [--quick] [--real]
 
-prints every table. Results go to bench/results, charts to docs/measurements; of a quick run both go to build/bench.
-A measurement that fails does not hold up the others; the exit code is 1 then.
+Prints every table. Results go to bench/results, charts to docs/measurements; those of a quick run to build/bench.
+A failed measurement does not stop the others; the exit code is 1 then.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ MEASUREMENTS = (
     ["bench_soak.py"],
 )
 REAL = (["bench_overhead.py", "--real"], ["bench_gpu_idle.py", "--real", "--target"])
-_DRAWING = Path(sys.prefix, "bench", "bin", "python")  # matplotlib is installed for it alone
+_DRAWING = Path(sys.prefix, "bench", "bin", "python")  # with matplotlib
 
 
 def main() -> None:
-    """Run all of it."""
+    """Run everything."""
     parser = arguments()
-    parser.add_argument("--real", action="store_true", help="measure on a real ComfyUI as well, which takes 2 GB once")
+    parser.add_argument("--real", action="store_true", help="measure a real ComfyUI as well; downloads 2 GB once")
     given = parser.parse_args()
     quick = ["--quick"] if given.quick else []
     scripts = [*MEASUREMENTS, *(REAL if given.real else ())]
@@ -47,16 +47,16 @@ def main() -> None:
     for command in commands:
         name = " ".join([Path(command[1]).name, *command[2:]])
         print(f"\n── {name}", flush=True)
-        began = time.monotonic()
+        started = time.monotonic()
         if _run(command):
             failed.append(name)
-        print(f"   {time.monotonic() - began:.0f} s", flush=True)
+        print(f"   {time.monotonic() - started:.0f} s", flush=True)
     if failed:
-        sys.exit("failed, so that figures above may be of an earlier run: " + ", ".join(failed))
+        sys.exit("failed; figures above may be of an earlier run: " + ", ".join(failed))
 
 
 def _run(command: list[str]) -> int:
-    """Run a script to its end, also after Ctrl-C, which it hears itself: it takes down what it started."""
+    """Run a script until it exits, also after Ctrl-C: it receives the signal itself and stops its processes."""
     with subprocess.Popen(command, cwd=ROOT) as process:  # noqa: S603  our own files
         try:
             return process.wait()

@@ -1,4 +1,4 @@
-"""Clients that submit all kinds of jobs, and note each that was accepted."""
+"""Clients that submit all kinds of jobs, and record each accepted one."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _CLIENTS = 6
-_PAUSE_SECONDS = (0.5, 1.5)  # between a client's jobs: less than the hosts can do, or a backlog would grow
+_DELAY_SECONDS = (0.5, 1.5)  # between the jobs of a client: below the capacity of the hosts, or a backlog would grow
 _INSIST_SECONDS = 60
 _EMPTY = SOLID_WORKFLOW["workflowJson"]["1"]  # type: ignore[index]
 _SLEEP = {
@@ -50,7 +50,7 @@ WORKFLOWS = (SOLID_WORKFLOW, _workflow("sleep", "LabSleep", _SLEEP), _workflow("
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """A job that the gateway has accepted. `kind`: what was done with it; `hooked`: it has a callback URL."""
+    """A job that the gateway has accepted. `kind`: what the client does with it; `hooked`: it has a callback URL."""
 
     job_id: str
     kind: str
@@ -59,13 +59,13 @@ class Accepted:
 
 @dataclass
 class Load:
-    """The clients. `problems`: what a client was told that it never should be."""
+    """The clients. `problems`: responses that must never occur."""
 
     url: str
     hook_url: str
     accepted: list[Accepted] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
-    tries_again: int = 0
+    retries: int = 0
     _over: threading.Event = field(default_factory=threading.Event)
     _threads: list[threading.Thread] = field(default_factory=list)
 
@@ -75,21 +75,21 @@ class Load:
             requests.post(f"{self.url}/workflows", json=workflow, timeout=30).raise_for_status()
 
     def start(self) -> None:
-        """Let the clients begin."""
+        """Start the clients."""
         self._over.clear()
         self._threads = [threading.Thread(target=self._work, daemon=True) for _ in range(_CLIENTS)]
         for thread in self._threads:
             thread.start()
 
     def stop(self) -> None:
-        """Let the clients finish what they are at."""
+        """Stop the clients after their current job."""
         self._over.set()
         for thread in self._threads:
             thread.join()
 
     def _work(self) -> None:
         kinds: list[Callable[[], None]] = [self._plain, self._slow, self._canceled, self._broken, self._repeated]
-        while not self._over.wait(random.uniform(*_PAUSE_SECONDS)):  # noqa: S311  no secret
+        while not self._over.wait(random.uniform(*_DELAY_SECONDS)):  # noqa: S311  no secret
             try:
                 random.choice([*kinds, self._cached])()  # noqa: S311  no secret
             except (requests.RequestException, RuntimeError) as error:
@@ -123,7 +123,7 @@ class Load:
         self._submit("equal", "solid", {"color": color})
 
     def _submit(self, kind: str, workflow_id: str, inputs: dict[str, Any], *, key: str | None = None) -> str:
-        """Submit a job until it is accepted. Without a kind it is one that was noted before."""
+        """Submit a job until it is accepted. Without a kind it is already recorded."""
         hooked = key is None and random.random() < 0.5  # noqa: S311, PLR2004  no secret; half of them
         body = {
             "workflowId": workflow_id,
@@ -137,7 +137,7 @@ class Load:
         return job_id
 
     def _insist(self, method: str, path: str, body: dict[str, Any], headers: dict[str, str]) -> dict[str, Any]:
-        """Send a request until it is answered; an error of the gateway's, or no answer, is tried again."""
+        """Send a request until it succeeds; retry after a server error or no response."""
         deadline = time.monotonic() + _INSIST_SECONDS
         while time.monotonic() < deadline:
             try:
@@ -150,6 +150,6 @@ class Load:
                         raise RuntimeError(f"{method} {path}: {answer.status_code} {answer.text}")
                     said: dict[str, Any] = answer.json()
                     return said
-            self.tries_again += 1
+            self.retries += 1
             time.sleep(0.5)
-        raise RuntimeError(f"{method} {path}: not answered within {_INSIST_SECONDS} s")
+        raise RuntimeError(f"{method} {path}: no response within {_INSIST_SECONDS} s")

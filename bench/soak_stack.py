@@ -1,4 +1,4 @@
-"""The whole gateway with two hosts, each with an executor and a ComfyUI, and a proxy before AWS: all that can break."""
+"""The whole gateway with two hosts, each with an executor and a ComfyUI, and a fault injector in front of AWS."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from testing.invariant_observer import InvariantObserver
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-LEASE_SECONDS = 10  # long enough for all of boto3's tries
+LEASE_SECONDS = 10  # long enough for all retries of boto3
 _PREFIX = "soak-"
-_PAUSE_SECONDS = 3.0
+_SUSPENSION_SECONDS = 3.0
 _HOSTS = 2
 
 
 class Host:
-    """An executor and its ComfyUI. Whatever ends one of them, it is there again when the call is over."""
+    """An executor and its ComfyUI. Each method that stops one of them restarts it before it returns."""
 
     def __init__(self, number: int, folder: Path, environment: dict[str, str]) -> None:
         self._number = number
@@ -45,28 +45,28 @@ class Host:
         self._executor = self._start_executor()
 
     def kill_executor(self) -> None:
-        """End the executor by SIGKILL."""
+        """Kill the executor and restart it."""
         self._executor.stop(seconds=0)
         self._executor = self._start_executor()
 
     def stop_executor(self) -> None:
-        """Ask the executor to end, by SIGTERM, as an operator does."""
+        """Stop the executor with SIGTERM, as an operator does, and restart it."""
         self._executor.stop(seconds=20)
         self._executor = self._start_executor()
 
     def kill_comfyui(self) -> None:
-        """End ComfyUI by SIGKILL: with it go its queue and its history."""
+        """Kill ComfyUI, which loses its queue and history, and restart it."""
         self._comfyui.stop(seconds=0)
         self._comfyui = self._start_comfyui()
 
     def pause_comfyui(self) -> None:
-        """Let ComfyUI stand still for a while."""
+        """Suspend ComfyUI for a while."""
         os.kill(self._comfyui.pid, signal.SIGSTOP)
-        time.sleep(_PAUSE_SECONDS)
+        time.sleep(_SUSPENSION_SECONDS)
         os.kill(self._comfyui.pid, signal.SIGCONT)
 
     def end(self) -> None:
-        """End both."""
+        """Kill both."""
         for child in (self._executor, self._comfyui):
             child.stop(seconds=0)
 
@@ -127,19 +127,19 @@ class SoakStack:
         for host in self.hosts:
             cleanup.callback(host.end)
         command = [sys.executable, "-m", "local.event_sources", _PREFIX]
-        background = Child("background", command, environment=environment, log_file=folder / "background.log")
-        cleanup.callback(background.stop, seconds=5)
+        events = Child("events", command, environment=environment, log_file=folder / "events.log")
+        cleanup.callback(events.stop, seconds=5)
         listener = cleanup.enter_context(socket.create_server(("127.0.0.1", 0)))
         self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        front = Child(
-            "front",
+        api = Child(
+            "api",
             [sys.executable, "-m", "local.api_main", str(listener.fileno())],
             environment=environment,
-            log_file=folder / "front.log",
+            log_file=folder / "api.log",
             inherited_fds=[listener.fileno()],
         )
-        cleanup.callback(front.stop, seconds=5)
-        front.wait_until(lambda: is_responding(f"{self.url}/health"), seconds=START_SECONDS)
+        cleanup.callback(api.stop, seconds=5)
+        api.wait_until(lambda: is_responding(f"{self.url}/health"), seconds=START_SECONDS)
 
     def webhooks_left(self) -> int:
         """Count the messages in the queue of webhooks, and in its dead-letter queue."""

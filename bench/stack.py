@@ -1,4 +1,4 @@
-"""Real processes to measure: the embedded AWS, a ComfyUI or its simulator, executors."""
+"""Start the processes to measure: the embedded AWS, a ComfyUI or its simulator, executors."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _PROXY = Path(sys.prefix, "bench", "bin", "comfy-api-proxy")
 
 
 def wait_until(condition: Callable[[], object], what: str, seconds: float) -> None:
-    """Wait for a condition. Raises TimeoutError when it does not come about."""
+    """Wait for a condition. Raises TimeoutError when it stays false."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
@@ -42,7 +42,7 @@ def wait_until(condition: Callable[[], object], what: str, seconds: float) -> No
 
 
 class Stack:
-    """The AWS side, with jobs accepted as the API does; a context manager that ends every process it started."""
+    """The AWS side, with jobs created as by the API; a context manager that stops every process it started."""
 
     def __init__(self) -> None:
         self._cleanup = ExitStack()
@@ -85,7 +85,7 @@ class Stack:
     def wait_for(self, job_ids: Iterable[str]) -> None:
         """Wait until jobs have ended; their records must not have been removed. Raises TimeoutError."""
         for job_id in job_ids:
-            wait_until(lambda: self._ended(job_id), "the end of a job", END_SECONDS)  # noqa: B023  it is waited for here
+            wait_until(lambda: self._ended(job_id), "the end of a job", END_SECONDS)  # noqa: B023  called within the iteration
 
     def _ended(self, job_id: str) -> bool:
         job = self.jobs.get(job_id)
@@ -93,7 +93,7 @@ class Stack:
 
     @contextmanager
     def executor(self, comfyui_url: str, **settings: str) -> Iterator[Child]:
-        """Run an executor; at the end it is killed. Its long polls may then still take a message each."""
+        """Run an executor; at the end it is killed. Its long polls may still receive one message each."""
         child = Child(
             "executor",
             [sys.executable, "-m", "executor"],
@@ -108,7 +108,7 @@ class Stack:
 
 @contextmanager
 def comfyui(*, real: bool) -> Iterator[str]:
-    """Run a ComfyUI on the CPU, or its simulator; give its address."""
+    """Run a ComfyUI on the CPU, or the simulator; yield its address."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     with tempfile.TemporaryDirectory(prefix="bench-comfyui-") as folder:
@@ -128,7 +128,7 @@ def comfyui(*, real: bool) -> Iterator[str]:
 
 @contextmanager
 def gateway(comfyui_url: str, **settings: str) -> Iterator[str]:
-    """Run the whole gateway as `make run` does; give its address. Requests are counted, and none is too many."""
+    """Run the whole gateway as `make run` does, with a rate limit that is never reached; yield its address."""
     port = free_port()
     variables = {"PORT": str(port), "COMFYUI_URL": comfyui_url, "RATE_LIMIT_MAX": "1000000000", **settings}
     with tempfile.TemporaryDirectory(prefix="bench-gateway-") as folder:
@@ -146,13 +146,13 @@ def gateway(comfyui_url: str, **settings: str) -> Iterator[str]:
 
 
 @contextmanager
-def front() -> Iterator[str]:
-    """Run the HTTP front alone, for functions that this process's environment is of; give its address."""
+def local_api() -> Iterator[str]:
+    """Run the API process of local mode alone, with the environment of this process; yield its address."""
     with tempfile.TemporaryDirectory(prefix="bench-front-") as folder, socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         child = Child(
-            "front",
+            "api",
             [sys.executable, "-m", "local.api_main", str(listener.fileno())],
             environment=dict(os.environ),
             log_file=Path(folder, "log"),
@@ -167,9 +167,9 @@ def front() -> Iterator[str]:
 
 @contextmanager
 def proxy(comfyui_url: str) -> Iterator[str | None]:
-    """Run the Comfy API v2 proxy; give its address, or None when it is not installed: `make bench` installs it."""
+    """Run the Comfy API v2 proxy; yield its address, or None when it is not installed."""
     if not _PROXY.exists():
-        print("without the Comfy API v2 proxy, which `make bench` installs", file=sys.stderr)
+        print("skipping the Comfy API v2 proxy: `make bench` installs it", file=sys.stderr)
         yield None
         return
     port = free_port()
@@ -185,7 +185,7 @@ def proxy(comfyui_url: str) -> Iterator[str | None]:
 
 
 def runs(comfyui_url: str) -> list[tuple[int, int]]:
-    """Read from ComfyUI's history when each prompt began and ended, in epoch milliseconds, in order."""
+    """Read from ComfyUI's history when each prompt started and ended, in epoch milliseconds, in order."""
     history = requests.get(f"{comfyui_url}/history", timeout=30).json()
     found = []
     for entry in history.values():

@@ -1,4 +1,4 @@
-"""Ways to have ComfyUI run a job and to learn what came of it, each as one client uses it."""
+"""The compared ways to run a job on ComfyUI and get its outputs, each as a client uses it."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from prompts import SOLID_WORKFLOW, solid
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_SECONDS = 60  # for any answer
+_SECONDS = 60  # for any response
 _POLL_SECONDS = 0.01
-# It looks into ComfyUI's history, then into its queue: a job that goes from one to the other meanwhile has "expired".
+# It checks ComfyUI's history, then its queue: a job that moves from one to the other in between is "expired".
 _NOT_ENDED_FOR_PROXY = ("queued", "running", "expired")
 
 
@@ -24,10 +24,10 @@ class Way(Protocol):
     """One client."""
 
     def run_solid(self, color: int) -> None:
-        """Have a picture of one colour made; return when its file is known. Raises RuntimeError when it is not made."""
+        """Create an image of one color; return when its file is known. Raises RuntimeError on failure."""
 
     def close(self) -> None:
-        """Let its connections go."""
+        """Close its connections."""
 
 
 class Direct:
@@ -45,7 +45,7 @@ class Direct:
         body = {"prompt": prompt, "client_id": self._client_id}
         prompt_id = _json(self._session.post(f"{self._url}/prompt", json=body, timeout=_SECONDS))["prompt_id"]
         self._listen_until_end(prompt_id)
-        # The history has a prompt a moment after the WebSocket has told its end.
+        # A prompt is in the history a moment after its last WebSocket event.
         while not (found := _json(self._session.get(f"{self._url}/history/{prompt_id}", timeout=_SECONDS))):
             time.sleep(_POLL_SECONDS / 10)
         outputs: dict[str, Any] = found[prompt_id]["outputs"]
@@ -76,7 +76,7 @@ class Direct:
 
 
 class Gateway:
-    """The gateway: submit, and one request that is answered at the end."""
+    """The gateway: submit, and one request that returns at the end of the job."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -104,7 +104,7 @@ class Gateway:
 
 
 class Proxy:
-    """The Comfy API v2 proxy: submit, and ask until the end.
+    """The Comfy API v2 proxy: submit, and poll until the end.
 
     Its stream of events is no quicker; and where a job ends while the stream is being opened, it tells so after 15 s.
     """
@@ -114,12 +114,12 @@ class Proxy:
         self._session = requests.Session()
 
     def submit(self, prompt: Mapping[str, Any]) -> str:
-        """Have a prompt queued; return the job's id."""
+        """Submit a prompt; return the job id."""
         job = _json(self._session.post(f"{self._url}/jobs", json={"workflow": prompt}, timeout=_SECONDS))
         return str(job["id"])
 
     def outputs(self, job_id: str) -> list[dict[str, Any]]:
-        """Wait for a job's end; return its outputs. Raises RuntimeError when there are none."""
+        """Wait for the end of a job; return its outputs. Raises RuntimeError when there are none."""
         while (job := self._job(job_id))["status"] in _NOT_ENDED_FOR_PROXY:
             time.sleep(_POLL_SECONDS)
         if not job["outputs"]:
