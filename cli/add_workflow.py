@@ -1,4 +1,4 @@
-"""`comfyui-gateway add-workflow`: a graph as ComfyUI exports it becomes a workflow."""
+"""`comfyui-gateway workflows add`: registers a graph that ComfyUI exported as a workflow."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from cli.exit_codes import CommandFailedError, ExitCode
-from cli.workflows import asked
+from cli.questions import confirm
 from gateway.limits import MAX_REQUEST_BODY_BYTES
 
 if TYPE_CHECKING:
@@ -20,31 +20,31 @@ if TYPE_CHECKING:
     from cli.gateway_session import GatewaySession
     from cli.workflow_proposal import Proposal
 
-_MAX_SHOWN = 48  # characters of a value
+_MAX_VALUE_CHARACTERS = 48
+_MAX_PROBLEMS = 5  # in the message
 
 
 def add_workflow(  # noqa: PLR0913  a command's options
     session: GatewaySession,
-    file: Annotated[Path, typer.Argument(help="The graph, in ComfyUI's API format: Workflow > Export (API).")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Graph in API format: Workflow > Export (API).")],
     *,
-    workflow_id: Annotated[str | None, typer.Option("--id", help="Its id; else the file's name.")] = None,
-    name: Annotated[str | None, typer.Option("--name", help="What lists show; else the id.")] = None,
-    description: Annotated[str | None, typer.Option(help="What it makes.")] = None,
-    schema: Annotated[Path | None, typer.Option(help="Its input schema; without, one is proposed.")] = None,
-    replace: Annotated[bool, typer.Option("--replace", help="Make it the next version of the one there is.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Register what is proposed, without asking.")] = False,
+    workflow_id: Annotated[str | None, typer.Option("--id", help="Id. Default: the name of the file.")] = None,
+    name: Annotated[str | None, typer.Option("--name", help="Name in lists. Default: the id.")] = None,
+    description: Annotated[str | None, typer.Option(help="Description.")] = None,
+    schema: Annotated[Path | None, typer.Option(help="File with the input schema. Default: a proposed one.")] = None,
+    replace: Annotated[bool, typer.Option("--replace", help="Add it as the next version of the workflow.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Register the proposal without confirmation.")] = False,
 ) -> None:
     """Register a workflow.
 
-    The graph has {{name}} where an input goes, and the schema says what inputs there are. Without a schema, prompts,
-    seed, steps, size and so on are looked for in the graph, and shown. Then it asks; if you say no, or where there is
-    no terminal, graph and schema are written to ID.workflow.json and ID.schema.json for you to look at and change.
+    Write {{name}} in the graph for each input, and describe the inputs in a schema. Without a schema, inputs such as
+    prompt, seed, steps and size are detected in the graph, and proposed for confirmation. If you decline, or without
+    a terminal, graph and schema are written to ID.workflow.json and ID.schema.json for you to edit.
 
-    Try:
+    Examples:
+      comfyui-gateway workflows add portrait.json --name "Portrait"
+      comfyui-gateway workflows add portrait.workflow.json --schema portrait.schema.json --id portrait
 
-      comfyui-gateway add-workflow portrait.json --name "Portrait"
-
-      comfyui-gateway add-workflow portrait.workflow.json --schema portrait.schema.json --id portrait
     """
     graph = _read_object(file)
     _check_graph(graph, file)
@@ -55,11 +55,11 @@ def add_workflow(  # noqa: PLR0913  a command's options
     if schema is not None:
         body["inputSchema"] = _read_object(schema)
     else:
-        from cli.workflow_proposal import propose  # noqa: PLC0415  with a schema there is nothing to propose
+        from cli.workflow_proposal import propose  # noqa: PLC0415  only needed without a schema
 
         proposal = propose(graph)
-        _show(session, file, proposal)
-        if not yes and not (sys.stdin.isatty() and asked(f"Register {wanted_id} so?")):
+        _print_proposal(session, file, proposal)
+        if not yes and not (sys.stdin.isatty() and confirm(f"Register {wanted_id} with these inputs?")):
             _write_for_review(session, wanted_id, name, proposal)
         body |= {"workflowJson": proposal.graph, "inputSchema": proposal.schema}
     if replace:
@@ -67,10 +67,10 @@ def add_workflow(  # noqa: PLR0913  a command's options
     else:
         added = session.api.create_workflow({"id": wanted_id, **body})
     if session.printer.as_json:
-        session.printer.data(added)
+        session.printer.json(added)
         return
-    session.printer.note(f"{added['id']} is there, version {added['version']}. Run it:")
-    session.printer.line(_example(added["id"], added["inputSchema"]))
+    session.printer.note(f"Registered {added['id']}, version {added['version']}. Run it:")
+    session.printer.line(_submit_command(added["id"], added["inputSchema"]))
 
 
 def _read_object(file: Path) -> dict[str, Any]:
@@ -80,68 +80,73 @@ def _read_object(file: Path) -> dict[str, Any]:
     except OSError as error:
         raise CommandFailedError(f"Cannot read {file}: {error.strerror}", ExitCode.NOT_FOUND) from None
     if len(content) > MAX_REQUEST_BODY_BYTES:
-        raise CommandFailedError(
-            f"{file} has more than {MAX_REQUEST_BODY_BYTES} bytes, the most a gateway accepts",
-            ExitCode.REFUSED,
-        )
+        raise CommandFailedError(f"{file} has more than {MAX_REQUEST_BODY_BYTES} bytes", ExitCode.REFUSED)
     try:
         value = json.loads(content.decode("utf-8-sig"))
     except (ValueError, RecursionError):
         raise CommandFailedError(f"{file} is not JSON", ExitCode.REFUSED) from None
     if not isinstance(value, dict):
-        raise CommandFailedError(f"{file} holds no JSON object", ExitCode.REFUSED)
+        raise CommandFailedError(f"{file} is not a JSON object", ExitCode.REFUSED)
     return value
 
 
 def _check_graph(graph: Mapping[str, Any], file: Path) -> None:
-    from gateway.domain.template import graph_problems  # noqa: PLC0415  `--help` need not wait for it
+    from gateway.domain.template import graph_problems  # noqa: PLC0415  `--help` does without it
 
     problems = graph_problems(graph)
     if problems:
         if isinstance(wrapped := graph.get("prompt"), dict) and not graph_problems(wrapped):
-            message = f'{file} is a request to ComfyUI: give the graph in it, what stands under "prompt"'
-            raise CommandFailedError(message, ExitCode.REFUSED)
-        places = (p.path.removeprefix("workflowJson").lstrip(".") for p in problems[:5])
-        said = "; ".join(
-            f"{place}: {p.message}" if place else p.message for place, p in zip(places, problems, strict=False)
-        )
-        more = f" (and {len(problems) - 5} more)" if len(problems) > 5 else ""  # noqa: PLR2004  as above
-        raise CommandFailedError(f"{file}: {said}{more}", ExitCode.REFUSED)
+            message = f'{file} is a request to ComfyUI, with a graph in "prompt"'
+            raise CommandFailedError(message, ExitCode.REFUSED, advice="Give a file with the graph alone.")
+        shown = []
+        for problem in problems[:_MAX_PROBLEMS]:
+            path = problem.path.removeprefix("workflowJson").lstrip(".")
+            shown.append(f"{path}: {problem.message}" if path else problem.message)
+        more = f" (and {len(problems) - _MAX_PROBLEMS} more)" if len(problems) > _MAX_PROBLEMS else ""
+        raise CommandFailedError(f"{file}: {'; '.join(shown)}{more}", ExitCode.REFUSED)
 
 
 def _checked_id(text: str) -> str:
-    from gateway.domain.workflow_id import ID_PATTERN  # noqa: PLC0415  `--help` need not wait for it
+    from gateway.domain.workflow_id import ID_PATTERN  # noqa: PLC0415  `--help` does without it
 
-    # It becomes a file's name, too.
+    # It is used as the name of a file, too.
     if not ID_PATTERN.fullmatch(text):
-        raise CommandFailedError("--id: has letters, digits, - and _ only, 64 at most", ExitCode.USAGE)
+        raise CommandFailedError("--id: must have letters, digits, - and _ only, at most 64", ExitCode.USAGE)
     return text
 
 
 def _id_from(file: Path) -> str:
     stem = re.sub(r"[^A-Za-z0-9_-]+", "_", file.name.split(".")[0]).strip("_-")[:64]
     if not stem:
-        raise CommandFailedError("The file's name makes no id: give one with --id", ExitCode.USAGE)
+        raise CommandFailedError(
+            "The name of the file has no characters for an id", ExitCode.USAGE, advice="Set one with --id."
+        )
     return stem
 
 
-def _show(session: GatewaySession, file: Path, proposal: Proposal) -> None:
-    """Tell what was found, and where."""
+def _print_proposal(session: GatewaySession, file: Path, proposal: Proposal) -> None:
+    """Print the detected inputs, and their nodes."""
     if not proposal.findings:
         session.printer.note(
-            "No input was found. Write {{name}} in the graph where one goes, and describe it in a schema (--schema)."
+            "No input was detected. Write {{name}} in the graph for each input, and describe it in a schema (--schema)."
         )
         return
     session.printer.note(f"Inputs in {file}:")
     for finding in proposal.findings:
         places = ", ".join(f"{_node(proposal, place.node_id)} {place.name}" for place in finding.places)
         value = json.dumps(finding.value, ensure_ascii=False)
-        was = "" if finding.value is None else f": {value[:_MAX_SHOWN]}{'…' if len(value) > _MAX_SHOWN else ''}"
+        was = (
+            ""
+            if finding.value is None
+            else f": {value[:_MAX_VALUE_CHARACTERS]}{'…' if len(value) > _MAX_VALUE_CHARACTERS else ''}"
+        )
         session.printer.note(f"  {finding.name:<16} {places}{was}")
     if "prompt" not in proposal.schema["properties"]:
-        session.printer.note("No prompt was found: if there is one, write {{prompt}} in its place.")
+        session.printer.note("No prompt was detected. If there is one, write {{prompt}} in its place.")
     if required := proposal.schema["required"]:
-        session.printer.note(f"Jobs have to send: {', '.join(required)}. The others are as above unless a job says.")
+        session.printer.note(
+            f"Required in each job: {', '.join(required)}. The values above are the defaults of the others."
+        )
 
 
 def _node(proposal: Proposal, node_id: str) -> str:
@@ -149,7 +154,7 @@ def _node(proposal: Proposal, node_id: str) -> str:
 
 
 def _write_for_review(session: GatewaySession, workflow_id: str, name: str | None, proposal: Proposal) -> NoReturn:
-    """Write what was found, say how to register it, and raise CommandFailedError: no script may take it for done."""
+    """Write the proposal to files, print how to register it, and raise CommandFailedError: it is not registered yet."""
     contents = {"workflow": proposal.graph, "schema": proposal.schema}
     files = {kind: Path(f"{workflow_id}.{kind}.json") for kind in contents}
     for kind, file in files.items():
@@ -157,24 +162,25 @@ def _write_for_review(session: GatewaySession, workflow_id: str, name: str | Non
             with file.open("x", encoding="utf-8") as stream:
                 stream.write(json.dumps(contents[kind], indent=2, ensure_ascii=False) + "\n")
         except FileExistsError:
-            raise CommandFailedError(f"{file} is there already; move it away first", ExitCode.REFUSED) from None
+            raise CommandFailedError(f"{file} already exists", ExitCode.REFUSED, advice="Move it away first.") from None
         except OSError as error:
             raise CommandFailedError(f"Cannot write {file}: {error.strerror}") from None
     if session.printer.as_json:
-        session.printer.data({**{kind: str(file) for kind, file in files.items()}, "registered": False})
+        session.printer.json({**{kind: str(file) for kind, file in files.items()}, "registered": False})
     else:
         named = f" --name '{name}'" if name else ""
         session.printer.line(
-            f"comfyui-gateway add-workflow {files['workflow']} --schema {files['schema']} --id {workflow_id}{named}"
+            f"comfyui-gateway workflows add {files['workflow']} --schema {files['schema']} --id {workflow_id}{named}"
         )
     raise CommandFailedError(
-        f"{workflow_id} is not registered. Look at {files['workflow']} and {files['schema']}, change them, "
-        "and register them with --schema; --yes registers what is found at once",
+        f"{workflow_id} is not registered",
         ExitCode.REFUSED,
+        advice=f"Check {files['workflow']} and {files['schema']}, then register them with --schema. "
+        "Or register the proposal with --yes.",
     )
 
 
-def _example(workflow_id: str, schema: Mapping[str, Any]) -> str:
+def _submit_command(workflow_id: str, schema: Mapping[str, Any]) -> str:
     required = schema.get("required")
     inputs = "".join(f" -i {name}=…" for name in required) if isinstance(required, list) else ""
     return f"comfyui-gateway submit {workflow_id}{inputs} --wait"

@@ -1,8 +1,9 @@
-"""The gateway's HTTP API, as the commands use it."""
+"""Client of the gateway's HTTP API: one method per route that the commands use."""
 
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -16,102 +17,126 @@ if TYPE_CHECKING:
 
     from cli.connection import Connection
 
-_SUBMIT_TRIES = 3
-_TRY_AGAIN_SECONDS = 1.0
+PAGE_SIZE = 200  # the most that a gateway lists at once
+_MAX_SUBMIT_ATTEMPTS = 3
+_SUBMIT_DELAY_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class SubmittedJob:
+    """A job that the gateway accepted. `eta_seconds`: estimated time to its end; None if unknown or ended."""
+
+    job_id: str
+    eta_seconds: int | None = None
 
 
 class GatewayApi:
-    """A gateway. Every method raises CommandFailedError, with the exit code that fits."""
+    """One gateway. Every method raises CommandFailedError, with the exit code that fits."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._http = HttpClient(connection)
+    def __init__(self, connection: Connection, *, timeout_seconds: float | None = None) -> None:
+        self._http = HttpClient(connection, timeout_seconds=timeout_seconds)
         self.url = connection.url
-        self.signs_in = bool(connection.headers)
+        self.has_credentials = bool(connection.headers)
 
     @property
     def clock_ahead_seconds(self) -> float | None:
-        """How far the gateway's clock is before this machine's, by its last answer; None when it does not tell."""
+        """How far the gateway's clock is ahead of this machine's; None if its last response had no time."""
         return self._http.clock_ahead_seconds
 
     def health(self) -> responses.HealthJson:
         """GET /health."""
-        return self._http.answer("GET", "/health", responses.HealthJson)
+        return self._http.fetch("GET", "/health", responses.HealthJson)
 
     def capabilities(self) -> responses.CapabilitiesJson:
         """GET /capabilities."""
-        return self._http.answer("GET", "/capabilities", responses.CapabilitiesJson)
+        return self._http.fetch("GET", "/capabilities", responses.CapabilitiesJson)
 
     def workflows(self) -> responses.WorkflowListJson:
         """GET /workflows."""
-        return self._http.answer("GET", "/workflows", responses.WorkflowListJson)
+        return self._http.fetch("GET", "/workflows", responses.WorkflowListJson)
 
     def workflow(self, workflow_id: str) -> responses.WorkflowJson:
         """GET /workflows/{id}."""
-        return self._http.answer("GET", f"/workflows/{part(workflow_id)}", responses.WorkflowAnswerJson)["workflow"]
+        return self._http.fetch("GET", f"/workflows/{part(workflow_id)}", responses.WorkflowAnswerJson)["workflow"]
 
     def create_workflow(self, body: Mapping[str, Any]) -> responses.WorkflowJson:
         """POST /workflows."""
-        return self._http.answer("POST", "/workflows", responses.WorkflowAnswerJson, body=body)["workflow"]
+        return self._http.fetch("POST", "/workflows", responses.WorkflowAnswerJson, body=body)["workflow"]
 
     def change_workflow(self, workflow_id: str, body: Mapping[str, Any]) -> responses.WorkflowJson:
         """PUT /workflows/{id}."""
         path = f"/workflows/{part(workflow_id)}"
-        return self._http.answer("PUT", path, responses.WorkflowAnswerJson, body=body)["workflow"]
+        return self._http.fetch("PUT", path, responses.WorkflowAnswerJson, body=body)["workflow"]
 
     def remove_workflow(self, workflow_id: str) -> None:
         """DELETE /workflows/{id}."""
-        self._http.content(self._http.request("DELETE", f"/workflows/{part(workflow_id)}"))
+        self._http.read(self._http.send("DELETE", f"/workflows/{part(workflow_id)}"))
 
-    def submit(self, body: Mapping[str, Any], idempotency_key: str) -> str:
-        """POST /jobs; return the job's id. A request that got no answer is sent again: it is the same job."""
+    def submit(self, body: Mapping[str, Any], idempotency_key: str) -> SubmittedJob:
+        """POST /jobs. A request without a response is sent again: with the same key it is the same job."""
         headers = {"Idempotency-Key": idempotency_key}
-        for attempt in range(1, _SUBMIT_TRIES + 1):
+        for attempt in range(1, _MAX_SUBMIT_ATTEMPTS + 1):
             try:
-                response = self._http.request("POST", "/jobs", body=body, headers=headers)
-                shape = (
-                    responses.JobFromCacheJson if response.status_code == HTTPStatus.OK else responses.JobAcceptedJson
-                )
-                answer: Mapping[str, Any] = self._http.parsed(response, shape)
-                return str(answer["jobId"])
+                response = self._http.send("POST", "/jobs", body=body, headers=headers)
+                if response.status_code == HTTPStatus.OK:
+                    return SubmittedJob(self._http.parse(response, responses.JobFromCacheJson)["jobId"])
+                accepted = self._http.parse(response, responses.JobAcceptedJson)
+                return SubmittedJob(accepted["jobId"], accepted["etaSeconds"] or None)
             except CommandFailedError as error:
-                if error.code is not ExitCode.UNREACHABLE or attempt == _SUBMIT_TRIES:
+                if error.code is not ExitCode.UNREACHABLE or attempt == _MAX_SUBMIT_ATTEMPTS:
                     raise
-                time.sleep(_TRY_AGAIN_SECONDS)
-        raise AssertionError("The last try returns or raises.")
+                time.sleep(_SUBMIT_DELAY_SECONDS)
+        raise AssertionError("The last attempt returns or raises.")
 
     def job(self, job_id: str, *, wait_seconds: int = 0) -> JobJson:
-        """GET /jobs/{id}; `wait_seconds`: how long the answer may be held until the job ends, 25 at most."""
+        """GET /jobs/{id}. With `wait_seconds`, at most 25, the gateway responds when the job ends or the time is up."""
         query = {"wait": wait_seconds} if wait_seconds else {}
-        return self._http.answer("GET", f"/jobs/{part(job_id)}", JobJson, query=query)
+        return self._http.fetch("GET", f"/jobs/{part(job_id)}", JobJson, query=query)
 
-    def jobs(self, query: Mapping[str, str | int]) -> responses.JobListJson:
-        """GET /jobs."""
-        return self._http.answer("GET", "/jobs", responses.JobListJson, query=query)
+    def job_pages(self, query: Mapping[str, str | int], *, limit: int = PAGE_SIZE) -> Iterator[responses.JobListJson]:
+        """GET /jobs, page by page. The pages may never end, nor have any jobs: limit their number."""
+        page_query = {**query, "limit": min(limit, PAGE_SIZE)}
+        while True:
+            page = self._http.fetch("GET", "/jobs", responses.JobListJson, query=page_query)
+            yield page
+            if page["nextCursor"] is None:
+                return
+            page_query["cursor"] = page["nextCursor"]
 
     def log(self, job_id: str) -> responses.JobLogJson:
         """GET /jobs/{id}/logs."""
-        return self._http.answer("GET", f"/jobs/{part(job_id)}/logs", responses.JobLogJson)
+        return self._http.fetch("GET", f"/jobs/{part(job_id)}/logs", responses.JobLogJson)
 
     def cancel(self, job_id: str) -> responses.CancelAnswerJson:
         """POST /jobs/{id}/cancel."""
-        return self._http.answer("POST", f"/jobs/{part(job_id)}/cancel", responses.CancelAnswerJson)
+        return self._http.fetch("POST", f"/jobs/{part(job_id)}/cancel", responses.CancelAnswerJson)
 
     def deliveries(self, job_id: str) -> responses.DeliveryListJson:
         """GET /jobs/{id}/deliveries."""
-        return self._http.answer("GET", f"/jobs/{part(job_id)}/deliveries", responses.DeliveryListJson)
+        return self._http.fetch("GET", f"/jobs/{part(job_id)}/deliveries", responses.DeliveryListJson)
 
-    def deliver_again(self, job_id: str) -> responses.DeliveryRequestedJson:
+    def redeliver(self, job_id: str) -> responses.DeliveryRequestedJson:
         """POST /jobs/{id}/deliveries."""
-        return self._http.answer("POST", f"/jobs/{part(job_id)}/deliveries", responses.DeliveryRequestedJson)
+        return self._http.fetch("POST", f"/jobs/{part(job_id)}/deliveries", responses.DeliveryRequestedJson)
 
-    def try_webhook(self, url: str) -> responses.WebhookTestResultJson:
+    def test_webhook(self, url: str) -> responses.WebhookTestResultJson:
         """POST /webhooks/test."""
-        return self._http.answer("POST", "/webhooks/test", responses.WebhookTestResultJson, body={"url": url})
+        return self._http.fetch("POST", "/webhooks/test", responses.WebhookTestResultJson, body={"url": url})
 
-    def audit(self) -> responses.AuditListJson:
-        """GET /audit, the newest entry of it."""
-        return self._http.answer("GET", "/audit", responses.AuditListJson, query={"limit": 1})
+    def stats(self) -> responses.StatsJson:
+        """GET /stats."""
+        return self._http.fetch("GET", "/stats", responses.StatsJson)
+
+    def audit_pages(self, *, limit: int = PAGE_SIZE) -> Iterator[responses.AuditListJson]:
+        """GET /audit, page by page. The pages may never end: limit their number."""
+        query: dict[str, str | int] = {"limit": min(limit, PAGE_SIZE)}
+        while True:
+            page = self._http.fetch("GET", "/audit", responses.AuditListJson, query=query)
+            yield page
+            if page["nextCursor"] is None:
+                return
+            query["cursor"] = page["nextCursor"]
 
     def file(self, job_id: str, filename: str) -> Iterator[bytes]:
-        """GET /outputs/{id}/{file}, piece by piece."""
-        return self._http.pieces(f"/outputs/{part(job_id)}/{part(filename)}")
+        """GET /outputs/{id}/{file}, chunk by chunk."""
+        return self._http.stream(f"/outputs/{part(job_id)}/{part(filename)}")

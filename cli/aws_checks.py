@@ -1,10 +1,11 @@
-"""What doctor looks at in AWS itself: credentials, the table, the queues and what they gave up on."""
+"""Checks of doctor in AWS itself: credentials, the table, the queues and their dead letters."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cli.finding import Finding, State
+from cli.exit_codes import CommandFailedError
+from cli.gateway_checks import CheckState, Finding
 from gateway.aws import diagnostics
 from gateway.aws.error_messages import raising_operator_errors
 from gateway.errors import GatewayError, SettingsInvalidError
@@ -23,34 +24,36 @@ _QUEUES = {
 _MANY_WAITING = 1000
 
 
-def look_at_aws(session: AwsSession) -> Iterator[Finding]:
-    """Look at the table, then at each queue; the first that cannot be looked at ends it."""
+def check_aws(session: AwsSession) -> Iterator[Finding]:
+    """Check the table, then each queue. The first check that fails to run ends it."""
     try:
         with raising_operator_errors():
             name = session.variable("TABLE_NAME")
             status = diagnostics.table_status(session.clients.dynamodb, name)
             good = status == "ACTIVE"
-            advice = "" if good else "Wait, and look at the table in the AWS console."
-            yield Finding("table", State.GOOD if good else State.PROBLEM, f"{name} is {status}", advice)
+            advice = "" if good else "Wait, and check the table in the AWS console."
+            yield Finding("table", CheckState.GOOD if good else CheckState.PROBLEM, f"{name} is {status}", advice)
             for variable, queue in _QUEUES.items():
                 yield from _queue(queue, diagnostics.queue_state(session.clients.sqs, session.variable(variable)))
     except SettingsInvalidError as error:
-        yield Finding("aws", State.PROBLEM, error.message, "Set AWS_REGION to the region of the deployment.")
+        yield Finding("aws", CheckState.PROBLEM, error.message, "Set AWS_REGION to the region of the deployment.")
+    except CommandFailedError as error:
+        yield Finding("aws", CheckState.PROBLEM, error.message, error.advice)
     except GatewayError as error:
-        advice = "Give these credentials the right to read the table and the queues, or name the right --stage."
-        yield Finding("aws", State.PROBLEM, error.message, advice)
+        advice = "Allow these credentials to read the table and the queues, or select another --stage."
+        yield Finding("aws", CheckState.PROBLEM, error.message, advice)
 
 
 def _queue(queue: str, state: diagnostics.QueueState) -> Iterator[Finding]:
-    said = f"{state.waiting} waiting, {state.taken} under way"
+    counts = f"{state.waiting} waiting, {state.taken} in flight"
     if state.waiting >= _MANY_WAITING:
-        yield Finding(f"queue {queue}", State.WARNING, said, "More executors make it shorter.")
+        yield Finding(f"queue {queue}", CheckState.WARNING, counts, "Add executors to work it off faster.")
     else:
-        yield Finding(f"queue {queue}", State.GOOD, said)
+        yield Finding(f"queue {queue}", CheckState.GOOD, counts)
     if state.dead:
         yield Finding(
             f"queue {queue}",
-            State.WARNING,
-            f"{state.dead} messages were given up on",
-            f"See them: comfyui-gateway dead-letters list {queue}",
+            CheckState.WARNING,
+            f"{state.dead} dead letters",
+            f"List them: comfyui-gateway dead-letters list {queue}",
         )

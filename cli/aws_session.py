@@ -1,9 +1,9 @@
-"""What commands that talk to AWS themselves have in common: which table and queues they mean, and --json.
+"""Commands that call AWS themselves: the option --stage, and the session built from it.
 
-Keys and dead letters are no part of the HTTP API. Where a gateway keeps them is told, in this order, by
+API keys and dead letters are not part of the HTTP API. The names of table and queues come from, in this order:
 - `--stage`: the outputs of the stage's stacks,
-- the environment, as an executor reads it (TABLE_NAME …),
-- a gateway that runs on this machine: it writes them into DATA_DIR.
+- the environment, with the variables of an executor (TABLE_NAME …),
+- a gateway that runs on this machine: it writes them to DATA_DIR.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ import typer
 
 from cli import env_file
 from cli.exit_codes import CommandFailedError
-from cli.gateway_session import JSON_OPTION, with_options
 from cli.printer import Printer
+from cli.shared_options import JSON, with_options
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from gateway.aws.clients import Clients
     from gateway.domain.audit import Authorship
 
-_KNOWN_BY = (
+_NAMING_VARIABLES = (
     "TABLE_NAME",
     "HIGH_QUEUE_URL",
     "NORMAL_QUEUE_URL",
@@ -39,7 +39,7 @@ STAGE_OPTION: tuple[Any, Any] = (
     Annotated[
         str | None,
         typer.Option(
-            help="The deployed stage; else TABLE_NAME and so on, or the gateway running in DATA_DIR (./data)."
+            help="Deployed stage. Default: TABLE_NAME and so on, or the gateway that runs in DATA_DIR (./data)."
         ),
     ],
     None,
@@ -48,64 +48,64 @@ STAGE_OPTION: tuple[Any, Any] = (
 
 @dataclass(frozen=True)
 class AwsSession:
-    """One run of a command: what it works on in AWS, and where it shows things."""
+    """One run of a command: the AWS resources that it uses, and its printer."""
 
     printer: Printer
     stage: str | None
 
     @cached_property
     def clients(self) -> Clients:
-        """AWS's services, as boto3 finds them in the environment."""
-        from gateway.aws.clients import Clients  # noqa: PLC0415  boto3 takes half a second
+        """Clients of AWS services, configured by boto3 from the environment."""
+        from gateway.aws.clients import Clients  # noqa: PLC0415  boto3 takes half a second to import
 
         if self.stage is None:
-            self._variables  # noqa: B018  they may say where the embedded AWS is, which boto3 has to know before
+            self._variables  # noqa: B018  they may hold the embedded AWS's address, which boto3 reads when it is created
         return Clients()
 
     def variable(self, name: str) -> str:
-        """Tell where a table or queue is. Raises CommandFailedError."""
+        """Return the name or address of a table or queue. Raises CommandFailedError."""
         value = self._variables.get(name)
         if not value:
             raise CommandFailedError(
-                f"{name}: is not set, and no gateway was started in {_data_dir(os.environ)}. Name a deployed one with "
-                "--stage, or start one here: comfyui-gateway run"
+                f"{name}: is not set, and no gateway was started in {_data_dir(os.environ)}",
+                advice="Select a deployed gateway with --stage, or start one: comfyui-gateway run",
             )
         return value
 
     @property
-    def known(self) -> bool:
-        """Whether anything says where table and queues are."""
-        in_environment = any(os.environ.get(name) for name in _KNOWN_BY)
-        return self.stage is not None or in_environment or _written_down(os.environ).exists()
+    def is_configured(self) -> bool:
+        """Whether any source names the table and the queues."""
+        in_environment = any(os.environ.get(name) for name in _NAMING_VARIABLES)
+        return self.stage is not None or in_environment or _environment_file(os.environ).exists()
 
     @property
     def retention_days(self) -> int:
-        """How long things are kept; 30 days unless it is said."""
+        """How long records are kept, in days."""
         days = self._variables.get("RETENTION_DAYS") or os.environ.get("RETENTION_DAYS", "")
         return int(days) if days.isdecimal() else 30
 
     @cached_property
     def _variables(self) -> Mapping[str, str]:
         if self.stage is not None:
-            from gateway.aws.stack_outputs import environment_of  # noqa: PLC0415  as above
+            from gateway.aws.stack_outputs import environment_of  # noqa: PLC0415  boto3 takes half a second to import
 
-            return env_file.parse(environment_of(self.clients, self.stage), f"the stage {self.stage}")
-        if any(os.environ.get(name) for name in _KNOWN_BY):
+            return env_file.parse(environment_of(self.clients, self.stage), f"stage {self.stage}")
+        if any(os.environ.get(name) for name in _NAMING_VARIABLES):
             return os.environ
-        found = env_file.read(_written_down(os.environ)) or {}
-        # It is still there when that gateway has ended.
-        if found and not _listens(found.get("AWS_ENDPOINT_URL", "")):
+        found = env_file.read(_environment_file(os.environ)) or {}
+        # The file remains when that gateway has stopped.
+        if found and not _is_listening(found.get("AWS_ENDPOINT_URL", "")):
             raise CommandFailedError(
-                f"The gateway of {_data_dir(os.environ)} does not run. Start it with comfyui-gateway run, or name a "
-                "deployed one with --stage"
+                f"The gateway in {_data_dir(os.environ)} is not running",
+                advice="Start it: comfyui-gateway run. Or select a deployed one with --stage.",
             )
-        os.environ.update(found)  # boto3 finds the embedded AWS by it
+        os.environ.update(found)  # boto3 reads the address of the embedded AWS there
         return found
 
 
-def _listens(url: str) -> bool:
-    import socket  # noqa: PLC0415  few commands ask
-    from urllib.parse import urlsplit  # noqa: PLC0415  likewise
+def _is_listening(url: str) -> bool:
+    import socket  # noqa: PLC0415  few commands need it
+    from urllib.parse import urlsplit  # noqa: PLC0415  few commands need it
 
     try:
         parts = urlsplit(url)
@@ -115,7 +115,7 @@ def _listens(url: str) -> bool:
         return False
 
 
-def _written_down(environment: Mapping[str, str]) -> Path:
+def _environment_file(environment: Mapping[str, str]) -> Path:
     return _data_dir(environment) / "environment"
 
 
@@ -124,24 +124,24 @@ def _data_dir(environment: Mapping[str, str]) -> Path:
 
 
 def with_aws(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options of an AWS session, which it takes as its first argument; tell what AWS refuses."""
+    """Add --stage and --json to a command, pass it an AwsSession as its first argument, and report errors of AWS."""
 
-    def run(arguments: dict[str, Any], rest: dict[str, Any]) -> None:
-        from gateway.aws.error_messages import raising_operator_errors  # noqa: PLC0415  boto3 takes half a second
+    def run(shared: dict[str, Any], own: dict[str, Any]) -> None:
+        from gateway.aws.error_messages import raising_operator_errors  # noqa: PLC0415  boto3 takes half a second to import
 
         with raising_operator_errors():
-            command(AwsSession(Printer(as_json=arguments["as_json"]), arguments["stage"]), **rest)
+            command(AwsSession(Printer(as_json=shared["as_json"]), shared["stage"]), **own)
 
-    return with_options(command, {"stage": STAGE_OPTION, "as_json": JSON_OPTION}, run)
+    return with_options(command, {"stage": STAGE_OPTION, "as_json": JSON}, run)
 
 
 def operator() -> Authorship:
-    """Say who does something, for the audit log: whoever runs the command, by the name on this machine."""
-    import getpass  # noqa: PLC0415  few commands ask
-    import uuid  # noqa: PLC0415  likewise
+    """Return the author for the audit log: the user who runs the command, by the name on this machine."""
+    import getpass  # noqa: PLC0415  few commands need it
+    import uuid  # noqa: PLC0415  few commands need it
 
-    from gateway.domain.audit import Authorship  # noqa: PLC0415  likewise
-    from gateway.domain.principal import Principal, Role  # noqa: PLC0415  likewise
+    from gateway.domain.audit import Authorship  # noqa: PLC0415  few commands need it
+    from gateway.domain.principal import Principal, Role  # noqa: PLC0415  few commands need it
 
     try:
         name = getpass.getuser()

@@ -1,4 +1,4 @@
-"""`comfyui-gateway dead-letters`: what queues gave up on, and giving it another chance."""
+"""`comfyui-gateway dead-letters`: list and redrive messages that could not be processed."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.aws_session import AwsSession, operator, with_aws
+from cli.command_app import CommandApp
 from gateway.domain import timestamps
 
 if TYPE_CHECKING:
     from gateway.aws.sqs.dead_letters import SqsDeadLetters
 
-app = typer.Typer(
-    help="See what queues gave up on, and put it back. Needs AWS credentials that may use the gateway's queues, or a "
-    "gateway that runs on this machine.",
-    no_args_is_help=True,
+app = CommandApp(
+    help="List and redrive messages that could not be processed. Requires AWS credentials with access to the gateway's "
+    "queues, or a gateway that runs on this machine.",
 )
 
 
 class Queue(StrEnum):
-    """Whose dead letters."""
+    """A queue that has dead letters."""
 
     WEBHOOKS = "webhooks"
     HIGH = "high"
@@ -41,55 +41,55 @@ _VARIABLES = {
 @with_aws
 def list_letters(
     session: AwsSession,
-    queue: Annotated[Queue, typer.Argument(help="Of which queue.")],
+    queue: Annotated[Queue, typer.Argument(help="Queue of the dead letters.")],
     *,
-    limit: Annotated[int, typer.Option(min=1, max=1000, help="The most to show.")] = 100,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="Maximum number of dead letters.")] = 100,
 ) -> None:
-    """Show when each was sent and which job it is about; they stay where they are.
+    """List dead letters: when each was sent, and its job. They stay in their queue.
 
-    Try:
-
+    Examples:
       comfyui-gateway dead-letters list webhooks --stage prod
-    """
-    from gateway.domain.messages import job_id_in  # noqa: PLC0415  `--help` need not wait for pydantic
 
-    # Not the messages themselves: one can be a caller's prompt.
+    """
+    from gateway.domain.messages import job_id_in  # noqa: PLC0415  `--help` does without pydantic
+
+    # Not the messages themselves: they contain callers' prompts.
     letters = [
         (timestamps.to_text(each.sent_at), job_id_in(each.body)) for each in _letters(session, queue).look(limit)
     ]
     if session.printer.as_json:
         listed = [{"sentAt": sent_at, "jobId": job_id} for sent_at, job_id in letters]
-        session.printer.data({"queue": queue, "deadLetters": listed, "count": len(listed)})
+        session.printer.json({"queue": queue, "deadLetters": listed, "count": len(listed)})
         return
-    rows = [(session.printer.moment(sent_at), job_id or "about no job") for sent_at, job_id in letters]
-    session.printer.table(("SENT", "JOB"), rows, whole=("SENT", "JOB"))
+    rows = [(session.printer.age(sent_at), job_id or "no job") for sent_at, job_id in letters]
+    session.printer.table(("SENT", "JOB"), rows, unbroken=("SENT", "JOB"))
     session.printer.note(f"{len(letters)} dead letters of {queue}")
 
 
-@app.command()
+@app.command("redrive")
 @with_aws
-def redrive(session: AwsSession, queue: Annotated[Queue, typer.Argument(help="Of which queue.")]) -> None:
-    """Put all of them back into their queue, as if they were new.
+def redrive(session: AwsSession, queue: Annotated[Queue, typer.Argument(help="Queue of the dead letters.")]) -> None:
+    """Send all dead letters to their queue again, as new messages.
 
-    Try:
-
+    Examples:
       comfyui-gateway dead-letters redrive webhooks --stage prod
+
     """
-    from gateway.aws.dynamodb.audit_log import DynamoAuditLog  # noqa: PLC0415  boto3 takes half a second
-    from gateway.domain.audit import AuditAction, AuditEntry  # noqa: PLC0415  `--help` need not wait for it
+    from gateway.aws.dynamodb.audit_log import DynamoAuditLog  # noqa: PLC0415  boto3 takes half a second to import
+    from gateway.domain.audit import AuditAction, AuditEntry  # noqa: PLC0415  `--help` does without it
 
     letters = _letters(session, queue)
     audit = DynamoAuditLog(session.clients.dynamodb, session.variable("TABLE_NAME"), session.retention_days)
-    # Before, so that nothing is put back without a trace.
+    # Before the redrive, so that none is without an entry.
     audit.record(AuditEntry.new(AuditAction.DEAD_LETTERS_REDRIVEN, queue, by=operator(), at=timestamps.now()))
     count = letters.redrive()
     if session.printer.as_json:
-        session.printer.data({"queue": queue, "count": count})
+        session.printer.json({"queue": queue, "count": count})
     else:
-        session.printer.note(f"{count} messages put back into {queue}")
+        session.printer.note(f"{count} dead letters of {queue} redriven")
 
 
 def _letters(session: AwsSession, queue: Queue) -> SqsDeadLetters:
-    from gateway.aws.sqs.dead_letters import SqsDeadLetters  # noqa: PLC0415  boto3 takes half a second
+    from gateway.aws.sqs.dead_letters import SqsDeadLetters  # noqa: PLC0415  boto3 takes half a second to import
 
     return SqsDeadLetters(session.clients.sqs, session.variable(_VARIABLES[queue]))

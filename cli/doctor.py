@@ -1,48 +1,50 @@
-"""`comfyui-gateway doctor`: looks at everything that has to work, and says what to do."""
+"""`comfyui-gateway doctor`: checks the installation, and suggests fixes."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.exit_codes import ExitCode
-from cli.finding import Finding, State
+from cli.exit_codes import CommandFailedError, ExitCode
+from cli.gateway_checks import CheckState, Finding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cli.gateway_session import GatewaySession
 
-_COLOURS = {State.GOOD: "green", State.WARNING: "yellow", State.PROBLEM: "red", State.SKIPPED: "dim"}
+_COLORS = {CheckState.GOOD: "green", CheckState.WARNING: "yellow", CheckState.PROBLEM: "red", CheckState.SKIPPED: "dim"}
+_ENV_FILE = Path(".env")
 
 
 def doctor(
     session: GatewaySession,
     *,
-    stage: Annotated[str | None, typer.Option(help="The deployed stage whose table and queues to look at.")] = None,
-    webhook: Annotated[str | None, typer.Option(metavar="URL", help="A receiver to send a sample to.")] = None,
+    stage: Annotated[str | None, typer.Option(help="Deployed stage whose table and queues to check.")] = None,
+    webhook: Annotated[str | None, typer.Option(metavar="URL", help="Receiver to send a sample webhook to.")] = None,
 ) -> None:
-    """Look at all that has to work, and say what to do about what does not.
+    """Check the installation and suggest fixes.
 
-    The gateway, credentials, clocks, ComfyUI, the models that workflows name; with AWS credentials, or where a gateway
-    runs on this machine, table and queues; with --webhook, a receiver. It ends with 1 if there is a problem.
+    Check .env in this folder, the gateway, credentials, clocks, executors, ComfyUI, and the models of workflows. With
+    AWS credentials, or if a gateway runs on this machine, check its table and queues. Exit with 1 if there is a
+    problem.
 
-    Try:
-
+    Examples:
       comfyui-gateway doctor
-
       comfyui-gateway doctor --stage prod --webhook https://app.example.com/hooks/comfyui
+
     """
     found: list[Finding] = []
     for finding in _findings(session, stage, webhook):
-        found.append(finding)
         if not session.printer.as_json:
-            _show(finding)
-    problems = sum(finding.state is State.PROBLEM for finding in found)
+            _print(finding, with_advice=finding.advice not in {earlier.advice for earlier in found})
+        found.append(finding)
+    problems = sum(finding.state is CheckState.PROBLEM for finding in found)
     if session.printer.as_json:
         shown = [{"what": f.what, "state": f.state, "message": f.message, "advice": f.advice or None} for f in found]
-        session.printer.data({"ok": not problems, "findings": shown})
+        session.printer.json({"ok": not problems, "findings": shown})
     elif not problems:
         session.printer.note("No problem found.")
     if problems:
@@ -52,31 +54,44 @@ def doctor(
 
 
 def _findings(session: GatewaySession, stage: str | None, webhook: str | None) -> Iterator[Finding]:
-    from cli.aws_session import AwsSession  # noqa: PLC0415  the other commands need not wait for it
-    from cli.gateway_checks import look_at_gateway  # noqa: PLC0415  likewise
+    from cli.aws_session import AwsSession  # noqa: PLC0415  the other commands do without it
+    from cli.gateway_checks import check_gateway  # noqa: PLC0415  the other commands do without it
 
+    yield from _env_file()
     if file := session.connection.exposed_file:
-        advice = f"chmod 600 {file}; if others use this machine, have a new key made."
-        yield Finding("profile", State.WARNING, f"others can read your key in {file}", advice)
-    yield from look_at_gateway(session.api, webhook)
+        advice = f"chmod 600 {file}; if other people use this machine, create a new key."
+        yield Finding("profile", CheckState.WARNING, f"other users can read the API key in {file}", advice)
+    yield from check_gateway(session.api, webhook)
     aws = AwsSession(session.printer, stage)
-    if not aws.known:
-        yield Finding("aws", State.SKIPPED, "to look at table and queues, name a stage: doctor --stage STAGE")
+    if not aws.is_configured:
+        yield Finding("aws", CheckState.SKIPPED, "check the table and queues of a stage: doctor --stage STAGE")
         return
-    from cli.aws_checks import look_at_aws  # noqa: PLC0415  boto3 takes half a second
+    from cli.aws_checks import check_aws  # noqa: PLC0415  boto3 takes half a second to import
 
-    yield from look_at_aws(aws)
+    yield from check_aws(aws)
 
 
-def _show(finding: Finding) -> None:
-    from rich.text import Text  # noqa: PLC0415  with --json nobody needs it
+def _env_file() -> Iterator[Finding]:
+    from cli import env_file, env_settings  # noqa: PLC0415  the other commands do without it
 
-    from cli.printer import console, printable  # noqa: PLC0415  likewise
+    try:
+        variables = env_file.read(_ENV_FILE) or {}
+    except CommandFailedError as error:
+        yield Finding("settings", CheckState.PROBLEM, error.message, f"Fix {_ENV_FILE}.")
+        return
+    for problem in (*env_settings.invalid_values(variables), *env_settings.unknown_names(variables)):
+        yield Finding("settings", CheckState.WARNING, f"{_ENV_FILE}: {problem}", "See docs/configuration.md.")
 
-    screen = console()
-    mark = Text(f"{finding.state:<8}", style=_COLOURS[finding.state])
-    screen.print(
+
+def _print(finding: Finding, *, with_advice: bool) -> None:
+    from rich.text import Text  # noqa: PLC0415  --json does without it
+
+    from cli.printer import console, printable  # noqa: PLC0415  --json does without it
+
+    output = console()
+    mark = Text(f"{finding.state:<8}", style=_COLORS[finding.state])
+    output.print(
         Text.assemble(mark, (printable(finding.what), "bold"), f"  {printable(finding.message)}"), soft_wrap=True
     )
-    if finding.advice:
-        screen.print(Text(f"{'':<8}→ {printable(finding.advice)}"), soft_wrap=True)
+    if finding.advice and with_advice:
+        output.print(Text(f"{'':<8}→ {printable(finding.advice)}"), soft_wrap=True)

@@ -1,13 +1,15 @@
-"""Files of a job, brought to a folder of the user's.
+"""Downloads outputs of a job, to a folder or to stdout.
 
-The names come from elsewhere: whatever they say, a file lies in the folder itself. It is there whole, as its hash says,
-or not at all.
+Their names come from the gateway, which is not trusted: every file is saved in the folder itself. Its hash is verified
+before it gets its name or is written to stdout, so that a file is complete or absent.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import shutil
+import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,39 +20,51 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from cli.api import GatewayApi
-    from functions.rendering.job_json import JobJson, OutputJson
+    from functions.rendering.job_json import OutputJson
 
-_MAX_NAME_BYTES = 200  # file systems take 255
+_MAX_NAME_BYTES = 200  # file systems allow 255
 _JOB_CHARACTERS = 8
 _FORBIDDEN = '<>:"|?*'  # on some file systems
 
 
 def make_folder(folder: Path) -> None:
-    """Make the folder that files are to be saved in. Raises CommandFailedError when they could not be."""
+    """Create the folder to save files in. Raises CommandFailedError if that fails or it is not writable."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise CommandFailedError(f"Cannot make the folder {folder}: {error.strerror}") from None
+        raise CommandFailedError(f"Cannot create the folder {folder}: {error.strerror}") from None
     if not os.access(folder, os.W_OK):
         raise CommandFailedError(f"Cannot write to the folder {folder}")
 
 
-def save_outputs(api: GatewayApi, job: JobJson, folder: Path, *, overwrite: bool) -> Sequence[Path]:
-    """Save all files of a job, and return where they are. Raises CommandFailedError.
+def save_outputs(
+    api: GatewayApi, job_id: str, outputs: Sequence[OutputJson], folder: Path, *, overwrite: bool
+) -> Sequence[Path]:
+    """Save outputs of a job, and return their paths. Raises CommandFailedError.
 
-    The job's id begins their names, since many jobs have a `gateway_00001_.png`. A file that is there already with the
-    same content is left alone; with another one it stays, unless `overwrite`.
+    File names begin with the job's id, since many jobs have a `gateway_00001_.png`. An existing file with the same
+    content is left alone; one with other content is replaced only with `overwrite`.
     """
-    return [_save(api, job["jobId"], output, folder, overwrite=overwrite) for output in job["outputs"] or ()]
+    return [_save(api, job_id, output, folder, overwrite=overwrite) for output in outputs]
+
+
+def write_to_stdout(api: GatewayApi, job_id: str, output: OutputJson) -> None:
+    """Write an output to stdout, as bytes. Raises CommandFailedError, and then has written nothing."""
+    with tempfile.TemporaryFile() as stream:
+        _fetch(api, job_id, output, stream.write)
+        stream.seek(0)
+        sys.stdout.flush()
+        shutil.copyfileobj(stream, sys.stdout.buffer)
+        sys.stdout.buffer.flush()
 
 
 def local_name(job_id: str, filename: str) -> str:
-    """Make the name that a file has here: one part of a path, without anything that a shell or a terminal acts on."""
+    """Return a safe name for a file: one path segment, without characters that a shell or a terminal interprets."""
     last = filename.replace("\\", "/").rpartition("/")[2]
-    kept = "".join(c if c.isprintable() and c not in _FORBIDDEN else "_" for c in last).strip(". ")
-    stem, dot, ending = kept.rpartition(".")
+    safe = "".join(c if c.isprintable() and c not in _FORBIDDEN else "_" for c in last).strip(". ")
+    stem, dot, ending = safe.rpartition(".")
     ending = (dot + ending).encode()[-20:].decode(errors="ignore") if dot else ""
-    stem = (stem if dot else kept).encode()[: _MAX_NAME_BYTES - len(ending.encode())].decode(errors="ignore")
+    stem = (stem if dot else safe).encode()[: _MAX_NAME_BYTES - len(ending.encode())].decode(errors="ignore")
     job = "".join(c for c in job_id if c.isalnum())[:_JOB_CHARACTERS]
     return f"{job}-{stem or 'output'}{ending}"
 
@@ -62,7 +76,7 @@ def _save(api: GatewayApi, job_id: str, output: OutputJson, folder: Path, *, ove
             return target
         if not overwrite:
             raise CommandFailedError(
-                f"{target} is there already, with another content; --overwrite replaces it", ExitCode.REFUSED
+                f"{target} exists, with other content", ExitCode.REFUSED, advice="Replace it with --overwrite."
             )
     try:
         descriptor, part = tempfile.mkstemp(dir=folder, prefix=".comfyui-gateway-", suffix=".part")
@@ -79,18 +93,18 @@ def _save(api: GatewayApi, job_id: str, output: OutputJson, folder: Path, *, ove
 
 
 def _fetch(api: GatewayApi, job_id: str, output: OutputJson, write: Callable[[bytes], object]) -> None:
-    hashed, size = hashlib.sha256(), 0
-    for piece in api.file(job_id, output["filename"]):
-        size += len(piece)
+    sha256, size = hashlib.sha256(), 0
+    for chunk in api.file(job_id, output["filename"]):
+        size += len(chunk)
         if size > output["size"]:
             break
-        hashed.update(piece)
-        write(piece)
-    if size != output["size"] or hashed.hexdigest() != output["sha256"]:
+        sha256.update(chunk)
+        write(chunk)
+    if size != output["size"] or sha256.hexdigest() != output["sha256"]:
         raise CommandFailedError(
-            f"{output['filename']} did not come as it is stored: it broke off, or was changed on its way. Try again: "
-            f"comfyui-gateway job {job_id} -o DIR",
+            f"The download of {output['filename']} is incomplete or was altered",
             ExitCode.UNREACHABLE,
+            advice=f"Try again: comfyui-gateway jobs download {job_id}",
         )
 
 
@@ -100,7 +114,7 @@ def _sha256(file: Path) -> str:
 
 
 def _umask() -> int:
-    # There is no other way to ask.
+    # There is no call that only reads it.
     mask = os.umask(0o077)
     os.umask(mask)
     return mask

@@ -1,4 +1,4 @@
-"""Files of NAME=value lines, as a shell reads them: `.env`, profiles, and what a gateway writes down of itself."""
+"""Files of NAME=value lines, in the syntax of a shell: `.env`, profiles, and the environment of a local gateway."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from cli.exit_codes import CommandFailedError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
 _LINE = re.compile(r"(?:export\s+)?(?P<name>[A-Za-z_][A-Za-z0-9_]*)=(?P<value>.*)")
@@ -19,7 +18,7 @@ _MAX_BYTES = 64 * 1024
 
 
 def parse(text: str, where: str) -> dict[str, str]:
-    """Read lines; quotes are as in a shell, nothing is expanded. Raises CommandFailedError, which quotes no value."""
+    """Parse lines; quotes are as in a shell, nothing is expanded. Raises CommandFailedError, which quotes no value."""
     variables: dict[str, str] = {}
     for number, line in enumerate(text.splitlines(), start=1):
         stripped = line.strip()
@@ -37,21 +36,21 @@ def parse(text: str, where: str) -> dict[str, str]:
 
 
 def read(file: Path) -> dict[str, str] | None:
-    """Read a file; None when there is none. Raises CommandFailedError."""
+    """Read a file; None if it does not exist. Raises CommandFailedError."""
     try:
         with file.open(encoding="utf-8") as stream:
             text = stream.read(_MAX_BYTES + 1)
     except FileNotFoundError:
         return None
     except (OSError, UnicodeError) as error:
-        raise CommandFailedError(f"cannot read {file}: {_reason(error)}") from None
+        raise CommandFailedError(f"Cannot read {file}: {_reason(error)}") from None
     if len(text) > _MAX_BYTES:
-        raise CommandFailedError(f"{file} is larger than a file of settings can be")
+        raise CommandFailedError(f"{file} has more than {_MAX_BYTES} characters")
     return parse(text, str(file))
 
 
 def write(file: Path, text: str, *, replace: bool) -> None:
-    """Write a file that only its owner can read. Raises CommandFailedError, also when it is there and is to stay."""
+    """Write a file that only its owner can read. Raises CommandFailedError if it exists, unless `replace`."""
     try:
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         if replace:
@@ -60,24 +59,19 @@ def write(file: Path, text: str, *, replace: bool) -> None:
         with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
             stream.write(text)
     except FileExistsError:
-        raise CommandFailedError(f"{file} is there already; --force replaces it") from None
+        raise CommandFailedError(f"{file} exists", advice="Replace it with --force.") from None
     except OSError as error:
-        raise CommandFailedError(f"cannot write {file}: {_reason(error)}") from None
+        raise CommandFailedError(f"Cannot write {file}: {_reason(error)}") from None
 
 
 def is_exposed(file: Path) -> bool:
-    """Tell whether others than its owner may read or change a file, or may be able to; never so on Windows."""
+    """Return whether other users may read or change a file; always False on Windows."""
     return os.name == "posix" and bool(file.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO))
 
 
 def line(name: str, value: str) -> str:
-    """Write a line that `parse` and a shell read as it was meant."""
+    """Return a line that `parse` and a shell read as this value."""
     return f"{name}={shlex.quote(value)}\n"
-
-
-def under(environment: Mapping[str, str], file: Path) -> dict[str, str]:
-    """Put a file's variables, if there is such a file, under those of an environment, which win."""
-    return {**(read(file) or {}), **environment}
 
 
 def _reason(error: Exception) -> str:

@@ -1,12 +1,13 @@
-"""What doctor looks at by the HTTP API: the gateway, credentials, clocks, executors, models, webhooks."""
+"""Checks of doctor through the HTTP API: the gateway, credentials, clocks, executors, models, webhooks."""
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from cli.exit_codes import CommandFailedError, ExitCode
-from cli.finding import Finding, State
 from gateway.__about__ import VERSION
 
 if TYPE_CHECKING:
@@ -15,12 +16,12 @@ if TYPE_CHECKING:
     from cli.api import GatewayApi
     from functions.api.responses import HealthJson
 
-_CLOCK_SECONDS = 30  # JWTs and the times of a list are off by that
-_CLOCK_PROBLEM_SECONDS = 300  # AWS refuses signatures that are older
+_CLOCK_WARNING_SECONDS = 30  # JWTs and the times in lists are off by that
+_CLOCK_PROBLEM_SECONDS = 300  # AWS rejects signatures that are older
 _MAX_WORKFLOWS = 40  # each is a request, and requests are limited
-_MOST_LISTED = 200  # models of a folder; one that is not among them may be there all the same
+_MAX_LISTED_MODELS = 200  # of a folder; a model beyond is not listed, and may exist all the same
 _TOKEN = re.compile(r"\{\{\s*(\w+)\s*\}\}")
-# Which folder of ComfyUI's an input's file lies in: https://docs.comfy.org/development/core-concepts/models
+# Folders of ComfyUI, by the name of the input that names a file in them: https://docs.comfy.org/development/core-concepts/models
 _FOLDERS = {
     "ckpt_name": ("checkpoints",),
     "lora_name": ("loras",),
@@ -35,21 +36,40 @@ _FOLDERS = {
 }
 
 
-def look_at_gateway(api: GatewayApi, webhook_url: str | None) -> Iterator[Finding]:
-    """Look at all of it; what cannot be looked at for want of something before it is left out."""
+class CheckState(StrEnum):
+    """Result of a check."""
+
+    GOOD = "ok"
+    WARNING = "warning"
+    PROBLEM = "problem"
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a check found. `advice`: how to fix it; empty if there is nothing to fix."""
+
+    what: str
+    state: CheckState
+    message: str
+    advice: str = ""
+
+
+def check_gateway(api: GatewayApi, webhook_url: str | None) -> Iterator[Finding]:
+    """Run all checks. Those that depend on a check that failed are left out."""
     try:
         health = api.health()
     except CommandFailedError as error:
-        yield _unanswered(api, error)
+        yield _unhealthy(error)
         return
     yield _version(api, health)
     yield _clock(api)
     if "executors" not in health:
         yield Finding(
             "credentials",
-            State.PROBLEM,
-            "a token, and the gateway takes none" if api.signs_in else "none, and the gateway asks for some",
-            "Put a key into COMFYUI_GATEWAY_API_KEY, or a profile: comfyui-gateway init. An operator makes one with "
+            CheckState.PROBLEM,
+            "the gateway accepts no tokens" if api.has_credentials else "the gateway requires credentials",
+            "Set COMFYUI_GATEWAY_API_KEY, or write a profile: comfyui-gateway init. An operator creates a key with "
             "comfyui-gateway keys create",
         )
         return
@@ -59,52 +79,55 @@ def look_at_gateway(api: GatewayApi, webhook_url: str | None) -> Iterator[Findin
     yield _webhooks(api, webhook_url)
 
 
-def _unanswered(api: GatewayApi, error: CommandFailedError) -> Finding:
+def _unhealthy(error: CommandFailedError) -> Finding:
     if error.code is ExitCode.NOT_ALLOWED:
         return Finding(
-            "credentials", State.PROBLEM, error.message, "Have a new key made: comfyui-gateway keys create --name NAME"
+            "credentials",
+            CheckState.PROBLEM,
+            error.message,
+            "Create a new key: comfyui-gateway keys create --name NAME",
         )
-    advice = (
-        "Start it with comfyui-gateway run, or name another with --url. If it runs elsewhere: is the address right, "
-        "and does a firewall let you through? In a container or WSL2, 127.0.0.1 is the container itself."
+    network = (
+        "If it runs elsewhere, check the address and the firewall. In a container or WSL2, 127.0.0.1 is the container "
+        "itself."
     )
-    return Finding("gateway", State.PROBLEM, f"{api.url}: {error.message}", advice)
+    return Finding("gateway", CheckState.PROBLEM, error.message, f"{error.advice} {network}".strip())
 
 
 def _version(api: GatewayApi, health: HealthJson) -> Finding:
-    said = f"{api.url} answers, version {health['version']}"
+    message = f"{api.url} is healthy, version {health['version']}"
     if health["version"] != VERSION:
-        return Finding("gateway", State.WARNING, said, f"This command is version {VERSION}: use the same one.")
-    return Finding("gateway", State.GOOD, said)
+        return Finding("gateway", CheckState.WARNING, message, f"This command is version {VERSION}: use the same one.")
+    return Finding("gateway", CheckState.GOOD, message)
 
 
 def _clock(api: GatewayApi) -> Finding:
     ahead = api.clock_ahead_seconds
     if ahead is None:
-        return Finding("clock", State.SKIPPED, "the gateway does not tell the time")
+        return Finding("clock", CheckState.SKIPPED, "the gateway's responses have no time")
     off = abs(ahead)
-    if off < _CLOCK_SECONDS:
-        return Finding("clock", State.GOOD, "this machine's agrees with the gateway's")
-    said = f"this machine's is {off:.0f} s {'behind' if ahead > 0 else 'ahead of'} the gateway's"
-    state = State.PROBLEM if off >= _CLOCK_PROBLEM_SECONDS else State.WARNING
-    return Finding("clock", state, said, "Set it by NTP: tokens, signatures and leases go by the time.")
+    if off < _CLOCK_WARNING_SECONDS:
+        return Finding("clock", CheckState.GOOD, "in sync with the gateway's")
+    message = f"{off:.0f} s {'behind' if ahead > 0 else 'ahead of'} the gateway's"
+    state = CheckState.PROBLEM if off >= _CLOCK_PROBLEM_SECONDS else CheckState.WARNING
+    return Finding("clock", state, message, "Synchronize it by NTP: tokens, signatures and leases depend on the time.")
 
 
 def _role(api: GatewayApi) -> Finding:
     try:
-        api.audit()
+        next(api.audit_pages(limit=1))
     except CommandFailedError as error:
         if error.code is not ExitCode.NOT_ALLOWED:
-            return Finding("credentials", State.WARNING, error.message, "Try again.")
-        return Finding("credentials", State.GOOD, "good, with the role user")
-    if not api.signs_in:
+            return Finding("credentials", CheckState.WARNING, error.message, "Try again.")
+        return Finding("credentials", CheckState.GOOD, "valid, with the role user")
+    if not api.has_credentials:
         return Finding(
             "credentials",
-            State.WARNING,
-            "none, and none are asked for: whoever reaches the gateway is admin",
-            "Well on your own machine. Else set API_KEYS or JWT_SECRET where it runs.",
+            CheckState.WARNING,
+            "none required: any caller is an admin",
+            "Fine on your own machine. Otherwise set API_KEYS or JWT_SECRET for the gateway.",
         )
-    return Finding("credentials", State.GOOD, "good, with the role admin")
+    return Finding("credentials", CheckState.GOOD, "valid, with the role admin")
 
 
 def _executors(health: HealthJson) -> Iterator[Finding]:
@@ -112,23 +135,23 @@ def _executors(health: HealthJson) -> Iterator[Finding]:
     if not executors:
         yield Finding(
             "executors",
-            State.PROBLEM,
-            "none has reported within the last half minute, so no job runs",
-            "Start one beside ComfyUI: comfyui-gateway worker. If one runs, its log says what it cannot reach.",
+            CheckState.PROBLEM,
+            "none reported within the last 30 seconds, so no job runs",
+            "Start one beside ComfyUI: comfyui-gateway worker. If one is running, see its log.",
         )
     for executor in executors:
         comfyui = executor["comfyui"]
         what = f"comfyui of {executor['id']}"
         if comfyui["reachable"]:
             device = f", {comfyui['device']['name']}" if comfyui["device"] else ""
-            yield Finding(what, State.GOOD, f"{comfyui['url']} answers{device}")
+            yield Finding(what, CheckState.GOOD, f"{comfyui['url']} is reachable{device}")
         else:
             yield Finding(
                 what,
-                State.PROBLEM,
-                f"{comfyui['url']} does not answer its executor",
-                "Is ComfyUI started, and COMFYUI_URL right? From a container or WSL2 it needs an address other than "
-                "127.0.0.1, and ComfyUI the argument --listen; then look at the firewall.",
+                CheckState.PROBLEM,
+                f"its executor cannot reach {comfyui['url']}",
+                "Check that ComfyUI is running and COMFYUI_URL is right. From a container or WSL2, use an address "
+                "other than 127.0.0.1, start ComfyUI with --listen, and check the firewall.",
             )
 
 
@@ -136,9 +159,9 @@ def _models(api: GatewayApi) -> Iterator[Finding]:
     offered = api.capabilities()["models"]
     workflows = api.workflows()["workflows"]
     if not offered:
-        yield Finding("models", State.SKIPPED, "no ComfyUI has told which it has")
+        yield Finding("models", CheckState.SKIPPED, "no ComfyUI has reported its models")
         return
-    fine = 0
+    complete = 0
     for each in workflows[:_MAX_WORKFLOWS]:
         workflow = api.workflow(each["id"])
         defaults = {
@@ -147,19 +170,19 @@ def _models(api: GatewayApi) -> Iterator[Finding]:
             if isinstance(field, dict)
         }
         missing = list(_missing(workflow["workflowJson"], {**workflow["defaultParams"], **defaults}, offered))
-        fine += not missing
+        complete += not missing
         for folder, name in missing:
             yield Finding(
                 f"models of {each['id']}",
-                State.PROBLEM,
+                CheckState.PROBLEM,
                 f"no ComfyUI has {name} in {folder}",
-                f"Put it into models/{folder} on the GPU host, or have jobs name another.",
+                f"Put it into models/{folder} on the GPU host, or submit jobs with another.",
             )
-    if fine:
-        yield Finding("models", State.GOOD, f"{fine} workflows find what they name")
+    if complete:
+        yield Finding("models", CheckState.GOOD, f"all models of {complete} workflows are present")
     if len(workflows) > _MAX_WORKFLOWS:
-        left = len(workflows) - _MAX_WORKFLOWS
-        yield Finding("models", State.SKIPPED, f"{left} more workflows were not looked at")
+        unchecked = len(workflows) - _MAX_WORKFLOWS
+        yield Finding("models", CheckState.SKIPPED, f"{unchecked} more workflows were not checked")
 
 
 def _missing(
@@ -173,22 +196,27 @@ def _missing(
             if folders is None or not isinstance(file, str) or not file or "{{" in file:
                 continue
             names = [each for folder in folders for each in offered.get(folder, ())]
-            if file not in names and len(names) < _MOST_LISTED:
+            if file not in names and len(names) < _MAX_LISTED_MODELS:
                 yield folders[0], file
 
 
 def _webhooks(api: GatewayApi, url: str | None) -> Finding:
     if url is None:
-        return Finding("webhooks", State.SKIPPED, "to try a receiver, name it: doctor --webhook URL")
+        return Finding("webhooks", CheckState.SKIPPED, "test a receiver: doctor --webhook URL")
     try:
-        result = api.try_webhook(url)
+        result = api.test_webhook(url)
     except CommandFailedError as error:
-        return Finding("webhooks", State.PROBLEM, error.message, "docs/webhooks.md says where webhooks may go.")
+        return Finding(
+            "webhooks",
+            CheckState.PROBLEM,
+            error.message,
+            error.advice or "See docs/webhooks.md for the addresses that are allowed.",
+        )
     if result["delivered"]:
-        return Finding("webhooks", State.GOOD, f"a sample arrived, and was answered with {result['statusCode']}")
+        return Finding("webhooks", CheckState.GOOD, f"a sample was delivered, with status {result['statusCode']}")
     return Finding(
         "webhooks",
-        State.PROBLEM,
+        CheckState.PROBLEM,
         result["error"] or "it was not delivered",
-        "The receiver has to answer with a 2xx within 10 s, at an address that the gateway reaches.",
+        "The receiver must return a 2xx status within 10 s, at an address that the gateway reaches.",
     )

@@ -1,17 +1,17 @@
-"""What commands that talk to a gateway have in common: the options by which they find it, and --json."""
+"""Commands that call the HTTP API: the options that select a gateway, and the session built from them."""
 
 from __future__ import annotations
 
-import inspect
 import os
 import shlex
 from dataclasses import dataclass
-from functools import cached_property, wraps
-from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+from functools import cached_property
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cli.printer import Printer
+from cli.shared_options import API_KEY_HELP, JSON, with_options
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,52 +19,22 @@ if TYPE_CHECKING:
     from cli.api import GatewayApi
     from cli.connection import Connection
 
-_KEYWORD = inspect.Parameter.KEYWORD_ONLY
-_PANEL = "Connection"
 
-_OPTIONS: dict[str, tuple[Any, Any]] = {
-    "url": (
-        Annotated[
-            str | None,
-            typer.Option("--url", rich_help_panel=_PANEL, help="Address of the gateway, or COMFYUI_GATEWAY_URL."),
-        ],
-        None,
-    ),
-    "api_key": (
-        Annotated[
-            str | None,
-            typer.Option(
-                "--api-key",
-                rich_help_panel=_PANEL,
-                help="Key to show. Others on this machine can see a command line: rather COMFYUI_GATEWAY_API_KEY.",
-            ),
-        ],
-        None,
-    ),
-    "token": (
-        Annotated[
-            str | None,
-            typer.Option("--token", rich_help_panel=_PANEL, help="JWT to show, or COMFYUI_GATEWAY_TOKEN."),
-        ],
-        None,
-    ),
-    "profile": (
-        Annotated[
-            str | None,
-            typer.Option("--profile", rich_help_panel=_PANEL, help="Profile made by init, or COMFYUI_GATEWAY_PROFILE."),
-        ],
-        None,
-    ),
+def _option(name: str, text: str) -> tuple[Any, Any]:
+    return Annotated[str | None, typer.Option(name, rich_help_panel="Connection", help=text)], None
+
+
+_CONNECTION_OPTIONS = {
+    "url": _option("--url", "Address of the gateway (or COMFYUI_GATEWAY_URL)."),
+    "api_key": _option("--api-key", API_KEY_HELP),
+    "token": _option("--token", "JWT (or COMFYUI_GATEWAY_TOKEN)."),
+    "profile": _option("--profile", "Profile written by init (or COMFYUI_GATEWAY_PROFILE)."),
 }
-JSON_OPTION: tuple[Any, Any] = (
-    Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, on stdout.")],
-    False,
-)
 
 
 @dataclass(frozen=True)
 class GatewaySession:
-    """One run of a command: its gateway, and where it shows things."""
+    """One run of a command: the gateway that it calls, and its printer."""
 
     printer: Printer
     url: str | None
@@ -74,8 +44,8 @@ class GatewaySession:
 
     @cached_property
     def connection(self) -> Connection:
-        """Where the gateway is, and as whom. Raises CommandFailedError when what names it is wrong."""
-        from cli import connection  # noqa: PLC0415  what only shows help need not wait for it
+        """Address and credentials of the gateway. Raises CommandFailedError if an option or a profile is invalid."""
+        from cli import connection  # noqa: PLC0415  `--help` does without it
 
         return connection.find(
             url=self.url,
@@ -87,50 +57,25 @@ class GatewaySession:
 
     @cached_property
     def api(self) -> GatewayApi:
-        """The gateway. Raises CommandFailedError when what names it is wrong."""
-        from cli.api import GatewayApi  # noqa: PLC0415  requests and pydantic take a fifth of a second
+        """The gateway's API. Raises CommandFailedError if an option or a profile is invalid."""
+        from cli.api import GatewayApi  # noqa: PLC0415  requests and pydantic take a fifth of a second to import
 
         if file := self.connection.exposed_file:
-            self.printer.note(
-                f"comfyui-gateway: others can read your key in {file}: chmod 600 {shlex.quote(str(file))}"
-            )
+            fix = f"chmod 600 {shlex.quote(str(file))}"
+            self.printer.warning(f"other users can read the API key in {file}. Run: {fix}")
         return GatewayApi(self.connection)
+
+    def job_id(self, text: str) -> str:
+        """Return the whole id of a job from its first characters. Raises CommandFailedError."""
+        from cli import job_ids  # noqa: PLC0415  few commands need it
+
+        return job_ids.resolve(self.api, text)
 
 
 def with_gateway(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options of a session; it takes the session as its first argument."""
+    """Add the connection options and --json to a command, and pass it a GatewaySession as its first argument."""
 
-    def run(arguments: dict[str, Any], rest: dict[str, Any]) -> None:
-        command(GatewaySession(printer=Printer(as_json=arguments.pop("as_json")), **arguments), **rest)
+    def run(shared: dict[str, Any], own: dict[str, Any]) -> None:
+        command(GatewaySession(printer=Printer(as_json=shared.pop("as_json")), **shared), **own)
 
-    return with_options(command, {**_OPTIONS, "as_json": JSON_OPTION}, run)
-
-
-def with_options(
-    command: Callable[..., None],
-    options: dict[str, tuple[Any, Any]],
-    run: Callable[[dict[str, Any], dict[str, Any]], None],
-) -> Callable[..., None]:
-    """Put options, as name → (annotation, default), in place of a command's first parameter.
-
-    Typer reads a command's signature and annotations: both are made as if the command had these parameters itself.
-    `run` is called with their values, and with those of the command's own.
-    """
-
-    @wraps(command)
-    def wrapper(**values: Any) -> None:  # noqa: ANN401  whatever the command takes
-        taken = {name: values.pop(name) for name in options}
-        run(taken, values)
-
-    first, *own = inspect.signature(command).parameters.values()
-    annotations = {name: kind for name, kind in command.__annotations__.items() if name != first.name}
-    wrapper.__annotations__ = annotations | {name: annotation for name, (annotation, _) in options.items()}
-    hints = get_type_hints(wrapper, include_extras=True)
-    parameters = [
-        *own,
-        *(inspect.Parameter(name, _KEYWORD, default=default) for name, (_, default) in options.items()),
-    ]
-    wrapper.__signature__ = inspect.Signature(  # type: ignore[attr-defined]  # inspect looks there
-        [each.replace(kind=_KEYWORD, annotation=hints[each.name]) for each in parameters]
-    )
-    return wrapper
+    return with_options(command, {**_CONNECTION_OPTIONS, "as_json": JSON}, run)

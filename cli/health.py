@@ -1,4 +1,4 @@
-"""`comfyui-gateway health`."""
+"""`comfyui-gateway health`: the state of the gateway and its executors."""
 
 from __future__ import annotations
 
@@ -11,27 +11,28 @@ _GIB = 1024**3
 
 
 def health(session: GatewaySession) -> None:
-    """Tell how the gateway is, and, to those who are signed in, its executors.
+    """Show the state of the gateway. With a key or token, show its executors.
 
-    Try:
-
+    Examples:
+      comfyui-gateway health
       comfyui-gateway health --json | jq .comfyui.reachable
+
     """
-    answer = session.api.health()
+    response = session.api.health()
     if session.printer.as_json:
-        session.printer.data(answer)
+        session.printer.json(response)
         return
-    reachable = answer["comfyui"]["reachable"]
+    reachable = response["comfyui"]["reachable"]
     fields = [
-        ("gateway", f"{session.api.url}, version {answer['version']}"),
-        ("comfyui", "answers" if reachable else "does not answer; comfyui-gateway doctor says more"),
+        ("gateway", f"{session.api.url}, version {response['version']}"),
+        ("comfyui", "reachable" if reachable else "not reachable; see comfyui-gateway doctor"),
     ]
-    for executor in answer.get("executors", []):
-        beside = executor["comfyui"]
-        answers = "answers" if beside["reachable"] else "does not answer"
+    for executor in response.get("executors", []):
+        comfyui = executor["comfyui"]
+        state = "reachable" if comfyui["reachable"] else "not reachable"
         fields.append(
-            ("executor", f"{executor['id']}, {'busy' if executor['busy'] else 'idle'}; {beside['url']} {answers}")
+            ("executor", f"{executor['id']}, {'busy' if executor['busy'] else 'idle'}; {comfyui['url']} {state}")
         )
-        if device := beside["device"]:
+        if device := comfyui["device"]:
             fields.append(("device", f"{device['name']}, {device['vramFreeBytes'] / _GIB:.1f} GiB free"))
     session.printer.fields(fields)

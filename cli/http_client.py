@@ -1,7 +1,7 @@
-"""HTTP to a gateway.
+"""HTTP client for a gateway.
 
-What answers is not trusted: answers are bounded in size and time and checked against the shapes that the API documents,
-and redirects are not followed with credentials.
+The server is not trusted: responses are limited in size and time and validated against the documented types, and
+redirects are followed without credentials.
 """
 
 from __future__ import annotations
@@ -23,57 +23,62 @@ if TYPE_CHECKING:
 
     from cli.connection import Connection
 
-Answer = TypeVar("Answer")
+Body = TypeVar("Body")
 
 _CONNECT_SECONDS = 5
-# A request may be held for 25 s, and API Gateway gives it 29.
+# The gateway may hold a request for 25 s, and API Gateway allows it 29.
 _READ_SECONDS = 35
-_WHOLE_SECONDS = 60  # of an answer that comes in drops
+_TOTAL_SECONDS = 60  # of a response that arrives in drips
 _MAX_BYTES = 16 * 1024 * 1024
 _CHUNK_BYTES = 64 * 1024
-_REDIRECTS = (301, 302, 303, 307, 308)
-_CODES = {
+_REDIRECT_STATUSES = (301, 302, 303, 307, 308)
+_EXIT_CODES = {
     401: ExitCode.NOT_ALLOWED,
     403: ExitCode.NOT_ALLOWED,
     404: ExitCode.NOT_FOUND,
     429: ExitCode.TRY_LATER,
 }
 _SERVER_ERROR = 500
-_MAX_SHOWN = 500  # characters of what is none of our own words
+_MAX_MESSAGE_CHARACTERS = 500  # of text from the server
 
 
 class HttpClient:
-    """The way to one gateway. Every method raises CommandFailedError, with the exit code that fits."""
+    """HTTP to one gateway. Every method raises CommandFailedError, with the exit code that fits.
 
-    def __init__(self, connection: Connection) -> None:
+    `timeout_seconds` replaces the time limits of each request.
+    """
+
+    def __init__(self, connection: Connection, *, timeout_seconds: float | None = None) -> None:
         self.url = connection.url
-        self.signs_in = bool(connection.headers)
-        self._by_token = "Authorization" in connection.headers
-        self.clock_ahead_seconds: float | None = None  # of the last answer's clock, before ours
+        self.clock_ahead_seconds: float | None = None  # the gateway's clock compared to ours, by its last response
+        self._has_credentials = bool(connection.headers)
+        self._has_token = "Authorization" in connection.headers
+        self._connect_seconds = timeout_seconds or _CONNECT_SECONDS
+        self._read_seconds = timeout_seconds or _READ_SECONDS
         self._session = requests.Session()
-        self._session.headers["Accept-Encoding"] = "identity"  # a small answer can unpack to a huge one
+        self._session.headers["Accept-Encoding"] = "identity"  # a small response can unpack to a huge one
         self._session.headers["User-Agent"] = f"comfyui-gateway/{VERSION}"
 
-        def sign(request: requests.PreparedRequest) -> requests.PreparedRequest:
+        def authenticate(request: requests.PreparedRequest) -> requests.PreparedRequest:
             request.headers.update(connection.headers)
             return request
 
-        # Headers of the session would be overwritten by what a .netrc says; this is not.
-        self._session.auth = sign
+        # A .netrc would override headers of the session; it does not override this.
+        self._session.auth = authenticate
 
-    def answer(
+    def fetch(
         self,
         method: str,
         path: str,
-        shape: type[Answer],
+        shape: type[Body],
         *,
         query: Mapping[str, str | int] | None = None,
         body: Mapping[str, Any] | None = None,
-    ) -> Answer:
-        """Send a request, and read its answer, which has a shape."""
-        return self.parsed(self.request(method, path, query=query, body=body), shape)
+    ) -> Body:
+        """Send a request and parse its response as this type."""
+        return self.parse(self.send(method, path, query=query, body=body), shape)
 
-    def request(
+    def send(
         self,
         method: str,
         path: str,
@@ -82,7 +87,7 @@ class HttpClient:
         body: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> requests.Response:
-        """Send a request; the body of what comes back is not read yet."""
+        """Send a request; the body of the response is not read yet."""
         try:
             response = self._session.request(
                 method,
@@ -90,57 +95,57 @@ class HttpClient:
                 params=query,
                 json=body,
                 headers=headers,
-                timeout=(_CONNECT_SECONDS, _READ_SECONDS),
+                timeout=(self._connect_seconds, self._read_seconds),
                 stream=True,
                 allow_redirects=False,
             )
         except (requests.RequestException, ValueError) as error:
-            raise self._no_answer(error) from None
-        self._look_at_clock(response)
+            raise self._unreachable(error) from None
+        self._compare_clocks(response)
         return response
 
-    def parsed(self, response: requests.Response, shape: type[Answer]) -> Answer:
-        """Read an answer of this shape."""
-        content = self.content(response)
+    def parse(self, response: requests.Response, shape: type[Body]) -> Body:
+        """Read a response and validate it as this type."""
+        content = self.read(response)
         try:
             return TypeAdapter(shape).validate_json(content)
         except ValidationError as error:
-            where = ".".join(map(str, error.errors()[0]["loc"])) or "its body"
-            raise self._no_gateway(response, f"{where} is not what it should be") from None
+            where = ".".join(map(str, error.errors()[0]["loc"])) or "the body"
+            raise self._not_a_gateway(response, f"{where} is invalid") from None
 
-    def content(self, response: requests.Response) -> bytes:
-        """Read an answer, whatever it holds."""
-        if not response.ok or response.status_code in _REDIRECTS:
+    def read(self, response: requests.Response) -> bytes:
+        """Read the body of a successful response."""
+        if not response.ok or response.status_code in _REDIRECT_STATUSES:
             raise self._refusal(response)
         return self._read(response)
 
-    def pieces(self, path: str) -> Iterator[bytes]:
-        """GET a file, piece by piece, wherever it lies."""
-        response = self.request("GET", path)
-        if response.status_code in _REDIRECTS:
-            response = self._redirected(response)
+    def stream(self, path: str) -> Iterator[bytes]:
+        """GET a file, chunk by chunk, following a redirect to its store."""
+        response = self.send("GET", path)
+        if response.status_code in _REDIRECT_STATUSES:
+            response = self._follow(response)
         if response.status_code != requests.codes.ok:
             raise self._refusal(response)
         with response:
             try:
-                yield from _pieces(response)
+                yield from _chunks(response)
             except (urllib3.exceptions.HTTPError, OSError) as error:
-                raise self._no_answer(error) from None
+                raise self._unreachable(error) from None
 
-    def _redirected(self, response: requests.Response) -> requests.Response:
-        """Follow the way to where a file lies: without credentials, and never from https to http."""
+    def _follow(self, response: requests.Response) -> requests.Response:
+        """Follow a redirect to a file's store: without credentials, and never from https to http."""
         target = urljoin(response.url, response.headers.get("Location", ""))
         response.close()
         schemes = ("https",) if self.url.startswith("https:") else ("http", "https")
         if urlsplit(target).scheme not in schemes:
-            raise CommandFailedError("The file is at an address that is not to be trusted", ExitCode.UNREACHABLE)
-        where = urlsplit(target).hostname
+            raise CommandFailedError("The gateway redirects to an address that is not safe", ExitCode.UNREACHABLE)
+        host = urlsplit(target).hostname
         try:
             found = requests.get(
                 target,
                 headers={"Accept-Encoding": "identity"},
                 stream=True,
-                timeout=(_CONNECT_SECONDS, _READ_SECONDS),
+                timeout=(self._connect_seconds, self._read_seconds),
                 allow_redirects=False,
                 auth=lambda request: request,
             )
@@ -150,112 +155,111 @@ class HttpClient:
             if found.status_code == requests.codes.ok:
                 return found
             found.close()
-            reason = f"it answers with {found.status_code}"
-        raise CommandFailedError(f"The file cannot be fetched from {where}: {reason}", ExitCode.UNREACHABLE)
+            reason = f"status {found.status_code}"
+        raise CommandFailedError(f"Cannot download the file from {host}: {reason}", ExitCode.UNREACHABLE)
 
     def _read(self, response: requests.Response) -> bytes:
         content = bytearray()
-        deadline = time.monotonic() + _WHOLE_SECONDS
+        deadline = time.monotonic() + _TOTAL_SECONDS
         with response:
             try:
-                for piece in _pieces(response):
-                    content += piece
+                for chunk in _chunks(response):
+                    content += chunk
                     if len(content) > _MAX_BYTES:
-                        raise self._no_gateway(response, f"with more than {_MAX_BYTES} bytes")
+                        raise self._not_a_gateway(response, f"the response has more than {_MAX_BYTES} bytes")
                     if time.monotonic() > deadline:
-                        raise self._no_gateway(response, f"for longer than {_WHOLE_SECONDS} s")
+                        raise self._not_a_gateway(response, f"the response takes longer than {_TOTAL_SECONDS} s")
             except (urllib3.exceptions.HTTPError, OSError) as error:
-                raise self._no_answer(error) from None
+                raise self._unreachable(error) from None
         return bytes(content)
 
     def _refusal(self, response: requests.Response) -> CommandFailedError:
-        if response.status_code in _REDIRECTS:
-            return self._no_gateway(response, "with a redirect: give the address that it leads to")
+        if response.status_code in _REDIRECT_STATUSES:
+            return self._not_a_gateway(response, "it redirects", advice="Use the address that it redirects to.")
         try:
             body = TypeAdapter(responses.ErrorJson).validate_json(self._read(response))
         except ValidationError:
-            return self._no_gateway(response, f"with {response.status_code} and no error of a gateway")
-        message = body["message"]
+            return self._not_a_gateway(response, f"status {response.status_code} without an error of a gateway")
+        message, advice = body["message"], ""
         problems = (body["details"] or {"errors": []})["errors"]
         if problems:
             message = "; ".join(f"{p['path']}: {p['message']}" if p["path"] else p["message"] for p in problems)
         if response.status_code >= _SERVER_ERROR:
-            message += f" (correlation id {body['correlationId']})"
-            return CommandFailedError(message[:_MAX_SHOWN], ExitCode.UNREACHABLE)
-        code = _CODES.get(response.status_code, ExitCode.REFUSED)
-        if response.status_code == requests.codes.unauthorized and not self.signs_in:
-            message += " Put it into COMFYUI_GATEWAY_API_KEY, or a profile: comfyui-gateway init"
-        elif self._by_token and message.startswith("Authentication required"):  # else it says what is wrong with it
-            message += " It takes no tokens, so yours was not looked at."
+            message = f"{message[:_MAX_MESSAGE_CHARACTERS]} (correlation id {body['correlationId'][:64]})"
+            return CommandFailedError(message, ExitCode.UNREACHABLE)
+        code = _EXIT_CODES.get(response.status_code, ExitCode.REFUSED)
+        if response.status_code == requests.codes.unauthorized and not self._has_credentials:
+            advice = "Set COMFYUI_GATEWAY_API_KEY, or write a profile: comfyui-gateway init"
+        elif self._has_token and message.startswith("Authentication required"):  # a bad token is named by the message
+            advice = "This gateway accepts no tokens, so yours was ignored."
         elif response.status_code == requests.codes.not_found:
-            message = unquote(message)  # it names what was not found as the path has it
-        return RefusedError(message[: 4 * _MAX_SHOWN], code, response.headers.get("Retry-After"))
+            message = unquote(message)  # it quotes the name as the path has it
+        message = message[: 4 * _MAX_MESSAGE_CHARACTERS]
+        return RefusedError(message, code, advice=advice, retry_after=response.headers.get("Retry-After"))
 
-    def _no_gateway(self, response: requests.Response, how: str) -> CommandFailedError:
+    def _not_a_gateway(self, response: requests.Response, reason: str, *, advice: str = "") -> CommandFailedError:
         response.close()
+        message = f"The server at {self.url} is not a ComfyUI Gateway of this version ({VERSION}): {reason}"
+        return CommandFailedError(message, ExitCode.UNREACHABLE, advice=advice)
+
+    def _unreachable(self, error: Exception) -> CommandFailedError:
         return CommandFailedError(
-            f"{self.url} answers, but not as a ComfyUI Gateway of this version ({VERSION}): {how}",
+            f"Cannot reach a gateway at {self.url}: {_reason(error)}",
             ExitCode.UNREACHABLE,
+            advice="Start one with comfyui-gateway run, or set --url or COMFYUI_GATEWAY_URL to another.",
         )
 
-    def _no_answer(self, error: Exception) -> CommandFailedError:
-        return CommandFailedError(
-            f"No gateway answers at {self.url}: {_reason(error)}. Start one with comfyui-gateway run, or name another "
-            "with --url or COMFYUI_GATEWAY_URL",
-            ExitCode.UNREACHABLE,
-        )
-
-    def _look_at_clock(self, response: requests.Response) -> None:
-        from email.utils import parsedate_to_datetime  # noqa: PLC0415  slow to import, and not always there
+    def _compare_clocks(self, response: requests.Response) -> None:
+        from email.utils import parsedate_to_datetime  # noqa: PLC0415  slow to import, and not always needed
 
         try:
-            allowed = parsedate_to_datetime(response.headers["Date"]).timestamp()
+            server_time = parsedate_to_datetime(response.headers["Date"]).timestamp()
         except (KeyError, ValueError):
             return
-        self.clock_ahead_seconds = allowed - time.time()
+        self.clock_ahead_seconds = server_time - time.time()
 
 
 class RefusedError(CommandFailedError):
-    """The gateway said no. `retry_seconds`: after how many it may say yes, where it told."""
+    """The gateway rejected a request. `retry_seconds`: after how many it may succeed, if the gateway said so."""
 
-    def __init__(self, message: str, code: ExitCode, retry_after: str | None) -> None:
-        super().__init__(message, code)
+    def __init__(self, message: str, code: ExitCode, *, advice: str, retry_after: str | None) -> None:
+        super().__init__(message, code, advice=advice)
         self.retry_seconds = int(retry_after) if retry_after and retry_after.isdecimal() else None
 
 
 def part(text: str) -> str:
-    """Make one part of a path of a text, whatever is in it. Raises CommandFailedError for what can be none."""
-    if text in ("", ".", ".."):  # HTTP clients take dots for a way up, escaped or not
-        message = f"Nothing is called '{text}'" if text else "A name or id is empty: is a variable not set?"
+    """Encode a text as one segment of a path. Raises CommandFailedError for a text that cannot be one."""
+    if text in ("", ".", ".."):  # HTTP clients resolve dots, escaped or not
+        message = f"'{text}' is not a valid name or id" if text else "A name or id is empty: is a variable not set?"
         raise CommandFailedError(message, ExitCode.NOT_FOUND)
     return quote(text, safe="")
 
 
-def _pieces(response: requests.Response) -> Iterator[bytes]:
-    """Read a body as it comes: requests itself waits for a whole piece, however slowly that comes."""
-    while piece := response.raw.read1(_CHUNK_BYTES, decode_content=False):
-        yield piece
+def _chunks(response: requests.Response) -> Iterator[bytes]:
+    """Read a body as it arrives: requests itself waits for a whole chunk, however slowly that arrives."""
+    while chunk := response.raw.read1(_CHUNK_BYTES, decode_content=False):
+        yield chunk
 
 
 def _reason(error: Exception) -> str:
-    """Say what is the matter with the network, in words; the text of these errors holds addresses of objects."""
+    """Describe a network error; its own text has memory addresses of objects."""
     if isinstance(error, requests.exceptions.SSLError):
         is_bad = "CERTIFICATE" in str(error)
-        return "its TLS certificate is not good" if is_bad else "no TLS is spoken there: is it http, not https?"
+        return "its TLS certificate is invalid" if is_bad else "it does not use TLS: is it http, not https?"
     if isinstance(error, requests.exceptions.ProxyError):
-        return "the proxy does not let it through (HTTP_PROXY, HTTPS_PROXY)"
+        return "the proxy rejects the request (HTTP_PROXY, HTTPS_PROXY)"
     if isinstance(error, requests.Timeout | urllib3.exceptions.TimeoutError):
-        return "no answer in time"
+        return "timeout"
     if isinstance(error, urllib3.exceptions.HTTPError):
-        return "the answer broke off"
+        return "the response was cut off"
     text = str(error)
     for sign, meaning in (
         ("refused", "connection refused"),
         ("resolve", "its name cannot be resolved"),
-        ("No route", "no route to it"),
-        ("unreachable", "the network is unreachable"),
-        ("timed out", "no answer in time"),
+        ("No route", "no route to host"),
+        ("unreachable", "network unreachable"),
+        ("timed out", "timeout"),
     ):
         if sign in text:
             return meaning
-    return "the connection broke off" if isinstance(error, requests.ConnectionError) else "the request cannot be sent"
+    return "connection closed" if isinstance(error, requests.ConnectionError) else "the request cannot be sent"

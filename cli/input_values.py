@@ -1,4 +1,4 @@
-"""Inputs from a command line: `steps=20` becomes what the workflow's schema says that steps is."""
+"""Parses inputs from the command line: `steps=20` becomes a value of the type that the workflow's schema defines."""
 
 from __future__ import annotations
 
@@ -13,38 +13,41 @@ if TYPE_CHECKING:
 _TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 
 
-def typed(given: Sequence[str], schema: Mapping[str, Any], params: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:
-    """Turn `name=value` texts into inputs and params. Raises CommandFailedError, with every problem.
+def typed_inputs(
+    given: Sequence[str], schema: Mapping[str, Any], params: Mapping[str, Any]
+) -> tuple[dict[str, Any], ...]:
+    """Parse `name=value` texts into inputs and params. Raises CommandFailedError with every problem.
 
-    `params`: the workflow's defaultParams, which say by their values what they are.
+    `params`: the workflow's defaultParams, whose values define their types.
     """
     fields = schema.get("properties")
     fields = fields if isinstance(fields, dict) else {}
     inputs: dict[str, Any] = {}
-    others: dict[str, Any] = {}
+    parsed_params: dict[str, Any] = {}
     problems: list[str] = []
     code = ExitCode.REFUSED
     for text in given:
         name, equals, value = text.partition("=")
         if not equals or not name:
-            code = ExitCode.USAGE  # it is no input, whatever the workflow takes
+            code = ExitCode.USAGE  # not an input of any workflow
             problems.append(f"-i {text[:40]}: must be NAME=VALUE")
-        elif name in inputs or name in others:
-            problems.append(f"{name}: is given twice")
+        elif name in inputs or name in parsed_params:
+            problems.append(f"{name}: given twice")
         elif name not in fields and name not in params:
-            problems.append(f"{name}: this workflow takes {', '.join(sorted({*fields, *params})) or 'no inputs'}")
+            known = ", ".join(sorted({*fields, *params})) or "none"
+            problems.append(f"{name}: not an input of this workflow. Its inputs: {known}")
         else:
-            kinds = _kinds(fields[name]) if name in fields else [_kind_of(params[name])]
+            types = _types(fields[name]) if name in fields else [_type_of(params[name])]
             try:
-                (inputs if name in fields else others)[name] = _read(value, kinds)
+                (inputs if name in fields else parsed_params)[name] = _parse(value, types)
             except ValueError:
-                problems.append(f"{name}: must be {' or '.join(_WORDS[kind] for kind in kinds)}")
+                problems.append(f"{name}: must be {' or '.join(_TYPE_NAMES[type_] for type_ in types)}")
     if problems:
         raise CommandFailedError("; ".join(problems), code)
-    return inputs, others
+    return inputs, parsed_params
 
 
-_WORDS = {
+_TYPE_NAMES = {
     "integer": "a whole number",
     "number": "a number",
     "boolean": "true or false",
@@ -54,35 +57,35 @@ _WORDS = {
 }
 
 
-def _kinds(field: object) -> list[str]:
+def _types(field: object) -> list[str]:
     field = field if isinstance(field, dict) else {}
     named = field.get("type")
-    kinds = [named] if isinstance(named, str) else named if isinstance(named, list) else []
-    known = [kind for kind in kinds if kind in _WORDS]
+    types = [named] if isinstance(named, str) else named if isinstance(named, list) else []
+    known = [each for each in types if each in _TYPE_NAMES]
     if known:
         return known
     choices = field.get("enum")
-    return sorted({_kind_of(choice) for choice in choices}) if isinstance(choices, list) and choices else ["any"]
+    return sorted({_type_of(choice) for choice in choices}) if isinstance(choices, list) and choices else ["any"]
 
 
-def _kind_of(value: object) -> str:
+def _type_of(value: object) -> str:
     if isinstance(value, bool):
         return "boolean"
-    kinds = {int: "number", float: "number", str: "string", type(None): "null"}
-    return kinds.get(type(value), "any")
+    types = {int: "number", float: "number", str: "string", type(None): "null"}
+    return types.get(type(value), "any")
 
 
-def _read(text: str, kinds: Sequence[str]) -> str | float | bool | None:
-    """Read a value as the narrowest kind that it fits; text fits everything. Raises ValueError."""
-    if "null" in kinds and text == "null":
+def _parse(text: str, types: Sequence[str]) -> str | float | bool | None:
+    """Parse a value as the narrowest type that it fits; every value is a string. Raises ValueError."""
+    if "null" in types and text == "null":
         return None
-    if "boolean" in kinds and text.lower() in (*_TRUE, *_FALSE):
+    if "boolean" in types and text.lower() in (*_TRUE, *_FALSE):
         return text.lower() in _TRUE
-    if {"integer", "number", "any"} & {*kinds}:
+    if {"integer", "number", "any"} & {*types}:
         number = _number(text)
-        if number is not None and ("integer" not in kinds or number == int(number)):
-            return int(number) if "integer" in kinds else number
-    if {"string", "any"} & {*kinds}:
+        if number is not None and ("integer" not in types or number == int(number)):
+            return int(number) if "integer" in types else number
+    if {"string", "any"} & {*types}:
         return text
     raise ValueError(text)
 

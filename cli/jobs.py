@@ -1,239 +1,251 @@
-"""`comfyui-gateway jobs`, `job`, `logs`, `cancel` and `deliveries`."""
+"""`comfyui-gateway jobs`: list, show, wait for, cancel and download jobs."""
 
 from __future__ import annotations
 
 import time
-from pathlib import Path  # noqa: TC003  Typer reads it
+from datetime import UTC, datetime
+from itertools import islice
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli import submit
-from cli.exit_codes import CommandFailedError, ExitCode
+from cli import completion, times
+from cli.command_app import CommandApp
+from cli.gateway_session import with_gateway
+from cli.job_result import OpenOption, OverwriteOption, ResultOptions, finish
+from cli.submit import submit
 from gateway.domain import timestamps
 from gateway.domain.job import JobStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from cli.gateway_session import GatewaySession
     from functions.rendering.job_json import JobJson, LogLineJson
 
-_PAGE = 200  # the most that a gateway lists at once
-_MOST_PAGES = 500  # some are empty when few jobs pass the filter
+app = CommandApp(help="Submit, list, show, wait for, cancel and download jobs.")
+
+_MAX_PAGES = 500  # some are empty if few jobs match the filter
 _FOLLOW_SECONDS = 2
-JobId = Annotated[str, typer.Argument(metavar="JOB", help="The job's id.")]
+JobId = Annotated[
+    str,
+    typer.Argument(
+        metavar="JOB", help="Id of the job, or its first 4 or more characters.", autocompletion=completion.job_ids
+    ),
+]
 
 
-def jobs(  # noqa: PLR0913  a command's options
+@app.command("list")
+@with_gateway
+def list_jobs(  # noqa: PLR0913  a command's options
     session: GatewaySession,
     *,
-    status: Annotated[JobStatus | None, typer.Option(help="Only those.")] = None,
-    workflow: Annotated[str | None, typer.Option(help="Only those of this workflow.")] = None,
-    after: Annotated[str | None, typer.Option(metavar="TIME", help="Accepted then or later.")] = None,
-    before: Annotated[str | None, typer.Option(metavar="TIME", help="Accepted before then.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=10_000, help="The most to show.")] = 20,
+    status: Annotated[JobStatus | None, typer.Option(help="Only jobs with this status.")] = None,
+    workflow: Annotated[
+        str | None, typer.Option(help="Only jobs of this workflow.", autocompletion=completion.workflow_ids)
+    ] = None,
+    after: Annotated[str | None, typer.Option(metavar="TIME", help="Only jobs accepted at this time or later.")] = None,
+    before: Annotated[str | None, typer.Option(metavar="TIME", help="Only jobs accepted before this time.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="Maximum number of jobs.")] = 20,
 ) -> None:
-    """List jobs, newest first: your own, or everybody's for an admin.
+    """List jobs, newest first.
 
-    TIME is like 2026-01-31T12:00:00Z. Where there is no terminal, each line is id, status, workflow and time, with tabs
-    between.
+    Show your own jobs; an admin sees all. TIME is an age (30m, 1h, 2d), a date (2026-01-31), or a date with time
+    (2026-01-31T12:00:00Z). Without a time zone it is local time.
 
-    Try:
+    Examples:
+      comfyui-gateway jobs list --status failed --after 1h
+      comfyui-gateway jobs list --limit 1000 --json | jq -r '.jobs[].jobId'
 
-      comfyui-gateway jobs --status failed
-
-      comfyui-gateway jobs --limit 1000 --json | jq -r '.jobs[].jobId'
     """
-    query: dict[str, str | int] = {
-        name: value
-        for name, value in (
-            ("status", status),
-            ("workflowId", workflow),
-            ("after", after),
-            ("before", before),
-        )
-        if value is not None
-    }
-    _check_moments({"--after": after, "--before": before})
+    now = datetime.now(UTC)
+    query: dict[str, str | int] = {}
+    if status is not None:
+        query["status"] = status
+    if workflow is not None:
+        query["workflowId"] = workflow
+    if after is not None:
+        query["after"] = timestamps.to_text(times.past_time("--after", after, now))
+    if before is not None:
+        query["before"] = timestamps.to_text(times.past_time("--before", before, now))
     found: list[JobJson] = []
-    for _ in range(_MOST_PAGES):
-        page = session.api.jobs({**query, "limit": min(limit - len(found), _PAGE)})
+    more = True
+    for page in islice(session.api.job_pages(query, limit=limit), _MAX_PAGES):
         found += page["jobs"]
-        if page["nextCursor"] is None or len(found) >= limit:
+        more = page["nextCursor"] is not None
+        if len(found) >= limit:
             break
-        query["cursor"] = page["nextCursor"]
-    else:
-        session.printer.note("There may be more; name a shorter time with --after and --before.")
+    if more and len(found) < limit:
+        session.printer.note("There may be more jobs. Narrow the period with --after and --before.")
     found = found[:limit]
     if session.printer.as_json:
-        session.printer.data({"jobs": found, "count": len(found)})
+        session.printer.json({"jobs": found, "count": len(found)})
         return
     rows = [
-        (job["jobId"], _standing(job), job["workflowId"], session.printer.moment(job["timing"]["createdAt"]))
+        (
+            session.printer.short_id(job["jobId"]),
+            _status(job),
+            job["workflowId"],
+            session.printer.age(job["timing"]["createdAt"]),
+            _run_time(job),
+        )
         for job in found
     ]
-    session.printer.table(("JOB", "STATUS", "WORKFLOW", "ACCEPTED"), rows, whole=("JOB", "STATUS"))
+    columns = ("JOB", "STATUS", "WORKFLOW", "ACCEPTED", "RAN FOR")
+    session.printer.table(columns, rows, unbroken=("JOB", "STATUS", "ACCEPTED", "RAN FOR"))
     if not found:
         session.printer.note("No jobs.")
 
 
-def job(
-    session: GatewaySession,
-    job_id: JobId,
-    *,
-    wait: Annotated[bool, typer.Option("--wait", "-w", help="Wait for its end, and show how far it is.")] = False,
-    folder: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="DIR", help="Save its files there; waits as well.")
-    ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files of the same name in DIR.")] = False,
-) -> None:
-    """Show a job, or wait for it and save its files.
+@app.command("show")
+@with_gateway
+def show_job(session: GatewaySession, job: JobId) -> None:
+    """Show a job.
 
-    Try:
+    Examples:
+      comfyui-gateway jobs show 3f0c5f8e
+      comfyui-gateway jobs show 3f0c5f8e --json | jq .timing
 
-      comfyui-gateway job 3f0c5f8e-6a57-4b0e-9d5c-0c6a1f7d2b11
-
-      comfyui-gateway job 3f0c5f8e-6a57-4b0e-9d5c-0c6a1f7d2b11 -o pictures
     """
-    if wait or folder:
-        submit.end(session, job_id, folder, overwrite=overwrite)
-        return
-    shown = session.api.job(job_id)
-    if session.printer.as_json:
-        session.printer.data(shown)
+    print_job(session, job)
+
+
+def print_job(session: GatewaySession, job: str) -> None:
+    """Print a job, by its id or the first characters of it."""
+    shown = session.api.job(session.job_id(job))
+    printer = session.printer
+    if printer.as_json:
+        printer.json(shown)
         return
     timing, error, webhook = shown["timing"], shown["error"], shown["webhook"]
-    session.printer.fields(
+    printer.fields(
         (
             ("job", shown["jobId"]),
-            ("status", _standing(shown)),
+            ("status", _status(shown)),
             ("workflow", shown["workflowId"]),
             ("priority", shown["priority"]),
             ("seed", str(shown.get("seed", ""))),
-            ("accepted", timing["createdAt"]),
-            ("started", timing["startedAt"] or ""),
-            ("ended", timing["completedAt"] or ""),
-            ("ran for", _seconds(timing["executionTimeMs"])),
+            ("accepted", printer.local_time(timing["createdAt"])),
+            ("started", printer.local_time(timing["startedAt"] or "")),
+            ("ended", printer.local_time(timing["completedAt"] or "")),
+            ("ran for", _run_time(shown)),
             ("attempts", str(shown["attempts"])),
             ("from cache", "yes" if shown["cacheHit"] else ""),
             ("error", f"{error['code']}: {error['message']}" if error else ""),
-            ("what to do", (error.get("recommendation") or "") if error else ""),
-            ("webhook", f"{webhook['status']}, tries: {webhook['attempts']}" if webhook else ""),
-            *(("file", f"{each['filename']}, {each['size']} bytes") for each in shown["outputs"] or ()),
+            ("advice", (error.get("recommendation") or "") if error else ""),
+            ("webhook", f"{webhook['status']}, attempts: {webhook['attempts']}" if webhook else ""),
+            *(("output", f"{each['filename']}, {each['size']} bytes") for each in shown["outputs"] or ()),
         )
     )
 
 
-def logs(
-    session: GatewaySession,
-    job_id: JobId,
-    *,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the job has ended.")] = False,
-) -> None:
-    """Show what happened to a job, step by step.
+app.command("submit")(with_gateway(submit))
 
-    With --json and --follow each line is a JSON object of its own.
 
-    Try:
+@app.command("wait")
+@with_gateway
+def wait_for_job(session: GatewaySession, job: JobId, *, open_outputs: OpenOption = False) -> None:
+    """Wait for the end of a job, and print the addresses of its outputs.
 
-      comfyui-gateway logs -f 3f0c5f8e-6a57-4b0e-9d5c-0c6a1f7d2b11
+    Examples:
+      comfyui-gateway jobs wait 3f0c5f8e
+      comfyui-gateway jobs wait 3f0c5f8e --open
+
     """
+    finish(session, session.job_id(job), ResultOptions(open_outputs=open_outputs))
+
+
+@app.command("cancel")
+@with_gateway
+def cancel_job(session: GatewaySession, job: JobId) -> None:
+    """Cancel a job.
+
+    A queued job is canceled at once. A running one is interrupted within two seconds.
+
+    Examples:
+      comfyui-gateway jobs cancel 3f0c5f8e
+
+    """
+    response = session.api.cancel(session.job_id(job))
+    if session.printer.as_json:
+        session.printer.json(response)
+    elif response["status"] == JobStatus.CANCELED:
+        session.printer.note("Canceled.")
+    else:
+        session.printer.note("The job is running. It will be interrupted.")
+
+
+@app.command("logs")
+@with_gateway
+def show_log(
+    session: GatewaySession,
+    job: JobId,
+    *,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Print new lines until the job ends.")] = False,
+) -> None:
+    """Show the log of a job.
+
+    With --json and --follow, each line is a JSON object.
+
+    Examples:
+      comfyui-gateway jobs logs 3f0c5f8e --follow
+
+    """
+    job_id = session.job_id(job)
     if session.printer.as_json and not follow:
-        session.printer.data(session.api.log(job_id))
+        session.printer.json(session.api.log(job_id))
         return
     shown: list[LogLineJson] = []
     while True:
-        ended = follow and session.api.job(job_id)["status"] in tuple(s for s in JobStatus if s.ended)
+        ended = follow and JobStatus(session.api.job(job_id)["status"]).ended
         lines = session.api.log(job_id)["logs"]
         for line in lines:
             if line not in shown:
-                _show_line(session, line)
+                _print_log_line(session, line)
         shown = [*lines]
         if ended or not follow:
             return
         time.sleep(_FOLLOW_SECONDS)
 
 
-def cancel(session: GatewaySession, job_id: JobId) -> None:
-    """End a job: a queued one at once, a running one within two seconds.
-
-    Try:
-
-      comfyui-gateway cancel 3f0c5f8e-6a57-4b0e-9d5c-0c6a1f7d2b11
-    """
-    answer = session.api.cancel(job_id)
-    if session.printer.as_json:
-        session.printer.data(answer)
-    elif answer["status"] == JobStatus.CANCELED:
-        session.printer.note("Canceled.")
-    else:
-        session.printer.note("It runs; it will be interrupted.")
-
-
-def deliveries(
+@app.command("download")
+@with_gateway
+def download_outputs(  # noqa: PLR0913  a command's options
     session: GatewaySession,
-    job_id: JobId,
+    job: JobId,
     *,
-    resend: Annotated[bool, typer.Option("--resend", help="Send the webhook once more.")] = False,
+    output: Annotated[
+        str, typer.Option("--output", "-o", metavar="DIR", help="Folder to save the outputs in (- for stdout).")
+    ] = ".",
+    file: Annotated[str | None, typer.Option(metavar="NAME", help="Save only the output with this name.")] = None,
+    overwrite: OverwriteOption = False,
+    open_outputs: OpenOption = False,
 ) -> None:
-    """Show what became of a job's webhook, or send it again.
+    """Save the outputs of a job. Wait for its end if necessary.
 
-    Try:
+    The hash of each file is verified. File names begin with the job's id.
 
-      comfyui-gateway deliveries 3f0c5f8e-6a57-4b0e-9d5c-0c6a1f7d2b11
+    Examples:
+      comfyui-gateway jobs download 3f0c5f8e -o pictures
+      comfyui-gateway jobs download 3f0c5f8e -o - > image.png
 
-      comfyui-gateway deliveries 3f0c5f8e-6a57-4b0e-9d5c-0c6a1f7d2b11 --resend
     """
-    if resend:
-        requested = session.api.deliver_again(job_id)
-        if session.printer.as_json:
-            session.printer.data(requested)
-        else:
-            session.printer.note(f"It will be sent again, as {requested['webhookId']}.")
-        return
-    answer = session.api.deliveries(job_id)
+    options = ResultOptions(output=output, overwrite=overwrite, open_outputs=open_outputs, only=file)
+    options.check(session.printer)
+    finish(session, session.job_id(job), options)
+
+
+def _status(job: JobJson) -> str:
+    has_progress = job["status"] == JobStatus.RUNNING and job["progress"] is not None
+    return f"{job['status']} {job['progress']}%" if has_progress else job["status"]
+
+
+def _run_time(job: JobJson) -> str:
+    milliseconds = job["timing"]["executionTimeMs"]
+    return "" if milliseconds is None else times.duration(milliseconds / 1000)
+
+
+def _print_log_line(session: GatewaySession, line: LogLineJson) -> None:
     if session.printer.as_json:
-        session.printer.data(answer)
-        return
-    rows = [
-        (
-            str(attempt["attempt"]),
-            session.printer.moment(attempt["timestamp"]),
-            str(attempt["statusCode"] or "-"),
-            attempt["error"] or "delivered",
-            session.printer.moment(attempt["nextAttemptAt"]) if attempt["nextAttemptAt"] else "-",
-        )
-        for attempt in answer["deliveries"]
-    ]
-    session.printer.table(("TRY", "WHEN", "ANSWER", "RESULT", "NEXT"), rows, whole=("TRY", "WHEN", "ANSWER", "NEXT"))
-    if not rows:
-        session.printer.note("No tries so far: the job has no callbackUrl, or has not ended.")
-
-
-def _check_moments(given: Mapping[str, str | None]) -> None:
-    """Raise CommandFailedError for an option that is no time."""
-    for option, text in given.items():
-        try:
-            if text is not None:
-                timestamps.from_text(text)
-        except (ValueError, OverflowError):
-            message = f"{option}: must be like 2026-01-31T12:00:00Z, with a time zone"
-            raise CommandFailedError(message, ExitCode.USAGE) from None
-
-
-def _standing(job: JobJson) -> str:
-    running = job["status"] == JobStatus.RUNNING and job["progress"] is not None
-    return f"{job['status']} {job['progress']}%" if running else job["status"]
-
-
-def _show_line(session: GatewaySession, line: LogLineJson) -> None:
-    if session.printer.as_json:
-        session.printer.record(line)
+        session.printer.json_line(line)
         return
     level = "" if line["level"] == "info" else f"{line['level'].upper()}: "
-    session.printer.line(f"{session.printer.moment(line['timestamp'])}  {level}{line['message']}")
-
-
-def _seconds(milliseconds: int | None) -> str:
-    return "" if milliseconds is None else f"{milliseconds / 1000:.1f} s"
+    session.printer.line(f"{session.printer.clock_time(line['timestamp'])}  {level}{line['message']}")

@@ -1,51 +1,48 @@
-"""`comfyui-gateway keys`: who gets in."""
+"""`comfyui-gateway keys`: create, list and revoke API keys."""
 
 from __future__ import annotations
 
-import re
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli import completion, times
 from cli.aws_session import AwsSession, operator, with_aws
+from cli.command_app import CommandApp
 from cli.exit_codes import CommandFailedError, ExitCode
 from gateway.domain import timestamps
 from gateway.domain.principal import ApiKey, Role, mint_key
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
     from gateway.ports import ApiKeyAdmin
 
-app = typer.Typer(
-    help="Make, list and revoke API keys. Needs AWS credentials that may write the gateway's table, or a gateway that "
-    "runs on this machine.",
-    no_args_is_help=True,
+app = CommandApp(
+    help="Create, list and revoke API keys. Requires AWS credentials with write access to the gateway's table, or a "
+    "gateway that runs on this machine.",
 )
 
-_DAYS = re.compile(r"([1-9][0-9]{0,3})d")
 
-
-@app.command()
+@app.command("create")
 @with_aws
-def create(
+def create_key(
     session: AwsSession,
     *,
-    name: Annotated[str, typer.Option(help="What lists and the audit log call it.")],
-    role: Annotated[Role, typer.Option(help="user: its own jobs; admin: everything.")] = Role.USER,
-    owner: Annotated[str | None, typer.Option(help="Whose jobs it sees; its name unless you say.")] = None,
-    expires: Annotated[
-        str | None, typer.Option(metavar="WHEN", help="90d, or 2027-01-31; never unless you say.")
-    ] = None,
+    name: Annotated[str, typer.Option(help="Name in lists and in the audit log.")],
+    role: Annotated[Role, typer.Option(help="user: access to its own jobs; admin: to everything.")] = Role.USER,
+    owner: Annotated[str | None, typer.Option(help="Owner of its jobs. Default: its name.")] = None,
+    expires: Annotated[str | None, typer.Option(metavar="TIME", help="90d, or 2027-01-31. Default: never.")] = None,
 ) -> None:
-    """Make a key, and show it: this once, since only its hash is kept.
+    """Create an API key, and print it once.
 
-    The key alone is on stdout. Keys of the same owner see the same jobs.
+    Only its hash is stored. Stdout has the key and nothing else. Keys of the same owner have access to the same jobs.
 
-    Try:
-
+    Examples:
       comfyui-gateway keys create --stage prod --name first --role admin
-
       comfyui-gateway keys create --name shop --expires 90d > shop.key
+
     """
     key, record = mint_key(
         name=name,
@@ -54,26 +51,26 @@ def create(
         now=timestamps.now(),
         expires_at=_expiry(expires) if expires else None,
     )
-    _ring(session).create(record, operator())
+    _store(session).create(record, operator())
     if session.printer.as_json:
-        session.printer.data({"key": key, **_view(record)})
+        session.printer.json({"key": key, **_view(record)})
         return
-    session.printer.note(f"Key {record.id} for {record.owner}, {record.role}. It is not shown again:")
+    session.printer.note(f"Key {record.id} of {record.owner}, {record.role}. It is not shown again:")
     session.printer.line(key)
 
 
 @app.command("list")
 @with_aws
 def list_keys(session: AwsSession) -> None:
-    """List keys, those included that are revoked or have expired.
+    """List API keys, including revoked and expired ones.
 
-    Try:
-
+    Examples:
       comfyui-gateway keys list --stage prod
+
     """
-    keys = _ring(session).all()
+    keys = _store(session).all()
     if session.printer.as_json:
-        session.printer.data({"keys": [_view(key) for key in keys], "count": len(keys)})
+        session.printer.json({"keys": [_view(key) for key in keys], "count": len(keys)})
         return
     rows = [
         (
@@ -82,44 +79,49 @@ def list_keys(session: AwsSession) -> None:
             key.owner,
             key.role,
             _state(key),
-            session.printer.moment(timestamps.to_text(key.created_at)),
-            session.printer.moment(timestamps.to_text(key.expires_at)) if key.expires_at else "never",
+            session.printer.age(timestamps.to_text(key.created_at)),
+            session.printer.distance(timestamps.to_text(key.expires_at)) if key.expires_at else "never",
         )
         for key in keys
     ]
-    session.printer.table(("KEY", "NAME", "OWNER", "ROLE", "STATE", "MADE", "EXPIRES"), rows, whole=("KEY", "STATE"))
+    session.printer.table(
+        ("KEY", "NAME", "OWNER", "ROLE", "STATE", "CREATED", "EXPIRES"),
+        rows,
+        unbroken=("KEY", "STATE", "CREATED", "EXPIRES"),
+    )
     if not keys:
-        session.printer.note("No keys. Make one: comfyui-gateway keys create --name NAME --role admin")
+        session.printer.note("No keys. Create one: comfyui-gateway keys create --name NAME --role admin")
 
 
-@app.command()
+@app.command("revoke")
 @with_aws
-def revoke(
+def revoke_key(
     session: AwsSession,
-    key: Annotated[str, typer.Argument(metavar="KEY", help="Its id, as the list has it.")],
+    key: Annotated[
+        str, typer.Argument(metavar="KEY", help="Id or name of the key.", autocompletion=completion.key_names)
+    ],
 ) -> None:
-    """Let a key open nothing any more, within half a minute.
+    """Revoke an API key. Takes effect within 30 seconds.
 
-    Try:
+    Examples:
+      comfyui-gateway keys revoke shop --stage prod
+      comfyui-gateway keys revoke 3f0c5f8e6a57
 
-      comfyui-gateway keys revoke 3f0c5f8e6a57 --stage prod
     """
-    ring = _ring(session)
-    found = next((each for each in ring.all() if each.id == key), None)
-    if found is None:
-        raise CommandFailedError(f"There is no key {key}. comfyui-gateway keys list shows them", ExitCode.NOT_FOUND)
-    ring.revoke(found, operator())
+    store = _store(session)
+    found = _find(store.all(), key)
+    store.revoke(found, operator())
     if session.printer.as_json:
-        session.printer.data({**_view(found), "state": "revoked"})
+        session.printer.json({**_view(found), "state": "revoked"})
     else:
         session.printer.note(f"Revoked {found.id} ({found.name}).")
         if found.name == "API_KEYS":
-            session.printer.note("It stands in API_KEYS: take it out there, or the next start brings it back.")
+            session.printer.note("Remove it from API_KEYS as well, or the next start of local mode restores it.")
 
 
-def _ring(session: AwsSession) -> ApiKeyAdmin:
-    from gateway.aws.dynamodb.api_key_admin import DynamoApiKeyAdmin  # noqa: PLC0415  likewise
-    from gateway.aws.dynamodb.audit_log import DynamoAuditLog  # noqa: PLC0415  boto3 takes half a second
+def _store(session: AwsSession) -> ApiKeyAdmin:
+    from gateway.aws.dynamodb.api_key_admin import DynamoApiKeyAdmin  # noqa: PLC0415  boto3 takes half a second to import
+    from gateway.aws.dynamodb.audit_log import DynamoAuditLog  # noqa: PLC0415  boto3 takes half a second to import
 
     table_name = session.variable("TABLE_NAME")
     client = session.clients.dynamodb
@@ -128,16 +130,29 @@ def _ring(session: AwsSession) -> ApiKeyAdmin:
 
 def _expiry(text: str) -> datetime:
     """Read when a key expires. Raises CommandFailedError."""
-    if days := _DAYS.fullmatch(text):
-        return timestamps.now() + timedelta(days=int(days[1]))
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise CommandFailedError("--expires: must be like 90d or 2027-01-31", ExitCode.USAGE) from None
-    moment = timestamps.whole_milliseconds(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
-    if moment <= timestamps.now():
-        raise CommandFailedError("--expires: is over already", ExitCode.USAGE)
-    return moment
+    time = timestamps.whole_milliseconds(times.future_time("--expires", text, timestamps.now()))
+    if time <= timestamps.now():
+        raise CommandFailedError("--expires: must be in the future", ExitCode.USAGE)
+    return time
+
+
+def _find(keys: Sequence[ApiKey], id_or_name: str) -> ApiKey:
+    """Return the key with this id, or the only valid key with this name. Raises CommandFailedError."""
+    by_id = [key for key in keys if key.id == id_or_name]
+    found = by_id or [key for key in keys if key.name == id_or_name and not key.disabled]
+    if not found:
+        raise CommandFailedError(
+            f"There is no key {id_or_name}", ExitCode.NOT_FOUND, advice="List them: comfyui-gateway keys list"
+        )
+    if len(found) > 1:
+        ids = ", ".join(key.id for key in found)
+        raise CommandFailedError(f"Several keys have the name {id_or_name}: {ids}", ExitCode.USAGE, advice="Use an id.")
+    return found[0]
+
+
+def revocable_keys(session: AwsSession) -> list[ApiKey]:
+    """Return the keys that are not revoked."""
+    return [key for key in _store(session).all() if not key.disabled]
 
 
 def _state(key: ApiKey) -> str:

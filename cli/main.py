@@ -1,7 +1,7 @@
 """`comfyui-gateway`: the operator's command.
 
-Each command is in a file of its own. None imports at the top what `--help` does not need: boto3, requests and pydantic
-take longer than most commands.
+The commands of a noun are in the module of that name. No module imports at its top what `--help` does not need: boto3,
+requests and pydantic take longer to import than most commands take to run.
 """
 
 from __future__ import annotations
@@ -13,38 +13,52 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli import add_workflow, dead_letters, doctor, env_file, health, init, jobs, keys, submit, workflows
+from cli import (
+    audit,
+    dead_letters,
+    doctor,
+    env_file,
+    health,
+    init,
+    jobs,
+    keys,
+    old_names,
+    stats,
+    submit,
+    webhooks,
+    workflows,
+)
+from cli.command_app import CommandApp
 from cli.connection import API_KEY, LOCAL_URL, TOKEN
-from cli.error_output import OneLineErrorGroup
+from cli.error_output import ErrorReportingGroup
 from cli.exit_codes import CommandFailedError, ExitCode
 from cli.gateway_session import with_gateway
-from cli.printer import Printer
+from cli.printer import PROGRAM, Printer
+from cli.shared_options import JsonOption  # noqa: TC001  Typer reads it
 from gateway.__about__ import VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_NAME = "comfyui-gateway"
-_SET_UP, _WORKFLOWS, _JOBS, _OPERATION = "Set up and run", "Workflows", "Jobs", "Operation"
+_SETUP, _JOBS, _OPERATION = "Set up and run", "Jobs and workflows", "Operation"
 _EXIT_CODES = "\n".join(f"{code.value}: {code.meaning}" for code in ExitCode)
 
-app = typer.Typer(
-    cls=OneLineErrorGroup,
-    help="A REST API with a durable queue in front of ComfyUI.\n\n"
-    "Most commands talk to a gateway: the one that --url or COMFYUI_GATEWAY_URL names, else that of your profile "
-    "(made by init), else http://127.0.0.1:3000. They take --json for scripts, and say in one line on "
-    "stderr what is wrong.\n\n"
-    "Example: comfyui-gateway submit icon_512 -i prompt='a red key' -o pictures",
+app = CommandApp(
+    cls=ErrorReportingGroup,
+    help="Run ComfyUI workflows through a REST API with a durable queue.\n\n"
+    "Commands call the gateway at --url or COMFYUI_GATEWAY_URL, else that of your profile (see init), else "
+    "http://127.0.0.1:3000. All print JSON with --json, and report an error in one line on stderr.\n\n"
+    "Examples:\n"
+    "  comfyui-gateway run\n"
+    "  comfyui-gateway submit icon_512 -i prompt='a red key' -o pictures\n"
+    "  comfyui-gateway jobs list --status failed --after 1h",
     epilog=f"Exit codes:\n\n{_EXIT_CODES}",
-    no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["--help", "-h"]},
 )
 
-app.command(rich_help_panel=_SET_UP)(init.init)
 
-
-def _show_version(wanted: bool) -> None:  # noqa: FBT001  Typer hands it over like this
+def _print_version(wanted: bool) -> None:  # noqa: FBT001  Typer passes it like this
     if wanted:
         typer.echo(VERSION)
         raise typer.Exit
@@ -54,40 +68,49 @@ def _show_version(wanted: bool) -> None:  # noqa: FBT001  Typer hands it over li
 def _options(
     *,
     version: Annotated[  # its callback does the work
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """Take what stands before the command."""
+    """Accept the options before the command."""
 
 
-@app.command(rich_help_panel=_SET_UP)
+app.command("init", rich_help_panel=_SETUP)(init.init)
+
+
+@app.command("run", rich_help_panel=_SETUP)
 def run(
     *,
-    ephemeral: Annotated[bool, typer.Option("--ephemeral", help="Keep nothing after the end.")] = False,
-    host: Annotated[str | None, typer.Option(help="Address to listen on; HOST, or 127.0.0.1.")] = None,
-    port: Annotated[str | None, typer.Option(help="Port to listen on; PORT, or 3000.")] = None,
-    data_dir: Annotated[str | None, typer.Option(help="Folder for jobs and outputs; DATA_DIR, or ./data.")] = None,
+    ephemeral: Annotated[bool, typer.Option("--ephemeral", help="Delete all data at the end.")] = False,
+    host: Annotated[str | None, typer.Option(help="Address to listen on (HOST, 127.0.0.1).")] = None,
+    port: Annotated[str | None, typer.Option(help="Port to listen on (PORT, 3000).")] = None,
+    data_dir: Annotated[str | None, typer.Option(help="Folder for jobs and outputs (DATA_DIR, ./data).")] = None,
 ) -> None:
-    """Run the whole gateway on this machine, until Ctrl-C.
+    """Run the whole gateway on this machine until Ctrl-C.
 
-    Settings are environment variables, or lines of a file .env in this folder: see init.
+    Settings are environment variables, or lines of the file .env in this folder: see init.
 
-    Try:
-
+    Examples:
+      comfyui-gateway run
       comfyui-gateway run --port 3001 --ephemeral
+
     """
-    from gateway.settings import LocalSettings  # noqa: PLC0415  the other commands need not wait for it
+    from cli.env_settings import unknown_names  # noqa: PLC0415  the other commands do without it
+    from gateway.settings import LocalSettings  # noqa: PLC0415  the other commands do without it
 
-    given = {"HOST": host, "PORT": port, "DATA_DIR": data_dir}
-    environment = env_file.under(os.environ, Path(".env"))
-    environment |= {name: value for name, value in given.items() if value is not None}
+    file = Path(".env")
+    from_file = env_file.read(file) or {}
+    for problem in unknown_names(from_file):
+        Printer(as_json=False).warning(f"{file}: {problem}")
+    options = {"HOST": host, "PORT": port, "DATA_DIR": data_dir}
+    environment = {**from_file, **os.environ}
+    environment |= {name: value for name, value in options.items() if value is not None}
     settings = LocalSettings.from_environment(environment)
-    from local.banner import Command  # noqa: PLC0415  also slow to import
-    from local.supervisor import Supervisor  # noqa: PLC0415  also slow to import
+    from local.banner import Command  # noqa: PLC0415  the other commands do without it
+    from local.supervisor import Supervisor  # noqa: PLC0415  the other commands do without it
 
-    called = Path(sys.argv[0])
+    called_as = Path(sys.argv[0])
     command = Command(
-        program=str(called) if called.name == _NAME else _NAME,  # with its path: it may not be on PATH
+        program=str(called_as) if called_as.name == PROGRAM else PROGRAM,  # with its path, as it may not be on PATH
         default_url=LOCAL_URL,
         api_key_variable=API_KEY,
         token_variable=TOKEN,
@@ -96,17 +119,20 @@ def run(
         raise typer.Exit(ExitCode.FAILED)
 
 
-@app.command(rich_help_panel=_SET_UP)
+@app.command("worker", rich_help_panel=_SETUP)
 def worker() -> None:
-    """Run an executor beside a ComfyUI, by the settings in the environment.
+    """Run an executor beside a ComfyUI.
 
-    Required: TABLE_NAME, BUCKET_NAME, EVENT_BUS_NAME, HIGH_QUEUE_URL, NORMAL_QUEUE_URL and LOW_QUEUE_URL, as well as
-    AWS_REGION and credentials as boto3 finds them. COMFYUI_URL when it is not http://127.0.0.1:8188.
+    Settings are environment variables. Required are TABLE_NAME, BUCKET_NAME, EVENT_BUS_NAME, HIGH_QUEUE_URL,
+    NORMAL_QUEUE_URL, LOW_QUEUE_URL, AWS_REGION, and credentials for boto3. Set COMFYUI_URL if it is not
+    http://127.0.0.1:8188. See docs/configuration.md.
 
-    All settings: docs/configuration.md
+    Examples:
+      comfyui-gateway worker
+
     """
-    from executor.__main__ import run as run_executor  # noqa: PLC0415  the other commands need not wait for it
-    from gateway.errors import SettingsInvalidError  # noqa: PLC0415  likewise
+    from executor.__main__ import run as run_executor  # noqa: PLC0415  the other commands do without it
+    from gateway.errors import SettingsInvalidError  # noqa: PLC0415  the other commands do without it
 
     try:
         run_executor()
@@ -114,56 +140,48 @@ def worker() -> None:
         if os.environ.get("TABLE_NAME"):
             raise
         raise CommandFailedError(
-            f"{error.message}. Those of a deployed stage are in its output Environment (docs/executors.md); those of a "
-            "gateway that runs on this machine, in ./data/environment"
+            error.message,
+            advice="A deployed stage has the settings in its output Environment (docs/executors.md), a gateway on this "
+            "machine in ./data/environment.",
         ) from None
 
 
-_ON_GATEWAY: tuple[tuple[str, str, Callable[..., None]], ...] = (
-    (_WORKFLOWS, "list-workflows", workflows.list_workflows),
-    (_WORKFLOWS, "show-workflow", workflows.show_workflow),
-    (_WORKFLOWS, "add-workflow", add_workflow.add_workflow),
-    (_WORKFLOWS, "remove-workflow", workflows.remove_workflow),
-    (_JOBS, "submit", submit.submit),
-    (_JOBS, "jobs", jobs.jobs),
-    (_JOBS, "job", jobs.job),
-    (_JOBS, "logs", jobs.logs),
-    (_JOBS, "cancel", jobs.cancel),
-    (_JOBS, "deliveries", jobs.deliveries),
-    (_OPERATION, "health", health.health),
-    (_OPERATION, "doctor", doctor.doctor),
+app.command("submit", rich_help_panel=_JOBS)(with_gateway(submit.submit))
+
+
+@app.command("version", rich_help_panel=_OPERATION)
+def version(*, as_json: JsonOption = False) -> None:
+    """Print the version of this command.
+
+    Examples:
+      comfyui-gateway version
+
+    """
+    if as_json:
+        Printer(as_json=True).json({"version": VERSION})
+    else:
+        typer.echo(VERSION)
+
+
+_ON_GATEWAY: tuple[tuple[str, Callable[..., None]], ...] = (
+    ("health", health.health),
+    ("doctor", doctor.doctor),
+    ("stats", stats.stats),
+    ("audit", audit.audit),
 )
-for panel, name, command in _ON_GATEWAY:
-    app.command(name, rich_help_panel=panel)(with_gateway(command))
-app.add_typer(keys.app, name="keys", short_help="Make, list and revoke API keys.", rich_help_panel=_OPERATION)
+for name, command in _ON_GATEWAY:
+    app.command(name, rich_help_panel=_OPERATION)(with_gateway(command))
+app.add_typer(jobs.app, name="jobs", cls=old_names.JobsGroup, rich_help_panel=_JOBS)
+app.add_typer(workflows.app, name="workflows", rich_help_panel=_JOBS)
+app.add_typer(webhooks.app, name="webhooks", rich_help_panel=_JOBS)
+app.add_typer(keys.app, name="keys", short_help="Create, list and revoke API keys.", rich_help_panel=_OPERATION)
 app.add_typer(
     dead_letters.app,
     name="dead-letters",
-    short_help="See what queues gave up on, and put it back.",
+    short_help="List and redrive messages that could not be processed.",
     rich_help_panel=_OPERATION,
 )
-
-
-@app.command(rich_help_panel=_OPERATION)
-def webhook_secret(
-    owner: Annotated[str, typer.Argument(help="Whose: the owner of a key, or the subject of a JWT.")],
-    *,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, on stdout.")] = False,
-) -> None:
-    """Print an owner's own webhook secret, for WEBHOOK_SECRET_PER_OWNER.
-
-    It is made from WEBHOOK_SECRET and, if it was ever replaced, WEBHOOK_SECRET_RENEWALS.
-    """
-    from functions.webhooks.signing import owner_secret  # noqa: PLC0415  the other commands need not wait for it
-    from gateway.settings import WebhookSecretSettings  # noqa: PLC0415  likewise
-
-    settings = WebhookSecretSettings.from_environment(os.environ)
-    renewal = dict(settings.webhook_secret_renewals).get(owner, 0)
-    secret = owner_secret(settings.webhook_secret.get_secret_value(), owner, renewal)
-    if as_json:
-        Printer(as_json=True).data({"owner": owner, "secret": secret})
-    else:
-        typer.echo(secret)
+old_names.add_old_names(app)
 
 
 if __name__ == "__main__":

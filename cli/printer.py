@@ -1,7 +1,7 @@
-"""What commands show: data on stdout, everything else on stderr.
+"""Prints what commands show: data on stdout, everything else on stderr.
 
-On a terminal data is a table, elsewhere lines with tabs between values, as `cut` and `awk` read them; with --json it is
-JSON. Nothing here starts Rich where nobody would see it.
+On a terminal, data is a table. Elsewhere it is lines with tabs between values, as `cut` and `awk` read them. With
+--json it is JSON. Rich is imported only where a terminal shows its output.
 """
 
 from __future__ import annotations
@@ -14,84 +14,87 @@ import textwrap
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from cli import times
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from rich.console import Console
 
+PROGRAM = "comfyui-gateway"
+SHORT_ID_CHARACTERS = 8
+
 
 class Printer:
-    """Where a command shows things. `as_json`: data is JSON."""
+    """Prints the output of one command. `as_json`: data is printed as JSON."""
 
     def __init__(self, *, as_json: bool) -> None:
         self.as_json = as_json
 
-    def data(self, value: object) -> None:
-        """Show the answer to --json."""
-        sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=not _utf8(), default=str) + "\n")
+    @property
+    def on_terminal(self) -> bool:
+        """Whether stdout is a terminal."""
+        return sys.stdout.isatty()
 
-    def record(self, value: object) -> None:
-        """Show one of several answers to --json, in one line."""
+    def json(self, value: object) -> None:
+        """Print the result for --json."""
+        sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=not _is_utf8(), default=str) + "\n")
+
+    def json_line(self, value: object) -> None:
+        """Print one of several results for --json, in one line."""
         self.line(json.dumps(value, default=str))
 
     def line(self, text: str) -> None:
-        """Show one line of data."""
+        """Print one line of data."""
         sys.stdout.write(printable(text) + "\n")
         sys.stdout.flush()
 
     def note(self, text: str) -> None:
-        """Tell what is no data."""
+        """Print a line on stderr, for what is not data."""
         sys.stderr.write(printable(text) + "\n")
         sys.stderr.flush()
 
+    def warning(self, text: str) -> None:
+        """Print a warning: one line on stderr that begins like an error."""
+        self.note(f"{PROGRAM}: warning: {text}")
+
     def row(self, values: Sequence[str]) -> None:
-        """Show values in one line, with tabs between."""
+        """Print values in one line, with tabs between them."""
         sys.stdout.write("\t".join(map(printable, values)) + "\n")
 
-    def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]], *, whole: Sequence[str] = ()) -> None:
-        """Show rows. `whole`: columns whose values are never broken, as ids are to be copied."""
+    def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]], *, unbroken: Sequence[str] = ()) -> None:
+        """Print rows. `unbroken`: columns whose values are never wrapped, so that an id can be copied."""
         if not rows:
             return
-        if not sys.stdout.isatty():
+        if not self.on_terminal:
             for row in rows:
                 self.row(row)
             return
         from rich.table import Table  # noqa: PLC0415  only a terminal needs it
-        from rich.text import Text  # noqa: PLC0415  likewise
+        from rich.text import Text  # noqa: PLC0415  only a terminal needs it
 
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
         for column in columns:
-            table.add_column(column, no_wrap=column in whole, overflow="fold")
+            table.add_column(column, no_wrap=column in unbroken, overflow="fold")
         for row in rows:
             table.add_row(*(Text(printable(value)) for value in row))
         console().print(table)
 
-    def moment(self, text: str) -> str:
-        """Write an instant: for people, seconds are enough, and the day when it is not today; else as it came."""
-        try:
-            moment = datetime.fromisoformat(text).astimezone(UTC)
-        except ValueError:
-            return text
-        if not sys.stdout.isatty():
-            return text
-        return moment.strftime("%H:%M:%SZ" if moment.date() == datetime.now(UTC).date() else "%Y-%m-%d %H:%MZ")
-
     def fields(self, fields: Iterable[tuple[str, str]]) -> None:
-        """Show the fields of one thing, one a line; those without a value are left out."""
+        """Print the fields of one thing, one a line. Fields without a value are left out."""
         shown = [(name, value) for name, value in fields if value]
         width = max((len(name) for name, _ in shown), default=0)
         for name, value in shown:
-            if sys.stdout.isatty():
+            if self.on_terminal:
                 self.wrapped(value, first=f"{name:<{width}}  ", indent=width + 2)
             else:
                 self.row((name, value))
 
     def wrapped(self, text: str, *, first: str, indent: int) -> None:
-        """Show a text in lines as long as the terminal is wide; `first` begins it, the others are indented."""
-        columns = shutil.get_terminal_size().columns
+        """Print a text wrapped to the width of the terminal: `first` begins it, later lines are indented."""
         filled = textwrap.fill(
             printable(text),
-            columns,
+            shutil.get_terminal_size().columns,
             initial_indent=printable(first),
             subsequent_indent=" " * indent,
             break_long_words=False,
@@ -99,9 +102,44 @@ class Printer:
         )
         sys.stdout.write(filled + "\n")
 
+    # In a pipe the next five return a value as the API has it, for scripts.
+
+    def short_id(self, job_id: str) -> str:
+        """Shorten a job id."""
+        return job_id[:SHORT_ID_CHARACTERS] if self.on_terminal else job_id
+
+    def age(self, timestamp: str) -> str:
+        """Describe how long ago a timestamp was: `3m ago`."""
+        time = self._time(timestamp)
+        return times.age(time, datetime.now(UTC)) if time else timestamp
+
+    def distance(self, timestamp: str) -> str:
+        """Describe how far away a timestamp is, in the past or in the future: `in 3m`."""
+        time = self._time(timestamp)
+        return times.distance(time, datetime.now(UTC)) if time else timestamp
+
+    def clock_time(self, timestamp: str) -> str:
+        """Write the local time of day, with the date if it is not today's."""
+        time = self._time(timestamp)
+        return times.clock_time(time, datetime.now(UTC)) if time else timestamp
+
+    def local_time(self, timestamp: str) -> str:
+        """Write a timestamp in local time, with its distance from now."""
+        time = self._time(timestamp)
+        return f"{times.local_time(time)} ({times.distance(time, datetime.now(UTC))})" if time else timestamp
+
+    def _time(self, timestamp: str) -> datetime | None:
+        """Parse a timestamp for a person; None in a pipe, and for anything else."""
+        if not self.on_terminal:
+            return None
+        try:
+            return datetime.fromisoformat(timestamp).astimezone(UTC)
+        except (ValueError, OverflowError):
+            return None
+
 
 def console(*, stderr: bool = False) -> Console:
-    """Make a console of Rich's: plain with NO_COLOR, and where there is no terminal."""
+    """Create a Rich console: without color if NO_COLOR is set, and where there is no terminal."""
     from rich.console import Console  # noqa: PLC0415  only a terminal needs it
 
     plain = bool(os.environ.get("NO_COLOR"))
@@ -109,9 +147,9 @@ def console(*, stderr: bool = False) -> Console:
 
 
 def printable(text: str) -> str:
-    """Take what would do something to a terminal, or begin a line, out of a text that comes from elsewhere."""
+    """Make text from elsewhere safe to print: no line breaks, and nothing that a terminal would execute."""
     return "".join(c if c.isprintable() else " " if c in "\n\r\t" else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
-def _utf8() -> bool:
+def _is_utf8() -> bool:
     return (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"

@@ -1,4 +1,4 @@
-"""The command in a process of its own, in a terminal of 80 columns or without any."""
+"""The command in a process of its own, with or without a terminal."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import termios
 import threading
 from typing import TYPE_CHECKING, Self
 
-from tests.local.command import control_terminal, wait_until
+from tests.local.command import restore_ctrl_c, start_in_terminal, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,9 +26,9 @@ COMMAND = [sys.executable, "-m", "cli.main"]
 class Terminal:
     """A command that runs in a terminal. `text`: all that it has shown so far."""
 
-    def __init__(self, *arguments: str, **variables: str) -> None:
+    def __init__(self, *arguments: str, columns: int = 80, **variables: str) -> None:
         ours, theirs = pty.openpty()
-        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
         environment = {
             name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES", "NO_COLOR")
         }
@@ -41,7 +41,7 @@ class Terminal:
             stdout=theirs,
             stderr=theirs,
             start_new_session=True,
-            preexec_fn=control_terminal,  # noqa: PLW1509  one system call
+            preexec_fn=start_in_terminal,  # noqa: PLW1509  two system calls
         )
         os.close(theirs)
         self._reader = threading.Thread(target=self._read)
@@ -91,6 +91,7 @@ def interrupted(until: str | Callable[[str], bool], output: Path, *arguments: st
             stdout=stream,
             stderr=stream,
             start_new_session=True,
+            preexec_fn=restore_ctrl_c,  # noqa: PLW1509  one system call
         )
     wait_until(lambda: enough(output.read_text()) or process.poll() is not None, SECONDS)
     process.send_signal(signal.SIGINT)

@@ -123,7 +123,7 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
     env_file.write(file, env_file.line("A", value), replace=False)
     assert env_file.read(file) == {"A": value}
     assert file.stat().st_mode & 0o777 == 0o600
-    with pytest.raises(CommandFailedError, match="--force"):
+    with pytest.raises(CommandFailedError, match="exists"):
         env_file.write(file, "", replace=False)
     assert env_file.read(tmp_path / "none") is None
 

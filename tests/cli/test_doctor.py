@@ -83,7 +83,7 @@ def test_a_gateway_that_is_well(
         found = findings(command("doctor", "--json", "--webhook", receiver.url))
     assert {state for state, _ in found.values()} == {"ok"}
     assert {"gateway", "clock", "credentials", "models", "webhooks", "table", "queue normal"} <= set(found)
-    assert found["credentials"][1] == "good, with the role admin"
+    assert found["credentials"][1] == "valid, with the role admin"
     shown = command("doctor")
     assert (shown.exit_code, shown.stderr) == (0, "No problem found.\n")
     assert "→" not in shown.stdout.replace("skipped", "")
@@ -102,13 +102,13 @@ def test_a_receiver_that_does_not_take_it(command: Callable[..., Result]) -> Non
 def test_a_user_is_told_its_role(command: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
     """And a bad key, or none, is a problem."""
     monkeypatch.setenv("COMFYUI_GATEWAY_API_KEY", USER_KEY)
-    assert findings(command("doctor", "--json"))["credentials"] == ("ok", "good, with the role user")
+    assert findings(command("doctor", "--json"))["credentials"] == ("ok", "valid, with the role user")
     monkeypatch.setenv("COMFYUI_GATEWAY_API_KEY", "wrong")
     assert findings(command("doctor", "--json"))["credentials"] == ("problem", "Invalid API key")
     monkeypatch.delenv("COMFYUI_GATEWAY_API_KEY")
-    assert findings(command("doctor", "--json"))["credentials"] == ("problem", "none, and the gateway asks for some")
+    assert findings(command("doctor", "--json"))["credentials"] == ("problem", "the gateway requires credentials")
     found = findings(command("doctor", "--json", "--token", "a-jwt"))
-    assert found["credentials"] == ("problem", "a token, and the gateway takes none")
+    assert found["credentials"] == ("problem", "the gateway accepts no tokens")
 
 
 def test_a_profile_that_others_can_read(gateway: Gateway, home: Path) -> None:
@@ -116,12 +116,12 @@ def test_a_profile_that_others_can_read(gateway: Gateway, home: Path) -> None:
     file = home.parent / "config" / "comfyui-gateway" / "default.env"
     text = env_file.line("COMFYUI_GATEWAY_URL", gateway.url) + env_file.line("COMFYUI_GATEWAY_API_KEY", ADMIN_KEY)
     env_file.write(file, text, replace=False)
-    assert run("list-workflows").stderr == ""
+    assert run("workflows", "list").stderr == ""
     file.chmod(0o640)
-    result = run("list-workflows")
+    result = run("workflows", "list")
     assert (result.exit_code, len(result.stderr.splitlines())) == (0, 1)
     assert f"chmod 600 {file}" in result.stderr
-    assert findings(run("doctor", "--json"))["profile"] == ("warning", f"others can read your key in {file}")
+    assert findings(run("doctor", "--json"))["profile"] == ("warning", f"other users can read the API key in {file}")
 
 
 def test_a_region_that_is_missing(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,10 +138,11 @@ def test_a_region_that_is_missing(home: Path, monkeypatch: pytest.MonkeyPatch) -
 def test_nobody_answers(home: object) -> None:
     """That is the one problem; in words, each finding has its advice below it."""
     del home
-    result = run("doctor", "--url", f"http://127.0.0.1:{free_port()}")
+    port = free_port()
+    result = run("doctor", "--url", f"http://127.0.0.1:{port}")
     assert result.exit_code == 1
     assert "problem gateway" in result.stdout
-    assert "→ Start it with comfyui-gateway run" in result.stdout
+    assert result.stdout.count("comfyui-gateway run") == result.stdout.count(f":{port}") == 1
     assert result.stderr.endswith("1 problem found.\n")
 
 
@@ -192,7 +193,7 @@ def test_a_gateway_of_another_version() -> None:
     """Works, mostly; a user's credentials are good; AWS is left out where nothing tells of it."""
     found = allowed(health={**examples.HEALTH_SIGNED_IN, "version": "99.0"}, audit=refusal)
     assert found["gateway"][0] == "warning"
-    assert found["credentials"] == ("ok", "good, with the role user")
+    assert found["credentials"] == ("ok", "valid, with the role user")
     assert found["aws"][0] == found["webhooks"][0] == "skipped"
 
 
@@ -206,6 +207,6 @@ def test_queues_that_gave_up(aws: dict[str, str], home: object, monkeypatch: pyt
     Clients().sqs.send_message(QueueUrl=f"{aws['WEBHOOK_QUEUE_URL']}-dead", MessageBody="{}")
     found = allowed()
     assert found["table"][0] == "ok"
-    assert found["queue webhooks"] == ("warning", "1 messages were given up on")
+    assert found["queue webhooks"] == ("warning", "1 dead letters")
     monkeypatch.setenv("TABLE_NAME", "gone")
     assert allowed()["aws"][0] == "problem"

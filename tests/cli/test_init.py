@@ -41,7 +41,7 @@ def test_a_gateway_is_set_up_here(home: Path) -> None:
 def test_what_is_there_is_not_replaced_unasked(home: Path) -> None:
     """Neither file changes when one of them is there; --force replaces both."""
     (home / ".env").write_text("MINE=1\n")
-    assert_refused(run("init", "--here"), 3, ".env is there already", "--force")
+    assert_refused(run("init", "--here"), 3, ".env already exists", "--force")
     assert (home / ".env").read_text() == "MINE=1\n"
     assert not profile(home).exists()
     result = run("init", "--here", "--force", "--no-key", "--json")
@@ -56,7 +56,7 @@ def test_a_second_gateway_is_told_of_profiles(home: Path, monkeypatch: pytest.Mo
     kept = profile(home).read_text()
     (home / "second").mkdir()
     monkeypatch.chdir(home / "second")
-    assert_refused(run("init", "--here"), 3, "default.env is there already", "--profile NAME")
+    assert_refused(run("init", "--here"), 3, "default.env already exists", "--profile NAME")
     assert run("init", "--here", "--profile", "second").exit_code == 0
     assert profile(home).read_text() == kept
 
@@ -66,7 +66,7 @@ def test_a_profile_for_a_gateway_elsewhere(gateway: Gateway, home: Path, monkeyp
     monkeypatch.setenv("COMFYUI_GATEWAY_API_KEY", ADMIN_KEY)
     assert run("init", "--url", gateway.url + "/", "--profile", "test").exit_code == 0
     monkeypatch.delenv("COMFYUI_GATEWAY_API_KEY")
-    assert run("jobs", "--profile", "test").exit_code == 0
+    assert run("jobs", "list", "--profile", "test").exit_code == 0
     assert ADMIN_KEY in profile(home, "test").read_text()
     assert_refused(run("init", "--url", gateway.url, "--profile", "test"), 3, "--force")
 
@@ -74,7 +74,7 @@ def test_a_profile_for_a_gateway_elsewhere(gateway: Gateway, home: Path, monkeyp
 def test_what_makes_no_sense_is_refused(home: Path) -> None:
     """Before anything is written."""
     assert_refused(run("init"), 2, "--here or --url")
-    assert_refused(run("init", "--here", "--url", "http://x.example"), 2, "not both")
+    assert_refused(run("init", "--here", "--url", "http://x.example"), 2, "--here", "--url")
     assert_refused(run("init", "--url", "x.example"), 2, "URL", "http://127.0.0.1:3000")
     assert_refused(run("init", "--here", "--comfyui-url", "x.example"), 2, "--comfyui-url must be", ":8188")
     assert_refused(run("init", "--here", "--port", "0"), 2, "--port")

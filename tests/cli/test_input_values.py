@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cli.exit_codes import CommandFailedError
-from cli.input_values import typed
+from cli.input_values import typed_inputs
 
 SCHEMA = {
     "properties": {
@@ -44,7 +44,7 @@ SCHEMA = {
 )
 def test_a_value_is_what_the_schema_says(text: str, value: object) -> None:
     """A text stays one where a text is wanted, whatever it looks like."""
-    inputs, params = typed([text], SCHEMA, {})
+    inputs, params = typed_inputs([text], SCHEMA, {})
     (read,) = inputs.values()
     assert (read, type(read), params) == (value, type(value), {})
 
@@ -67,24 +67,24 @@ def test_a_value_is_what_the_schema_says(text: str, value: object) -> None:
 def test_what_cannot_be_is_refused(text: str) -> None:
     """Before it is sent."""
     with pytest.raises(CommandFailedError):
-        typed([text], SCHEMA, {})
+        typed_inputs([text], SCHEMA, {})
 
 
 @pytest.mark.parametrize(("text", "code"), [("x", 2), ("=1", 2), ("steps=many", 3), ("nothing=1", 3)])
 def test_what_is_no_input_at_all_is_a_wrong_command_line(text: str, code: int) -> None:
     """What the workflow does not take is refused, as the gateway would refuse it."""
     with pytest.raises(CommandFailedError) as caught:
-        typed([text], SCHEMA, {})
+        typed_inputs([text], SCHEMA, {})
     assert caught.value.code == code
 
 
 def test_parameters_go_by_what_they_are() -> None:
     """A name that is no input but one of defaultParams becomes a parameter."""
-    assert typed(["denoise=0.5", "steps=3"], SCHEMA, {"denoise": 1.0}) == ({"steps": 3}, {"denoise": 0.5})
+    assert typed_inputs(["denoise=0.5", "steps=3"], SCHEMA, {"denoise": 1.0}) == ({"steps": 3}, {"denoise": 0.5})
 
 
 def test_a_schema_that_is_none_is_survived() -> None:
     """A gateway may send anything."""
-    assert typed(["a=1"], {"properties": {"a": 5}}, {}) == ({"a": 1}, {})
+    assert typed_inputs(["a=1"], {"properties": {"a": 5}}, {}) == ({"a": 1}, {})
     with pytest.raises(CommandFailedError):
-        typed(["a=1"], {"properties": []}, {})
+        typed_inputs(["a=1"], {"properties": []}, {})

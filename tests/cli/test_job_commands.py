@@ -1,4 +1,4 @@
-"""`submit`, `jobs`, `job`, `logs`, `cancel` and `deliveries` against a whole gateway."""
+"""`submit`, `jobs …` and `webhooks …` against a whole gateway."""
 
 from __future__ import annotations
 
@@ -92,24 +92,24 @@ def test_a_job_as_json(command: Callable[..., Result]) -> None:
 def test_a_folder_that_cannot_be_is_told_before_the_job_runs(command: Callable[..., Result], home: Path) -> None:
     """Nothing is submitted."""
     (home / "file").write_text("")
-    newest = command("jobs", "--limit", "1").stdout.partition("\t")[0]
+    newest = command("jobs", "list", "--limit", "1").stdout.partition("\t")[0]
     assert_refused(command("submit", "icon_512", "-i", "prompt=x", "-o", "file/in"), 1, "file/in")
     assert_refused(command("submit", "icon_512", "-i", "prompt=x", "-o", "file"), 1, "file")
-    assert command("jobs", "--limit", "1").stdout.partition("\t")[0] == newest
+    assert command("jobs", "list", "--limit", "1").stdout.partition("\t")[0] == newest
 
 
 def test_files_are_saved_later_too(command: Callable[..., Result], home: Path) -> None:
     """By the job's id. The same file is left alone, another of its name stays unless it is to be replaced."""
     job_id = submitted(command, "icon_512", "-i", "prompt=a later key")
-    saved = home / command("job", job_id, "-o", ".").stdout.strip()
+    saved = home / command("jobs", "download", job_id, "-o", ".").stdout.strip()
     content = saved.read_bytes()
-    assert command("job", job_id, "-o", ".").exit_code == 0
+    assert command("jobs", "download", job_id, "-o", ".").exit_code == 0
     saved.write_bytes(b"my own")
-    result = command("job", job_id, "-o", ".")
+    result = command("jobs", "download", job_id, "-o", ".")
     assert (result.exit_code, result.stdout) == (3, "")
     assert "--overwrite" in result.stderr.splitlines()[-1]
     assert saved.read_bytes() == b"my own"
-    assert command("job", job_id, "-o", ".", "--overwrite").exit_code == 0
+    assert command("jobs", "download", job_id, "-o", ".", "--overwrite").exit_code == 0
     assert saved.read_bytes() == content
 
 
@@ -123,7 +123,7 @@ def test_a_failed_job_fails_the_command(command: Callable[..., Result]) -> None:
     as_json = command("submit", "broken", "--wait", "--json")
     assert as_json.exit_code == 7
     assert json.loads(as_json.stdout)["error"]["code"] == "COMFYUI_NODE_ERROR"
-    described = command("job", json.loads(as_json.stdout)["jobId"])
+    described = command("jobs", "show", json.loads(as_json.stdout)["jobId"])
     assert "COMFYUI_NODE_ERROR: " in described.stdout
 
 
@@ -132,9 +132,7 @@ def test_wrong_inputs_are_told_all_at_once(command: Callable[..., Result]) -> No
     result = command(
         "submit", "icon_512", "-i", "prompt=x", "-i", "steps=many", "-i", "nothing=1", "-i", "cfg", "-i", "prompt=y"
     )
-    assert_refused(
-        result, 2, "steps: must be a whole number", "nothing: this workflow takes", "NAME=VALUE", "given twice"
-    )
+    assert_refused(result, 2, "steps: must be a whole number", "nothing: not an input", "NAME=VALUE", "given twice")
     result = command("submit", "icon_512", "-i", "prompt=x", "-i", "steps=9999", "-i", "width=3")
     assert_refused(result, 3, "inputs.steps: ", "inputs.width: ")
     assert_refused(command("submit", "icon_512"), 3, "inputs.prompt: Required.")
@@ -148,67 +146,69 @@ def test_what_is_not_there_is_not_found(command: Callable[..., Result]) -> None:
     nobody = str(uuid.uuid4())
     assert_refused(command("submit", "nope", "-i", "prompt=x"), 5, "nope")
     assert_refused(command("submit", "nope"), 5, "nope")
-    for name in ("job", "logs", "cancel", "deliveries"):
-        assert_refused(command(name, nobody), 5, nobody)
-        assert_refused(command(name, "../workflows"), 5, "'../workflows' not found")
+    for words in (("jobs", "show"), ("jobs", "logs"), ("jobs", "cancel"), ("webhooks", "deliveries")):
+        assert_refused(command(*words, nobody), 5, nobody)
+        assert_refused(command(*words, "../workflows"), 5, "'../workflows' not found")
 
 
 def test_jobs_are_listed_and_filtered(command: Callable[..., Result]) -> None:
     """Lines to cut where there is no terminal; pages are followed up to the limit."""
     ids = [submitted(command, "icon_512", "-i", "prompt=the same", "-i", "seed=1", "-i", "steps=1") for _ in range(3)]
-    command("job", ids[0], "--wait")
-    rows = [line.split("\t") for line in command("jobs", "--limit", "3").stdout.splitlines()]
+    command("jobs", "wait", ids[0])
+    rows = [line.split("\t") for line in command("jobs", "list", "--limit", "3").stdout.splitlines()]
     assert [row[0] for row in rows] == ids[::-1]
     assert {row[2] for row in rows} == {"icon_512"}
-    listed = shown(command("jobs", "--workflow", "icon_512", "--status", "succeeded", "--limit", "1", "--json"))
+    listed = shown(command("jobs", "list", "--workflow", "icon_512", "--status", "succeeded", "--limit", "1", "--json"))
     assert (listed["count"], listed["jobs"][0]["status"]) == (1, "succeeded")
-    nothing = command("jobs", "--before", "2020-01-01T00:00:00Z")
+    nothing = command("jobs", "list", "--before", "2020-01-01T00:00:00Z")
     assert (nothing.stdout, nothing.stderr) == ("", "No jobs.\n")
-    assert_refused(command("jobs", "--after", "yesterday"), 2, "--after: ", "2026-01-31T12:00:00Z")
+    assert_refused(command("jobs", "list", "--after", "yesterday"), 2, "--after: ", "1h", "2026-01-31T12:00:00Z")
 
 
 def test_pages_are_followed(command: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
     """A limit above what a gateway lists at once takes several requests, and no job twice."""
     for _ in range(3):
         submitted(command, "icon_512", "-i", "prompt=a page", "-i", "seed=1", "-i", "steps=1")
-    monkeypatch.setattr("cli.jobs._PAGE", 2)
-    ids = [job["jobId"] for job in shown(command("jobs", "--limit", "3", "--json"))["jobs"]]
+    monkeypatch.setattr("cli.api.PAGE_SIZE", 2)
+    ids = [job["jobId"] for job in shown(command("jobs", "list", "--limit", "3", "--json"))["jobs"]]
     assert len(ids) == len(set(ids)) == 3
 
 
 def test_a_log_is_shown_and_followed(command: Callable[..., Result]) -> None:
     """Each line once, to the job's end; with --json an object a line."""
     job_id = submitted(command, "icon_512", "-i", "prompt=a log")
-    followed = [json.loads(line)["message"] for line in command("logs", job_id, "-f", "--json").stdout.splitlines()]
+    followed = [
+        json.loads(line)["message"] for line in command("jobs", "logs", job_id, "-f", "--json").stdout.splitlines()
+    ]
     assert followed[0] == "Accepted."
     assert followed[-1].startswith("Succeeded.")
-    plain = command("logs", job_id).stdout.splitlines()
+    plain = command("jobs", "logs", job_id).stdout.splitlines()
     assert [line.split("  ", 1)[1] for line in plain] == followed
-    assert [line["message"] for line in shown(command("logs", job_id, "--json"))["logs"]] == followed
+    assert [line["message"] for line in shown(command("jobs", "logs", job_id, "--json"))["logs"]] == followed
 
 
 @pytest.mark.usefixtures("lab")
 def test_a_running_job_is_canceled(command: Callable[..., Result]) -> None:
     """The command that waits for it ends with 7; canceling it again is refused."""
     job_id = submitted(command, "slow", "-i", "seconds=60")
-    wait_until(lambda: "running" in command("job", job_id).stdout, 20)
-    assert command("cancel", job_id).exit_code == 0
-    waited = command("job", job_id, "--wait")
+    wait_until(lambda: "running" in command("jobs", "show", job_id).stdout, 20)
+    assert command("jobs", "cancel", job_id).exit_code == 0
+    waited = command("jobs", "wait", job_id)
     assert waited.exit_code == 7
     assert "canceled" in waited.stderr.splitlines()[-1]
-    assert_refused(command("cancel", job_id), 3, "ended")
+    assert_refused(command("jobs", "cancel", job_id), 3, "ended")
 
 
 def test_a_webhook_is_looked_at_and_sent_again(command: Callable[..., Result]) -> None:
-    """Each try is a line; --resend sends it once more."""
+    """Each attempt is a line; redeliver sends it once more."""
     with Receiver(answers(204)) as receiver:
         job_id = submitted(command, "icon_512", "-i", "prompt=a hook", "-i", "steps=1", "--callback-url", receiver.url)
-        wait_until(lambda: len(shown(command("deliveries", job_id, "--json"))["deliveries"]) == 1, 20)
-        assert command("deliveries", job_id).stdout.split("\t")[2:4] == ["204", "delivered"]
-        assert command("deliveries", job_id, "--resend").exit_code == 0
+        wait_until(lambda: len(shown(command("webhooks", "deliveries", job_id, "--json"))["deliveries"]) == 1, 20)
+        assert command("webhooks", "deliveries", job_id).stdout.split("\t")[2:4] == ["204", "delivered"]
+        assert command("webhooks", "redeliver", job_id).exit_code == 0
         wait_until(lambda: len(receiver.received) == 2, 10)
     without = submitted(command, "icon_512", "-i", "prompt=a hook", "-i", "steps=1")
-    assert_refused(command("deliveries", without, "--resend"), 3, "no callbackUrl")
+    assert_refused(command("webhooks", "redeliver", without), 3, "no callbackUrl")
 
 
 def test_a_user_sees_its_own_and_changes_no_workflow(
@@ -217,9 +217,9 @@ def test_a_user_sees_its_own_and_changes_no_workflow(
     """Another's job is not found; what only admins may do ends with 4, as a bad key or none does."""
     job_id = submitted(command, "icon_512", "-i", "prompt=mine", "-i", "steps=1")
     monkeypatch.setenv("COMFYUI_GATEWAY_API_KEY", USER_KEY)
-    assert_refused(command("job", job_id), 5, "not found")
-    assert_refused(command("remove-workflow", "icon_512", "--yes"), 4, "Admin role required")
-    assert_refused(command("jobs", "--api-key", "wrong"), 4, "Invalid API key")
+    assert_refused(command("jobs", "show", job_id), 5, "not found")
+    assert_refused(command("workflows", "remove", "icon_512", "--yes"), 4, "Admin role required")
+    assert_refused(command("jobs", "list", "--api-key", "wrong"), 4, "Invalid API key")
     monkeypatch.delenv("COMFYUI_GATEWAY_API_KEY")
-    assert_refused(command("jobs", "--token", "a-jwt"), 4, "It takes no tokens")
-    assert_refused(command("jobs"), 4, "COMFYUI_GATEWAY_API_KEY")
+    assert_refused(command("jobs", "list", "--token", "a-jwt"), 4, "accepts no tokens")
+    assert_refused(command("jobs", "list"), 4, "COMFYUI_GATEWAY_API_KEY")

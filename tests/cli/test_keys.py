@@ -159,7 +159,7 @@ def test_a_gateway_that_has_ended_is_told(home: Path) -> None:
     lines = {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{free_port()}", "TABLE_NAME": "local-gateway"}
     text = "".join(env_file.line(name, value) for name, value in lines.items())
     env_file.write(home / "data" / "environment", text, replace=False)
-    assert_refused(run("keys", "list"), 1, "The gateway of data does not run", "comfyui-gateway run")
+    assert_refused(run("keys", "list"), 1, "The gateway in data is not running", "comfyui-gateway run")
     found = json.loads(run("doctor", "--json", "--url", f"http://127.0.0.1:{free_port()}").stdout)["findings"]
     assert [each["what"] for each in found if each["state"] == "problem"] == ["gateway", "aws"]
 
@@ -188,4 +188,4 @@ def test_the_commands_variables_are_those_that_are_provisioned() -> None:
     """What tells that the environment names a gateway is what a deployment sets."""
     from local.provision import PROVISIONED  # noqa: PLC0415  only here
 
-    assert set(aws_session._KNOWN_BY) <= set(PROVISIONED)
+    assert set(aws_session._NAMING_VARIABLES) <= set(PROVISIONED)

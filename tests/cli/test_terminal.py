@@ -18,16 +18,25 @@ from tests.webhooks.receiver import Receiver, answers, hangs
 from tools.api_docs import examples
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from typer.testing import Result
 
     from tests.webhooks.receiver import Behaviour
 
-COLOUR = re.compile(r"\x1b\[[0-9;]*[0-9]m")
+COLOR = re.compile(r"\x1b\[[0-9;]*[0-9]m")
 GRAPH = {
     "1": {"class_type": "EmptyImage", "inputs": {"width": 64, "height": 96, "batch_size": 1, "color": 7}},
     "2": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": "one"}},
+}
+SLOW_GRAPH = {
+    "1": GRAPH["1"],
+    "2": {
+        "class_type": "LabSleep",
+        "_meta": {"title": "A slow sampler"},
+        "inputs": {"image": ["1", 0], "seconds": "{{seconds}}", "steps": 100, "interruptible": True, "progress": True},
+    },
+    "3": {"class_type": "SaveImage", "inputs": {"images": ["2", 0], "filename_prefix": "slow"}},
 }
 SLOW = ("submit", "icon_512", "-i", "prompt=slowly", "-i", "steps=150", "--wait")  # some seconds in the simulator
 
@@ -38,34 +47,47 @@ def checkout(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
 
 
+@pytest.fixture
+def slow_workflow(command: Callable[..., Result], home: Path) -> Iterator[None]:
+    """Register a workflow whose node takes some seconds and reports its steps."""
+    (home / "slow.json").write_text(json.dumps(SLOW_GRAPH))
+    (home / "schema.json").write_text(json.dumps({"properties": {"seconds": {"type": "number"}}}))
+    added = command("workflows", "add", "slow.json", "--schema", "schema.json", "--id", "slow_in_terminal")
+    assert added.exit_code == 0, added.output
+    yield
+    command("workflows", "remove", "slow_in_terminal", "--yes")
+
+
 def lines(text: str) -> list[str]:
-    """Split what a terminal got into lines, without colours."""
-    return COLOUR.sub("", text).replace("\r\n", "\n").split("\n")
+    """Split what a terminal got into lines, without color."""
+    return COLOR.sub("", text).replace("\r\n", "\n").split("\n")
 
 
-@pytest.mark.usefixtures("command")
-def test_progress_is_a_bar_with_node_and_percent() -> None:
-    """It moves in one line of at most 80 columns, and goes to what ended the job."""
-    with Terminal(*SLOW) as terminal:
-        terminal.see("Sample")
-        terminal.see("%")
+@pytest.mark.usefixtures("slow_workflow")
+def test_progress_is_one_line_with_step_and_time_left() -> None:
+    """A bar over the width of the terminal: node, step, percent and time left. At the end, 100 %."""
+    with Terminal("submit", "slow_in_terminal", "-i", "seconds=8", "--wait", columns=60) as terminal:
+        terminal.see("/100")
+        terminal.see(" left")
         assert terminal.end() == 0, terminal.text
         shown = [part for line in lines(terminal.text) for part in line.split("\r")]
         bars = [re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", part) for part in shown if "━" in part]
-        assert bars
-        assert max(map(len, bars)) <= 80
+        assert max(map(len, bars)) == 60
+        assert any(bar.startswith("A slow sam") for bar in bars), bars
         assert "succeeded" in bars[-1]
         assert "100%" in bars[-1]
-        assert COLOUR.search(terminal.text)
+        assert COLOR.search(terminal.text)
 
 
 @pytest.mark.usefixtures("command")
-@pytest.mark.parametrize("arguments", [(*SLOW[:-1], "-o", "."), ("jobs",), ("doctor",), ("show-workflow", "icon_512")])
-def test_there_are_no_colours_with_no_color(arguments: tuple[str, ...]) -> None:
-    """Neither colours nor bold."""
+@pytest.mark.parametrize(
+    "arguments", [(*SLOW[:-1], "-o", "."), ("jobs", "list"), ("doctor",), ("workflows", "show", "icon_512")]
+)
+def test_no_color_turns_color_off(arguments: tuple[str, ...]) -> None:
+    """Neither color nor bold."""
     with Terminal(*arguments, NO_COLOR="1") as terminal:
         assert terminal.end() == 0, terminal.text
-        assert not COLOUR.search(terminal.text), terminal.text
+        assert not COLOR.search(terminal.text), terminal.text
 
 
 @pytest.mark.usefixtures("command")
@@ -77,16 +99,28 @@ def test_a_dumb_terminal_gets_lines() -> None:
         assert "Succeeded." in terminal.text
 
 
-def test_tables_fit_and_ids_stay_whole(command: Callable[..., Result]) -> None:
-    """So that an id can be copied with two clicks."""
+def test_tables_fit_a_narrow_terminal_and_show_short_ids(command: Callable[..., Result]) -> None:
+    """No row is wrapped, ages are relative, and the short id is understood by the next command."""
     job_id = command("submit", "icon_512", "-i", "prompt=x", "-i", "steps=2").stdout.strip()
-    for arguments in (("jobs",), ("list-workflows",), ("show-workflow", "sprite_transparent_bg"), ("health",)):
-        with Terminal(*arguments) as terminal:
+    for arguments in (
+        ("jobs", "list", "--limit", "3"),
+        ("jobs", "show", job_id[:8]),
+        ("workflows", "list"),
+        ("workflows", "show", "sprite_transparent_bg"),
+        ("stats",),
+        ("health",),
+    ):
+        with Terminal(*arguments, columns=60) as terminal:
             assert terminal.end() == 0
-            assert max(map(len, lines(terminal.text))) <= 80, terminal.text
-        if arguments == ("jobs",):
-            assert f"{job_id} " in terminal.text
-            assert "JOB " in terminal.text
+            assert max(map(len, lines(terminal.text))) <= 60, terminal.text
+        if arguments[:2] == ("jobs", "list"):
+            heading, first, *others = [line for line in lines(terminal.text) if line.strip()]
+            assert heading.startswith("JOB ")
+            assert first.startswith(f"{job_id[:8]} ")
+            assert "s ago " in first
+            assert all(re.match("[0-9a-f]{8}  ", line) for line in others)
+        if arguments[:2] == ("jobs", "show"):
+            assert job_id in terminal.text
 
 
 def test_ctrl_c_ends_the_waiting_and_not_the_job(command: Callable[..., Result], tmp_path: Path) -> None:
@@ -96,11 +130,11 @@ def test_ctrl_c_ends_the_waiting_and_not_the_job(command: Callable[..., Result],
     assert process.returncode == 130, output.read_text()
     job_id = output.read_text().splitlines()[0].removeprefix("Job ")
     last = output.read_text().splitlines()[-1]
-    assert "the job goes on" in last
-    assert f"comfyui-gateway job {job_id} --wait" in last
-    assert f"comfyui-gateway cancel {job_id}" in last
+    assert "the job continues" in last
+    assert f"comfyui-gateway jobs wait {job_id}" in last
+    assert f"comfyui-gateway jobs cancel {job_id}" in last
     assert "Traceback" not in output.read_text()
-    job = json.loads(command("job", job_id, "--wait", "--json").stdout)
+    job = json.loads(command("jobs", "wait", job_id, "--json").stdout)
     assert job["status"] == "succeeded"
 
 
@@ -113,9 +147,9 @@ def test_ctrl_c_as_soon_as_the_job_is_accepted(tmp_path: Path, more: tuple[str, 
     assert process.returncode == 130, output.read_text()
     job_id = output.read_text().splitlines()[0].removeprefix("Job ")
     last = output.read_text().splitlines()[-1]
-    again = "-o 'a folder'" if "-o" in more else "--wait"
-    assert last.startswith("comfyui-gateway: Stopped waiting; the job goes on")
-    assert f"comfyui-gateway job {job_id} {again}. " in last
+    resume = f"jobs download {job_id} -o 'a folder'" if "-o" in more else f"jobs wait {job_id}"
+    assert last.startswith("comfyui-gateway: Stopped waiting; the job continues")
+    assert f"comfyui-gateway {resume}. " in last
 
 
 @pytest.mark.usefixtures("home")
@@ -125,7 +159,7 @@ def test_ctrl_c_as_soon_as_the_job_is_accepted(tmp_path: Path, more: tuple[str, 
         ((), "Stopped."),
         (
             (answers(200, "Content-Type: application/json", body=json.dumps(examples.WORKFLOW).encode()),),
-            "Stopped before there was an answer. See whether the job was accepted: comfyui-gateway jobs",
+            "Stopped before the gateway responded. Check whether it accepted the job: comfyui-gateway jobs list",
         ),
     ],
     ids=["reading-the-workflow", "posting-the-job"],
@@ -139,22 +173,23 @@ def test_ctrl_c_before_a_job_is_accepted(tmp_path: Path, before: tuple[Behaviour
     assert (process.returncode, output.read_text()) == (130, f"comfyui-gateway: {message}\n")
 
 
-@pytest.mark.usefixtures("command")
-def test_ctrl_c_in_a_terminal() -> None:
-    """The same with the bar, and the cursor is back."""
-    with Terminal(*SLOW) as terminal:
-        terminal.see("running")
+@pytest.mark.usefixtures("slow_workflow")
+def test_ctrl_c_in_a_terminal(command: Callable[..., Result]) -> None:
+    """The same with the bar, and the cursor is visible again."""
+    with Terminal("submit", "slow_in_terminal", "-i", "seconds=20", "--wait") as terminal:
+        terminal.see("A slow sampler")
         terminal.type("\x03")
         assert terminal.end() == 130
-        assert "the job goes on" in lines(terminal.text)[-2] + lines(terminal.text)[-3]
+        assert "the job continues" in " ".join(lines(terminal.text)[-4:])
         assert terminal.text.rfind("\x1b[?25h") > terminal.text.rfind("\x1b[?25l")
+    assert command("jobs", "cancel", lines(terminal.text)[0].removeprefix("Job ")).exit_code == 0
 
 
 def test_ctrl_c_while_a_log_is_followed(command: Callable[..., Result], tmp_path: Path) -> None:
     """It ends in one line."""
     output = tmp_path / "output"
     job_id = command(*SLOW[:-1]).stdout.strip()
-    process = interrupted("Accepted.", output, "logs", "-f", job_id)
+    process = interrupted("Accepted.", output, "jobs", "logs", "-f", job_id)
     assert process.returncode == 130
     assert output.read_text().splitlines()[-1] == "comfyui-gateway: Stopped."
 
@@ -162,16 +197,16 @@ def test_ctrl_c_while_a_log_is_followed(command: Callable[..., Result], tmp_path
 def test_a_person_is_asked(home: Path) -> None:
     """A gateway in this folder, without a key, on another port by option."""
     with Terminal("init", "--port", "3055") as terminal:
-        terminal.see("nothing to set one up in this folder")
+        terminal.see("to set one up in this folder")
         terminal.type("\n")
-        terminal.see("Ask callers for an API key?")
+        terminal.see("Require an API key?")
         terminal.type("n\n")
         assert terminal.end() == 0, terminal.text
     assert (env_file.read(home / ".env") or {})["PORT"] == "3055"
     with Terminal("init") as terminal:
-        terminal.see("nothing to set one up")
+        terminal.see("to set one up")
         terminal.type("http://gateway.example:8080\n")
-        terminal.see("API key, or nothing")
+        terminal.see("API key (empty")
         terminal.type("s3cret\n")
         terminal.see("Replace?")
         terminal.type("y\n")
@@ -180,7 +215,7 @@ def test_a_person_is_asked(home: Path) -> None:
     kept = env_file.read(home.parent / "config" / "comfyui-gateway" / "default.env")
     assert kept == {"COMFYUI_GATEWAY_URL": "http://gateway.example:8080", "COMFYUI_GATEWAY_API_KEY": "s3cret"}
     with Terminal("init") as terminal:
-        terminal.see("nothing to set one up")
+        terminal.see("to set one up")
         terminal.type("\x03")
         assert terminal.end() == 130
 
@@ -189,24 +224,24 @@ def test_a_person_sees_a_proposal_before_it_is_registered(command: Callable[...,
     """And says yes or no."""
     (home / "seen.json").write_text(json.dumps(GRAPH))
     for answer, is_there in (("n\n", False), ("y\n", True)):
-        with Terminal("add-workflow", "seen.json") as terminal:
-            terminal.see("Register seen so?")
+        with Terminal("workflows", "add", "seen.json") as terminal:
+            terminal.see("Register seen with these inputs?")
             assert "1 (EmptyImage) width" in terminal.text
             terminal.type(answer)
             assert terminal.end() == (0 if is_there else 3), terminal.text
-        assert ("seen" in command("list-workflows").stdout) is is_there
+        assert ("seen" in command("workflows", "list").stdout) is is_there
     assert (home / "seen.schema.json").exists()
-    with Terminal("remove-workflow", "seen") as terminal:
-        terminal.see("Remove the workflow seen?")
+    with Terminal("workflows", "remove", "seen") as terminal:
+        terminal.see("Remove workflow seen?")
         terminal.type("n\n")
         assert terminal.end() == 3
-    assert command("remove-workflow", "seen", "--yes").exit_code == 0
+    assert command("workflows", "remove", "seen", "--yes").exit_code == 0
 
 
 @pytest.mark.usefixtures("command")
 def test_a_reader_that_goes_away_is_no_fault() -> None:
     """As `head` does."""
-    script = f"{' '.join(COMMAND)} show-workflow icon_512 --json | head -n 1"
+    script = f"{' '.join(COMMAND)} workflows show icon_512 --json | head -n 1"
     done = subprocess.run(["/bin/sh", "-c", script], capture_output=True, text=True, check=True, timeout=SECONDS)  # noqa: S603  ours
     assert (done.stdout, done.stderr) == ("{\n", "")
 
@@ -238,7 +273,7 @@ def test_shells_complete_commands_and_options(home: Path, shell: str, variable: 
     [
         (["--help"], {"boto3", "requests", "pydantic_settings", "gateway.settings", "jsonschema_rs", "local"}),
         (["keys", "--help"], {"boto3", "requests", "jsonschema_rs", "local"}),
-        (["jobs"], {"boto3", "jsonschema_rs", "local", "aws_lambda_powertools", "cli.gateway_checks"}),
+        (["jobs", "list"], {"boto3", "jsonschema_rs", "local", "aws_lambda_powertools"}),
     ],
 )
 def test_a_command_imports_what_it_needs(home: Path, arguments: list[str], unneeded: set[str]) -> None:
@@ -258,5 +293,5 @@ def test_a_command_imports_what_it_needs(home: Path, arguments: list[str], unnee
 
 def test_nobody_is_asked_without_a_terminal(command: Callable[..., Result]) -> None:
     """The line says which option answers."""
-    assert command("remove-workflow", "icon_512").exit_code == 2
-    assert "icon_512" in command("list-workflows").stdout
+    assert command("workflows", "remove", "icon_512").exit_code == 2
+    assert "icon_512" in command("workflows", "list").stdout

@@ -48,28 +48,28 @@ def ask(receiver: Receiver, *arguments: str) -> Any:  # noqa: ANN401  the result
 def in_a_hurry(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001  where the command runs
     """Wait for nothing as long as for a real gateway."""
     monkeypatch.setattr("cli.http_client._READ_SECONDS", 0.5)
-    monkeypatch.setattr("cli.http_client._WHOLE_SECONDS", 0.5)
-    monkeypatch.setattr("cli.api._TRY_AGAIN_SECONDS", 0.01)
-    monkeypatch.setattr(job_wait, "_AWAY_SECONDS", 1)
-    monkeypatch.setattr(job_wait, "_LOOK_SECONDS", 0)
+    monkeypatch.setattr("cli.http_client._TOTAL_SECONDS", 0.5)
+    monkeypatch.setattr("cli.api._SUBMIT_DELAY_SECONDS", 0.01)
+    monkeypatch.setattr(job_wait, "_MAX_OUTAGE_SECONDS", 1)
+    monkeypatch.setattr(job_wait, "_POLL_SECONDS", 0)
 
 
 @pytest.mark.parametrize(
     ("behaviour", "part"),
     [
-        (answers(200, "Content-Type: text/html", body=b"<html>Welcome</html>"), "not as a ComfyUI Gateway"),
-        (answers(404, "Content-Type: text/html", body=b"<html>nginx</html>"), "with 404"),
-        (answers(502, body=b""), "with 502"),
-        (answers(200, JSON_TYPE, body=b"[]"), "not as a ComfyUI Gateway"),
-        (answers(200, JSON_TYPE, body=b"[" * 50_000), "not as a ComfyUI Gateway"),
+        (answers(200, "Content-Type: text/html", body=b"<html>Welcome</html>"), "not a ComfyUI Gateway"),
+        (answers(404, "Content-Type: text/html", body=b"<html>nginx</html>"), "status 404"),
+        (answers(502, body=b""), "status 502"),
+        (answers(200, JSON_TYPE, body=b"[]"), "not a ComfyUI Gateway"),
+        (answers(200, JSON_TYPE, body=b"[" * 50_000), "not a ComfyUI Gateway"),
         (says({"jobs": [{"jobId": 5}], "count": 1, "nextCursor": None}), "jobs.0"),
         (answers(302, "Location: https://elsewhere.example/"), "redirect"),
-        (hangs(), "no answer in time"),
-        (hangs(b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n{"), "No gateway answers"),
-        (drips(b"HTTP/1.1 200 OK\r\nContent-Length: 500000\r\n\r\n", b" "), "for longer than"),
-        (sends(b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n{"), "broke off"),
-        (sends(b""), "broke off"),
-        (sends(b"SSH-2.0-OpenSSH\r\n"), "broke off"),
+        (hangs(), "timeout"),
+        (hangs(b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n{"), "Cannot reach a gateway"),
+        (drips(b"HTTP/1.1 200 OK\r\nContent-Length: 500000\r\n\r\n", b" "), "takes longer than"),
+        (sends(b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n{"), "cut off"),
+        (sends(b""), "connection closed"),
+        (sends(b"SSH-2.0-OpenSSH\r\n"), "connection closed"),
         (refuses(500, "INTERNAL_ERROR"), "correlation id c-1"),
     ],
     ids=[
@@ -80,7 +80,7 @@ def in_a_hurry(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: AR
 def test_what_is_no_gateway_is_told(behaviour: Behaviour, part: str) -> None:
     """Exit code 6, in time, without the key."""
     with Receiver(behaviour) as receiver:
-        result = ask(receiver, "jobs")
+        result = ask(receiver, "jobs", "list")
     assert_refused(result, 6, part)
     assert "s3cret" not in result.output
 
@@ -89,7 +89,7 @@ def test_a_body_without_an_end_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     """However fast it comes."""
     monkeypatch.setattr("cli.http_client._MAX_BYTES", 100_000)
     with Receiver(answers(200, JSON_TYPE, body=b" " * 200_000)) as receiver:
-        assert_refused(ask(receiver, "jobs"), 6, "more than 100000 bytes")
+        assert_refused(ask(receiver, "jobs", "list"), 6, "more than 100000 bytes")
 
 
 def test_nobody_listens() -> None:
@@ -113,7 +113,7 @@ def test_a_gateway_without_tls_has_no_certificate() -> None:
         thread.start()
         result = run("health", "--url", f"https://127.0.0.1:{listener.getsockname()[1]}")
         thread.join()
-    assert_refused(result, 6, "is it http, not https?")
+    assert_refused(result, 6, "http, not https")
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_a_gateway_without_tls_has_no_certificate() -> None:
 def test_each_refusal_has_its_exit_code(status: int, code: str, exit_code: ExitCode) -> None:
     """Whatever the message: what would act on a terminal is taken out of it."""
     with Receiver(refuses(status, code, message="No.\n\x1b[31mred\x07")) as receiver:
-        assert_refused(ask(receiver, "jobs"), exit_code, "No. �[31mred�")
+        assert_refused(ask(receiver, "jobs", "list"), exit_code, "No. �[31mred�")
 
 
 def test_a_submission_without_an_answer_is_sent_again() -> None:
@@ -155,42 +155,42 @@ def test_a_wait_outlasts_a_gateway_that_starts_again() -> None:
     log, ended = says(examples.JOB_LOG), says(examples.JOB_SUCCEEDED)
     behaviours = (answers(503), refuses(429, "RATE_LIMITED", "Retry-After: 0"), ended, sends(b""), log)
     with Receiver(*behaviours) as receiver:
-        result = ask(receiver, "job", examples.JOB_ID, "--wait")
+        result = ask(receiver, "jobs", "wait", examples.JOB_ID)
     assert result.exit_code == 0, result.output
-    assert result.stderr.count("The gateway does not answer; waiting for it") == 2  # it was away twice
+    assert result.stderr.count("does not respond") == 2  # it was away twice
     with Receiver(refuses(404, "JOB_NOT_FOUND")) as receiver:
-        assert ask(receiver, "job", examples.JOB_ID, "--wait").exit_code == 5
+        assert ask(receiver, "jobs", "wait", examples.JOB_ID).exit_code == 5
         assert len(receiver.received) == 1
 
 
 def test_a_wait_for_a_gateway_that_stays_away_ends() -> None:
     """After a while, of which it tells once; then it says which job it was, and how to go on."""
     with Receiver(answers(503)) as receiver:
-        result = ask(receiver, "job", examples.JOB_ID, "--wait")
+        result = ask(receiver, "jobs", "wait", examples.JOB_ID)
     assert result.exit_code == 6
-    assert result.stderr.count("waiting for it") == 1
-    assert f"comfyui-gateway job {examples.JOB_ID} --wait" in result.stderr.splitlines()[-1]
+    assert result.stderr.count("does not respond") == 1
+    assert f"comfyui-gateway jobs wait {examples.JOB_ID}" in result.stderr.splitlines()[-1]
 
 
 def test_paths_stay_what_they_are() -> None:
     """An id is one part of a path, whatever is in it."""
     with Receiver(refuses(404, "JOB_NOT_FOUND")) as receiver:
-        assert ask(receiver, "job", "..").exit_code == 5
-        assert_refused(ask(receiver, "job", ""), 5, "A name or id is empty")
+        assert ask(receiver, "jobs", "show", "..").exit_code == 5
+        assert_refused(ask(receiver, "jobs", "show", ""), 5, "A name or id is empty")
         for name in ("a/../b", "a?b#c", "%2e%2e", "é"):
-            ask(receiver, "job", name)
+            ask(receiver, "jobs", "show", name)
         lines = [request.line.split()[1] for request in receiver.received]
     assert lines == ["/jobs/a%2F..%2Fb", "/jobs/a%3Fb%23c", "/jobs/%252e%252e", "/jobs/%C3%A9"]
 
 
 def downloads(port: int, folder: Path, *outputs: Mapping[str, Any]) -> Callable[[], object]:
     """Make a download of these outputs."""
-    job: Any = {**examples.JOB_SUCCEEDED, "outputs": [{**examples.OUTPUT, **output} for output in outputs]}
+    listed: Any = [{**examples.OUTPUT, **output} for output in outputs]
     api = GatewayApi(Connection(url=f"http://127.0.0.1:{port}", api_key="s3cret-key"))
 
     def download() -> None:
         make_folder(folder)
-        save_outputs(api, job, folder, overwrite=False)
+        save_outputs(api, examples.JOB_ID, listed, folder, overwrite=False)
 
     return download
 
@@ -265,7 +265,7 @@ def test_a_store_that_refuses_is_told(home: Path, behaviour: Behaviour) -> None:
     """And no further redirect is followed."""
     with Receiver(behaviour) as store:
         way = answers(302, f"Location: http://127.0.0.1:{store.port}/key")
-        with Receiver(way) as receiver, pytest.raises(CommandFailedError, match=r"it answers with [34]0"):
+        with Receiver(way) as receiver, pytest.raises(CommandFailedError, match=r"status [34]0"):
             downloads(receiver.port, home, {**HASHED, "filename": "a.png"})()
     assert list(home.iterdir()) == []
 
@@ -276,7 +276,7 @@ def test_a_netrc_changes_nothing(home: Path, monkeypatch: pytest.MonkeyPatch) ->
     (home.parent / "home" / ".netrc").write_text("machine 127.0.0.1 login a password b\n")
     monkeypatch.setenv("NETRC", str(home.parent / "home" / ".netrc"))
     with Receiver(says(examples.JOB_LIST | {"nextCursor": None})) as receiver:
-        run("jobs", "--url", f"http://127.0.0.1:{receiver.port}", "--token", "t0ken")
+        run("jobs", "list", "--url", f"http://127.0.0.1:{receiver.port}", "--token", "t0ken")
         assert receiver.received[0].headers["authorization"] == "Bearer t0ken"
 
 
@@ -300,18 +300,18 @@ def test_a_name_that_is_no_job() -> None:
 
 def test_a_list_without_an_end_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pages that are empty or larger than asked for, each with another after it."""
-    monkeypatch.setattr("cli.jobs._MOST_PAGES", 5)
+    monkeypatch.setattr("cli.jobs._MAX_PAGES", 5)
     with Receiver(says({"jobs": [], "count": 0, "nextCursor": "more"})) as receiver:
-        result = ask(receiver, "jobs")
+        result = ask(receiver, "jobs", "list")
         assert (result.exit_code, result.stdout, len(receiver.received)) == (0, "", 5)
         assert "There may be more" in result.stderr
     with Receiver(says({"jobs": [examples.JOB_SUCCEEDED] * 7, "count": 7, "nextCursor": "more"})) as receiver:
-        assert len(ask(receiver, "jobs", "--limit", "3").stdout.splitlines()) == 3
+        assert len(ask(receiver, "jobs", "list", "--limit", "3").stdout.splitlines()) == 3
 
 
 def test_a_name_begins_no_line_of_its_own() -> None:
     """What comes from elsewhere stays in its column."""
     job = {**examples.JOB_SUCCEEDED, "workflowId": "a\nfake\tline\r\x1b[2J"}
     with Receiver(says({"jobs": [job], "count": 1, "nextCursor": None})) as receiver:
-        (line,) = ask(receiver, "jobs").stdout.splitlines()
+        (line,) = ask(receiver, "jobs", "list").stdout.splitlines()
     assert line.split("\t")[2] == "a fake line �[2J"

@@ -1,4 +1,4 @@
-"""`list-workflows`, `show-workflow`, `add-workflow` and `remove-workflow` against a whole gateway."""
+"""`workflows …` against a whole gateway."""
 
 from __future__ import annotations
 
@@ -32,30 +32,30 @@ def graph(home: Path) -> Path:
 
 def test_workflows_are_listed_and_shown(command: Callable[..., Result]) -> None:
     """The bundled ones, with their inputs; with --json as the API has them."""
-    assert "icon_512\t1\tIcon" in command("list-workflows").stdout.splitlines()
+    assert "icon_512\t1\tIcon" in command("workflows", "list").stdout.splitlines()
     assert {"icon_512", "sdxl_realism_v1"} <= {
-        w["id"] for w in json.loads(command("list-workflows", "--json").stdout)["workflows"]
+        w["id"] for w in json.loads(command("workflows", "list", "--json").stdout)["workflows"]
     }
-    lines = command("show-workflow", "icon_512").stdout.splitlines()
+    lines = command("workflows", "show", "icon_512").stdout.splitlines()
     assert [line for line in lines if line.startswith("input\tsteps\tinteger from 1 to 150\t20\t")]
-    assert json.loads(command("show-workflow", "icon_512", "--json").stdout)["workflowJson"]["5"]
-    assert_refused(command("show-workflow", "nope"), 5, "nope")
+    assert json.loads(command("workflows", "show", "icon_512", "--json").stdout)["workflowJson"]["5"]
+    assert_refused(command("workflows", "show", "nope"), 5, "nope")
 
 
 def test_a_graph_becomes_a_workflow_that_runs(command: Callable[..., Result], graph: Path) -> None:
     """What was found is told, the id comes from the file's name, and the printed command works; then it is removed."""
-    added = command("add-workflow", str(graph), "--yes")
+    added = command("workflows", "add", str(graph), "--yes")
     assert added.exit_code == 0, added.output
     assert "  width            1 (EmptyImage) width: 64" in added.stderr
-    assert "No prompt was found" in added.stderr
+    assert "No prompt was detected" in added.stderr
     assert added.stdout.splitlines()[-1] == "comfyui-gateway submit My_Picture --wait"
     run = command("submit", "My_Picture", "-i", "width=128", "-o", ".")
     assert run.exit_code == 0, run.output
-    assert_refused(command("add-workflow", str(graph), "--yes", "--json", "--id", "x y"), 2, "--id: ")
-    assert_refused(command("add-workflow", str(graph), "--id", "../x"), 2, "--id: ")
-    assert_refused(command("remove-workflow", "My_Picture"), 2, "--yes")
-    assert command("remove-workflow", "My_Picture", "--yes").exit_code == 0
-    assert_refused(command("remove-workflow", "My_Picture", "--yes"), 5, "My_Picture")
+    assert_refused(command("workflows", "add", str(graph), "--yes", "--json", "--id", "x y"), 2, "--id: ")
+    assert_refused(command("workflows", "add", str(graph), "--id", "../x"), 2, "--id: ")
+    assert_refused(command("workflows", "remove", "My_Picture"), 2, "--yes")
+    assert command("workflows", "remove", "My_Picture", "--yes").exit_code == 0
+    assert_refused(command("workflows", "remove", "My_Picture", "--yes"), 5, "My_Picture")
 
 
 def test_a_proposal_can_be_looked_at_first(command: Callable[..., Result], graph: Path, home: Path) -> None:
@@ -63,16 +63,16 @@ def test_a_proposal_can_be_looked_at_first(command: Callable[..., Result], graph
 
     It ends with 3, as nothing is registered: a script must not go on as if it were.
     """
-    result = command("add-workflow", str(graph), "--id", "looked_at", "--name", "Looked at")
+    result = command("workflows", "add", str(graph), "--id", "looked_at", "--name", "Looked at")
     assert_refused_at_the_end(result, 3, "looked_at is not registered")
-    as_json = command("add-workflow", str(graph), "--id", "as_json", "--json")
+    as_json = command("workflows", "add", str(graph), "--id", "as_json", "--json")
     assert_refused_at_the_end(as_json, 3, "as_json is not registered")
     assert json.loads(as_json.stdout)["registered"] is False
-    assert "looked_at" not in command("list-workflows").stdout
+    assert "looked_at" not in command("workflows", "list").stdout
     written = json.loads((home / "looked_at.workflow.json").read_text())
     assert written["1"]["inputs"]["width"] == "{{width}}"
     assert json.loads((home / "looked_at.schema.json").read_text())["properties"]["width"]["default"] == 64
-    assert_refused_at_the_end(command("add-workflow", str(graph), "--id", "looked_at"), 3, "there already")
+    assert_refused_at_the_end(command("workflows", "add", str(graph), "--id", "looked_at"), 3, "exists")
     arguments = (
         result.stdout.splitlines()[-1].removeprefix("comfyui-gateway ").replace("'Looked at'", "Looked_at").split()
     )
@@ -80,7 +80,7 @@ def test_a_proposal_can_be_looked_at_first(command: Callable[..., Result], graph
     assert_refused(command(*arguments), 3, "exists already")
     replaced = json.loads(command(*arguments, "--replace", "--json").stdout)
     assert (replaced["version"], replaced["name"]) == (2, "Looked_at")
-    assert command("remove-workflow", "looked_at", "--yes", "--json").stdout == '{\n  "removed": "looked_at"\n}\n'
+    assert command("workflows", "remove", "looked_at", "--yes", "--json").stdout == '{\n  "removed": "looked_at"\n}\n'
 
 
 def assert_refused_at_the_end(result: Result, code: int, part: str) -> None:
@@ -93,7 +93,7 @@ def test_a_ui_export_is_refused_with_the_way_out(command: Callable[..., Result],
     """It says how to export what is needed, before anything is asked of the gateway."""
     file = home / "ui.json"
     file.write_text(json.dumps(UI_EXPORT))
-    assert_refused(command("add-workflow", str(file)), 3, "UI format", "Export (API)")
+    assert_refused(command("workflows", "add", str(file)), 3, "UI format", "Export (API)")
 
 
 @pytest.mark.parametrize(
@@ -102,11 +102,11 @@ def test_a_ui_export_is_refused_with_the_way_out(command: Callable[..., Result],
         (b"", "is not JSON"),
         (b"\xff\xfe", "is not JSON"),
         (b"[" * 100_000, "is not JSON"),
-        (b"[]", "holds no JSON object"),
+        (b"[]", "not a JSON object"),
         (b"{}", "no nodes"),
         (b'{"1": {"inputs": {}}}', "class_type"),
         (b'{"prompt": 5}', "prompt: A node must be"),
-        (b'{"prompt": {"1": {"class_type": "A", "inputs": {}}}, "client_id": "x"}', 'what stands under "prompt"'),
+        (b'{"prompt": {"1": {"class_type": "A", "inputs": {}}}, "client_id": "x"}', 'a graph in "prompt"'),
         (b'{"1": {"class_type": "A", "inputs": {"a": ["9", 0]}}}', "9"),
         (b'{"1": "' + b"x" * 1_100_000 + b'"}', "more than 1048576 bytes"),
     ],
@@ -118,9 +118,9 @@ def test_a_file_that_is_no_graph_is_refused(
     """In one line, which names the file."""
     file = home / "wrong.json"
     file.write_bytes(content)
-    assert_refused(command("add-workflow", str(file), "--yes"), 3, "wrong.json", part)
+    assert_refused(command("workflows", "add", str(file), "--yes"), 3, "wrong.json", part)
 
 
 def test_a_file_that_is_not_there(command: Callable[..., Result]) -> None:
     """Exit code 5, as for all that is not there."""
-    assert_refused(command("add-workflow", "nothing.json"), 5, "nothing.json")
+    assert_refused(command("workflows", "add", "nothing.json"), 5, "nothing.json")

@@ -1,4 +1,4 @@
-"""`comfyui-gateway dead-letters` and `webhook-secret`, as an operator runs them."""
+"""`comfyui-gateway dead-letters` and `webhooks secret`, as an operator runs them."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_dead_letters_are_listed_and_stay(courier: Courier) -> None:
 def test_dead_letters_are_put_back(courier: Courier) -> None:
     """All of them, as new messages, and none is left."""
     ids = dead(courier, 11)
-    assert "11 messages put back into webhooks" in run("dead-letters", "redrive", "webhooks").stderr
+    assert "11 dead letters of webhooks" in run("dead-letters", "redrive", "webhooks").stderr
     assert run("dead-letters", "list", "webhooks").stdout == ""
     records = [record for _ in range(2) for record in courier.messages()]
     assert sorted(json.loads(record["body"])["jobId"] for record in records) == sorted(ids)
@@ -97,7 +97,7 @@ def test_what_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         monkeypatch.delenv(name, raising=False)
     for arguments, beginning in (
         (("dead-letters", "list", "webhooks"), "comfyui-gateway: WEBHOOK_QUEUE_URL: is not set, and no gateway"),
-        (("webhook-secret", "ada"), "comfyui-gateway: WEBHOOK_SECRET: is not set"),
+        (("webhooks", "secret", "ada"), "comfyui-gateway: WEBHOOK_SECRET: is not set"),
     ):
         result = run(*arguments)
         assert (result.exit_code, result.stdout, len(result.stderr.splitlines())) == (1, "", 1)
@@ -123,7 +123,7 @@ def test_a_redrive_is_in_the_audit_log(courier: Courier, aws: dict[str, str]) ->
 def test_an_owners_secret_is_printed(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is the one that the owner's webhooks are signed with."""
     monkeypatch.setenv("WEBHOOK_SECRET", SECRET)
-    assert run("webhook-secret", "ada").stdout == owner_secret(SECRET, "ada", 0) + "\n"
+    assert run("webhooks", "secret", "ada").stdout == owner_secret(SECRET, "ada", 0) + "\n"
     monkeypatch.setenv("WEBHOOK_SECRET_RENEWALS", "ada:2,bob:1")
-    assert run("webhook-secret", "ada").stdout == owner_secret(SECRET, "ada", 2) + "\n"
-    assert run("webhook-secret", "eve").stdout == owner_secret(SECRET, "eve", 0) + "\n"
+    assert run("webhooks", "secret", "ada").stdout == owner_secret(SECRET, "ada", 2) + "\n"
+    assert run("webhooks", "secret", "eve").stdout == owner_secret(SECRET, "eve", 0) + "\n"

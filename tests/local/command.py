@@ -50,7 +50,7 @@ class GatewayProcess:
                 stdout=stream if terminal is None else terminal,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=None if terminal is None else control_terminal,  # noqa: PLW1509  one system call
+                preexec_fn=restore_ctrl_c if terminal is None else start_in_terminal,  # noqa: PLW1509  system calls
             )
 
     def up(self) -> str:
@@ -88,6 +88,20 @@ class GatewayProcess:
 def control_terminal() -> None:
     """Make the terminal at standard input that of this session, as login does."""
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
+def restore_ctrl_c() -> None:
+    """Make SIGINT stop this process even if the tests ignore it: nohup and scripts start background jobs like that.
+
+    A process inherits the signals that are ignored, and Python then raises no KeyboardInterrupt.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def start_in_terminal() -> None:
+    """Start a process as a shell in a terminal does."""
+    control_terminal()
+    restore_ctrl_c()
 
 
 def free_port() -> int:

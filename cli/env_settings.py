@@ -1,0 +1,44 @@
+"""Checks a file of settings, `.env`: names that nothing reads, and values that are invalid."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from typing import TYPE_CHECKING
+
+from gateway.errors import SettingsInvalidError
+from gateway.settings import ApiSettings, BackgroundSettings, ExecutorSettings, LocalSettings, WebhookSecretSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_CLASSES = (LocalSettings, ApiSettings, BackgroundSettings, ExecutorSettings, WebhookSecretSettings)
+KNOWN_NAMES = frozenset(name.upper() for settings in _CLASSES for name in settings.model_fields)
+# Read by boto3, by HTTP clients and terminals, and by this command itself.
+_OTHER_NAMES = re.compile(
+    r"(AWS|COMFYUI_GATEWAY)_[A-Z_]+|(https?|all|no)_proxy|NO_COLOR|TZ|PYTHON[A-Z]+", re.IGNORECASE
+)
+
+
+def unknown_names(variables: Mapping[str, str]) -> list[str]:
+    """Describe each name that is not a setting, with the setting that is probably meant."""
+    unknown = [name for name in variables if name not in KNOWN_NAMES and not _OTHER_NAMES.fullmatch(name)]
+    return [f"{name} is not a setting{_suggestion(name)}" for name in unknown]
+
+
+def invalid_values(variables: Mapping[str, str]) -> list[str]:
+    """Describe each invalid value, without quoting it."""
+    problems: dict[str, None] = {}
+    for settings in _CLASSES:
+        # Settings that a deployment provides are not expected in the file.
+        required = {name.upper() for name, field in settings.model_fields.items() if field.is_required()}
+        try:
+            settings.from_environment({**dict.fromkeys(required, "x" * 32), **variables})
+        except SettingsInvalidError as error:
+            problems |= dict.fromkeys(re.split(r"; (?=[A-Z][A-Z0-9_]*: )", error.message))
+    return list(problems)
+
+
+def _suggestion(name: str) -> str:
+    close = difflib.get_close_matches(name.upper(), KNOWN_NAMES, n=1, cutoff=0.75)
+    return f"; did you mean {close[0]}?" if close else ""

@@ -1,0 +1,147 @@
+"""Shows the progress of a job on stderr: a bar on a terminal, lines elsewhere."""
+
+from __future__ import annotations
+
+import re
+import sys
+import time
+from typing import TYPE_CHECKING, Protocol, Self
+
+from cli.printer import console, printable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import TracebackType
+
+    from functions.rendering.job_json import JobJson, LogLineJson
+
+# As the executor logs them.
+_STEP = re.compile(r"Step (?P<step>[0-9]+) of (?P<steps>[0-9]+) .+")
+_NODE = re.compile(r'node \S+ (?:"(?P<title>.+)" )?\((?P<type>.+)\)')
+_SPEED_SECONDS = 120.0  # the time left is estimated from the progress in this period
+_MINUTE = 60
+
+
+class ProgressDisplay(Protocol):
+    """Shows the progress of one job."""
+
+    def __enter__(self) -> Self:
+        """Start showing."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop showing."""
+
+    def show(self, job: JobJson, log: Sequence[LogLineJson]) -> None:
+        """Show the job's current state."""
+
+    def note(self, text: str) -> None:
+        """Show a text in a line of its own."""
+
+
+def progress_display(eta_seconds: int | None) -> ProgressDisplay:
+    """Return the display that fits stderr. `eta_seconds`: the gateway's estimate, until there is progress."""
+    if sys.stderr.isatty() and not console(stderr=True).is_dumb_terminal:
+        return _Bar(eta_seconds)
+    return _Lines()
+
+
+class _Lines:
+    """A line for each event of the job."""
+
+    def __init__(self) -> None:
+        self._shown_lines = 0
+        self._shown_progress = ""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def show(self, job: JobJson, log: Sequence[LogLineJson]) -> None:
+        for line in log[self._shown_lines :]:
+            self.note(line["message"])
+        self._shown_lines = len(log)
+        progress = f"{job['status']} {job['progress']}%"
+        if progress != self._shown_progress and job["status"] == "running" and job["progress"] is not None:
+            self._shown_progress = progress
+            self.note(progress)
+
+    def note(self, text: str) -> None:
+        sys.stderr.write(printable(text) + "\n")
+        sys.stderr.flush()
+
+
+class _Bar:
+    """A bar over the width of the terminal: what runs, step, percent, and the time left."""
+
+    def __init__(self, eta_seconds: int | None) -> None:
+        from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn  # noqa: PLC0415  terminals only
+        from rich.table import Column  # noqa: PLC0415  terminals only
+
+        self._started_at = time.monotonic()
+        self._eta_seconds = eta_seconds
+        self._progress = Progress(
+            TextColumn(
+                "{task.fields[activity]}",
+                markup=False,
+                table_column=Column(ratio=2, no_wrap=True, overflow="ellipsis"),
+            ),
+            BarColumn(bar_width=None, table_column=Column(ratio=3)),
+            TextColumn("{task.fields[step]}", markup=False, table_column=Column(no_wrap=True)),
+            TaskProgressColumn(table_column=Column(no_wrap=True)),
+            TextColumn("{task.fields[left]}", markup=False, table_column=Column(no_wrap=True)),
+            console=console(stderr=True),
+            expand=True,
+            speed_estimate_period=_SPEED_SECONDS,
+        )
+        self._task = self._progress.add_task("", total=None, activity="…", step="", left="")
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def show(self, job: JobJson, log: Sequence[LogLineJson]) -> None:
+        percent = 100 if job["status"] == "succeeded" else job["progress"]
+        activity, step = _activity(job, log)
+        self._progress.update(
+            self._task,
+            total=None if percent is None else 100,
+            completed=percent or 0,
+            activity=printable(activity),
+            step=step,
+        )
+        self._progress.update(self._task, left=self._left(job))
+
+    def note(self, text: str) -> None:
+        self._progress.console.print(printable(text))
+
+    def _left(self, job: JobJson) -> str:
+        """Describe the time left, from the progress over time or else from the estimate; else the time so far."""
+        elapsed = time.monotonic() - self._started_at
+        if job["status"] not in ("queued", "running"):
+            return _minutes(elapsed)
+        left = self._progress.tasks[self._task].time_remaining
+        if left is None and self._eta_seconds is not None:
+            left = self._eta_seconds - elapsed
+        return f"{_minutes(left)} left" if left is not None and left > 0 else _minutes(elapsed)
+
+
+def _activity(job: JobJson, log: Sequence[LogLineJson]) -> tuple[str, str]:
+    """Describe what a job does, and at which step it is: the title or type of the node, and `9/20`."""
+    if job["status"] != "running" or not log:
+        return job["status"], ""
+    message = log[-1]["message"].rstrip(".")
+    node, step = _NODE.search(message), _STEP.fullmatch(message)
+    activity = (node["title"] or node["type"]) if node else message
+    return activity, f"{step['step']}/{step['steps']}" if step else ""
+
+
+def _minutes(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), _MINUTE)
+    return f"{minutes}:{rest:02}"
