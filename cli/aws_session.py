@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from gateway.aws.clients import Clients
+    from gateway.aws.dynamodb.audit_log import DynamoAuditLog
     from gateway.domain.audit import Authorship
+    from gateway.ports import ApiKeyAdmin
 
 _NAMING_VARIABLES = (
     "TABLE_NAME",
@@ -71,6 +73,20 @@ class AwsSession:
                 advice="Select a deployed gateway with --stage, or start one: comfyui-gateway run",
             )
         return value
+
+    @property
+    def api_keys(self) -> ApiKeyAdmin:
+        """The API keys in the table. Raises CommandFailedError."""
+        from gateway.aws.dynamodb.api_key_admin import DynamoApiKeyAdmin  # noqa: PLC0415  boto3 is slow to import
+
+        return DynamoApiKeyAdmin(self.clients.dynamodb, self.variable("TABLE_NAME"), self.audit_log)
+
+    @property
+    def audit_log(self) -> DynamoAuditLog:
+        """The audit log in the table. Raises CommandFailedError."""
+        from gateway.aws.dynamodb.audit_log import DynamoAuditLog  # noqa: PLC0415  boto3 is slow to import
+
+        return DynamoAuditLog(self.clients.dynamodb, self.variable("TABLE_NAME"), self.retention_days)
 
     @property
     def is_configured(self) -> bool:

@@ -52,11 +52,10 @@ def key_names(ctx: typer.Context, incomplete: str) -> Candidates:
 
     def fetch() -> Candidates:
         from cli.aws_session import AwsSession  # noqa: PLC0415  only this completion needs it
-        from cli.keys import revocable_keys  # noqa: PLC0415  only this completion needs it
         from cli.printer import Printer  # noqa: PLC0415  only this completion needs it
 
         session = AwsSession(Printer(as_json=False), ctx.params.get("stage"))
-        return [(key.name, f"{key.id} {key.role}") for key in revocable_keys(session)]
+        return [(key.name, f"{key.id} {key.role}") for key in session.api_keys.all() if not key.disabled]
 
     return _matching(fetch, incomplete)
 

@@ -75,13 +75,13 @@ def redrive(session: AwsSession, queue: Annotated[Queue, typer.Argument(help="Qu
       comfyui-gateway dead-letters redrive webhooks --stage prod
 
     """
-    from gateway.aws.dynamodb.audit_log import DynamoAuditLog  # noqa: PLC0415  boto3 takes half a second to import
     from gateway.domain.audit import AuditAction, AuditEntry  # noqa: PLC0415  `--help` does without it
 
     letters = _letters(session, queue)
-    audit = DynamoAuditLog(session.clients.dynamodb, session.variable("TABLE_NAME"), session.retention_days)
     # Before the redrive, so that none is without an entry.
-    audit.record(AuditEntry.new(AuditAction.DEAD_LETTERS_REDRIVEN, queue, by=operator(), at=timestamps.now()))
+    session.audit_log.record(
+        AuditEntry.new(AuditAction.DEAD_LETTERS_REDRIVEN, queue, by=operator(), at=timestamps.now())
+    )
     count = letters.redrive()
     if session.printer.as_json:
         session.printer.json({"queue": queue, "count": count})

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from gateway.ports import ApiKeyAdmin
 
 app = CommandApp(
     help="Create, list and revoke API keys. Requires AWS credentials with write access to the gateway's table, or a "
@@ -51,7 +50,7 @@ def create_key(
         now=timestamps.now(),
         expires_at=_expiry(expires) if expires else None,
     )
-    _store(session).create(record, operator())
+    session.api_keys.create(record, operator())
     if session.printer.as_json:
         session.printer.json({"key": key, **_view(record)})
         return
@@ -68,7 +67,7 @@ def list_keys(session: AwsSession) -> None:
       comfyui-gateway keys list --stage prod
 
     """
-    keys = _store(session).all()
+    keys = session.api_keys.all()
     if session.printer.as_json:
         session.printer.json({"keys": [_view(key) for key in keys], "count": len(keys)})
         return
@@ -108,7 +107,7 @@ def revoke_key(
       comfyui-gateway keys revoke 3f0c5f8e6a57
 
     """
-    store = _store(session)
+    store = session.api_keys
     found = _find(store.all(), key)
     store.revoke(found, operator())
     if session.printer.as_json:
@@ -117,15 +116,6 @@ def revoke_key(
         session.printer.note(f"Revoked {found.id} ({found.name}).")
         if found.name == "API_KEYS":
             session.printer.note("Remove it from API_KEYS as well, or the next start of local mode restores it.")
-
-
-def _store(session: AwsSession) -> ApiKeyAdmin:
-    from gateway.aws.dynamodb.api_key_admin import DynamoApiKeyAdmin  # noqa: PLC0415  boto3 takes half a second to import
-    from gateway.aws.dynamodb.audit_log import DynamoAuditLog  # noqa: PLC0415  boto3 takes half a second to import
-
-    table_name = session.variable("TABLE_NAME")
-    client = session.clients.dynamodb
-    return DynamoApiKeyAdmin(client, table_name, DynamoAuditLog(client, table_name, session.retention_days))
 
 
 def _expiry(text: str) -> datetime:
@@ -148,11 +138,6 @@ def _find(keys: Sequence[ApiKey], id_or_name: str) -> ApiKey:
         ids = ", ".join(key.id for key in found)
         raise CommandFailedError(f"Several keys have the name {id_or_name}: {ids}", ExitCode.USAGE, advice="Use an id.")
     return found[0]
-
-
-def revocable_keys(session: AwsSession) -> list[ApiKey]:
-    """Return the keys that are not revoked."""
-    return [key for key in _store(session).all() if not key.disabled]
 
 
 def _state(key: ApiKey) -> str:
