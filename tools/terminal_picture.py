@@ -1,6 +1,7 @@
 """Creates docs/pictures/submit.svg, a terminal that shows a submitted job and its result: `make docs`.
 
-The command runs in a pseudo-terminal, against a gateway that is started for it.
+The command runs in a pseudo-terminal, against a gateway that is started for it. The picture is an animation: frames
+from the run lie above the last screen, and are visible one after the other.
 """
 
 from __future__ import annotations
@@ -26,6 +27,9 @@ from rich.console import Console
 from rich.terminal_theme import TerminalTheme
 from rich.text import Text
 
+from comfyui_simulator.server import SimulatorServer
+from comfyui_simulator.settings import SimulatorSettings
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -33,7 +37,11 @@ ROOT = Path(__file__).parents[1]
 PICTURE = ROOT / "docs" / "pictures" / "submit.svg"
 COMMAND = ("submit", "sdxl_realism_v1", "-i", 'prompt="a lighthouse at dawn"', "-o", "images")
 _COLUMNS, _ROWS = 84, 24
+_LINES = 4  # drawn below the command
 _START_SECONDS = 60
+_SECONDS_PER_STEP = 0.25  # of the simulator: slow enough to see progress
+_MAX_FRAMES = 5  # of the run
+_FRAME_SECONDS, _LAST_SECONDS = 1, 4
 # Ids and times differ from run to run; the picture stays the same when nothing else has changed.
 _JOB_ID = "3f0c5f8e-6a57-4b0e-9d5c-0c6a1f7d2b11"
 _UUID = re.compile("[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -46,9 +54,8 @@ _THEME = TerminalTheme(
      (86, 212, 221), (255, 255, 255)],
 )  # fmt: skip
 # As Rich's own format, but with fonts that every reader has, so that nothing is loaded from elsewhere.
-_SVG = """\
-<svg viewBox="0 0 {width} {height}" xmlns="http://www.w3.org/2000/svg">
-<title>A terminal in which a job is submitted, and its output saved</title>
+_FRAME = """\
+<svg class="{unique_id}" viewBox="0 0 {width} {height}">
 <style>
 .{unique_id}-matrix {{ font: {char_height}px/{line_height}px Menlo, Consolas, "DejaVu Sans Mono", monospace; }}
 .{unique_id}-title {{ font: bold 16px -apple-system, "Segoe UI", "DejaVu Sans", Helvetica, Arial, sans-serif; }}
@@ -68,17 +75,23 @@ _SVG = """\
 """
 
 
-def submitted(url: str) -> list[str]:
-    """Run the command against a gateway, and return the lines that its terminal shows at the end."""
+def screens(url: str) -> list[list[str]]:
+    """Run the command against a gateway, and return what its terminal shows over time: screens of lines, without repeats."""
     with tempfile.TemporaryDirectory() as folder:
-        output = _run_in_terminal([part.replace('"', "") for part in COMMAND], url, folder)
-    job_id = _UUID.search(output)
+        outputs = _run_in_terminal([part.replace('"', "") for part in COMMAND], url, folder)
+    job_id = _UUID.search(outputs[-1])
     if job_id is None:
-        raise RuntimeError(output)
-    return _screen(output.replace(job_id[0], _JOB_ID).replace(job_id[0][:8], _JOB_ID[:8]))
+        raise RuntimeError(outputs[-1])
+    found: list[list[str]] = []
+    for output in outputs:
+        screen = _screen(output.replace(job_id[0], _JOB_ID).replace(job_id[0][:8], _JOB_ID[:8]))
+        if screen not in found[-1:]:
+            found.append(screen)
+    return found
 
 
-def _run_in_terminal(arguments: list[str], url: str, folder: str) -> str:
+def _run_in_terminal(arguments: list[str], url: str, folder: str) -> list[str]:
+    """Return the output up to each moment at which the command had written something."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", _ROWS, _COLUMNS, 0, 0))
     environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES", "NO_COLOR")}
@@ -93,7 +106,7 @@ def _run_in_terminal(arguments: list[str], url: str, folder: str) -> str:
         start_new_session=True,
     )
     os.close(theirs)
-    pieces = []
+    output, outputs = b"", []
     while True:
         try:
             piece = os.read(ours, 65536)
@@ -101,12 +114,12 @@ def _run_in_terminal(arguments: list[str], url: str, folder: str) -> str:
             break
         if not piece:
             break
-        pieces.append(piece)
+        output += piece
+        outputs.append(output.decode(errors="ignore"))
     os.close(ours)
-    output = b"".join(pieces).decode()
     if process.wait() != 0:
-        raise RuntimeError(output)
-    return output
+        raise RuntimeError(output.decode())
+    return outputs
 
 
 def _screen(output: str) -> list[str]:
@@ -130,19 +143,49 @@ def _screen(output: str) -> list[str]:
     return lines
 
 
-def picture(lines: list[str]) -> str:
-    """Draw a terminal that shows the command and these lines."""
+def picture(run: list[list[str]], last: list[str]) -> str:
+    """Draw a terminal that shows these screens of a run one after the other, and then the last one."""
+    total_seconds = _FRAME_SECONDS * len(run) + _LAST_SECONDS
+    shown_percent = 100 * _FRAME_SECONDS / total_seconds
+    styles = [f"@keyframes show {{ 0%, {shown_percent:.1f}% {{ visibility: visible; }} }}"]
+    for number in range(len(run)):
+        start = f"{_FRAME_SECONDS * number}s"
+        animation = f"show {total_seconds}s step-end {start} infinite"
+        styles.append(f".frame{number} {{ visibility: hidden; animation: {animation}; }}")
+    # Readers who prefer no motion, and viewers that do not animate, see the last screen.
+    styles.append("@media (prefers-reduced-motion) { svg svg { animation: none; } }")
+    frames = [frame(last, "last"), *(frame(screen, f"frame{number}") for number, screen in enumerate(run))]
+    size = re.search(r'viewBox="0 0 [\d.]+ [\d.]+"', frames[0])
+    if size is None:
+        raise RuntimeError(frames[0])
+    title = "<title>A terminal in which a job is submitted, and its output saved</title>"
+    style = "\n".join(styles)
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" {size[0]}>\n{title}\n<style>\n{style}\n</style>\n'
+        f"{''.join(frames)}</svg>\n"
+    )
+
+
+def frame(screen: list[str], name: str) -> str:
+    """Draw a terminal that shows the command and a screen."""
     console = Console(record=True, width=_COLUMNS, file=io.StringIO(), highlight=False, color_system="truecolor")
     command = f"comfyui-gateway {' '.join(COMMAND)}"
     console.print(Text.assemble(("$ ", "green"), (command, "bold")), soft_wrap=True)
-    for line in [*lines, ""]:  # a last empty line, because the frame cuts off descenders
-        console.print(Text.from_ansi(line), soft_wrap=True)
-    return console.export_svg(title="comfyui-gateway", theme=_THEME, code_format=_SVG, unique_id="terminal")
+    for number in range(_LINES):  # one more than a screen has, because the terminal's frame cuts off descenders
+        console.print(Text.from_ansi(screen[number] if number < len(screen) else ""), soft_wrap=True)
+    return console.export_svg(title="comfyui-gateway", theme=_THEME, code_format=_FRAME, unique_id=name)
+
+
+def progress(found: list[list[str]]) -> list[list[str]]:
+    """Select a few screens of a run, evenly, without the first and the last ones."""
+    running = [screen for screen in found[:-1] if any("%" in line for line in screen)]
+    step = max(1, len(running) // _MAX_FRAMES)
+    return running[::step][:_MAX_FRAMES]
 
 
 @contextmanager
-def _gateway() -> Iterator[str]:
-    """Run a gateway with the simulator on a free port, without stored data."""
+def _gateway(comfyui_url: str) -> Iterator[str]:
+    """Run a gateway on a free port, without stored data."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     url = f"http://127.0.0.1:{port}"
@@ -155,7 +198,7 @@ def _gateway() -> Iterator[str]:
                 "PYTHONPATH": str(ROOT),
                 "HOME": folder,
                 "PORT": str(port),
-                "COMFYUI_URL": "http://127.0.0.1:9",  # no ComfyUI: the gateway starts the simulator
+                "COMFYUI_URL": comfyui_url,
             },
             stdout=subprocess.DEVNULL,
         )
@@ -181,5 +224,9 @@ def _wait_for_executor(url: str) -> None:
 
 if __name__ == "__main__":
     PICTURE.parent.mkdir(exist_ok=True)
-    with _gateway() as gateway_url:
-        PICTURE.write_text(picture(submitted(gateway_url)), encoding="utf-8")
+    with (
+        SimulatorServer(SimulatorSettings(seconds_per_step=_SECONDS_PER_STEP)) as simulator,
+        _gateway(simulator.url) as gateway_url,
+    ):
+        all_screens = screens(gateway_url)
+        PICTURE.write_text(picture(progress(all_screens), all_screens[-1]), encoding="utf-8")

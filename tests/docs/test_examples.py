@@ -55,10 +55,10 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
 
 
 def test_the_terminal_picture_shows_todays_output(gateway: Gateway) -> None:
-    """`make docs` would draw the same terminal, except for numbers. First here: the next test takes long."""
-    drawn = terminal_picture.picture(terminal_picture.submitted(gateway.url))
+    """`make docs` would draw the same last screen, except for numbers. First here: the next test takes long."""
+    drawn = terminal_picture.frame(terminal_picture.screens(gateway.url)[-1], "last")
     committed = terminal_picture.PICTURE.read_text(encoding="utf-8")
-    assert without_numbers(committed) == without_numbers(drawn), "run `make docs`"
+    assert without_numbers(drawn) in without_numbers(committed), "run `make docs`"
 
 
 def without_numbers(svg: str) -> str:
