@@ -76,7 +76,7 @@ _FRAME = """\
 
 
 def screens(url: str) -> list[list[str]]:
-    """Run the command against a gateway, and return what its terminal shows over time: screens of lines, without repeats."""
+    """Run the command against a gateway, and return the screens that its terminal shows over time, without repeats."""
     with tempfile.TemporaryDirectory() as folder:
         outputs = _run_in_terminal([part.replace('"', "") for part in COMMAND], url, folder)
     job_id = _UUID.search(outputs[-1])

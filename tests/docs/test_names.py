@@ -173,3 +173,11 @@ def test_the_badges_are_true() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert f"badge/python-{project['requires-python'].removeprefix('>=')}%2B-" in readme
     assert f"badge/license-{project['license']}-" in readme
+
+
+def test_files_that_the_architecture_page_names_exist() -> None:
+    """A newcomer opens them."""
+    page = next(page for page in PAGES if page.name == "docs/architecture.md")
+    named = {code for code in page.code if re.fullmatch(r"[\w./-]+/|[\w./-]*/[\w.-]+\.\w+", code)}
+    assert len(named) > 50
+    assert {path for path in named if not (ROOT / path).exists()} == set()
