@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 def add_executor_policy(state: StateStack, stage: Stage) -> iam.ManagedPolicy:
     """Add the policy to the state stack, so that it exists before and outlives every executor."""
-    policy = iam.ManagedPolicy(state, "ExecutorPolicy", description="Permissions of an executor.")
+    # CloudFormation replaces a policy whose description changes, and users have this one attached by hand.
+    policy = iam.ManagedPolicy(state, "ExecutorPolicy", description="All that an executor does.")
     EXECUTOR.grant(policy, state)
     environment = {"AWS_REGION": state.region, **state.settings, **stage.settings_of(ExecutorSettings)}
     cdk.CfnOutput(

@@ -1,4 +1,4 @@
-"""An executor's task: ComfyUI and the executor, two containers on the network of their instance."""
+"""The ECS task of an executor: a ComfyUI container and an executor container on the host network."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ if TYPE_CHECKING:
     from infra.stage import Executors
 
 _PORT = 8188
-# What is left of the two minutes in which a spot instance is taken back, after the executor has given its jobs back.
+# Within the two minutes of notice before a spot instance is interrupted. The executor releases its jobs in this time.
 _STOP_SECONDS, _GRACE_SECONDS = 115, 90
 _ECR = re.compile(
     r"(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.amazonaws\.com/(?P<name>[^:@]+)[:@](?P<tag>.+)"
 )
-_HEALTH_FILE = "/tmp/executor-alive"  # noqa: S108  in a container of its own
+_HEALTH_FILE = "/tmp/executor-alive"  # noqa: S108  in its own container
 
 
 class ExecutorTask(Construct):
-    """The task's definition."""
+    """The task definition."""
 
-    def __init__(  # noqa: PLR0913  what a task is made of
+    def __init__(  # noqa: PLR0913  the parts of a task
         self,
         scope: Construct,
         name: str,
@@ -53,18 +53,16 @@ class ExecutorTask(Construct):
         comfyui = self._add_comfyui(executors)
         self._add_models(comfyui, model_files)
         self._add_executor(executors, environment).add_container_dependencies(
-            # It starts after ComfyUI and, which matters, is stopped before it.
+            # It starts after ComfyUI and, more important, stops before it.
             ecs.ContainerDependency(container=comfyui, condition=ecs.ContainerDependencyCondition.START)
         )
-        acknowledge(
-            self.definition, "AwsSolutions-ECS2", "The variables name tables and queues; nothing of it is secret."
-        )
+        acknowledge(self.definition, "AwsSolutions-ECS2", "The variables name tables and queues; none is secret.")
         acknowledge(
             self.definition, "AwsSolutions-IAM5[Resource::*]", "GetAuthorizationToken, for ECR, has no resource."
         )
 
     def _add_comfyui(self, executors: Executors) -> ecs.ContainerDefinition:
-        ask = f"import urllib.request as r; r.urlopen('http://127.0.0.1:{_PORT}/system_stats', timeout=4)"
+        check = f"import urllib.request as r; r.urlopen('http://127.0.0.1:{_PORT}/system_stats', timeout=4)"
         return self.definition.add_container(
             "comfyui",
             image=self._image("ComfyuiImage", executors.comfyui_image),
@@ -72,17 +70,17 @@ class ExecutorTask(Construct):
             gpu_count=1,
             memory_reservation_mib=8192,
             health_check=ecs.HealthCheck(
-                command=["CMD", "python3", "-c", ask],
+                command=["CMD", "python3", "-c", check],
                 interval=cdk.Duration.seconds(15),
                 timeout=cdk.Duration.seconds(5),
                 retries=5,
-                start_period=cdk.Duration.seconds(300),  # it imports its nodes, and looks through the models
+                start_period=cdk.Duration.seconds(300),  # it imports its nodes and scans the models
             ),
             logging=self._logging("comfyui"),
         )
 
     def _add_models(self, comfyui: ecs.ContainerDefinition, model_files: ModelFiles | None) -> None:
-        """Mount what the instance has of the bucket, or the copy of it, if there is one."""
+        """Mount the models: the bucket that the instance has mounted, or its copy on EFS."""
         if model_files is None:
             self.definition.add_volume(name="models", host=ecs.Host(source_path=MODELS_FOLDER))
         else:
@@ -118,18 +116,18 @@ class ExecutorTask(Construct):
         role.add_to_principal_policy(
             iam.PolicyStatement(actions=["ecs:GetTaskProtection", "ecs:UpdateTaskProtection"], resources=[tasks])
         )
-        acknowledge_all_of(role, cluster, "task", "A task has no name before it is there.")
+        acknowledge_all_of(role, cluster, "task", "The name of a task is not known in advance.")
 
     def _image(self, name: str, image: str) -> ecs.ContainerImage:
-        """Name an image. One in ECR may be read by this task."""
-        place = _ECR.fullmatch(image)
-        if place is None:
+        """Return the container image. Allows the task to pull it if it is in ECR."""
+        in_ecr = _ECR.fullmatch(image)
+        if in_ecr is None:
             return ecs.ContainerImage.from_registry(image)
-        arn = f"arn:{cdk.Aws.PARTITION}:ecr:{place['region']}:{place['account']}:repository/{place['name']}"
+        arn = f"arn:{cdk.Aws.PARTITION}:ecr:{in_ecr['region']}:{in_ecr['account']}:repository/{in_ecr['name']}"
         repository = ecr.Repository.from_repository_attributes(
-            self, name, repository_arn=arn, repository_name=place["name"]
+            self, name, repository_arn=arn, repository_name=in_ecr["name"]
         )
-        return ecs.ContainerImage.from_ecr_repository(repository, place["tag"])
+        return ecs.ContainerImage.from_ecr_repository(repository, in_ecr["tag"])
 
     def _logging(self, prefix: str) -> ecs.LogDriver:
         return ecs.LogDrivers.aws_logs(log_group=self._log_group, stream_prefix=prefix)

@@ -1,6 +1,6 @@
-"""Executors on GPU instances: an ECS service on spot instances, and one on demand for when there are none to be had.
+"""The stack with executors on GPU instances: an ECS service on spot instances, and one on demand as the fallback.
 
-Each task has an instance with its GPU for itself, and two containers on the host's network: ComfyUI, which listens on
+Each task has an instance and its GPU to itself, and two containers on the host network: ComfyUI, which listens on
 the loopback interface only, and the executor. Nothing can connect to an instance.
 """
 
@@ -36,10 +36,10 @@ _MINUTE = cdk.Duration.minutes(1)
 
 @jsii.implements(cdk.IAspect)
 class _ServicesAfterProviders:
-    """Has services made after the providers became the cluster's, and removed before; CDK leaves it to chance."""
+    """Makes services depend on the capacity provider associations; CDK does not order them."""
 
     def visit(self, node: IConstruct) -> None:
-        """Look at a construct of the stack."""
+        """Visit a construct of the stack."""
         if isinstance(node, ecs.CfnService):
             for other in cdk.Stack.of(node).node.find_all():
                 if isinstance(other, ecs.CfnClusterCapacityProviderAssociations):
@@ -47,7 +47,7 @@ class _ServicesAfterProviders:
 
 
 class ExecutorStack(cdk.Stack):
-    """The stack. `log_group`: of both containers."""
+    """The stack. `log_group`: the log of both containers."""
 
     def __init__(  # noqa: PLR0913  the stacks and options that it depends on
         self,
@@ -65,7 +65,7 @@ class ExecutorStack(cdk.Stack):
         self._state = state
         self.log_group = make_log_group(self, "Log", stage)
         network = make_network(self, stage)
-        self._closed = ec2.SecurityGroup(
+        self._security_group = ec2.SecurityGroup(
             self, "Closed", vpc=network, description="Nobody connects to an executor: it connects to AWS."
         )
         self._model_files = self._copy_models(network) if executors.models_volume == "efs" else None
@@ -73,7 +73,7 @@ class ExecutorStack(cdk.Stack):
         acknowledge(
             self._cluster,
             "AwsSolutions-ECS4",
-            "Executors report to the table, and are counted from there: for nothing.",
+            "Heartbeats in the table count executors for free.",
         )
         self._task = ExecutorTask(
             self,
@@ -100,7 +100,7 @@ class ExecutorStack(cdk.Stack):
             stage=self._stage,
             bucket=self._executors.models_bucket,
             network=network,
-            group=self._closed,
+            group=self._security_group,
         )
 
     def _serve(self, name: str, *, spot: bool) -> None:
@@ -109,7 +109,7 @@ class ExecutorStack(cdk.Stack):
             f"{name}Instances",
             executors=self._executors,
             cluster=self._cluster,
-            security_group=self._closed,
+            security_group=self._security_group,
             spot=spot,
         )
         service = ecs.Ec2Service(
@@ -120,9 +120,9 @@ class ExecutorStack(cdk.Stack):
             capacity_provider_strategies=[
                 ecs.CapacityProviderStrategy(capacity_provider=instances.provider.capacity_provider_name, weight=1)
             ],
-            # Each deployment begins with none, and jobs bring them. A task that has a job is protected, and goes on.
+            # Each deployment starts with none, and jobs scale it up. A task with a job is protected and keeps running.
             desired_count=0,
-            # A new version takes the place of an old one when that has no job: nobody pays for two GPUs meanwhile.
+            # A new task replaces an old one when that has no job, so that two GPUs are never paid for at once.
             min_healthy_percent=0,
             max_healthy_percent=100,
             circuit_breaker=ecs.DeploymentCircuitBreaker(rollback=True),
@@ -136,16 +136,16 @@ class ExecutorStack(cdk.Stack):
             cluster=self._cluster,
             service=service,
             executors=self._executors,
-            wanted=self._wanted(),
+            desired=self._desired(),
         )
         if spot:
             scaling.follow()
         else:
             scaling.fill_up(self._missing())
-        scaling.end_when_idle()
+        scaling.stop_when_idle()
 
-    def _wanted(self) -> cloudwatch.MathExpression:
-        """Tell how many executors the jobs that wait and run would keep busy, up to as many as there may be."""
+    def _desired(self) -> cloudwatch.MathExpression:
+        """Return the number of executors that the queued and running jobs need, up to the maximum."""
         queues = [self._state.queues[queue.name] for queue in JOB_QUEUES.values()]
         counts = [
             *(queue.metric_approximate_number_of_messages_visible(statistic="Maximum") for queue in queues),
@@ -153,19 +153,19 @@ class ExecutorStack(cdk.Stack):
         ]
         metrics: dict[str, cloudwatch.IMetric] = {f"m{number}": count for number, count in enumerate(counts)}
         jobs = " + ".join(map(latest, metrics))
-        wanted = f"CEIL(({jobs}) / {self._executors.jobs_per_executor})"
+        desired = f"CEIL(({jobs}) / {self._executors.jobs_per_executor})"
         most = self._executors.most
         return cloudwatch.MathExpression(
-            expression=f"IF({wanted} > {most}, {most}, {wanted})", using_metrics=metrics, period=_MINUTE
+            expression=f"IF({desired} > {most}, {most}, {desired})", using_metrics=metrics, period=_MINUTE
         )
 
     def _missing(self) -> cloudwatch.MathExpression:
-        """Tell how many of those that are wanted are not there, wherever those run that are."""
+        """Return the number of missing executors. Executors outside this stack count as present."""
         healthy = cloudwatch.Metric(
             namespace=self._stage.metrics_namespace, metric_name="ExecutorsHealthy", statistic="Maximum"
         )
         return cloudwatch.MathExpression(
-            expression=f"wanted - {latest('healthy')}",
-            using_metrics={"wanted": self._wanted(), "healthy": healthy},
+            expression=f"desired - {latest('healthy')}",
+            using_metrics={"desired": self._desired(), "healthy": healthy},
             period=_MINUTE,
         )

@@ -1,4 +1,4 @@
-"""The instances that executors run on: with a GPU, the models, and nothing that anybody could connect to."""
+"""The GPU instances of executors, with the models and without any open port."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from infra.nag_suppressions import NAG_S3, acknowledge, acknowledge_all_of
 if TYPE_CHECKING:
     from infra.stage import Executors, Stage
 
-MODELS_FOLDER = "/mnt/models"  # of an instance
-# What the agent on an instance asks of ECS.
-_TAKING_PART = [
+MODELS_FOLDER = "/mnt/models"  # on an instance
+# Calls of the ECS agent on an instance.
+_AGENT_ACTIONS = [
     f"ecs:{action}"
     for action in (
         "RegisterContainerInstance", "DeregisterContainerInstance", "UpdateContainerInstancesState", "Poll",
@@ -30,14 +30,14 @@ _MOUNTPOINT = "https://s3.amazonaws.com/mountpoint-s3-release/latest/x86_64/moun
 
 
 def make_network(scope: Construct, stage: Stage) -> ec2.Vpc:
-    """Make a network in which instances reach AWS by addresses of their own: a NAT gateway costs $33 a month idle."""
+    """Make a network whose instances have public addresses: a NAT gateway costs $33 a month when idle."""
     network = ec2.Vpc(
         scope,
         "Network",
         max_azs=3,
         nat_gateways=0,
         subnet_configuration=[ec2.SubnetConfiguration(name="public", subnet_type=ec2.SubnetType.PUBLIC)],
-        restrict_default_security_group=False,  # nothing is in it; restricting takes a function that runs as admin
+        restrict_default_security_group=False,  # it is unused, and restricting it needs a function with admin rights
         gateway_endpoints={
             "S3": ec2.GatewayVpcEndpointOptions(service=ec2.GatewayVpcEndpointAwsService.S3),
             "DynamoDb": ec2.GatewayVpcEndpointOptions(service=ec2.GatewayVpcEndpointAwsService.DYNAMODB),
@@ -53,9 +53,9 @@ def make_network(scope: Construct, stage: Stage) -> ec2.Vpc:
 
 
 class GpuInstances(Construct):
-    """As many as there are tasks for, from none on: `provider` sees to it."""
+    """An auto scaling group with one instance per task. `provider`: the ECS capacity provider that scales it."""
 
-    def __init__(  # noqa: PLR0913  what they belong to
+    def __init__(  # noqa: PLR0913  the resources that it connects
         self,
         scope: Construct,
         name: str,
@@ -68,7 +68,7 @@ class GpuInstances(Construct):
         super().__init__(scope, name)
         self._executors = executors
         self._security_group = security_group
-        self._mounts_bucket = executors.models_volume == "s3"  # EFS is mounted by ECS, for the task
+        self._mounts_bucket = executors.models_volume == "s3"  # ECS mounts EFS for the task
         group = autoscaling.AutoScalingGroup(
             self,
             "Group",
@@ -87,10 +87,10 @@ class GpuInstances(Construct):
             ),
             min_capacity=0,
             max_capacity=executors.most,
-            new_instances_protected_from_scale_in=True,  # until ECS says that no task is left there
+            new_instances_protected_from_scale_in=True,  # until ECS reports that no task is left on it
         )
-        acknowledge(group, "AwsSolutions-AS3", "Instances come and go with the jobs; alarms tell when none comes.")
-        acknowledge(group, "AwsSolutions-EC26", "The rule does not look into launch templates: theirs is encrypted.")
+        acknowledge(group, "AwsSolutions-AS3", "Instances start and stop with the jobs; an alarm reports missing ones.")
+        acknowledge(group, "AwsSolutions-EC26", "The rule does not check launch templates: this one encrypts the disk.")
         self.provider = ecs.AsgCapacityProvider(self, "Provider", auto_scaling_group=group, instance_warmup_period=300)
         cluster.add_asg_capacity_provider(self.provider)
 
@@ -99,9 +99,9 @@ class GpuInstances(Construct):
         return ec2.LaunchTemplate(
             self,
             "Template",
-            # AWS's own, with the drivers of the GPU; the newest when the stack is deployed.
+            # The AWS image with GPU drivers, the newest at the time of deployment.
             machine_image=ecs.EcsOptimizedImage.amazon_linux2023(ecs.AmiHardwareType.GPU),
-            role=role.without_policy_updates(),  # CDK would let it do more than it has to
+            role=role.without_policy_updates(),  # CDK would add more permissions than needed
             security_group=self._security_group,
             associate_public_ip_address=True,
             require_imdsv2=True,
@@ -118,18 +118,18 @@ class GpuInstances(Construct):
         )
 
     def _make_role(self, cluster: ecs.Cluster) -> iam.Role:
-        """Let an instance take part in the cluster, and read what it mounts; its tasks have roles of their own."""
+        """Allow an instance to join the cluster and to read the models. Its tasks have their own role."""
         role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("ec2.amazonaws.com"))
         instances = cdk.Stack.of(self).format_arn(
             service="ecs", resource="container-instance", resource_name=f"{cluster.cluster_name}/*"
         )
         for actions, resources in (
-            (_TAKING_PART, [cluster.cluster_arn, instances]),
+            (_AGENT_ACTIONS, [cluster.cluster_arn, instances]),
             (["ecs:DiscoverPollEndpoint"], ["*"]),
         ):
             role.add_to_policy(iam.PolicyStatement(actions=actions, resources=resources))
         acknowledge(role, "AwsSolutions-IAM5[Resource::*]", "DiscoverPollEndpoint has no resource.")
-        acknowledge_all_of(role, cluster, "container-instance", "An instance has no name before it is there.")
+        acknowledge_all_of(role, cluster, "container-instance", "The name of an instance is not known in advance.")
         if self._mounts_bucket:
             self._allow_models(role)
         return role
@@ -139,14 +139,14 @@ class GpuInstances(Construct):
         role.add_to_policy(iam.PolicyStatement(actions=["s3:ListBucket"], resources=[bucket]))
         role.add_to_policy(iam.PolicyStatement(actions=["s3:GetObject"], resources=[f"{bucket}/*"]))
         named = f"{NAG_S3}{self._executors.models_bucket}/*"
-        acknowledge(role, f"AwsSolutions-IAM5[Resource::{named}]", "The bucket is for models.")
+        acknowledge(role, f"AwsSolutions-IAM5[Resource::{named}]", "The bucket has only models.")
 
     def _user_data(self) -> ec2.UserData:
         user_data = ec2.UserData.for_linux()
-        # An instance that cannot take part would be paid for until somebody sees it, as only ECS lifts its protection.
+        # Shut down an instance that cannot join: only ECS lifts its protection, so it would cost money until noticed.
         user_data.add_commands("trap 'shutdown -h now' ERR", "set -e")
         if self._mounts_bucket:
-            # Before the first task comes. What is read of the models stays on the disk.
+            # Before the first task starts. Models that have been read stay on the disk.
             cache = "/var/cache/models"
             user_data.add_commands(
                 f"dnf install -y {_MOUNTPOINT}",
@@ -154,11 +154,11 @@ class GpuInstances(Construct):
                 f"mount-s3 --read-only --allow-other --cache {cache} {self._executors.models_bucket} {MODELS_FOLDER}",
             )
         user_data.add_commands(
-            # Tasks on the instance's network get their own role, and not the instance's.
+            # Tasks on the host network get their own role instead of the instance's.
             "echo ECS_ENABLE_TASK_IAM_ROLE_NETWORK_HOST=true >> /etc/ecs/ecs.config",
-            # An instance that is about to be taken back takes no more tasks, and ends those that it has in good order.
+            # Before a spot interruption, the instance accepts no tasks and stops its tasks gracefully.
             "echo ECS_ENABLE_SPOT_INSTANCE_DRAINING=true >> /etc/ecs/ecs.config",
-            # What an image needs to be loaded is kept until the disk is full: a task starts in seconds then.
+            # Image layers are cached until the disk is full, so that a task starts in seconds.
             "echo ECS_IMAGE_PULL_BEHAVIOR=prefer-cached >> /etc/ecs/ecs.config",
         )
         return user_data

@@ -1,4 +1,4 @@
-"""The metrics that alarms and dashboard are made of: AWS's own, and those that functions.metrics writes."""
+"""The metrics of alarms and dashboard: AWS's own, and the ones that functions.metrics emits."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 _PERIOD = cdk.Duration.minutes(5)
 
 
-class Signals:
-    """One stage's."""
+class StageMetrics:
+    """The metrics of one stage."""
 
     def __init__(self, stage: Stage, state: StateStack, api: ApiStack) -> None:
         self._stage = stage
@@ -36,7 +36,7 @@ class Signals:
         self.stream_age_ms = self._of_function("IteratorAge", JOB_CHANGES.function.name, "Maximum")
         table = {"TableName": state.table.table_name}
         self.throttles = {
-            # Without a dimension it counts all functions of the account, whose limit it is.
+            # Without a dimension: all functions of the account, because the limit is the account's.
             "calls": cloudwatch.Metric(
                 namespace="AWS/Lambda", metric_name="Throttles", statistic="Sum", period=_PERIOD
             ),
@@ -45,7 +45,7 @@ class Signals:
         }
 
     def own(self, name: str, statistic: str = "Sum", **dimensions: str) -> cloudwatch.Metric:
-        """Find what functions.metrics writes under this name."""
+        """Return a metric that functions.metrics emits."""
         return cloudwatch.Metric(
             namespace=self._stage.metrics_namespace,
             metric_name=name,
@@ -55,27 +55,27 @@ class Signals:
         )
 
     def waiting(self, queue: str) -> cloudwatch.Metric:
-        """Count the messages that nobody has in hand."""
+        """Return the number of visible messages: those that wait."""
         return self._state.queues[queue].metric_approximate_number_of_messages_visible(
             statistic="Maximum", period=_PERIOD
         )
 
-    def in_hand(self, queue: str) -> cloudwatch.Metric:
-        """Count the messages that somebody deals with."""
+    def in_flight(self, queue: str) -> cloudwatch.Metric:
+        """Return the number of messages in flight: received and not deleted yet."""
         return self._state.queues[queue].metric_approximate_number_of_messages_not_visible(
             statistic="Maximum", period=_PERIOD
         )
 
     def age_seconds(self, queue: str) -> cloudwatch.Metric:
-        """Tell how long the oldest message has been there."""
+        """Return the age of the oldest message."""
         return self._state.queues[queue].metric_approximate_age_of_oldest_message(statistic="Maximum", period=_PERIOD)
 
     def latency_ms(self, statistic: str) -> cloudwatch.Metric:
-        """Tell how long requests take, the wait of `?wait=` included."""
+        """Return the latency of requests, including the time that `?wait=` waits."""
         return self._of_api("Latency", statistic)
 
     def function_errors(self, function: str) -> cloudwatch.Metric:
-        """Count the calls of a function that raised or took too long."""
+        """Return the number of invocations that raised or timed out."""
         return self._of_function("Errors", function, "Sum")
 
     def _of_function(self, metric: str, function: str, statistic: str) -> cloudwatch.Metric:
@@ -86,9 +86,9 @@ class Signals:
 
 
 def latest(name: str) -> str:
-    """Write what a metric in an expression was last, 0 before it ever was anything.
+    """Return an expression for the last value of a metric, 0 before its first value.
 
-    The newest minute of most metrics comes late. Filling that with a zero would have an alarm look at nothing else:
+    The newest minute of most metrics arrives late. If it were filled with zero, an alarm would see nothing but zeros:
     https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/using-metric-math.html
     """
     return f"FILL(FILL({name}, REPEAT), 0)"

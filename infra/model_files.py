@@ -1,7 +1,7 @@
-"""A copy of the bucket for models on EFS, for executors that have `models_volume="efs"`.
+"""A copy of the models bucket on EFS, for executors with `models_volume="efs"`.
 
-Encrypted at rest and on the way, reached from the executors' own network group only, and by nobody without a role that
-says so. A task of DataSync fills it from the bucket, which stays the one place where models are put.
+It is encrypted at rest and in transit, reachable only from the security group of the executors, and only with a role
+that allows it. A DataSync task copies the bucket, which remains the source of all models.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
 
 class ModelFiles(Construct):
-    """The file system and what fills it. `mounted`: once it can be."""
+    """The file system and its DataSync task. `mounted`: a dependency for whatever mounts it."""
 
-    def __init__(  # noqa: PLR0913  what it belongs to
+    def __init__(  # noqa: PLR0913  the resources that it connects
         self, scope: Construct, name: str, *, stage: Stage, bucket: str, network: ec2.IVpc, group: ec2.ISecurityGroup
     ) -> None:
         super().__init__(scope, name)
@@ -36,7 +36,7 @@ class ModelFiles(Construct):
             encrypted=True,
             lifecycle_policy=efs.LifecyclePolicy.AFTER_30_DAYS,
             out_of_infrequent_access_policy=efs.OutOfInfrequentAccessPolicy.AFTER_1_ACCESS,
-            # Elastic throughput would cost three cents for each GB that is read: more than the GPU that waits for it.
+            # Elastic throughput costs three cents per GB read: more than the GPU time spent waiting.
             throughput_mode=efs.ThroughputMode.BURSTING,
             file_system_policy=self._policy(),
             removal_policy=cdk.RemovalPolicy.RETAIN if stage.keep_data else cdk.RemovalPolicy.DESTROY,
@@ -46,7 +46,7 @@ class ModelFiles(Construct):
         self._fill_from(bucket, network.public_subnets[0], group)
 
     def mount_in(self, definition: ecs.TaskDefinition, volume: str) -> None:
-        """Make it a volume of a task, which may read it and no more."""
+        """Add it to a task as a read-only volume."""
         definition.add_volume(
             name=volume,
             efs_volume_configuration=ecs.EfsVolumeConfiguration(
@@ -58,7 +58,7 @@ class ModelFiles(Construct):
         self._allow(definition.task_role, "ClientMount")
 
     def _policy(self) -> iam.PolicyDocument:
-        """Refuse whoever comes without TLS. There is no word of who may come: so nobody may that has no role for it."""
+        """Deny clients without TLS. The policy allows nothing, so every client needs a role that does."""
         without_tls = iam.PolicyStatement(
             effect=iam.Effect.DENY,
             principals=[iam.AnyPrincipal()],
@@ -77,7 +77,7 @@ class ModelFiles(Construct):
         )
 
     def _fill_from(self, bucket: str, subnet: ec2.ISubnet, group: ec2.ISecurityGroup) -> None:
-        """Make the task that copies what is new in the bucket, and removes what is no longer there."""
+        """Make the task that copies new objects of the bucket, and removes files of deleted objects."""
         role = iam.Role(self, "Copying", assumed_by=iam.ServicePrincipal("datasync.amazonaws.com"))
         bucket_arn = f"arn:{cdk.Aws.PARTITION}:s3:::{bucket}"
         for actions, resource in (
@@ -87,7 +87,7 @@ class ModelFiles(Construct):
         ):
             named = [f"s3:{action}" for action in actions]
             role.add_to_principal_policy(iam.PolicyStatement(actions=named, resources=[resource]))
-        acknowledge(role, f"AwsSolutions-IAM5[Resource::{NAG_S3}{bucket}/*]", "The bucket is for models.")
+        acknowledge(role, f"AwsSolutions-IAM5[Resource::{NAG_S3}{bucket}/*]", "The bucket has only models.")
         self._allow(role, "ClientMount", "ClientWrite", "ClientRootAccess")
         source = datasync.CfnLocationS3(
             self,
@@ -96,7 +96,7 @@ class ModelFiles(Construct):
             s3_config=datasync.CfnLocationS3.S3ConfigProperty(bucket_access_role_arn=role.role_arn),
         )
         stack = cdk.Stack.of(self)
-        to = datasync.CfnLocationEFS(
+        destination = datasync.CfnLocationEFS(
             self,
             "Copy",
             efs_filesystem_arn=self._files.file_system_arn,
@@ -109,14 +109,14 @@ class ModelFiles(Construct):
                 ],
             ),
         )
-        to.node.add_dependency(self.mounted)
-        for location in (source, to):
-            location.node.add_dependency(role)  # its policy included: both are tried when they are made
+        destination.node.add_dependency(self.mounted)
+        for location in (source, destination):
+            location.node.add_dependency(role)  # and on its policy: creating a location checks access
         task = datasync.CfnTask(
             self,
             "Task",
             source_location_arn=source.attr_location_arn,
-            destination_location_arn=to.attr_location_arn,
+            destination_location_arn=destination.attr_location_arn,
             options=datasync.CfnTask.OptionsProperty(
                 object_tags="NONE", preserve_deleted_files="REMOVE", verify_mode="ONLY_FILES_TRANSFERRED"
             ),

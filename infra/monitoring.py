@@ -1,4 +1,4 @@
-"""What operators look at, and what wakes them up."""
+"""The stack with dashboard, alarms, saved queries and trace sampling."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from aws_cdk import aws_xray as xray
 
 from infra.alarms import Alarms
 from infra.dashboard import Dashboard
-from infra.metrics import Signals
+from infra.metrics import StageMetrics
 from infra.queries import Queries
 
 if TYPE_CHECKING:
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
 
 class MonitoringStack(cdk.Stack):
-    """The stack. `logs`: of functions and executors."""
+    """The stack. `logs`: the log groups of functions and executors."""
 
-    def __init__(  # noqa: PLR0913  what there is to be looked at
+    def __init__(  # noqa: PLR0913  everything that it monitors
         self,
         scope: Construct,
         name: str,
@@ -42,9 +42,9 @@ class MonitoringStack(cdk.Stack):
     ) -> None:
         super().__init__(scope, name)
         self._stage = stage
-        signals = Signals(stage, state, api)
-        Alarms(self, "Alarms", signals=signals, topic=self._make_topic(), oldest_job_minutes=stage.oldest_job_minutes)
-        Dashboard(self, "Dashboard", stage=stage, signals=signals)
+        metrics = StageMetrics(stage, state, api)
+        Alarms(self, "Alarms", metrics=metrics, topic=self._make_topic(), oldest_job_minutes=stage.oldest_job_minutes)
+        Dashboard(self, "Dashboard", stage=stage, metrics=metrics)
         Queries(
             self,
             "Queries",
@@ -55,10 +55,10 @@ class MonitoringStack(cdk.Stack):
         self._sample_traces(api)
 
     def _make_topic(self) -> sns.Topic:
-        """Make what tells of alarms. CloudWatch can't use the key that SNS has of itself, so there is one."""
+        """Make the topic for alarms, with a key of its own: CloudWatch cannot use the key that SNS provides."""
         key = kms.Key(
             self, "AlarmKey", enable_key_rotation=True, removal_policy=cdk.RemovalPolicy.DESTROY,
-            description=f"ComfyUI Gateway {self._stage.name}: what alarms say",
+            description=f"ComfyUI Gateway {self._stage.name}: alarm notifications",
         )  # fmt: skip
         key.add_to_resource_policy(
             iam.PolicyStatement(
@@ -69,7 +69,7 @@ class MonitoringStack(cdk.Stack):
             )
         )
         topic = sns.Topic(self, "AlarmTopic", master_key=key, enforce_ssl=True)
-        # A policy takes the place of the one that topics have otherwise, which lets all of the account publish.
+        # An explicit policy replaces the default one, which lets the whole account publish.
         topic.add_to_resource_policy(
             iam.PolicyStatement(
                 principals=[iam.ServicePrincipal("cloudwatch.amazonaws.com")],
@@ -84,7 +84,7 @@ class MonitoringStack(cdk.Stack):
         return topic
 
     def _sample_traces(self, api: ApiStack) -> None:
-        """Trace a share of the requests. X-Ray's own rule would take one each second, which is most of them, and $5."""
+        """Trace a share of the requests. X-Ray's default rule traces one per second, at $5 per million traces."""
         xray.CfnSamplingRule(
             self,
             "Sampling",

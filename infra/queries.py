@@ -1,4 +1,4 @@
-"""Saved queries for CloudWatch Logs Insights: the questions that come up, with the answer one click away."""
+"""Saved queries for CloudWatch Logs Insights, for the questions that come up most."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
     from infra.stage import Stage
 
-# By title: what a query does, step by step. Logs Insights joins them with `|`.
+# Title: commands of the query, which Logs Insights separates with `|`.
 _OF_FUNCTIONS = {
-    "one job or request, from its correlation id": (
+    "one job or request by its id": (
         "fields @timestamp, service, action, message, status, error, attempt, @log",
         'filter correlation_id = "PUT THE ID HERE" or job_id = "PUT THE ID HERE"',
         "sort @timestamp",
@@ -25,23 +25,23 @@ _OF_FUNCTIONS = {
         "sort @timestamp desc",
         "limit 200",
     ),
-    "refused requests, by reason": (
+    "rejected requests by error code": (
         'filter action = "request_refused"',
         "stats count(*) as requests by error, status",
         "sort requests desc",
     ),
-    "webhook attempts that failed": (
+    "failed webhook attempts": (
         "fields @timestamp, job_id, attempt, status_code, error, duration_ms, retry_in_seconds",
         'filter action = "webhook_attempted" and ispresent(error)',
         "sort @timestamp desc",
         "limit 200",
     ),
-    "jobs that did not succeed, by outcome": (
+    "unsuccessful jobs by status and error": (
         'filter action = "job_end_counted"',
         "stats count(*) as jobs by status, error",
         "sort jobs desc",
     ),
-    "what the sweeper found": (
+    "lost jobs that the sweeper found": (
         "fields @timestamp, jobs_read, jobs_lost",
         'filter action = "swept"',
         "sort @timestamp desc",
@@ -69,7 +69,7 @@ _OF_API = {
 
 
 class Queries(Construct):
-    """All of them, in a folder of the stage's own."""
+    """All saved queries, in a folder of the stage."""
 
     def __init__(
         self,

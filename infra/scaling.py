@@ -1,4 +1,4 @@
-"""How many tasks a service has: by the jobs that wait and run, from none to as many as there may be, and to none."""
+"""Scaling of an ECS service between zero and the maximum number of tasks, by queued and running jobs."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ if TYPE_CHECKING:
 
     from infra.stage import Executors
 
-_COOLDOWN = cdk.Duration.minutes(5)  # an instance takes so long to come; none is ended before
+_COOLDOWN = cdk.Duration.minutes(5)  # the time for an instance to start; no task is stopped earlier
 
 
 class Scaling(Construct):
-    """Of one service. `wanted`: how many executors the jobs would keep busy.
+    """Scaling of one service. `desired`: the number of executors that the jobs need.
 
-    A task with a job is protected by its executor, so that a smaller number ends idle ones only.
+    An executor protects its task while it has a job, so that scaling in stops idle tasks only.
     """
 
-    def __init__(  # noqa: PLR0913  what scales, and by what
+    def __init__(  # noqa: PLR0913  what to scale, and by what
         self,
         scope: Construct,
         name: str,
@@ -32,11 +32,11 @@ class Scaling(Construct):
         cluster: ecs.Cluster,
         service: ecs.Ec2Service,
         executors: Executors,
-        wanted: cloudwatch.MathExpression,
+        desired: cloudwatch.MathExpression,
     ) -> None:
         super().__init__(scope, name)
         self._executors = executors
-        self._wanted = wanted
+        self._desired = desired
         self._target = scaling.ScalableTarget(
             self,
             "Tasks",
@@ -48,26 +48,26 @@ class Scaling(Construct):
         )
 
     def follow(self) -> None:
-        """Have as many as are wanted, within a minute."""
+        """Follow the desired number within a minute."""
         follow = self._action("Follow", scaling.AdjustmentType.EXACT_CAPACITY)
         for count in range(1, self._executors.most + 1):
             is_first, is_last = count == 1, count == self._executors.most
             follow.add_adjustment(
                 adjustment=count, lower_bound=0 if is_first else count, upper_bound=None if is_last else count + 1
             )
-        self._when("Wanted", self._wanted, minutes=1, above=True, then=follow)
+        self._when("Wanted", self._desired, minutes=1, above=True, then=follow)
 
     def fill_up(self, missing: cloudwatch.MathExpression) -> None:
-        """Have one more for as long as executors are missing, after the time that the others had to come."""
+        """Add one task at a time while executors are missing for longer than they need to start."""
         more = self._action("FillUp", scaling.AdjustmentType.CHANGE_IN_CAPACITY)
         more.add_adjustment(adjustment=1, lower_bound=0)
         self._when("Missing", missing, minutes=self._executors.fallback_minutes, above=True, then=more)
 
-    def end_when_idle(self) -> None:
-        """Have none when there were no jobs for a while."""
+    def stop_when_idle(self) -> None:
+        """Scale to zero after a time without jobs."""
         end = self._action("End", scaling.AdjustmentType.EXACT_CAPACITY)
         end.add_adjustment(adjustment=0, upper_bound=0)
-        self._when("Idle", self._wanted, minutes=self._executors.idle_minutes, above=False, then=end)
+        self._when("Idle", self._desired, minutes=self._executors.idle_minutes, above=False, then=end)
 
     def _action(self, name: str, kind: scaling.AdjustmentType) -> scaling.StepScalingAction:
         return scaling.StepScalingAction(
@@ -88,13 +88,13 @@ class Scaling(Construct):
         above: bool,
         then: scaling.StepScalingAction,
     ) -> None:
-        """Scale when a metric was above zero, or not, for so many minutes."""
+        """Scale when a metric has been above zero, or not above it, for a number of minutes."""
         greater = cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD
         not_greater = cloudwatch.ComparisonOperator.LESS_THAN_OR_EQUAL_TO_THRESHOLD
         alarm = cloudwatch.Alarm(
             self,
             name,
-            alarm_description="Scales executors; it wakes up nobody.",
+            alarm_description="Scales executors. Notifies nobody.",
             metric=metric,
             threshold=0,
             comparison_operator=greater if above else not_greater,
