@@ -37,7 +37,7 @@ function isSigned(headers, body) {
   });
 }
 
-async function bodyOf(request) {
+async function readBody(request) {
   const pieces = [];
   let size = 0;
   for await (const piece of request) {
@@ -51,7 +51,7 @@ async function bodyOf(request) {
 // Return the status of the response: 204 for new webhooks, and for those that were already processed.
 async function statusFor(request) {
   if (request.method !== "POST") return 405;
-  const body = await bodyOf(request);
+  const body = await readBody(request);
   if (body === null) return 413;
   if (!isSigned(request.headers, body)) return 401;
   const id = request.headers["webhook-id"];

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from rich.table import Table
 from rich.text import Text
 
 from gateway.__about__ import VERSION
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 _BODY = """{"workflowId": "sdxl_realism_v1", "inputs": {"prompt": "a lighthouse at dawn"}}"""
+
+_WARNING = "yellow"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,54 +46,60 @@ class RunningGateway:
 
 
 def show(running: RunningGateway, console: Console) -> None:
-    """Print the banner: in color on a terminal, plain elsewhere. Lines are not wrapped: commands can be pasted."""
-    for line in _lines(running):
-        console.print(line, soft_wrap=True)
+    """Print the banner. A terminal wraps texts at words, but no commands, so that they can be pasted."""
+    title = Text.assemble(
+        f"ComfyUI Gateway {VERSION} is running at ", (running.url, "bold green"), ". Ctrl-C stops it."
+    )
+    fields = [*_addresses(running), _access(running)]
+    if console.is_terminal:
+        grid = Table.grid(padding=(0, 1, 0, 0))
+        grid.add_column(style="dim", no_wrap=True)
+        grid.add_column(overflow="fold")
+        for name, value in fields:
+            grid.add_row(f"  {name}", value)
+        console.print(title, grid, sep="\n")
+    else:
+        for line in (title, *(Text.assemble(f"  {name:<9}", value) for name, value in fields)):
+            console.print(line, soft_wrap=True)
+    for command in _commands(running):
+        console.print(command, soft_wrap=True)
 
 
-def _lines(running: RunningGateway) -> list[Text]:
-    warning = "yellow"
-    lines = [
-        Text.assemble(f"ComfyUI Gateway {VERSION} is running at ", (running.url, "bold green"), ". Ctrl-C stops it."),
-        _field("Docs", f"{running.url}/docs"),
-        _field("Health", f"{running.url}/health"),
-        _field("ComfyUI", "simulated" if running.simulated else running.comfyui_url),
-    ]
-    if running.simulated:
-        missing = f"No ComfyUI at {running.comfyui_url} (COMFYUI_URL): images are placeholders."
-        lines.append(_field("", missing, warning))
-    lines += [
-        _field("Data", str(running.data_dir or "deleted on exit (--ephemeral)")),
-        _field("Logs", str(running.logs)),
-    ]
+def _addresses(running: RunningGateway) -> list[tuple[str, Text]]:
     signed_with = f"the secret in {running.webhook_secret}" if running.webhook_secret else "WEBHOOK_SECRET"
-    lines.append(_field("Webhooks", f"signed with {signed_with}"))
+    fields = {
+        "Docs": f"{running.url}/docs",
+        "Health": f"{running.url}/health",
+        "ComfyUI": "simulated" if running.simulated else running.comfyui_url,
+        "": f"No ComfyUI at {running.comfyui_url} (COMFYUI_URL): images are placeholders." if running.simulated else "",
+        "Data": str(running.data_dir or "deleted on exit (--ephemeral)"),
+        "Logs": str(running.logs),
+        "Webhooks": f"signed with {signed_with}",
+    }
+    return [(name, Text(value, style="" if name else _WARNING)) for name, value in fields.items() if value]
+
+
+def _access(running: RunningGateway) -> tuple[str, Text]:
+    command = running.command
+    if running.api_keys:
+        or_token = " or JWT" if running.tokens else ""
+        return "Access", Text(f"API key{or_token}. Set ${command.api_key_variable} for the commands below.")
+    if running.tokens:
+        return "Access", Text(f"JWT. Set ${command.token_variable} for the commands below.")
+    return "Access", Text("Open: every caller is admin. To restrict, set API_KEYS=some-key:admin.", style=_WARNING)
+
+
+def _commands(running: RunningGateway) -> list[str]:
+    command = running.command
     credentials = ""
     if running.api_keys:
-        credentials = f' -H "X-API-Key: ${running.command.api_key_variable}"'
-        or_token = " or JWT" if running.tokens else ""
-        lines.append(
-            _field(
-                "Access",
-                f"API key{or_token}. Set ${running.command.api_key_variable} for the commands below.",
-            )
-        )
+        credentials = f' -H "X-API-Key: ${command.api_key_variable}"'
     elif running.tokens:
-        credentials = f' -H "Authorization: Bearer ${running.command.token_variable}"'
-        lines.append(_field("Access", f"JWT. Set ${running.command.token_variable} for the commands below."))
-    else:
-        open_to_all = "Open: every caller is admin. To restrict, set API_KEYS=some-key:admin."
-        lines.append(_field("Access", open_to_all, warning))
-    submit = f"{running.command.program} submit sdxl_realism_v1"
-    elsewhere = "" if running.url == running.command.default_url else f" --url {running.url}"
+        credentials = f' -H "Authorization: Bearer ${command.token_variable}"'
+    url_option = "" if running.url == command.default_url else f" --url {running.url}"
     return [
-        *lines,
-        Text("Create an image, in another terminal:"),
-        Text(f'  {submit} -i prompt="a lighthouse at dawn" -o images{elsewhere}'),
-        Text("Or by HTTP:"),
-        Text(f"  curl {running.url}/jobs{credentials} -H 'Content-Type: application/json' -d '{_BODY}'"),
+        "Create an image, in another terminal:",
+        f'  {command.program} submit sdxl_realism_v1 -i prompt="a lighthouse at dawn" -o images{url_option}',
+        "Or by HTTP:",
+        f"  curl {running.url}/jobs{credentials} -H 'Content-Type: application/json' -d '{_BODY}'",
     ]
-
-
-def _field(name: str, value: str, style: str = "") -> Text:
-    return Text.assemble((f"  {name:<9}", "dim"), (value, style))
