@@ -26,7 +26,6 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import pytest
 import requests
 from receiver import receiver
 from report import arguments, write
@@ -104,7 +103,7 @@ def check(stack: SoakStack, jobs: Sequence[Accepted], received: Sequence[Deliver
         wait_until(lambda: stack.webhooks_left() == 0, "an empty queue of webhooks", _END_SECONDS)
         own = [accepted.job_id for accepted in jobs if not _of_another(stack.url, accepted.job_id)]
         stack.observer.check(*own, lease_seconds=LEASE_SECONDS, comfyui_urls=[host.comfyui_url for host in stack.hosts])
-    except (AssertionError, TimeoutError, pytest.fail.Exception, requests.RequestException) as error:
+    except (AssertionError, TimeoutError, requests.RequestException) as error:
         where = traceback.extract_tb(error.__traceback__)[-1]
         findings.broken.append(f"{type(error).__name__}: {error} ({where.line})")
     ids = defaultdict(set)

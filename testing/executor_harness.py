@@ -9,6 +9,7 @@ import threading
 import time
 import uuid
 from abc import ABC, abstractmethod
+from collections import Counter
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,8 @@ from testing.waiting import TIMEOUT_SECONDS, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from contextlib import AbstractContextManager
+    from types import ModuleType
 
     from mypy_boto3_sqs.literals import QueueAttributeNameType
 
@@ -47,6 +50,7 @@ class ExecutorHarness(ABC):
         self.jobs = jobs
         self.queue = queue
         self.objects = objects
+        self.receive_calls: Counter[Priority] = Counter()  # of all executors; a long poll is one call
 
     @abstractmethod
     def message_count(self) -> int:
@@ -185,7 +189,7 @@ class AwsExecutorHarness(ExecutorHarness):
 
     def _ports(self, settings: ExecutorSettings, stopping: threading.Event) -> ExecutorPorts:
         ports = aws_ports(settings)
-        return replace(ports, queue=_InterruptibleQueue(ports.queue, stopping, poll_seconds=1))
+        return replace(ports, queue=_InterruptibleQueue(ports.queue, stopping, self.receive_calls, poll_seconds=1))
 
     def _count(self, *names: QueueAttributeNameType) -> int:
         count = 0
@@ -217,14 +221,18 @@ class InMemoryExecutorHarness(ExecutorHarness):
         self, comfyui_url: str, *, grace_seconds: float = 10, **settings: str
     ) -> Iterator[Callable[[], None]]:
         """Run an executor in threads. Yields a function that stops it and waits until it has stopped."""
-        with _short_intervals(), super().run_executor(comfyui_url, grace_seconds=grace_seconds, **settings) as stop:
+        with (
+            short_intervals(),
+            _very_short_intervals(),
+            super().run_executor(comfyui_url, grace_seconds=grace_seconds, **settings) as stop,
+        ):
             yield stop
 
     def _ports(self, settings: ExecutorSettings, stopping: threading.Event) -> ExecutorPorts:
         del settings
         return ExecutorPorts(
             jobs=self.ports.jobs,
-            queue=_InterruptibleQueue(self.queue, stopping, poll_seconds=0),
+            queue=_InterruptibleQueue(self.queue, stopping, self.receive_calls, poll_seconds=0),
             objects=self.ports.objects,
             outputs=self.ports.objects,
             results=self.ports.results,
@@ -237,9 +245,12 @@ class InMemoryExecutorHarness(ExecutorHarness):
 class _InterruptibleQueue:
     """A job queue whose long polls end when the executor stops: it waits for them."""
 
-    def __init__(self, queue: JobQueue, stopping: threading.Event, *, poll_seconds: int) -> None:
+    def __init__(
+        self, queue: JobQueue, stopping: threading.Event, calls: Counter[Priority], *, poll_seconds: int
+    ) -> None:
         self._queue = queue
         self._stopping = stopping
+        self._calls = calls
         self._poll_seconds = poll_seconds
         self.send = queue.send
         self.change_visibility = queue.change_visibility
@@ -248,6 +259,7 @@ class _InterruptibleQueue:
 
     def receive(self, priority: Priority, *, wait_seconds: int) -> ReceivedJob | None:
         """Receive the next message; return None early when the executor stops."""
+        self._calls[priority] += 1
         deadline = time.monotonic() + wait_seconds
         while True:
             received = self._queue.receive(priority, wait_seconds=min(self._poll_seconds, wait_seconds))
@@ -258,18 +270,30 @@ class _InterruptibleQueue:
 
 
 @contextmanager
-def _short_intervals() -> Iterator[None]:
-    """Shorten polling, renewal and backoff: they are tuned for the cost of AWS and the load on ComfyUI."""
+def short_intervals() -> Iterator[None]:
+    """Shorten polling and backoff, which are tuned for the load on ComfyUI and on AWS."""
+    with _patched(
+        (heartbeat, "_POLL_SECONDS", 0.2),
+        (model_reporter, "_RETRY_SECONDS", 0.2),
+        (monitor, "_CANCEL_RETRY_SECONDS", 0.05),
+        (monitor, "_QUEUE_POLL_SECONDS", 0.2),
+        (runner, "_BACKOFF_SECONDS", 0.1),
+    ):
+        yield
+
+
+def _very_short_intervals() -> AbstractContextManager[None]:
+    """Shorten what calls AWS as well; in memory it costs nothing."""
+    return _patched(
+        (heartbeat, "HEARTBEAT_SECONDS", 0.2),
+        (lease, "RENEW_SECONDS", 0.1),
+        (receiver, "_SHORT_POLL_INTERVAL_SECONDS", 0.1),
+    )
+
+
+@contextmanager
+def _patched(*constants: tuple[ModuleType, str, float]) -> Iterator[None]:
     with ExitStack() as stack:
-        for module, name, seconds in (
-            (lease, "RENEW_SECONDS", 0.1),
-            (runner, "_BACKOFF_SECONDS", 0.1),
-            (monitor, "_QUEUE_POLL_SECONDS", 0.1),
-            (monitor, "_CANCEL_RETRY_SECONDS", 0.05),
-            (heartbeat, "_POLL_SECONDS", 0.1),
-            (heartbeat, "HEARTBEAT_SECONDS", 0.2),
-            (receiver, "_SHORT_POLL_INTERVAL_SECONDS", 0.1),
-            (model_reporter, "_RETRY_SECONDS", 0.1),
-        ):
-            stack.enter_context(mock.patch.object(module, name, seconds))
+        for module, name, value in constants:
+            stack.enter_context(mock.patch.object(module, name, value))
         yield

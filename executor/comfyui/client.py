@@ -225,8 +225,9 @@ class ComfyUIClient:
         json: object = None,
         params: Mapping[str, str] | None = None,
         stream: bool = False,
-        seconds: float = _READ_SECONDS,
+        seconds: float | None = None,
     ) -> requests.Response:
+        seconds = seconds or _READ_SECONDS
         try:
             return self._session.request(
                 method,

@@ -8,9 +8,9 @@ import pytest
 
 from comfyui_simulator.server import SimulatorServer
 from comfyui_simulator.settings import SimulatorSettings
-from testing.executor_harness import AwsExecutorHarness
+from testing.executor_harness import AwsExecutorHarness, InMemoryExecutorHarness
 from testing.fault_proxy import FaultProxy, aws_step, comfyui_step
-from tests.faults.fault_environment import FaultEnvironment
+from tests.faults.fault_environment import ComfyUIFaultEnvironment, FaultEnvironment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,3 +37,10 @@ def env(
         FaultProxy(simulator.url, comfyui_step) as comfyui_proxy,
     ):
         yield FaultEnvironment(AwsExecutorHarness(aws, aws_clients), simulator, aws_proxy, comfyui_proxy, tmp_path)
+
+
+@pytest.fixture
+def comfyui_env(simulator: SimulatorServer) -> Iterator[ComfyUIFaultEnvironment]:
+    """Run a fault proxy in front of ComfyUI, for executors on in-memory ports."""
+    with FaultProxy(simulator.url, comfyui_step) as comfyui_proxy:
+        yield ComfyUIFaultEnvironment(InMemoryExecutorHarness(), simulator, comfyui_proxy)

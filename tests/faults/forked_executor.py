@@ -1,4 +1,4 @@
-"""An executor forked from a process that has imported all of it: imports took most of these tests' time."""
+"""An executor process, forked from a process that has imported everything: imports took most of the tests' time."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from executor.__main__ import main
 from local.child_process import ChildFailedError, end_with_parent
+from testing.executor_harness import short_intervals
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,11 +18,11 @@ if TYPE_CHECKING:
 
 _context = get_context("forkserver")
 _context.set_forkserver_preload([__name__])
-_end_with_server = end_with_parent(signal.SIGKILL)  # made when the server imports this, so it is the server's end
+_end_with_server = end_with_parent(signal.SIGKILL)  # called in the fork server's process: executors end with it
 
 
 class ForkedExecutor:
-    """Does what a Child with the command `python -m executor` does."""
+    """Has the interface of a Child with the command `python -m executor`."""
 
     def __init__(self, environment: Mapping[str, str], log_file: Path) -> None:
         self._log_file = log_file
@@ -30,15 +31,15 @@ class ForkedExecutor:
 
     @property
     def pid(self) -> int:
-        """Process id."""
+        """The process id."""
         return self._process.pid or 0
 
     def request_stop(self) -> None:
-        """Ask it to end."""
+        """Send SIGTERM."""
         self._process.terminate()
 
     def stop(self, *, seconds: float) -> bool:
-        """Ask it to end, and kill it when the time runs out. True when it ended as it was asked to."""
+        """Send SIGTERM, and SIGKILL on timeout. Returns whether the process exited with 0."""
         self.request_stop()
         self._process.join(seconds)
         if self._process.exitcode is None:
@@ -47,12 +48,12 @@ class ForkedExecutor:
         return self._process.exitcode == 0
 
     def kill(self) -> None:
-        """End it, now."""
+        """Send SIGKILL."""
         self._process.kill()
 
     def failure(self) -> ChildFailedError:
-        """Say how it ended."""
-        return ChildFailedError(f"executor ended with exit code {self._process.exitcode}: {self._log_file.read_text()}")
+        """Return an error with the exit code and the log."""
+        return ChildFailedError(f"executor exited with code {self._process.exitcode}: {self._log_file.read_text()}")
 
 
 def _run(environment: Mapping[str, str], log_file: Path) -> None:
@@ -64,4 +65,5 @@ def _run(environment: Mapping[str, str], log_file: Path) -> None:
         _end_with_server()
     os.environ.clear()
     os.environ.update(environment)
-    sys.exit(main())
+    with short_intervals():
+        sys.exit(main())
