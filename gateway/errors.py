@@ -1,8 +1,8 @@
-"""Every error the gateway raises on purpose.
+"""Every error that the gateway raises on purpose.
 
 GatewayError
-├── SettingsInvalidError               a setting is missing or wrong: the process does not start
-├── RequestError                       the caller can mend it; answered as it stands
+├── SettingsInvalidError               a setting is missing or invalid: the process does not start
+├── RequestError                       the caller can fix it; becomes the HTTP response
 │   ├── RequestInvalidError            400 VALIDATION_ERROR, with all problems
 │   ├── CredentialsRejectedError       401 AUTH_FAILED
 │   ├── RoleForbiddenError             403 FORBIDDEN
@@ -15,25 +15,27 @@ GatewayError
 │   ├── PayloadTooLargeError           413 PAYLOAD_TOO_LARGE
 │   ├── IdempotencyMismatchError       422 IDEMPOTENCY_MISMATCH
 │   └── RateLimitedError               429 RATE_LIMITED, retryable
-├── JobFailedError                     why an attempt failed; recorded on the job, or retried when `retryable`
-│   ├── ComfyUIUnreachableError        COMFYUI_UNREACHABLE
-│   │   └── ComfyUISilentError         COMFYUI_UNREACHABLE
+├── JobFailedError                     why an attempt failed; stored on the job, or retried if `retryable`
+│   ├── ComfyUIUnreachableError        COMFYUI_UNREACHABLE, retryable
+│   │   └── ComfyUISilentError         COMFYUI_UNREACHABLE, retryable
 │   ├── ComfyUIOutOfMemoryError        COMFYUI_OOM
 │   ├── ComfyUITimeoutError            COMFYUI_TIMEOUT
 │   ├── ComfyUINodeError               COMFYUI_NODE_ERROR
 │   ├── ComfyUIRejectedError           COMFYUI_REJECTED
 │   ├── ExecutorLostError              EXECUTOR_LOST
-│   ├── OutputStorageError             OUTPUT_ERROR
-│   │   └── OutputGoneError            OUTPUT_ERROR
+│   ├── OutputStorageError             OUTPUT_ERROR, retryable
+│   │   └── OutputGoneError            OUTPUT_ERROR, retryable
 │   └── OutputUnusableError            OUTPUT_ERROR
-├── JobNotClaimableError               another attempt holds the job, or it has ended (gateway/domain/job_errors.py)
-├── LeaseLostError                     this attempt may write nothing any more
-├── CallbackRefusedError               webhooks may not go there; answered as a RequestInvalidError, or a failed attempt
-├── NameUnresolvedError                a host's addresses are not to be had now
-├── DeliveryNotDueError                no delivery is due, or another attempt is running (gateway/domain/job_errors.py)
-├── AwsCallFailedError                 AWS did not do what an operator's command asked of it
-├── EventNotPublishedError             the bus did not take an event
-└── JobCountsConflictError                counts of jobs could not be changed: others were always faster
+├── JobNotClaimableError               an attempt holds the job, or it has ended (in gateway/domain/job_errors.py)
+├── LeaseLostError                     this attempt may not write any more
+├── CallbackRefusedError               webhooks may not go to this URL
+├── NameUnresolvedError                a host's addresses cannot be resolved now
+├── DeliveryNotDueError                no delivery attempt is due (in gateway/domain/job_errors.py)
+├── AwsCallFailedError                 an AWS call of an operator's command failed
+├── EventNotPublishedError             the bus rejected an event
+└── JobCountsConflictError             counts of jobs could not be changed: others kept changing them
+
+A new error is a class here, drawn above. Its code, if it is new, is a row in docs/errors.md.
 """
 
 from __future__ import annotations
@@ -48,7 +50,7 @@ if TYPE_CHECKING:
 
 
 class GatewayError(Exception):
-    """Root of the tree. `message` is for a person and names nothing internal."""
+    """Root of the tree. `message` is for people and contains nothing internal."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
@@ -56,21 +58,21 @@ class GatewayError(Exception):
 
 
 class SettingsInvalidError(GatewayError):
-    """A setting is missing or wrong; the message names it."""
+    """A setting is missing or invalid; the message names it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong with a request: where (`inputs.steps`), and what."""
+    """One problem of a request: its path in the body (`inputs.steps`), and a message."""
 
     path: str
     message: str
 
 
 class RequestError(GatewayError):
-    """A request that cannot be carried out. `code` and `status` are the HTTP contract's.
+    """A request that cannot be carried out. `code` and `status` are part of the API.
 
-    `retryable`: the very same request may succeed later.
+    `retryable`: the same request may succeed later.
     """
 
     code: ClassVar[str]
@@ -79,12 +81,12 @@ class RequestError(GatewayError):
 
     @property
     def details(self) -> dict[str, Any] | None:
-        """What a program can read beside the message; None when the message says it all."""
+        """Details for programs, in addition to the message; None when there are none."""
         return None
 
 
 class RequestInvalidError(RequestError):
-    """The request breaks one or more rules; `problems` lists all of them, up to a hundred and how many more."""
+    """The request breaks one or more rules; `problems` lists them, up to MAX_PROBLEMS and how many more."""
 
     code = "VALIDATION_ERROR"
     status = 400
@@ -101,26 +103,26 @@ class RequestInvalidError(RequestError):
 
     @property
     def details(self) -> dict[str, Any]:
-        """`errors`: every problem as path and message."""
+        """Return every problem as path and message, under `errors`."""
         return {"errors": [{"path": p.path, "message": p.message} for p in self.problems]}
 
 
 class CredentialsRejectedError(RequestError):
-    """No credentials, or none that are good."""
+    """The credentials are missing or invalid."""
 
     code = "AUTH_FAILED"
     status = 401
 
 
 class RoleForbiddenError(RequestError):
-    """The caller is known, but its role does not allow this."""
+    """The role of the caller does not allow this."""
 
     code = "FORBIDDEN"
     status = 403
 
 
 class PathNotFoundError(RequestError):
-    """Nothing is there, or nothing that this caller may know of."""
+    """There is nothing at this path, or nothing that this caller may see."""
 
     code = "NOT_FOUND"
     status = 404
@@ -132,11 +134,11 @@ class WorkflowNotFoundError(PathNotFoundError):
     code = "WORKFLOW_NOT_FOUND"
 
     def __init__(self, workflow_id: str) -> None:
-        super().__init__(f"Workflow '{workflow_id}' not found. GET /workflows lists those there are.")
+        super().__init__(f"Workflow '{workflow_id}' not found. GET /workflows lists the workflows.")
 
 
 class JobNotFoundError(PathNotFoundError):
-    """No job of this caller has this id."""
+    """The caller has no job with this id."""
 
     code = "JOB_NOT_FOUND"
 
@@ -145,12 +147,12 @@ class JobNotFoundError(PathNotFoundError):
 
 
 class OutputNotFoundError(PathNotFoundError):
-    """The job has no output of this name."""
+    """The job has no output with this name."""
 
     code = "OUTPUT_NOT_FOUND"
 
     def __init__(self, job_id: str) -> None:
-        super().__init__(f"Job '{job_id}' has no such output. GET /outputs/{job_id} lists those it has.")
+        super().__init__(f"Job '{job_id}' has no such output. GET /outputs/{job_id} lists its outputs.")
 
 
 class MethodNotAllowedError(RequestError):
@@ -161,41 +163,39 @@ class MethodNotAllowedError(RequestError):
 
 
 class StateConflictError(RequestError):
-    """What is stored stands against it."""
+    """The stored state does not allow this."""
 
     code = "CONFLICT"
     status = 409
 
 
 class PayloadTooLargeError(RequestError):
-    """The request, or the answer it asks for, is larger than allowed."""
+    """The request, or the response to it, would be larger than allowed."""
 
     code = "PAYLOAD_TOO_LARGE"
     status = 413
 
 
 class IdempotencyMismatchError(RequestError):
-    """The idempotency key was used before, with another body."""
+    """The idempotency key was already used with another request."""
 
     code = "IDEMPOTENCY_MISMATCH"
     status = 422
 
 
 class RateLimitedError(RequestError):
-    """The caller has used up what it may send in this window; `retry_seconds` until the next one."""
+    """The caller has sent too many requests in this window; the next one starts in `retry_seconds`."""
 
     code = "RATE_LIMITED"
     status = 429
     retryable = True
 
     def __init__(self, limit: int, window_seconds: float, retry_seconds: int) -> None:
-        super().__init__(
-            f"Too many requests: {limit} are allowed in {window_seconds:g} s. Try again in {retry_seconds} s."
-        )
+        super().__init__(f"Too many requests: {limit} are allowed in {window_seconds:g} s. Retry in {retry_seconds} s.")
 
 
 class JobFailedError(GatewayError):
-    """An attempt failed. `retryable`: another attempt may well succeed. `advice`: what to do where no more is known."""
+    """An attempt failed. `retryable`: another attempt may succeed. `advice`: the default recommendation."""
 
     code: ClassVar[str]
     retryable: ClassVar[bool] = False
@@ -207,19 +207,19 @@ class JobFailedError(GatewayError):
 
 
 class ComfyUIUnreachableError(JobFailedError):
-    """ComfyUI does not answer, or lost the prompt."""
+    """ComfyUI does not respond, or lost the prompt."""
 
     code = "COMFYUI_UNREACHABLE"
     retryable = True
-    advice = "Look at ComfyUI's host and its log: whether it runs, and what it does. Restart it if it hangs."
+    advice = "Check that ComfyUI is running, and its log. Restart it if it hangs."
 
 
 class ComfyUISilentError(ComfyUIUnreachableError):
-    """ComfyUI takes connections and answers nothing in time: it is there, and busy or hung."""
+    """ComfyUI accepts connections but does not respond in time: it is busy, or it hangs."""
 
 
 class ComfyUIOutOfMemoryError(JobFailedError):
-    """The GPU's or the host's memory did not suffice."""
+    """The GPU or the host ran out of memory."""
 
     code = "COMFYUI_OOM"
 
@@ -231,69 +231,72 @@ class ComfyUITimeoutError(JobFailedError):
 
 
 class ComfyUINodeError(JobFailedError):
-    """A node of the graph raised."""
+    """A node of the graph raised an exception."""
 
     code = "COMFYUI_NODE_ERROR"
-    advice = "The message is the node's own: look at what reaches its inputs, or run the workflow in ComfyUI's page."
+    advice = "The message is from the node: check its inputs, or run the workflow in ComfyUI's web page."
 
 
 class ComfyUIRejectedError(JobFailedError):
-    """ComfyUI refused the graph before running it."""
+    """ComfyUI rejected the graph before running it."""
 
     code = "COMFYUI_REJECTED"
 
 
 class ExecutorLostError(JobFailedError):
-    """No executor brought the job to its end, and none will."""
+    """No executor finished the job, and none will."""
 
     code = "EXECUTOR_LOST"
-    advice = "Look in the executors' logs for this job; send it again once they run."
+    advice = "Search the executors' logs for this job. Submit it again when they are running."
 
 
 class OutputStorageError(JobFailedError):
-    """The outputs could not be fetched or stored."""
+    """The outputs could not be downloaded or stored."""
 
     code = "OUTPUT_ERROR"
     retryable = True
-    advice = "Look in the executor's log whether ComfyUI's disk or the store of the outputs was in the way."
+    advice = "Check the executor's log: either ComfyUI's disk or the output bucket failed."
 
 
 class OutputGoneError(OutputStorageError):
-    """ComfyUI reported a file that it has no more: only another execution can bring it back."""
+    """ComfyUI no longer has a file that it reported; only another execution can produce it again."""
 
 
 class OutputUnusableError(JobFailedError):
-    """The execution left nothing, too much, or what ComfyUI does not hand out: another attempt would do the same."""
+    """The execution saved no output, too many, or one that ComfyUI does not serve; a retry would not help."""
 
     code = "OUTPUT_ERROR"
-    advice = "Have the node that saves it use another name or kind of file; try the workflow in ComfyUI's own page."
+    advice = "Make the node save under another name or in another format; try the workflow in ComfyUI's web page."
 
 
 class LeaseLostError(GatewayError):
-    """Another attempt has the job, or it has ended: whatever this attempt wanted to write was not written."""
+    """Another attempt holds the job, or it has ended. Nothing was written."""
 
     def __init__(self) -> None:
         super().__init__("The lease on the job is lost.")
 
 
 class CallbackRefusedError(GatewayError):
-    """Webhooks may not go to this URL. The message tells its owner why, and nothing of the network."""
+    """Webhooks may not go to this URL. The message has the reason, and nothing about the network.
+
+    Becomes a RequestInvalidError, or a failed delivery attempt.
+    """
 
 
 class NameUnresolvedError(GatewayError):
-    """A host's addresses are not to be had now; it may well have some."""
+    """A host's addresses cannot be resolved now; a later attempt may succeed."""
 
     def __init__(self) -> None:
-        super().__init__("The name of its host could not be resolved.")
+        super().__init__("The host name could not be resolved.")
 
 
 class AwsCallFailedError(GatewayError):
-    """AWS did not do what an operator's command asked of it; the message says what to look at."""
+    """An AWS call of an operator's command failed; the message has the reason."""
 
 
 class EventNotPublishedError(GatewayError):
-    """The bus answered, but did not take the event: it has to be published again."""
+    """The bus responded but rejected the event; it must be published again."""
 
 
 class JobCountsConflictError(GatewayError):
-    """Others changed the same counts at every try: nothing was written, and it has to be tried again."""
+    """Other writers changed the same counts during every attempt. Nothing was written; it must be retried."""

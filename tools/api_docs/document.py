@@ -280,7 +280,9 @@ def _error_body_response(description: str, *bodies: Mapping[str, Any], headers: 
 
 
 def _error_example(error_class: type[RequestError]) -> dict[str, Any]:
-    error = next(error for error in examples.ERRORS if type(error) is error_class)
+    """Return the example of this class, or one with its docstring as the message."""
+    own = next((error for error in examples.ERRORS if type(error) is error_class), None)
+    error = own or error_class(f"{error_class.__doc__}")
     return {
         "error": error.code,
         "message": error.message,
