@@ -126,21 +126,21 @@ def _id_from(file: Path) -> str:
 
 def _print_proposal(session: GatewaySession, file: Path, proposal: Proposal) -> None:
     """Print the detected inputs, and their nodes."""
-    if not proposal.findings:
+    if not proposal.inputs:
         session.printer.note(
             "No input was detected. Write {{name}} in the graph for each input, and describe it in a schema (--schema)."
         )
         return
     session.printer.note(f"Inputs in {file}:")
-    for finding in proposal.findings:
-        places = ", ".join(f"{_node(proposal, place.node_id)} {place.name}" for place in finding.places)
-        value = json.dumps(finding.value, ensure_ascii=False)
+    for detected in proposal.inputs:
+        targets = ", ".join(f"{_node(proposal, target.node_id)} {target.name}" for target in detected.targets)
+        value = json.dumps(detected.value, ensure_ascii=False)
         was = (
             ""
-            if finding.value is None
+            if detected.value is None
             else f": {value[:_MAX_VALUE_CHARACTERS]}{'…' if len(value) > _MAX_VALUE_CHARACTERS else ''}"
         )
-        session.printer.note(f"  {finding.name:<16} {places}{was}")
+        session.printer.note(f"  {detected.name:<16} {targets}{was}")
     if "prompt" not in proposal.schema["properties"]:
         session.printer.note("No prompt was detected. If there is one, write {{prompt}} in its place.")
     if required := proposal.schema["required"]:

@@ -1,6 +1,6 @@
-"""Which inputs of ComfyUI's nodes an app wants to set, what they are called here, and what a schema says of each.
+"""Inputs of ComfyUI's nodes that applications set: their names in a workflow, and their schemas.
 
-Schemas are those of the bundled workflow where it has the input: there is one description of what `steps` is.
+The schema of a bundled workflow is used for each input that it has, so that `steps` is described once.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 PROMPT, NEGATIVE_PROMPT = "prompt", "negative_prompt"
 WIDTH, HEIGHT, BATCH_SIZE, LENGTH = "width", "height", "batch_size", "length"
 
-# By the name of the node's input, wherever it stands.
+# By the name of a node's input, in any node.
 BY_INPUT_NAME = {
     "seed": "seed",
     "noise_seed": "seed",
@@ -33,31 +33,36 @@ BY_INPUT_NAME = {
     "prompt": PROMPT,
     "negative_prompt": NEGATIVE_PROMPT,
 }
-# Of nodes that read a text to be encoded, or that hold one.
+# Names of inputs that take a text to encode, or hold one.
 TEXT_INPUTS = ("text", "prompt", "text_g", "text_l", "clip_l", "clip_g", "t5xxl", "string", "value", "tags")
 
-_BUNDLED = "sprite_transparent_bg.schema.json"  # its words fit any model
+_BUNDLED = "sprite_transparent_bg.schema.json"  # its descriptions fit any model
 _OWN: dict[str, dict[str, Any]] = {
-    NEGATIVE_PROMPT: {"type": "string", "maxLength": 10_000, "description": "What should not be in it."},
+    NEGATIVE_PROMPT: {"type": "string", "maxLength": 10_000, "description": "What to avoid."},
     PROMPT: {"type": "string", "minLength": 1, "maxLength": 10_000, "description": "What to make."},
-    "guidance": {"type": "number", "minimum": 0, "maximum": 100, "description": "How closely it follows the prompt."},
+    "guidance": {
+        "type": "number",
+        "minimum": 0,
+        "maximum": 100,
+        "description": "How closely the output follows the prompt.",
+    },
     "model": {"type": "string", "maxLength": 255, "description": "Model file in the GPU host's folder of models."},
     "lora": {"type": "string", "maxLength": 255, "description": "LoRA file in the GPU host's models/loras folder."},
-    "upscale": {"type": "number", "minimum": 0.01, "maximum": 8, "description": "By how much it is enlarged."},
+    "upscale": {"type": "number", "minimum": 0.01, "maximum": 8, "description": "Scale factor."},
     "fps": {"type": "number", "minimum": 0.01, "maximum": 1000, "description": "Frames per second."},
-    "lyrics": {"type": "string", "maxLength": 10_000, "description": "What is sung."},
-    "seconds": {"type": "number", "minimum": 0.1, "maximum": 3600, "description": "How long it is, in seconds."},
-    LENGTH: {"type": "integer", "minimum": 1, "maximum": 10_000, "description": "How many frames."},
+    "lyrics": {"type": "string", "maxLength": 10_000, "description": "Lyrics."},
+    "seconds": {"type": "number", "minimum": 0.1, "maximum": 3600, "description": "Duration in seconds."},
+    LENGTH: {"type": "integer", "minimum": 1, "maximum": 10_000, "description": "Number of frames."},
 }
 
 
 def field(kind: str, name: str, value: Any) -> dict[str, Any]:  # noqa: ANN401  whatever a graph has
-    """Describe an input of a kind, with what the graph has for it as its default.
+    """Return the schema of an input, with its value in the graph as the default.
 
-    The first prompt has none: it has to be sent. The seed is drawn, but only the one that is called so. Bounds that
-    the graph's own value breaks are left out.
+    The first prompt has no default: it is required. The input named `seed` is random by default. Limits that the
+    graph's own value exceeds are left out.
     """
-    known = described(kind)
+    known = schema_of(kind)
     if name == PROMPT:
         return {**known, "examples": [value]} if value else known
     if name == "seed":
@@ -67,8 +72,8 @@ def field(kind: str, name: str, value: Any) -> dict[str, Any]:  # noqa: ANN401  
     return _fitting({**known, "default": value})
 
 
-def described(kind: str) -> dict[str, Any]:
-    """Describe an input whose value is not known: no default, but for a seed; {} for a kind that is not known."""
+def schema_of(kind: str) -> dict[str, Any]:
+    """Return the schema of an input without its value: only a seed has a default. {} for an unknown kind."""
     known = dict(_OWN.get(kind) or _bundled().get(kind) or {})
     if kind != "seed":
         known.pop("default", None)
@@ -86,8 +91,8 @@ def _fitting(known: dict[str, Any]) -> dict[str, Any]:
         if rule not in ("default", "description", "examples")
         and not jsonschema_rs.Draft202012Validator({rule: known[rule]}).is_valid(known["default"])
     ]
-    kept = {rule: value for rule, value in known.items() if rule not in broken}
-    return {"type": _type(known["default"]), **kept} if "type" in broken else kept
+    accepted = {rule: value for rule, value in known.items() if rule not in broken}
+    return {"type": _type(known["default"]), **accepted} if "type" in broken else accepted
 
 
 @cache

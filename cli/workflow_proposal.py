@@ -1,7 +1,7 @@
-"""A template from a graph as ComfyUI exports it: what an app would want to set becomes `{{name}}`, with a schema.
+"""Proposes a template and an input schema for a graph that ComfyUI exported: values to set become `{{name}}`.
 
-It goes by what inputs are called and, for prompts, by what the samplers' positive and negative inputs lead back to. A
-person has to look at it: nothing here knows what custom nodes do.
+Inputs are detected by their names and, for prompts, by following the positive and negative inputs of samplers back to
+their texts. A person must check the proposal: nothing here knows custom nodes.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 _ROLES = {"positive": PROMPT, "negative": NEGATIVE_PROMPT}
-# Pairs of inputs that have to follow the canvas when they are what it is.
+# Pairs of inputs that must follow the size of the canvas if they equal it.
 _SIZES = (("width", "height"), ("target_width", "target_height"))
 
 
@@ -31,102 +31,101 @@ class GraphInput:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """An input that was found: where, and what the graph has there."""
+class DetectedInput:
+    """An input for the schema: its name, its value in the graph, and the node inputs that take it."""
 
     name: str
     value: Any
-    places: tuple[GraphInput, ...]
+    targets: tuple[GraphInput, ...]
 
 
 @dataclass(slots=True)
 class Proposal:
-    """What became of a graph. `graph` and `schema` are ready to be registered."""
+    """A proposal. `graph` and `schema` are ready to be registered."""
 
     graph: dict[str, Any]
-    findings: list[Finding] = field(default_factory=list)
+    inputs: list[DetectedInput] = field(default_factory=list)
     schema: dict[str, Any] = field(default_factory=dict)
 
 
 def propose(graph: Mapping[str, Any]) -> Proposal:
-    """Look for inputs in a graph that gateway.domain.template finds sound."""
-    made = Proposal(copy.deepcopy(dict(graph)))
+    """Detect inputs in a graph that gateway.domain.template accepts."""
+    proposal = Proposal(copy.deepcopy(dict(graph)))
     tokens = token_names(graph)
-    if tokens:  # somebody has marked them already: what is left as it is, is meant to stay
-        made.schema = _schema({name: well_known_inputs.described(_kind(name)) for name in sorted(tokens)})
-        made.findings = [Finding(name, None, tuple(_places_of(graph, name))) for name in sorted(tokens)]
-        return made
-    found = _Found(made.graph)
+    if tokens:  # a person has marked the inputs already
+        proposal.schema = _schema({name: well_known_inputs.schema_of(_kind(name)) for name in sorted(tokens)})
+        proposal.inputs = [DetectedInput(name, None, tuple(_targets_of(graph, name))) for name in sorted(tokens)]
+        return proposal
+    found = _DetectedValues(proposal.graph)
     _find_prompts(found)
     _find_canvases(found)
     _find_by_name(found)
-    made.findings = found.findings()
-    for finding in made.findings:
-        for place in finding.places:
-            made.graph[place.node_id]["inputs"][place.name] = f"{{{{{finding.name}}}}}"
-    made.schema = _schema(
-        {each.name: well_known_inputs.field(_kind(each.name), each.name, each.value) for each in made.findings}
+    proposal.inputs = found.named()
+    for detected in proposal.inputs:
+        for target in detected.targets:
+            proposal.graph[target.node_id]["inputs"][target.name] = f"{{{{{detected.name}}}}}"
+    proposal.schema = _schema(
+        {each.name: well_known_inputs.field(_kind(each.name), each.name, each.value) for each in proposal.inputs}
     )
-    return made
+    return proposal
 
 
-class _Found:
-    """What was found so far: places by the input's kind and the value that stands there."""
+class _DetectedValues:
+    """Node inputs detected so far, by kind and value."""
 
     def __init__(self, graph: Mapping[str, Any]) -> None:
         self.graph = graph
-        self._places: dict[
-            tuple[str, str], list[GraphInput]
-        ] = {}  # by kind and value's text, which keeps 1 and true apart
+        # By kind and the representation of the value, which distinguishes 1 and true.
+        self._targets: dict[tuple[str, str], list[GraphInput]] = {}
         self._taken: set[GraphInput] = set()
 
     def inputs(self, node_id: str) -> Mapping[str, Any]:
-        """Give a node's inputs."""
+        """Return the inputs of a node."""
         inputs: Mapping[str, Any] = self.graph[node_id].get("inputs", {})
         return inputs
 
     def add(self, kind: str, node_id: str, name: str) -> bool:
-        """Take an input, or the node that only holds its value. False when it holds none, or is another's."""
-        place = self._holder(GraphInput(node_id, name))
-        if place is None or place in self._taken:
+        """Add an input, or the node that holds its value. Return False if it has no value, or was added before."""
+        target = self._holder(GraphInput(node_id, name))
+        if target is None or target in self._taken:
             return False
-        value = self.value(place)
-        self._taken.add(place)
-        self._places.setdefault((kind, repr(value)), []).append(place)
+        value = self.value(target)
+        self._taken.add(target)
+        self._targets.setdefault((kind, repr(value)), []).append(target)
         return True
 
-    def value(self, place: GraphInput) -> Any:  # noqa: ANN401  whatever a graph has
-        """Give what stands at a place."""
-        return self.inputs(place.node_id)[place.name]
+    def value(self, target: GraphInput) -> Any:  # noqa: ANN401  whatever a graph has
+        """Return the value of a node input."""
+        return self.inputs(target.node_id)[target.name]
 
     def has(self, kind: str) -> bool:
-        """Tell whether there is any of a kind."""
-        return any(known == kind for known, _ in self._places)
+        """Return whether there is an input of a kind."""
+        return any(known == kind for known, _ in self._targets)
 
-    def findings(self) -> list[Finding]:
-        """Name them: the first of a kind by it, others with a number; equal values of a kind are one input."""
-        named: list[Finding] = []
+    def named(self) -> list[DetectedInput]:
+        """Name the inputs by their kind, with a number from the second on. Equal values of a kind are one input."""
+        named: list[DetectedInput] = []
         counts: dict[str, int] = {}
-        for (kind, _), places in self._places.items():
+        for (kind, _), targets in self._targets.items():
             counts[kind] = counts.get(kind, 0) + 1
             name = kind if counts[kind] == 1 else f"{kind}_{counts[kind]}"
-            named.append(Finding(name, self.value(places[0]), tuple(places)))
+            named.append(DetectedInput(name, self.value(targets[0]), tuple(targets)))
         return named
 
-    def _holder(self, place: GraphInput) -> GraphInput | None:
-        """Follow links to a node that does nothing but hold one value, as primitive nodes do."""
+    def _holder(self, target: GraphInput) -> GraphInput | None:
+        """Follow links to a node that only holds one value, as primitive nodes do."""
         for _ in range(len(self.graph)):
-            value = self.inputs(place.node_id).get(place.name)
+            value = self.inputs(target.node_id).get(target.name)
             if value is not None and is_scalar(value):
-                return place
+                return target
             source = _source(value)
             if source is None or len(self.inputs(source)) != 1:
                 return None
-            place = GraphInput(source, next(iter(self.inputs(source))))
+            target = GraphInput(source, next(iter(self.inputs(source))))
         return None
 
 
-def _find_prompts(found: _Found) -> None:
+def _find_prompts(found: _DetectedValues) -> None:
     for node_id in found.graph:
         inputs = found.inputs(node_id)
         for role, kind in _ROLES.items():
@@ -136,21 +135,21 @@ def _find_prompts(found: _Found) -> None:
             _follow(found, node_id, "conditioning", PROMPT, "positive")
     if found.has(PROMPT):
         return
-    for node_id in found.graph:  # no sampler leads to a text: take whatever encodes one
+    for node_id in found.graph:  # no sampler leads to a text: use every node that encodes one
         if "TextEncode" in _class(found, node_id):
             title = str(found.graph[node_id].get("_meta", {}).get("title", "")).lower()
-            _take_texts(found, node_id, NEGATIVE_PROMPT if "negative" in title else PROMPT)
+            _add_texts(found, node_id, NEGATIVE_PROMPT if "negative" in title else PROMPT)
 
 
-def _follow(found: _Found, node_id: str, name: str, kind: str, role: str) -> None:
-    """Go back from a sampler to the texts that its conditioning was made of, past nodes that only change it."""
+def _follow(found: _DetectedValues, node_id: str, name: str, kind: str, role: str) -> None:
+    """Follow a sampler's conditioning back to its texts, past nodes that only modify it."""
     pending, seen = [GraphInput(node_id, name)], set()
     while pending:
-        place = pending.pop(0)
-        source = _source(found.inputs(place.node_id)[place.name])
+        target = pending.pop(0)
+        source = _source(found.inputs(target.node_id)[target.name])
         if source is None:
-            if isinstance(found.value(place), str):
-                found.add(kind, place.node_id, place.name)
+            if isinstance(found.value(target), str):
+                found.add(kind, target.node_id, target.name)
             continue
         if source not in found.graph or source in seen:
             continue
@@ -160,16 +159,16 @@ def _follow(found: _Found, node_id: str, name: str, kind: str, role: str) -> Non
         if onward:
             pending += [GraphInput(source, each) for each in onward]
         else:
-            _take_texts(found, source, kind)
+            _add_texts(found, source, kind)
 
 
-def _take_texts(found: _Found, node_id: str, kind: str) -> None:
+def _add_texts(found: _DetectedValues, node_id: str, kind: str) -> None:
     for name in found.inputs(node_id):
         if name in TEXT_INPUTS:
             found.add(kind, node_id, name)
 
 
-def _find_canvases(found: _Found) -> None:
+def _find_canvases(found: _DetectedValues) -> None:
     canvases = []
     for node_id in found.graph:
         inputs = found.inputs(node_id)
@@ -186,14 +185,14 @@ def _find_canvases(found: _Found) -> None:
                 found.add(HEIGHT, node_id, names[1])
 
 
-def _find_by_name(found: _Found) -> None:
+def _find_by_name(found: _DetectedValues) -> None:
     for name, kind in well_known_inputs.BY_INPUT_NAME.items():
         for node_id in found.graph:
             if name in found.inputs(node_id):
                 found.add(kind, node_id, name)
 
 
-def _places_of(graph: Mapping[str, Any], token: str) -> Iterator[GraphInput]:
+def _targets_of(graph: Mapping[str, Any], token: str) -> Iterator[GraphInput]:
     for node_id, node in graph.items():
         for name, value in node.get("inputs", {}).items():
             if token in token_names({node_id: {"inputs": {name: value}}}):
@@ -210,11 +209,11 @@ def _kind(name: str) -> str:
     return stem if underscore and number.isdecimal() else name
 
 
-def _class(found: _Found, node_id: str) -> str:
+def _class(found: _DetectedValues, node_id: str) -> str:
     return str(found.graph[node_id]["class_type"])
 
 
 def _source(value: object) -> str | None:
-    """Name the node that a link leads to; None for what is no link."""
+    """Return the node that a link leads to; None if the value is not a link."""
     is_link = isinstance(value, list) and len(value) == 2 and isinstance(value[0], str)  # noqa: PLR2004  as links are
     return value[0] if is_link and isinstance(value, list) else None

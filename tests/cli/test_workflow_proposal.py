@@ -25,7 +25,7 @@ def bundled(file: str) -> Any:  # noqa: ANN401  JSON
 
 def found(proposal: Proposal) -> dict[str, Any]:
     """List what was found, with the values that stood there."""
-    return {finding.name: finding.value for finding in proposal.findings}
+    return {finding.name: finding.value for finding in proposal.inputs}
 
 
 def run_with(proposal: Proposal, **inputs: Any) -> dict[str, Any]:  # noqa: ANN401  JSON
@@ -53,7 +53,7 @@ def test_bundled_workflows_come_back(name: str) -> None:
         for each, value in made["inputs"].items()
         if token_names({"1": {"inputs": {"v": value}}}) & wanted
     }
-    assert {(place.node_id, place.name) for finding in proposal.findings for place in finding.places} == places
+    assert {(place.node_id, place.name) for finding in proposal.inputs for place in finding.targets} == places
     rendered = run_with(proposal, prompt="a hen")
     assert rendered["2"]["inputs"]["text"] == "a hen"
 
@@ -147,7 +147,7 @@ def test_nothing_to_be_found() -> None:
     """No inputs, and the graph as it was."""
     graph = {"1": node("Mystery", a=1, b=[1, 2, 3]), "2": node("SaveImage", images=["1", 0], filename_prefix="x")}
     proposal = propose(graph)
-    assert (proposal.findings, proposal.graph, proposal.schema["properties"]) == ([], graph, {})
+    assert (proposal.inputs, proposal.graph, proposal.schema["properties"]) == ([], graph, {})
 
 
 def test_tokens_that_are_there_are_kept() -> None:
