@@ -41,7 +41,7 @@ def test_job_ids_are_completed() -> None:
 @pytest.mark.usefixtures("home")
 def test_workflow_ids_are_completed() -> None:
     """A name from the gateway is filtered: zsh evaluates what it gets."""
-    head: dict[str, Any] = examples.WORKFLOW_HEAD
+    head: Any = examples.WORKFLOW_HEAD
     workflows = [{**head, "id": "icon", "name": 'Icon $(touch x) `id` "'}, {**head, "id": "$(rm)", "name": ""}]
     with Receiver(returns({"workflows": workflows, "count": 2})) as receiver:
         url = f"http://127.0.0.1:{receiver.port}"
