@@ -45,6 +45,7 @@ _FRAME_SECONDS, _LAST_SECONDS = 1, 4
 # Ids and times differ from run to run; the picture stays the same when nothing else has changed.
 _JOB_ID = "3f0c5f8e-6a57-4b0e-9d5c-0c6a1f7d2b11"
 _UUID = re.compile("[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_NUMBER = re.compile(r"\d+(\.\d+)?")
 _THEME = TerminalTheme(
     (22, 27, 34),
     (230, 237, 243),
@@ -183,6 +184,11 @@ def progress(found: list[list[str]]) -> list[list[str]]:
     return running[::step][:_MAX_FRAMES]
 
 
+def is_current(svg: str, last: list[str]) -> bool:
+    """Return whether a picture ends with this screen. Numbers may differ: times and sizes differ between runs."""
+    return _NUMBER.sub("0", frame(last, "last")) in _NUMBER.sub("0", svg)
+
+
 @contextmanager
 def _gateway(comfyui_url: str) -> Iterator[str]:
     """Run a gateway on a free port, without stored data."""
@@ -229,4 +235,5 @@ if __name__ == "__main__":
         _gateway(simulator.url) as gateway_url,
     ):
         all_screens = screens(gateway_url)
+    if not (PICTURE.exists() and is_current(PICTURE.read_text(encoding="utf-8"), all_screens[-1])):
         PICTURE.write_text(picture(progress(all_screens), all_screens[-1]), encoding="utf-8")
