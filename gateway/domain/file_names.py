@@ -1,4 +1,4 @@
-"""How a file is named and declared: its content type, and whether a browser shows it or saves it."""
+"""Names of output files, their content types, and whether a browser shows or saves them."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ for _type, _extension in (
     ("application/octet-stream", ".latent"),
     ("application/octet-stream", ".safetensors"),
 ):
-    # The host's own tables differ from machine to machine; what matters here must not.
+    # The host's own tables differ between machines; these types must not.
     _TYPES.add_type(_type, _extension)
 
-# What the save nodes that come with ComfyUI 0.3.75 write and report as outputs (nodes.py and comfy_extras: images,
-# video, audio, hunyuan3d), and jpg, the one that nodes from elsewhere write most. These may write others as well, which
-# are kept and served just the same.
+# The formats that the save nodes of ComfyUI 0.3.75 write and report as outputs (nodes.py and comfy_extras: images,
+# video, audio, hunyuan3d), and jpg, the most common one of custom nodes. Custom nodes may write other formats; these
+# are stored and served in the same way.
 SAVED_FORMATS = ("png", "jpg", "webp", "svg", "webm", "mp4", "flac", "mp3", "opus", "glb", "latent")
 
 _SHOWN = ("image/", "video/", "audio/")
@@ -35,26 +35,26 @@ _SCRIPTED = ("image/svg+xml",)
 
 
 def content_type(filename: str) -> str:
-    """Guess the content type by the file's name; `application/octet-stream` when nothing is known."""
+    """Return the content type for a file name; `application/octet-stream` when it is unknown."""
     return _TYPES.guess_type(filename)[0] or "application/octet-stream"
 
 
 def known_ending(filename: str) -> str:
-    """Take the ending off a file's name, dot included, when it is one that tells a content type; else nothing."""
+    """Return the extension of a file name, with the dot, if it has a known content type; else an empty string."""
     _, dot, extension = filename.rpartition(".")
     ending = f".{extension.lower()}"
     return ending if dot and _TYPES.guess_type(f"file{ending}")[0] else ""
 
 
 def disposition(filename: str, file_type: str) -> str:
-    """Write the Content-Disposition: pictures, video and sound are shown, all else is saved (RFC 6266)."""
+    """Return the Content-Disposition: images, video and audio are shown, all else is saved (RFC 6266)."""
     shown = file_type.startswith(_SHOWN) and file_type not in _SCRIPTED
     plain = "".join(c if c.isascii() and c.isprintable() and c not in '"\\' else "_" for c in filename)
     return f"{'inline' if shown else 'attachment'}; filename=\"{plain}\"; filename*=UTF-8''{quote(filename, safe='')}"
 
 
 def safe_name(name: str) -> str:
-    """Make of whatever ComfyUI calls a file a name without folders and unprintable characters."""
+    """Return ComfyUI's name of a file without folders and unprintable characters."""
     last = name.replace("\\", "/").rsplit("/", 1)[-1]
     printable = "".join(c if c.isprintable() else "_" for c in last)
     return printable[-MAX_OUTPUT_NAME_CHARACTERS:] if printable.strip(". ") else "output"

@@ -1,7 +1,7 @@
-"""Input schemas: both written forms become one JSON Schema 2020-12, checked and bounded before it is kept.
+"""Input schemas: normalize both written forms to JSON Schema 2020-12, and check their cost before they are stored.
 
-A schema comes from outside, so it may not cost: its size and depth are bounded, it may refer only to
-itself and not in circles, and its patterns are bounded as gateway.domain.patterns says.
+A schema comes from outside, so validating against it must be cheap: its size and depth are limited, it may refer only
+to itself and not in circles, and gateway.domain.patterns limits its patterns.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-_PAIR_BYTES = 5  # of a key and a value: quotes, colon, comma, and a digit
+_PAIR_BYTES = 5  # the least for a key and a value: quotes, colon, comma, and a digit
 _TOO_MANY_BYTES = f"The schema has more than {MAX_SCHEMA_BYTES} bytes."
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _COPIED_FIELD_KEYS = (
@@ -31,13 +31,13 @@ _SHORT_FIELD_KEYS = {*_COPIED_FIELD_KEYS, "required", "min", "max"}
 
 
 def normalize(schema: Mapping[str, Any]) -> tuple[dict[str, Any], list[Problem]]:
-    """Turn either form into a JSON Schema object; list what is wrong with it instead of raising."""
+    """Convert either form to a JSON Schema object; return its problems instead of raising."""
     if too_large := _too_large(schema):
         return {}, [Problem("inputSchema", too_large)]
     try:
         size = len(json.dumps(schema, allow_nan=False))
     except ValueError:
-        return {}, [Problem("inputSchema", "Holds a number that is too large, or none.")]
+        return {}, [Problem("inputSchema", "Has a number that is too large, or not a number.")]
     if size > MAX_SCHEMA_BYTES:
         return {}, [Problem("inputSchema", _TOO_MANY_BYTES)]
     full, problems = _expand(schema) if "fields" in schema else (dict(schema), [])
@@ -54,9 +54,9 @@ def normalize(schema: Mapping[str, Any]) -> tuple[dict[str, Any], list[Problem]]
 
 
 def compile_schema(schema: Mapping[str, Any]) -> jsonschema_rs.Draft202012Validator:
-    """Compile a normalised schema. Raises jsonschema_rs.ValidationError, ReferencingError or ValueError.
+    """Compile a normalized schema. Raises jsonschema_rs.ValidationError, ReferencingError or ValueError.
 
-    What the validator says of a value never repeats it: a prompt has no place in an error.
+    The validator's messages never contain the value: a prompt must not be in an error.
     """
     return jsonschema_rs.Draft202012Validator(
         patterns.bounded(dict(schema)), offline=True, pattern_options=patterns.ENGINE, mask="The value"
@@ -76,13 +76,13 @@ def _expand(short: Mapping[str, Any]) -> tuple[dict[str, Any], list[Problem]]:
             problems.append(Problem(path, "Must be an object."))
             continue
         problems += [
-            Problem(f"{path}.{key}", f"Unknown key; the short form knows {', '.join(sorted(_SHORT_FIELD_KEYS))}.")
+            Problem(f"{path}.{key}", f"Unknown key; the short form has {', '.join(sorted(_SHORT_FIELD_KEYS))}.")
             for key in field
             if key not in _SHORT_FIELD_KEYS
         ]
         if not isinstance(field.get("required", False), bool):
             problems.append(Problem(f"{path}.required", "Must be true or false."))
-        # In the short form, as its users know it, a field with a default need not be sent.
+        # In the short form, a required field with a default need not be sent: its users are used to that.
         elif field.get("required", False) and "default" not in field:
             required.append(name)
         properties[name] = _expand_field(field)
@@ -113,9 +113,9 @@ def _shape_problems(schema: Mapping[str, Any]) -> list[Problem]:
 
 
 def _too_large(schema: Mapping[str, Any]) -> str | None:
-    """Tell what makes a schema too large even to be written down.
+    """Return why a schema is too large to be serialized, or None.
 
-    Does not recurse, as it is not known yet how deep that goes, and counts what the text takes at the least.
+    Not recursive, since the depth is not known yet. Counts the least bytes that the text can have.
     """
     least_bytes = 0
     pending: list[tuple[Any, int]] = [(schema, 1)]
@@ -126,7 +126,7 @@ def _too_large(schema: Mapping[str, Any]) -> str | None:
         if not isinstance(value, dict | list):
             continue
         if depth > MAX_SCHEMA_DEPTH:
-            return f"Nested more than {MAX_SCHEMA_DEPTH} deep."
+            return f"Nested more than {MAX_SCHEMA_DEPTH} levels deep."
         least_bytes += _PAIR_BYTES * len(value) + sum(map(len, value)) if isinstance(value, dict) else 2 * len(value)
         if least_bytes > MAX_SCHEMA_BYTES:
             return _TOO_MANY_BYTES
@@ -135,9 +135,9 @@ def _too_large(schema: Mapping[str, Any]) -> str | None:
 
 
 def _check_cost(schema: Mapping[str, Any]) -> None:
-    """Raise ValueError for patterns and references that are not allowed, or that a validator would be long at.
+    """Raise ValueError for patterns and references that are not allowed, or expensive to validate.
 
-    Twenty definitions that each refer twice to the next one are a million by the time they are followed.
+    Twenty definitions that each refer twice to the next one expand to a million.
     """
     sizes: dict[str, int] = {}
     weights = patterns.weigh_patterns(schema, MAX_EXPANDED_SCHEMA)
@@ -148,7 +148,7 @@ def _check_cost(schema: Mapping[str, Any]) -> None:
         if not isinstance(value, dict):
             return 0
         if isinstance(value.get("$dynamicRef"), str) or (value is not schema and isinstance(value.get("$id"), str)):
-            raise ValueError("$dynamicRef, and $id but at the top, are not supported.")
+            raise ValueError("$dynamicRef is not supported, and $id only at the top.")
         total = 1 + sum(size(item, trail) for item in value.values())
         pattern, reference = value.get("pattern"), value.get("$ref")
         total += weights[pattern] if isinstance(pattern, str) else 0
@@ -156,7 +156,7 @@ def _check_cost(schema: Mapping[str, Any]) -> None:
 
     def target_size(reference: str, trail: tuple[str, ...]) -> int:
         if reference in trail or len(trail) == MAX_SCHEMA_DEPTH:
-            raise ValueError(f"The reference {reference} leads back to itself, or through too many others.")
+            raise ValueError(f"The reference {reference} refers to itself, or goes through too many others.")
         if reference not in sizes:
             sizes[reference] = size(_target(schema, reference), (*trail, reference))
         return sizes[reference]
@@ -169,15 +169,15 @@ def _check_cost(schema: Mapping[str, Any]) -> None:
 
 
 def _target(schema: Mapping[str, Any], reference: str) -> object:
-    """Follow a JSON pointer (RFC 6901) in the form of a URI fragment."""
+    """Resolve a JSON pointer (RFC 6901) in the form of a URI fragment."""
     if not reference.startswith("#/"):
-        raise ValueError(f"The reference {reference} leads out of the schema; only #/… is allowed.")
+        raise ValueError(f"The reference {reference} points outside the schema; only #/… is allowed.")
     target: Any = schema
     for step in unquote(reference[2:]).split("/"):
         try:
             target = target[int(step) if isinstance(target, list) else step.replace("~1", "/").replace("~0", "~")]
         except (LookupError, TypeError, ValueError):
-            raise ValueError(f"The reference {reference} leads nowhere.") from None
+            raise ValueError(f"The reference {reference} points to nothing.") from None
     return target
 
 

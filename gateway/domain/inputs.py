@@ -1,4 +1,4 @@
-"""From what the caller sent to the values that the prompt is filled with."""
+"""Validate a caller's inputs and complete them to the values that a prompt is rendered with."""
 
 from __future__ import annotations
 
@@ -18,38 +18,38 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 RANDOM_SEED = -1
-_NOT_BLANK = r"\S"  # the pattern of the bundled prompts
+_NOT_BLANK = r"\S"  # the pattern of prompts in the bundled workflows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """Bounds that hold whatever a workflow's schema says."""
+    """Limits of this gateway that apply in addition to a workflow's schema."""
 
     max_image_size: int  # pixels, for width and height alike
     max_batch_size: int
 
     def problems(self, values: Mapping[str, Any]) -> list[Problem]:
-        """List the values over a bound."""
-        bounds = (("width", self.max_image_size), ("height", self.max_image_size), ("batch_size", self.max_batch_size))
+        """Return a problem for each value over its limit."""
+        limits = (("width", self.max_image_size), ("height", self.max_image_size), ("batch_size", self.max_batch_size))
         return [
-            Problem(f"inputs.{name}", f"More than this gateway's maximum of {bound}.")
-            for name, bound in bounds
-            if _number(values.get(name)) > bound
+            Problem(f"inputs.{name}", f"More than this gateway's maximum of {limit}.")
+            for name, limit in limits
+            if _number(values.get(name)) > limit
         ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Values:
-    """What a prompt is rendered with."""
+    """The values that a prompt is rendered with."""
 
-    inputs: dict[str, Any]  # by the schema: sent or defaulted, seed drawn
-    params: dict[str, Any]  # by `defaultParams`: the workflow's own, overridden where the caller did
-    seed: int | None  # of the input or parameter named seed, when there is one
-    seed_drawn: bool  # at random: whoever asks for the same again gets another
+    inputs: dict[str, Any]  # by the schema: from the caller or defaults, with the drawn seed
+    params: dict[str, Any]  # of `defaultParams`, with the caller's in place of some
+    seed: int | None  # of the input or parameter named seed, if there is one
+    seed_drawn: bool  # at random: the same request again gets another seed
 
     @property
     def merged(self) -> dict[str, Any]:
-        """Everything a token can name; an input wins over a parameter of the same name."""
+        """All values by token name; an input takes precedence over a parameter of the same name."""
         return {**self.params, **self.inputs}
 
 
@@ -63,11 +63,11 @@ def resolve(  # noqa: PLR0913  one call site, each argument a different thing
     limits: Limits | None,
     drawn_seed: int | None = None,
 ) -> Values:
-    """Fill defaults in, draw the seed, and check everything. Raises RequestInvalidError with all problems.
+    """Apply defaults, draw the seed, and validate everything. Raises RequestInvalidError with all problems.
 
-    For a request that was accepted before: no `limits`, which may have changed since, and the `drawn_seed` of then.
-    A name that stands in the schema may be sent as an input or as a parameter, and the input wins; `defaultParams`
-    gives a default to an input whose schema has none.
+    For a request that was accepted before: no `limits`, since they may have changed, and the `drawn_seed` of that time.
+    A name in the schema can be sent as an input or as a parameter; the input takes precedence. `defaultParams` can give
+    a default to an input whose schema has none.
     """
     properties = schema.get("properties", {})
     problems = _unknown_problems("inputs", inputs, properties)
@@ -79,7 +79,7 @@ def resolve(  # noqa: PLR0913  one call site, each argument a different thing
         if name in properties
     }
     by_params = {name: params.get(name, value) for name, value in default_params.items() if name not in properties}
-    unfit = _bound_problems("inputs", by_schema) + _bound_problems("params", by_params)
+    unfit = _value_problems("inputs", by_schema) + _value_problems("params", by_params)
     with_seed = by_schema if "seed" in properties else by_params
     seed_drawn = with_seed.get("seed") == RANDOM_SEED
     seed = _settle_seed(with_seed, properties.get("seed"), drawn_seed)
@@ -92,7 +92,7 @@ def resolve(  # noqa: PLR0913  one call site, each argument a different thing
     unfit_paths = {problem.path for problem in unfit}
     fit = {name: value for name, value in by_schema.items() if f"inputs.{name}" not in unfit_paths}
     by_rule = [_schema_problem(error) for error in validator.iter_errors(fit)]
-    # What was left out because it is unfit is not missing.
+    # A value that was left out as unfit is not missing.
     problems += [problem for problem in by_rule if problem.path not in unfit_paths]
     problems += limits.problems({**by_params, **by_schema}) if limits else []
     problems = problems or _size_problems({**by_params, **by_schema})
@@ -102,18 +102,18 @@ def resolve(  # noqa: PLR0913  one call site, each argument a different thing
 
 
 def _unknown_problems(where: str, given: Mapping[str, Any], known: Mapping[str, Any]) -> list[Problem]:
-    message = f"Unknown; this workflow takes {', '.join(sorted(known)) or 'none'}."[:MAX_PROBLEM_MESSAGE_CHARACTERS]
+    message = f"Unknown; this workflow has {', '.join(sorted(known)) or 'none'}."[:MAX_PROBLEM_MESSAGE_CHARACTERS]
     return [Problem(f"{where}.{name}", message) for name in given if name not in known]
 
 
 def defaults(properties: Mapping[str, Any]) -> dict[str, Any]:
-    """Collect the defaults that a schema's properties have."""
+    """Return the defaults of a schema's properties."""
     return {
         name: field["default"] for name, field in properties.items() if isinstance(field, dict) and "default" in field
     }
 
 
-def _bound_problems(where: str, values: Mapping[str, Any]) -> list[Problem]:
+def _value_problems(where: str, values: Mapping[str, Any]) -> list[Problem]:
     problems = []
     for name, value in values.items():
         if not template.is_scalar(value) or (isinstance(value, float) and not math.isfinite(value)):
@@ -121,7 +121,7 @@ def _bound_problems(where: str, values: Mapping[str, Any]) -> list[Problem]:
         elif isinstance(value, str) and len(value) > MAX_INPUT_CHARACTERS:
             problems.append(Problem(f"{where}.{name}", f"Longer than {MAX_INPUT_CHARACTERS} characters."))
         elif isinstance(value, int) and abs(value) > MAX_INTEGER:
-            problems.append(Problem(f"{where}.{name}", f"An integer can be {MAX_INTEGER} at most."))
+            problems.append(Problem(f"{where}.{name}", f"An integer can be at most {MAX_INTEGER}."))
     return problems
 
 
@@ -154,7 +154,7 @@ def _schema_problem(error: jsonschema_rs.ValidationError) -> Problem:
 
 
 def _settle_seed(values: dict[str, Any], field: object, drawn: int | None) -> int | None:
-    """Replace a seed of -1 by the one drawn before, or a random one within the schema's bounds; return it as run."""
+    """Replace a seed of -1 by the one drawn before, or by a random one in the schema's range; return it as run."""
     seed = values.get("seed")
     if isinstance(seed, bool) or not isinstance(seed, int | float):
         return None
@@ -164,13 +164,13 @@ def _settle_seed(values: dict[str, Any], field: object, drawn: int | None) -> in
         bounds = field if isinstance(field, dict) else {}
         lowest = max(0, math.ceil(bounds.get("minimum", 0)))
         highest = min(MAX_SEED, math.floor(bounds.get("maximum", MAX_SEED)))
-        # Bounds that leave nothing to draw are the schema check's to report.
+        # An empty range is reported by the schema check.
         seed = values["seed"] = lowest + secrets.randbelow(max(highest - lowest, 0) + 1)
     return int(seed) if abs(seed) <= MAX_INTEGER else None
 
 
 def _number(value: object) -> float:
-    """Read a value as ComfyUI would: it converts text. Not a number: none of any size."""
+    """Convert a value as ComfyUI does, which converts texts too; NaN if it is not a number."""
     try:
         return float(value) if isinstance(value, str | int | float) else math.nan
     except OverflowError:

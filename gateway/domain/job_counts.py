@@ -1,10 +1,10 @@
-"""Counts of jobs that are kept up to date with every change of a job, so that nobody ever has to count jobs.
+"""Counts of jobs that are updated with every change of a job, so that no reader has to count jobs.
 
-What a job adds to the counts depends on its state alone, not on how it came about. So a change of a job changes them
-by what the job adds after it, less what it added before; and the sum of all changes is what counting would give.
+A job's contribution depends on its state alone, not on its history. So a change of a job changes the counts by its
+contribution after the change, minus the one before. The sum of all changes equals what counting all jobs would give.
 
-Jobs count under the day on which they were accepted. So the counts of a day can be forgotten with its jobs, and should
-a change ever be missed, that is forgotten with them.
+Jobs count for the day on which they were accepted. So the counts of a day expire together with its jobs, and with them
+any change that was ever missed.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from datetime import date, datetime
 
-# How many jobs there are of each status, by its name; and what the names below stand for.
+# The number of jobs by status, and the values named below.
 DailyJobCounts = Counter[str]
 CACHE_HITS = "cacheHits"
-WAITS, WAIT_MS = "waits", "waitMs"  # jobs that were started; how long they had waited, all together
-RUNS, RUN_MS = "runs", "runMs"  # jobs that ComfyUI ran; how long it took, all together
-FAILED_WITH = "failed:"  # and an error code: jobs that failed with it
+WAITS, WAIT_MS = "waits", "waitMs"  # jobs that were started; the sum of their waits
+RUNS, RUN_MS = "runs", "runMs"  # jobs that ComfyUI ran; the sum of their run times
+FAILED_WITH = "failed:"  # followed by an error code: jobs that failed with it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CountedJob:
-    """What of a job is counted, and what tells it in a log."""
+    """The fields of a job that are counted, and those that identify it in a log."""
 
     id: str
     correlation_id: str
@@ -41,47 +41,47 @@ class CountedJob:
     error_code: str | None = None
 
     def contribution(self) -> DailyJobCounts:
-        """Tell what the job adds to the counts."""
-        tally = DailyJobCounts({self.status: 1})
+        """Return what the job adds to the counts."""
+        counts = DailyJobCounts({self.status: 1})
         if self.cache_hit:
-            tally[CACHE_HITS] = 1
+            counts[CACHE_HITS] = 1
         if self.started_at is not None:
-            tally[WAITS] = 1
-            # Acceptance and start are told by two clocks.
-            tally[WAIT_MS] = max(0, round((self.started_at - self.created_at).total_seconds() * 1000))
+            counts[WAITS] = 1
+            # Acceptance and start are from two clocks.
+            counts[WAIT_MS] = max(0, round((self.started_at - self.created_at).total_seconds() * 1000))
         if self.execution_ms is not None:
-            tally[RUNS] = 1
-            tally[RUN_MS] = self.execution_ms
+            counts[RUNS] = 1
+            counts[RUN_MS] = self.execution_ms
         if self.error_code is not None:
-            tally[FAILED_WITH + self.error_code] = 1
-        return tally
+            counts[FAILED_WITH + self.error_code] = 1
+        return counts
 
 
 @dataclass(frozen=True, slots=True)
 class JobChange:
-    """A job before and after one write. Before is None for a new job, after when its record was removed."""
+    """A job before and after one write. `before` is None for a new job, `after` for one whose record was removed."""
 
     before: CountedJob | None
     after: CountedJob | None
 
     @property
     def day(self) -> date:
-        """The day under which the job counts."""
+        """The day for which the job counts."""
         job = self.after or self.before
-        assert job is not None  # noqa: S101  a change is of something
+        assert job is not None  # noqa: S101  a change has at least one of them
         return job.created_at.date()
 
     @property
     def ends(self) -> bool:
-        """Whether the job has its end by this."""
+        """Whether the job ended with this write."""
         return bool(self.after and self.after.status.ended and not (self.before and self.before.status.ended))
 
     @property
     def difference(self) -> DailyJobCounts:
-        """By how much the counts change; empty when they don't.
+        """The change of the counts; empty if there is none.
 
-        A job that has ended stays counted when its record is removed, until its day is forgotten. One that had no end
-        does not: it would look as if it were still waiting or running.
+        An ended job stays counted when its record is removed, until the counts of its day expire. A job that had not
+        ended does not: it would count as queued or running.
         """
         if self.before and self.after is None and self.before.status.ended:
             return DailyJobCounts()
@@ -92,7 +92,7 @@ class JobChange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobStatistics:
-    """What counts say. Means are in milliseconds; they and the rate are None where there is nothing to go by."""
+    """Statistics over several days. The means and the rate are None when there are no jobs to compute them from."""
 
     by_status: Mapping[JobStatus, int]
     failed_by_code: Mapping[str, int]
@@ -101,14 +101,14 @@ class JobStatistics:
     cache_hit_rate: float | None  # of all jobs
 
     @classmethod
-    def of(cls, job_counts: Iterable[DailyJobCounts]) -> Self:
-        """Sum up the counts of several days.
+    def of(cls, daily_counts: Iterable[DailyJobCounts]) -> Self:
+        """Sum the counts of several days.
 
-        Jobs that were accepted before anything was counted can bring counts of their day below zero: these say 0.
+        Jobs accepted before counting began can make counts of their day negative; these count as 0.
         """
         total = DailyJobCounts()
-        for tally in job_counts:
-            total.update(+tally)
+        for counts in daily_counts:
+            total.update(+counts)
         by_status = {status: total[status] for status in JobStatus}
         jobs = sum(by_status.values())
         return cls(

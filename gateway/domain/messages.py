@@ -1,4 +1,4 @@
-"""What travels through SQS and EventBridge. Both are versioned: readers of another release may meet them."""
+"""The messages on SQS and EventBridge. They are versioned: consumers may be of another release."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from pydantic.alias_generators import to_camel
 from gateway.domain import timestamps
 from gateway.domain.job import Job, JobStatus, Priority, ended_event_id, is_job_id
 
-# An SQS message may have 1 MiB, but is billed per 64 KiB: a prompt larger than this goes through the object store.
+# An SQS message can have 1 MiB, but is billed per 64 KiB: a larger prompt goes to the bucket instead.
 MAX_MESSAGE_PROMPT_BYTES = 128 * 1024
 
 
 def message_group(owner: str) -> str:
-    """Name an owner's message group. SQS takes 128 characters of a small alphabet; an owner's name may be anything."""
+    """Return the message group of an owner. SQS allows 128 characters of a small alphabet, owners have any name."""
     return hashlib.sha256(owner.encode()).hexdigest()
 
 
@@ -26,13 +26,13 @@ class _Wire(BaseModel):
 
 
 class JobMessage(_Wire):
-    """A job to run: where its record is, and the prompt as rendered at acceptance."""
+    """A job to run: its id, and the prompt as rendered at acceptance."""
 
     version: Literal[1] = 1
     job_id: str
     priority: Priority
     correlation_id: str
-    private: bool = False  # whoever reads it keeps the prompt to itself, also when it comes to grief over it
+    private: bool = False  # consumers must not log the prompt, even when they fail on it
     prompt: dict[str, Any] | None = None
     prompt_key: str | None = None
 
@@ -48,7 +48,7 @@ class _Named(_Wire):
 
 
 def job_id_in(body: str) -> str | None:
-    """Read the job's id, and nothing else, of a job message of whatever release; None when there is none."""
+    """Return the job id of a job message of any release; None when there is none."""
     try:
         job_id = _Named.model_validate_json(body).job_id
     except ValidationError:
@@ -57,7 +57,7 @@ def job_id_in(body: str) -> str | None:
 
 
 class JobEndedEvent(_Wire):
-    """The detail of the event that announces a job's end. `event_id` is the same however often it is published."""
+    """The detail of a "job ended" event. `event_id` is the same each time it is published."""
 
     version: Literal[1] = 1
     event_id: str
@@ -67,21 +67,21 @@ class JobEndedEvent(_Wire):
     status: JobStatus
     correlation_id: str
     completed_at: datetime
-    callback: bool = False  # whether there is a webhook to deliver: the rule for webhooks takes no other events
+    callback: bool = False  # whether there is a webhook to deliver; the webhook rule matches no other events
 
     @computed_field  # type: ignore[prop-decorator]  # https://github.com/python/mypy/issues/14461
     @property
     def owner_hash(self) -> str:
-        """The owner's message group, for rules that put the event into a queue."""
+        """The owner's message group, for rules that send the event to a queue."""
         return message_group(self.owner)
 
     @field_serializer("completed_at")
-    def _as_everywhere(self, value: datetime) -> str:
+    def _to_text(self, value: datetime) -> str:
         return timestamps.to_text(value)
 
     @classmethod
     def of(cls, job: Job) -> Self:
-        """Make the event of an ended job. Raises ValueError for one that has not ended."""
+        """Return the event of an ended job. Raises ValueError for one that has not ended."""
         if job.completed_at is None:
             raise ValueError(f"job {job.id} has not ended")
         return cls(

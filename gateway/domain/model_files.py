@@ -1,7 +1,7 @@
-"""The model files that ComfyUI offers, by its folders: what a workflow can name.
+"""Lists of the model files that ComfyUI offers, by folder: the names that workflows can use.
 
-Anybody may have any number of them, under any name, and each list is stored and sent: so it is bounded. Counts tell how
-many there are, names may be fewer.
+A ComfyUI can have any number of models with any names, and each list is stored and returned, so it has limits. The
+count of a folder is exact; its names may be cut.
 """
 
 from __future__ import annotations
@@ -19,37 +19,37 @@ CHECKPOINTS = "checkpoints"
 
 @dataclass(frozen=True, slots=True)
 class ModelFolder:
-    """A folder with something in it."""
+    """A folder that is not empty."""
 
     count: int
-    names: tuple[str, ...]  # in alphabetical order, from its beginning
+    names: tuple[str, ...]  # the first ones in alphabetical order
 
 
 def listed(folders: Mapping[str, Iterable[str]]) -> dict[str, ModelFolder]:
-    """List what is in folders, as far as it fits: checkpoints first, then by name. Empty folders are left out."""
-    bytes_left = MAX_MODEL_NAMES_BYTES
+    """List folders within the limits: checkpoints first, then by name. Empty folders are left out."""
+    remaining_bytes = MAX_MODEL_NAMES_BYTES
     result: dict[str, ModelFolder] = {}
-    for folder in sorted(filter(_can_be_told, folders), key=lambda name: (name != CHECKPOINTS, name)):
+    for folder in sorted(filter(_is_listable, folders), key=lambda name: (name != CHECKPOINTS, name)):
         names = sorted(set(folders[folder]))
         if not names or len(result) == MAX_MODEL_FOLDERS:
             continue
         shown = []
-        for name in filter(_can_be_told, names[:MAX_MODELS_PER_FOLDER]):
-            bytes_left -= len(name.encode())
-            if bytes_left < 0:
+        for name in filter(_is_listable, names[:MAX_MODELS_PER_FOLDER]):
+            remaining_bytes -= len(name.encode())
+            if remaining_bytes < 0:
                 break
             shown.append(name)
         result[folder] = ModelFolder(count=len(names), names=tuple(shown))
     return result
 
 
-def _can_be_told(name: str) -> bool:
-    # What is not printable cannot be stored or sent everywhere, and would do to a terminal what it says.
+def _is_listable(name: str) -> bool:
+    # Unprintable characters cannot be stored or sent everywhere, and a terminal would execute control characters.
     return name.isprintable() and len(name) <= MAX_MODEL_NAME_CHARACTERS
 
 
 def merged(lists: Iterable[Mapping[str, ModelFolder]]) -> dict[str, ModelFolder]:
-    """List what is in at least one of several lists, each model once."""
+    """Merge several lists, each model once."""
     names: dict[str, set[str]] = {}
     for folders in lists:
         for folder, models in folders.items():

@@ -1,4 +1,4 @@
-"""A place in a list that runs by time: where one page of it ends and the next begins."""
+"""A position in a list ordered by time: where one page ends and the next starts."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ _TEXT = re.compile(
 
 @dataclass(frozen=True, slots=True, order=True)
 class PagePosition:
-    """An instant, and the id that tells apart what happened at the same millisecond."""
+    """A time, and an id that orders entries of the same millisecond."""
 
     at: datetime
     id: str  # a UUID in lower case
 
     def to_text(self) -> str:
-        """Write it. Texts sort as the positions do, so a table's sort key can be one."""
+        """Return the position as text. Texts sort as the positions do, so it can be a sort key."""
         return f"{timestamps.to_text(self.at)}#{self.id}"
 
     @classmethod
     def from_text(cls, text: str) -> Self:
-        """Read what `to_text` wrote. Raises ValueError on anything else."""
+        """Parse the result of `to_text`. Raises ValueError on anything else."""
         match = _TEXT.fullmatch(text)
         if match is None:
-            raise ValueError(f"no position: {text}")
+            raise ValueError(f"not a position: {text}")
         return cls(timestamps.from_text(match.group(1)), match.group(2))

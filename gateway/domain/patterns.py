@@ -16,31 +16,32 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-# Compiled size, and what a pattern within it weighs: see input_schema.MAX_EXPANDED. So there can be one of the largest,
-# which takes some 20 ms for the longest text, or 80 of the smallest; \S or [^<>]* are of the second size.
+# The compiled size, and the weight of a pattern up to that size: see MAX_EXPANDED_SCHEMA. So a schema can have one of
+# the largest patterns, which takes some 20 ms for the longest text, or 80 of the smallest; \S or [^<>]* have the second
+# size.
 _WEIGHT_OF_BYTES = {1024: 50, 4 * 1024: 200, 16 * 1024: 800, 64 * 1024: 3_200}
 ENGINE = jsonschema_rs.RegexOptions(size_limit=max(_WEIGHT_OF_BYTES))
 
-# Through these a pattern could be held against every input, or every name of one, at once.
+# With these, one pattern could be matched against all inputs, or all names, at once.
 _KEYWORDS_FOR_ANY_NAME = ("patternProperties", "propertyNames", "additionalProperties", "unevaluatedProperties")
 
 
-def weigh_patterns(schema: Mapping[str, Any], most: int) -> dict[str, int]:
-    """Weigh every pattern in a schema. Raises ValueError when together they weigh more than `most`.
+def weigh_patterns(schema: Mapping[str, Any], max_weight: int) -> dict[str, int]:
+    """Return the weight of every pattern in a schema. Raises ValueError when their sum exceeds `max_weight`.
 
-    And for patterns that the engine does not take, would take long to compile, or that are held against more than one
-    value. What merely looks like a pattern, in an enum for instance, counts as well: that is simpler, and harms nobody.
+    Also raises ValueError for patterns that the engine rejects, that take long to compile, or that apply to more than
+    one value. A text that only looks like a pattern, in an enum for instance, counts as well: that is simpler.
     """
     patterns = _patterns_in(schema)
     if any(len(pattern) > MAX_PATTERN_CHARACTERS for pattern in patterns):
-        raise ValueError(f"A pattern can have {MAX_PATTERN_CHARACTERS} characters at most.")
+        raise ValueError(f"A pattern can have at most {MAX_PATTERN_CHARACTERS} characters.")
     if sum(pattern.count("\\") for pattern in patterns) > MAX_PATTERN_ESCAPES:
         raise ValueError(f"The patterns have more than {MAX_PATTERN_ESCAPES} backslashes.")
     weights: dict[str, int] = {}
     for pattern in patterns:
         weights[pattern] = _weight(pattern)
-        if sum(weights.values()) > most:
-            raise ValueError(f"There are too many patterns, or too large ones, at {pattern[:200]}.")
+        if sum(weights.values()) > max_weight:
+            raise ValueError(f"The patterns are too many or too large, at {pattern[:200]}.")
     return weights
 
 
@@ -57,7 +58,7 @@ def _patterns_in(schema: Mapping[str, Any]) -> set[str]:
                 patterns.add(value["pattern"])
             for_any_name = [name for name in _KEYWORDS_FOR_ANY_NAME if isinstance(value.get(name), dict)]
             if for_any_name:
-                raise ValueError(f"{for_any_name[0]} can be true or false only: properties is what names the inputs.")
+                raise ValueError(f"{for_any_name[0]} must be true or false: inputs are named by properties.")
     return patterns
 
 
@@ -70,13 +71,13 @@ def _weight(pattern: str) -> int:
             continue
         return weight
     raise ValueError(
-        f"The pattern {pattern[:100]} is wrong, or too much for an engine that is always quick: no look-around, no "
-        "back-references, no long repetitions (maxLength is what bounds a length)."
+        f"The pattern {pattern[:100]} is invalid, or not supported: no look-around, no back-references, and no long "
+        "repetitions (use maxLength to limit a length)."
     )
 
 
 def bounded(schema: Any) -> Any:  # noqa: ANN401  JSON
-    """Copy a schema, or a part of one, such that each pattern sees texts up to the bound only, and refuses others."""
+    """Copy a schema, or part of one, so that each pattern is matched against short texts only, and rejects others."""
     if isinstance(schema, list):
         return [bounded(item) for item in schema]
     if not isinstance(schema, dict):

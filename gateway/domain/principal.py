@@ -1,4 +1,4 @@
-"""Who is calling, and what a caller may do."""
+"""Callers and their API keys."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from gateway.domain.job import Job
 
 
-_KEY_PREFIX = "cgw_"  # so that a person, or a scan for leaked secrets, knows one
+_KEY_PREFIX = "cgw_"  # so that people and scanners for leaked secrets recognize a key
 _KEY_BYTES = 32
 _ID_CHARACTERS = 12
 
@@ -30,20 +30,20 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Principal:
-    """A caller that is signed in."""
+    """An authenticated caller."""
 
     owner: str
     role: Role
-    key_name: str | None = None  # of the API key that was shown, when it was one
+    key_name: str | None = None  # of the API key, when it was authenticated by one
 
     def may_see(self, job: Job) -> bool:
-        """Tell whether the job exists as far as this caller is concerned."""
+        """Return whether the caller may see the job. If not, it must not learn that the job exists."""
         return self.role is Role.ADMIN or job.owner == self.owner
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiKey:
-    """What is kept of an API key: never the key, only its hash."""
+    """The record of an API key: never the key, only its hash."""
 
     sha256: str  # hex, of the key
     name: str
@@ -55,27 +55,27 @@ class ApiKey:
 
     @property
     def id(self) -> str:
-        """What people call it by: it tells nothing of the key, and no two keys will ever share it."""
+        """A short id for people. It reveals nothing about the key, and in practice is unique."""
         return self.sha256[:_ID_CHARACTERS]
 
     def usable(self, now: datetime) -> bool:
-        """Tell whether the key opens anything at this instant."""
+        """Return whether the key is valid at this time: neither revoked nor expired."""
         return not self.disabled and (self.expires_at is None or now < self.expires_at)
 
     @property
     def principal(self) -> Principal:
-        """The caller that this key stands for."""
+        """The caller that this key authenticates."""
         return Principal(owner=self.owner, role=self.role, key_name=self.name)
 
 
 def mint_key(
     *, name: str, owner: str, role: Role, now: datetime, expires_at: datetime | None = None
 ) -> tuple[str, ApiKey]:
-    """Make a new key at random; return it, to be shown once, and what is kept of it.
+    """Generate a random key; return it, to be shown once, and its record.
 
-    Raises RequestInvalidError for a name or an owner that could not be shown.
+    Raises RequestInvalidError for a name or an owner that is too long or not printable.
     """
-    import secrets  # noqa: PLC0415  functions only look keys up: no cold start pays for it
+    import secrets  # noqa: PLC0415  functions only verify keys: saves cold-start time
 
     problems = [
         Problem(what, f"Must be 1 to {MAX_CREDENTIAL_NAME_CHARACTERS} printable characters.")
@@ -90,9 +90,9 @@ def mint_key(
 
 
 def hash_key(key: str) -> str:
-    """Hash an API key for storage and look-up.
+    """Hash an API key for storage and lookup.
 
-    A plain SHA-256 does: keys are random and long, so there is nothing to guess, and the look-up by
-    hash compares no secret, so its timing tells nothing.
+    A plain SHA-256 is enough: keys are random and long, so there is nothing to guess, and the lookup by hash compares
+    no secret, so its timing reveals nothing.
     """
     return hashlib.sha256(key.encode()).hexdigest()

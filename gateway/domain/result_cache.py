@@ -1,4 +1,4 @@
-"""Results that can be used again: the same workflow with the same inputs makes the same files."""
+"""Cached results: the same workflow with the same inputs produces the same files."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CachedResult:
-    """What a job left."""
+    """The result of an earlier job."""
 
     job_id: str
     outputs: tuple[Output, ...]
 
 
 def cache_key(head: WorkflowHead, values: Values, *, owner: str | None, private: bool) -> str:
-    """Name what makes a result: the template's version, every input and parameter as run, seed and checkpoint included.
+    """Return the cache key: a hash of the template's version and of every input and parameter as run.
 
-    `owner`: whose results these are; None for results that all owners share. `private`: files of other jobs may have
-    names, and texts in them, that a private job was given as well. The version goes with the template's
-    key in the store, which no other workflow ever has, not even one that was deleted and made again.
+    `owner`: whose results these are; None for results that all owners share. `private`: private and other jobs share no
+    results, since file names and texts in the files of other jobs can contain inputs. The template's key in the bucket
+    is part of it: no other workflow ever has it, not even one that was deleted and created again.
     """
     template = [head.id, head.version, head.template_key]
     made_of = [owner, private, template, _canonical(values.inputs), _canonical(values.params)]
@@ -37,7 +37,7 @@ def cache_key(head: WorkflowHead, values: Values, *, owner: str | None, private:
 
 
 def _canonical(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Write equal numbers in one way: 7 and 7.0 ask for the same picture."""
+    """Write equal numbers in the same way: 7 and 7.0 produce the same image."""
     return {
         name: int(value) if isinstance(value, float) and value.is_integer() else value for name, value in values.items()
     }

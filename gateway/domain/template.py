@@ -1,8 +1,8 @@
-"""A prompt with `{{name}}` tokens: checks at registration, and filling in.
+"""Templates: prompts with `{{name}}` tokens. Checks them at registration, and renders them.
 
-Substitution walks the parsed graph and puts values in place of strings. So an input can become a
-string, a number, a boolean or null somewhere under a node's `inputs`, and nothing else: it can add no
-node, no key, no link and no further token, whatever characters it contains.
+Rendering walks the parsed graph and replaces strings by values. So an input becomes a string, a number, a boolean or
+null somewhere under a node's `inputs`, and nothing else: it can add no node, key, link or further token, whatever
+characters it contains.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 
-_SHOWN = 80  # characters of what is wrong
+_SHOWN_CHARACTERS = 80  # of an invalid text
 _BRACES = re.compile(r"\{\{([^{}]*)\}\}")
 _NAME = re.compile(r"\s*([A-Za-z_][A-Za-z0-9_]{0,63})\s*")
 
@@ -35,19 +35,19 @@ _SCALAR_TYPES = (str, int, float, bool, type(None))
 
 
 def is_scalar(value: object) -> bool:
-    """Tell whether a value can stand in for a token. A list could pass for a link to another node."""
+    """Return whether a value can replace a token. A list could be taken for a link to another node."""
     return isinstance(value, _SCALAR_TYPES)
 
 
 def is_json_number(value: object) -> bool:
-    """Tell whether JSON can carry a value, if it is a number; anything else passes."""
+    """Return whether a value is no number, or a number that JSON can represent."""
     if isinstance(value, float):
         return math.isfinite(value)
     return not isinstance(value, int) or value.bit_length() <= MAX_NUMBER_BITS
 
 
 def graph_problems(graph: Mapping[str, Any]) -> list[Problem]:
-    """List everything that keeps this from being an API-format graph with well-formed tokens."""
+    """Return all reasons why this is not a graph in API format with valid tokens."""
     if isinstance(graph.get("nodes"), list) and isinstance(graph.get("links"), list):
         return [
             Problem(
@@ -69,39 +69,39 @@ def graph_problems(graph: Mapping[str, Any]) -> list[Problem]:
 
 
 def _too_large(graph: Mapping[str, Any]) -> str | None:
-    """Tell what makes a graph too large to look at closer. Does not recurse: it is not known yet how deep that goes."""
+    """Return why a graph is too large for further checks, or None. Not recursive: the depth is not known yet."""
     values, tokens = 1, 0
-    # Three levels lead to the values of a node's inputs; what a node holds beside them is bounded as they are.
+    # The values of a node's inputs are three levels down; the same limit holds for everything else in a node.
     pending: list[tuple[Any, int]] = [(graph, -3)]
     while pending:
         value, depth = pending.pop()
         if depth > MAX_GRAPH_DEPTH:
-            return f"Nested more than {MAX_GRAPH_DEPTH} deep."
+            return f"Nested more than {MAX_GRAPH_DEPTH} levels deep."
         if isinstance(value, dict | list):
             values += len(value)
             if values > MAX_GRAPH_VALUES:
-                return f"The graph holds more than {MAX_GRAPH_VALUES} values."
+                return f"The graph has more than {MAX_GRAPH_VALUES} values."
             if isinstance(value, dict) and any(len(key) > MAX_GRAPH_KEY_CHARACTERS for key in value):
                 return f"An id or a name has more than {MAX_GRAPH_KEY_CHARACTERS} characters."
             pending += [(item, depth + 1) for item in (value.values() if isinstance(value, dict) else value)]
         elif isinstance(value, str):
             tokens += value.count("{{")
             if tokens > MAX_GRAPH_TOKENS:
-                return f"The graph holds more than {MAX_GRAPH_TOKENS} tokens."
+                return f"The graph has more than {MAX_GRAPH_TOKENS} tokens."
         elif not is_json_number(value):
-            return "A number is too large, or none."
+            return "A number is too large, or not a number."
     return None
 
 
 def _node_problems(node_id: str, node: Any, graph: Mapping[str, Any]) -> Iterator[Problem]:  # noqa: ANN401  any JSON
     path = f"workflowJson.{node_id}"
     if "{{" in node_id:
-        yield Problem(path, "A node id cannot hold a token: inputs never change the graph's structure.")
+        yield Problem(path, "A node id cannot contain a token: inputs never change the structure.")
     if not isinstance(node, dict) or not isinstance(node.get("class_type"), str) or not node["class_type"]:
         yield Problem(path, "A node must be an object with a class_type and inputs.")
         return
     if "{{" in node["class_type"]:
-        yield Problem(f"{path}.class_type", "A class cannot hold a token: inputs never change the graph's structure.")
+        yield Problem(f"{path}.class_type", "A class cannot contain a token: inputs never change the structure.")
     inputs = node.get("inputs", {})
     if not isinstance(inputs, dict):
         yield Problem(f"{path}.inputs", "Must be an object.")
@@ -111,27 +111,28 @@ def _node_problems(node_id: str, node: Any, graph: Mapping[str, Any]) -> Iterato
 
 def _value_problems(path: str, value: Any, graph: Mapping[str, Any], depth: int) -> Iterator[Problem]:  # noqa: ANN401
     if depth > MAX_GRAPH_DEPTH:
-        yield Problem(path, f"Nested more than {MAX_GRAPH_DEPTH} deep.")
+        yield Problem(path, f"Nested more than {MAX_GRAPH_DEPTH} levels deep.")
     elif isinstance(value, str):
         for inner in _BRACES.findall(value):
             if not _NAME.fullmatch(inner):
                 yield Problem(
-                    path, f"'{{{{{inner[:_SHOWN]}}}}}' is no token: a name is letters, digits and _, 64 at most."
+                    path,
+                    f"'{{{{{inner[:_SHOWN_CHARACTERS]}}}}}' is not a token: a name has up to 64 letters, digits and _.",
                 )
     elif _is_link(value):
         if value[0] not in graph:
-            yield Problem(path, f"Links to node '{value[0][:_SHOWN]}', which does not exist.")
+            yield Problem(path, f"Links to node '{value[0][:_SHOWN_CHARACTERS]}', which does not exist.")
     elif _could_become_link(value):
-        yield Problem(path, "A link cannot hold a token: inputs never change the graph's structure.")
+        yield Problem(path, "A link cannot contain a token: inputs never change the structure.")
     else:
         for step, item in _items(value):
             if "{{" in step:
-                yield Problem(path + step, "A key cannot hold a token.")
+                yield Problem(path + step, "A key cannot contain a token.")
             yield from _value_problems(path + step, item, graph, depth + 1)
 
 
 def _items(value: object) -> Iterator[tuple[str, Any]]:
-    """Go through a container, each item with the step of its path that leads to it."""
+    """Yield the items of a container, each with its step of the path."""
     if isinstance(value, list):
         yield from ((f"[{index}]", item) for index, item in enumerate(value))
     elif isinstance(value, dict):
@@ -139,10 +140,10 @@ def _items(value: object) -> Iterator[tuple[str, Any]]:
 
 
 def _is_link(value: object) -> bool:
-    """Tell whether ComfyUI would take a value for a link: `[node id, output index]`."""
+    """Return whether ComfyUI treats a value as a link: `[node id, output index]`."""
     return (
         isinstance(value, list)
-        and len(value) == 2  # noqa: PLR2004  the two of a link
+        and len(value) == 2  # noqa: PLR2004  a link has two parts
         and isinstance(value[0], str)
         and isinstance(value[1], int | float)
         and not isinstance(value[1], bool)
@@ -150,10 +151,10 @@ def _is_link(value: object) -> bool:
 
 
 def _could_become_link(value: object) -> bool:
-    """Tell whether a number in place of a token would make a link of a value."""
+    """Return whether a value would become a link if its token were replaced by a number."""
     return (
         isinstance(value, list)
-        and len(value) == 2  # noqa: PLR2004  the two of a link
+        and len(value) == 2  # noqa: PLR2004  a link has two parts
         and isinstance(value[0], str)
         and isinstance(value[1], str)
         and _BRACES.fullmatch(value[1]) is not None
@@ -161,7 +162,7 @@ def _could_become_link(value: object) -> bool:
 
 
 def token_names(graph: Mapping[str, Any]) -> set[str]:
-    """Collect the names of all tokens under the nodes' inputs. The graph may have problems."""
+    """Return the names of all tokens under the nodes' inputs. The graph may have problems."""
     names: set[str] = set()
     pending: list[Any] = [node.get("inputs", {}) for node in graph.values() if isinstance(node, dict)]
     while pending:
@@ -176,30 +177,32 @@ def token_names(graph: Mapping[str, Any]) -> set[str]:
 
 
 def render(graph: Mapping[str, Any], values: Mapping[str, Scalar]) -> dict[str, Any]:
-    """Fill the tokens in. A string that is one token takes the value itself; inside text it is put in as text.
+    """Replace the tokens. A string that is only a token becomes the value itself; inside a text, it becomes text.
 
     Raises KeyError for a token without a value.
     """
-    return {node_id: {**node, "inputs": _filled(node.get("inputs", {}), values)} for node_id, node in graph.items()}
+    return {
+        node_id: {**node, "inputs": _render_value(node.get("inputs", {}), values)} for node_id, node in graph.items()
+    }
 
 
-def _filled(value: Any, values: Mapping[str, Scalar]) -> Any:  # noqa: ANN401  JSON in, JSON out
+def _render_value(value: Any, values: Mapping[str, Scalar]) -> Any:  # noqa: ANN401  JSON in, JSON out
     if isinstance(value, str):
-        return _filled_text(value, values)
+        return _render_text(value, values)
     if isinstance(value, list):
-        return [_filled(item, values) for item in value]
+        return [_render_value(item, values) for item in value]
     if isinstance(value, dict):
-        return {key: _filled(item, values) for key, item in value.items()}
+        return {key: _render_value(item, values) for key, item in value.items()}
     return value
 
 
-def _filled_text(text: str, values: Mapping[str, Scalar]) -> Scalar:
+def _render_text(text: str, values: Mapping[str, Scalar]) -> Scalar:
     if "{{" not in text:
         return text
     whole = _BRACES.fullmatch(text)
     if whole:
         return values[whole.group(1).strip()]
-    # One pass over the template's own text: what a value brings with it is never looked at again.
+    # One pass over the template's own text: braces in a value are never parsed.
     return _BRACES.sub(lambda match: _as_text(values[match.group(1).strip()]), text)
 
 

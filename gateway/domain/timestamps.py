@@ -1,4 +1,4 @@
-"""Instants: aware UTC datetimes inside, RFC 3339 with milliseconds and `Z` outside."""
+"""Timestamps: aware UTC datetimes in the code, RFC 3339 with milliseconds and `Z` in texts."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ def now() -> datetime:
 
 
 def whole_milliseconds(instant: datetime) -> datetime:
-    """Cut off what is finer than a millisecond."""
+    """Truncate to milliseconds."""
     return instant.replace(microsecond=instant.microsecond // 1000 * 1000)
 
 
 def to_text(instant: datetime) -> str:
-    """Write an instant as `2026-01-31T12:00:00.000Z`. Texts sort as the instants do."""
+    """Format as `2026-01-31T12:00:00.000Z`. Texts sort as the timestamps do."""
     return instant.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def from_text(text: str) -> datetime:
-    """Read what `to_text` wrote. Raises ValueError on anything that is no instant with a time zone."""
+    """Parse the result of `to_text`. Raises ValueError on anything but a timestamp with a time zone."""
     instant = datetime.fromisoformat(text)
     if instant.tzinfo is None:
         raise ValueError(f"no time zone: {text}")
@@ -29,10 +29,10 @@ def from_text(text: str) -> datetime:
 
 
 def to_milliseconds(instant: datetime) -> int:
-    """Count milliseconds since 1970."""
+    """Convert to milliseconds since 1970."""
     return round(instant.timestamp() * 1000)
 
 
 def from_milliseconds(milliseconds: int) -> datetime:
-    """Read what `to_milliseconds` wrote."""
+    """Convert from milliseconds since 1970."""
     return datetime.fromtimestamp(milliseconds / 1000, UTC)

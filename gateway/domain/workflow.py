@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkflowHead:
-    """What lists show of a workflow, and where the rest of it lies."""
+    """The fields of a workflow that lists show, and the key of its template."""
 
     id: str
     name: str
@@ -29,12 +29,12 @@ class WorkflowHead:
     version: int
     created_at: datetime
     updated_at: datetime
-    template_key: str  # of its template in the object store; a template that stays the same keeps its key
+    template_key: str  # of its template in the bucket; a template that does not change keeps its key
 
 
 @dataclass(frozen=True)
 class WorkflowTemplate:
-    """The part of a workflow that a job is made from. Built by `register`, so it is known to be sound."""
+    """The graph, schema and default parameters of one version. Created by `register`, which validates them."""
 
     graph: Mapping[str, Any]
     input_schema: Mapping[str, Any]
@@ -52,7 +52,7 @@ class WorkflowTemplate:
     def register(
         cls, graph: Mapping[str, Any], schema: Mapping[str, Any] | None, default_params: Mapping[str, Any] | None
     ) -> WorkflowTemplate:
-        """Check a template from outside. Raises RequestInvalidError with every problem."""
+        """Validate a template from outside. Raises RequestInvalidError with all problems."""
         full_schema, problems = input_schema.normalize(schema or {"properties": {}})
         if not problems:
             problems = _default_problems(full_schema)
@@ -60,7 +60,7 @@ class WorkflowTemplate:
         problems += _params_problems(params)
         graph_problems = template.graph_problems(graph)
         problems += graph_problems
-        # A graph that is refused as a whole may be too large to look into; a schema that is, names no inputs.
+        # A graph that is rejected as a whole may be too large to search; a rejected schema names no inputs.
         if full_schema and not any(problem.path == "workflowJson" for problem in graph_problems):
             properties = full_schema.get("properties", {})
             known = {*(properties if isinstance(properties, dict) else ()), *params}
@@ -80,7 +80,7 @@ class WorkflowTemplate:
         *,
         drawn_seed: int | None = None,
     ) -> inputs.Values:
-        """Check and complete what a caller sent. Raises RequestInvalidError with all problems. See inputs.resolve."""
+        """Validate and complete a caller's inputs. Raises RequestInvalidError with all problems. See inputs.resolve."""
         return inputs.resolve(
             inputs=given,
             params=params,
@@ -92,17 +92,17 @@ class WorkflowTemplate:
         )
 
     def render(self, values: inputs.Values) -> dict[str, Any]:
-        """Make the prompt. Raises RequestInvalidError for tokens of optional inputs that nothing gives a value."""
+        """Render the prompt. Raises RequestInvalidError for tokens of optional inputs that have no value."""
         merged = values.merged
         missing = sorted(self._tokens - merged.keys())
         if missing:
             raise RequestInvalidError(
-                [Problem(f"inputs.{name}", "Needed by the workflow: it has no default.") for name in missing]
+                [Problem(f"inputs.{name}", "Required by the workflow: it has no default.") for name in missing]
             )
         return template.render(self.graph, merged)
 
     def to_json(self) -> str:
-        """Write for storage."""
+        """Serialize for storage."""
         return json.dumps(
             {"workflowJson": self.graph, "inputSchema": self.input_schema, "defaultParams": self.default_params},
             separators=(",", ":"),
@@ -110,7 +110,7 @@ class WorkflowTemplate:
 
     @classmethod
     def from_json(cls, text: str | bytes) -> WorkflowTemplate:
-        """Read what `to_json` wrote."""
+        """Parse the result of `to_json`."""
         stored = json.loads(text)
         return cls(
             graph=stored["workflowJson"], input_schema=stored["inputSchema"], default_params=stored["defaultParams"]
@@ -118,10 +118,10 @@ class WorkflowTemplate:
 
 
 def fingerprint(head: WorkflowHead, template: WorkflowTemplate) -> str:
-    """Hash a version of a workflow, so that a copy of it can be recognised: SHA-256, in hex.
+    """Return a hash that identifies a version of a workflow and copies of it: SHA-256, in hex.
 
-    Of the canonical JSON (keys sorted, no spaces, ASCII) of what `GET /workflows/{id}` shows, times left out:
-    whoever has that answer can work the hash out.
+    It is of the canonical JSON (sorted keys, no spaces, ASCII) of the response to `GET /workflows/{id}` without times,
+    so that callers can compute it.
     """
     content = {
         "id": head.id,
@@ -136,7 +136,7 @@ def fingerprint(head: WorkflowHead, template: WorkflowTemplate) -> str:
 
 
 def _default_problems(schema: Mapping[str, Any]) -> list[Problem]:
-    """List the defaults that the schema itself would refuse: no job could ever leave them out."""
+    """List the defaults that do not match their own schema: no job could use them."""
     given = inputs.defaults(schema.get("properties", {}))
     problems = [
         Problem(f"inputSchema.properties.{name}.default", "Must be a string, a number, a boolean or null.")
@@ -144,8 +144,8 @@ def _default_problems(schema: Mapping[str, Any]) -> list[Problem]:
         if not template.is_scalar(value)
     ]
     if given.get("seed") == inputs.RANDOM_SEED:
-        del given["seed"]  # stands for a number within the bounds
-    # A rule for all inputs together, a required one for instance, says nothing of a default: it has no path.
+        del given["seed"]  # is replaced by a number in the range
+    # A rule for all inputs together, such as `required`, is not about a default: its error has no path.
     return problems + [
         Problem(f"inputSchema.properties.{error.instance_path[0]}.default", str(error.message)[:300])
         for error in input_schema.compile_schema(schema).iter_errors(given)

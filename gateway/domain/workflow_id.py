@@ -1,4 +1,4 @@
-"""What may be the id of a workflow; apart from workflows themselves, as what checks ids alone loads no validator."""
+"""The form of a workflow id. In a module of its own: code that checks ids only need not import the validator."""
 
 from __future__ import annotations
 

@@ -130,7 +130,7 @@ def test_a_workflow_without_inputs_takes_none() -> None:
     """Without a schema nothing may be sent."""
     template = WorkflowTemplate.register({"1": {"class_type": "A", "inputs": {}}}, None, None)
     assert resolve(template, {}).merged == {}
-    assert problems(template, {"a": 1}) == [("inputs.a", "Unknown; this workflow takes none.")]
+    assert [path for path, _ in problems(template, {"a": 1})] == ["inputs.a"]
 
 
 def test_many_unknown_names_make_a_short_answer() -> None:
