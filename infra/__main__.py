@@ -1,4 +1,4 @@
-"""`python -m infra`, which is what `cdk` runs: see cdk.json. By itself it takes the name of a stage."""
+"""Entry point of the CDK app: `python -m infra [STAGE]`. The command `cdk` runs it, see cdk.json."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from infra.stage import STAGES
 
 
 def main() -> int:
-    """Synthesize. Returns the process's exit code."""
+    """Synthesize the templates. Returns the exit code."""
     try:
         synthesize(STAGES, stage=sys.argv[1] if len(sys.argv) > 1 else None)
     except SettingsInvalidError as error:

@@ -1,4 +1,4 @@
-"""What answers and what works in the background: functions, REST API, what starts functions."""
+"""The stack with all functions, the REST API, and the event sources of background functions."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class ApiStack(cdk.Stack):
-    """The stack. `functions`: all there are, by name."""
+    """The stack. `functions`: all functions by name."""
 
     def __init__(
         self, scope: Construct, name: str, *, stage: Stage, state: StateStack, platform: Platform = LAMBDA
@@ -38,19 +38,19 @@ class ApiStack(cdk.Stack):
         self._platform = platform
         self.functions: dict[str, GatewayFunction] = {}
         for function in sorted(API_FUNCTIONS):
-            self._function(function, REQUEST_SECONDS, answers_requests=True)
+            self._function(function, REQUEST_SECONDS, serves_requests=True)
         for source in QUEUE_SOURCES:
-            self._start_by_queue(source)
-        self._start_by_stream(JOB_CHANGES)
+            self._add_queue_source(source)
+        self._add_stream_source(JOB_CHANGES)
         for schedule in SCHEDULES:
-            self._start_by_clock(schedule)
+            self._add_schedule(schedule)
         self.rest_api = RestApi(
             self, "RestApi", stage=stage, functions={name: made.called for name, made in self.functions.items()}
         )
         cdk.CfnOutput(self, "Url", value=self.rest_api.url)
 
-    def _function(self, name: str, timeout_seconds: int, *, answers_requests: bool = False) -> GatewayFunction:
-        """Make a function, or return the one made before."""
+    def _function(self, name: str, timeout_seconds: int, *, serves_requests: bool = False) -> GatewayFunction:
+        """Return the function of this name. It is made at the first call."""
         if name not in self.functions:
             self.functions[name] = GatewayFunction(
                 self,
@@ -58,12 +58,12 @@ class ApiStack(cdk.Stack):
                 stage=self._stage,
                 state=self._state,
                 timeout_seconds=timeout_seconds,
-                answers_requests=answers_requests,
+                serves_requests=serves_requests,
                 platform=self._platform,
             )
         return self.functions[name]
 
-    def _start_by_queue(self, source: QueueSourceResource) -> None:
+    def _add_queue_source(self, source: QueueSourceResource) -> None:
         function = self._function(source.function.name, source.function.timeout_seconds)
         function.called.add_event_source(
             sources.SqsEventSource(
@@ -74,7 +74,7 @@ class ApiStack(cdk.Stack):
             )
         )
 
-    def _start_by_stream(self, source: StreamSourceResource) -> None:
+    def _add_stream_source(self, source: StreamSourceResource) -> None:
         function = self._function(source.function.name, source.function.timeout_seconds)
         function.called.add_event_source(
             sources.DynamoEventSource(
@@ -89,12 +89,12 @@ class ApiStack(cdk.Stack):
         acknowledge(
             function.role,
             "AwsSolutions-IAM5[Resource::*]",
-            "ListStreams has no resource, and traces belong to nothing.",
+            "ListStreams and X-Ray have no resource that a policy could name.",
         )
 
-    def _start_by_clock(self, schedule: ScheduleResource) -> None:
+    def _add_schedule(self, schedule: ScheduleResource) -> None:
         function = self._function(schedule.function.name, schedule.function.timeout_seconds)
         every = cdk.Duration.minutes(schedule.every_minutes)
-        # The next start is the retry of one that failed.
+        # The next scheduled run is the retry.
         target = targets.LambdaFunction(function.called, retry_attempts=0, max_event_age=every)
         events.Rule(self, f"Schedule-{schedule.function.name}", schedule=events.Schedule.rate(every), targets=[target])

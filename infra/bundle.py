@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 
 LOCK = ROOT / "requirements.lock"
 BUILD = ROOT / "build" / "functions"
-# What no function imports, and would make the zips a tenth larger; the tests import each function without it.
-# Parts of Powertools that are not named here are needed, by its resolver at the least.
+# Not imported by any function, and a tenth of the size; the tests import each function without it.
+# All other parts of Powertools are needed, at least by its resolver.
 _UNUSED = (
     "bin/",  # programs
-    "pydantic/v1/",  # pydantic as it was before
-    "aws_lambda_powertools/event_handler/openapi/swagger_ui/",  # our page of the API is our own
+    "pydantic/v1/",  # the previous major version of pydantic
+    "aws_lambda_powertools/event_handler/openapi/swagger_ui/",  # the docs page has no Swagger UI
     *(
         f"aws_lambda_powertools/utilities/{part}/"
         for part in (
@@ -40,12 +40,12 @@ _UNUSED = (
     ),
 )  # fmt: skip
 _FOR_TYPE_CHECKERS = (".pyi", ".typed")
-_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can say
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time in a zip
 
 
 @dataclass(frozen=True, slots=True)
 class Platform:
-    """What the zips are made for, as uv names it."""
+    """The target platform of the zips, in the names of uv."""
 
     python: str
     machine: str
@@ -57,14 +57,14 @@ LAMBDA = Platform(python="3.13", machine="aarch64-manylinux_2_34")
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """A function's zip. `digest`: of what is in it, SHA-256 in hex."""
+    """The zip of a function. `digest`: SHA-256 of its content in hex."""
 
     path: Path
     digest: str
 
 
 def bundle(module: str, platform: Platform = LAMBDA) -> Bundle:
-    """Make a module's zip, or find the one made before. Raises CalledProcessError when a package can't be had."""
+    """Return the zip of a module, built if needed. Raises CalledProcessError if a package cannot be installed."""
     imports = imports_of(module)
     content = {str(file): ROOT / file for file in imports.files}
     content |= _content_of(_installed(imports.distributions, platform))
@@ -76,15 +76,17 @@ def bundle(module: str, platform: Platform = LAMBDA) -> Bundle:
 
 
 def _installed(distributions: tuple[str, ...], platform: Platform) -> Path:
-    """Install packages and what they need in turn, in the locked versions; return the folder."""
-    wanted = "\n".join(distributions).encode()
-    key = _digest([("lock", LOCK.read_bytes()), ("wanted", wanted), (platform.python, platform.machine.encode())])
+    """Install packages and their dependencies in the locked versions. Returns the folder."""
+    requirements = "\n".join(distributions).encode()
+    key = _digest(
+        [("lock", LOCK.read_bytes()), ("requirements", requirements), (platform.python, platform.machine.encode())]
+    )
     target = BUILD / "packages" / key[:16]
     if target.exists():
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
     fresh = Path(tempfile.mkdtemp(dir=target.parent))
-    subprocess.run(  # noqa: S603  arguments from the lock and from this file
+    subprocess.run(  # noqa: S603  arguments from the lock file and from this module
         [
             uv.find_uv_bin(), "pip", "install", "--quiet", "--target", fresh, "--constraint", LOCK,
             "--python-version", platform.python, "--python-platform", platform.machine,
@@ -98,13 +100,13 @@ def _installed(distributions: tuple[str, ...], platform: Platform) -> Path:
 
 def _content_of(folder: Path) -> dict[str, Path]:
     files = {str(path.relative_to(folder)): path for path in folder.rglob("*") if path.is_file()}
-    return {name: path for name, path in files.items() if not _left_out(name)}
+    return {name: path for name, path in files.items() if not _is_excluded(name)}
 
 
-def _left_out(name: str) -> bool:
-    # Notes of the installer differ from run to run; those of the packages' authors would be searched at each start.
-    notes = name.startswith(".") or ".dist-info/" in name
-    return notes or name.startswith(_UNUSED) or name.endswith(_FOR_TYPE_CHECKERS)
+def _is_excluded(name: str) -> bool:
+    # Installer files differ between runs, and metadata in .dist-info would be scanned at each cold start.
+    metadata = name.startswith(".") or ".dist-info/" in name
+    return metadata or name.startswith(_UNUSED) or name.endswith(_FOR_TYPE_CHECKERS)
 
 
 def _digest(parts: Iterable[tuple[str, bytes]]) -> str:
@@ -120,14 +122,14 @@ def _write_zip(target: Path, content: Mapping[str, Path]) -> None:
     with os.fdopen(handle, "wb") as stream, zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as out:
         for name, path in sorted(content.items()):
             entry = zipfile.ZipInfo(name, _EPOCH)
-            entry.external_attr = 0o644 << 16  # Lambda reads it as somebody else
+            entry.external_attr = 0o644 << 16  # Lambda reads it as another user
             entry.compress_type = zipfile.ZIP_DEFLATED
             out.writestr(entry, path.read_bytes())
     Path(fresh).replace(target)
 
 
 def _move(fresh: Path, target: Path) -> None:
-    """Put a finished folder in its place, unless another process was faster."""
+    """Rename a finished folder, unless another process has done so first."""
     try:
         fresh.rename(target)
     except OSError:

@@ -1,4 +1,4 @@
-"""A Lambda function: its zip, its log, its role."""
+"""A Lambda function with its code bundle, log group and role."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
     from infra.stage import Stage
     from infra.state import StateStack
 
-# The CPU comes with the memory. Handlers take a few milliseconds of it and wait for AWS for the rest, so that more
-# would cost more than it saves; starting has a CPU of its own. https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html
+# The CPU share depends on the memory. Handlers use a few milliseconds of CPU and otherwise wait for AWS, so that more
+# memory would cost more than it saves. The init phase has a full CPU. https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html
 _MEMORY_MIB = 512
-_BACKGROUND_MEMORY_MIB = 256  # nobody waits for these, and webhooks wait for their receivers
+_BACKGROUND_MEMORY_MIB = 256  # no caller waits for them, and webhooks wait for their receivers
 
 
 class GatewayFunction(Construct):
-    """The function of a module in functions/, named after it, with the grants that access.FUNCTIONS has for it."""
+    """A function of the module of that name, with the grants of permissions.FUNCTIONS. `called`: what to invoke."""
 
-    def __init__(  # noqa: PLR0913  what one function differs by from another
+    def __init__(  # noqa: PLR0913  what differs between functions
         self,
         scope: Construct,
         name: str,
@@ -37,12 +37,12 @@ class GatewayFunction(Construct):
         stage: Stage,
         state: StateStack,
         timeout_seconds: int,
-        answers_requests: bool,
+        serves_requests: bool,
         platform: Platform = LAMBDA,
     ) -> None:
         super().__init__(scope, f"Function-{name}")
         module = module_of(name)
-        zipped = bundle(module, platform)
+        code = bundle(module, platform)
         self.log_group = make_log_group(self, "Log", stage)
         self.role = self._make_role(name, state)
         secret_arns = FUNCTIONS[name].secret_arns(state)
@@ -52,9 +52,9 @@ class GatewayFunction(Construct):
             description=f"ComfyUI Gateway {stage.name}: {name}",
             runtime=lambda_.Runtime.PYTHON_3_13,
             architecture=lambda_.Architecture.ARM_64,
-            code=lambda_.Code.from_asset(str(zipped.path), asset_hash=zipped.digest),
+            code=lambda_.Code.from_asset(str(code.path), asset_hash=code.digest),
             handler=f"{module}.handler",
-            memory_size=_MEMORY_MIB if answers_requests else _BACKGROUND_MEMORY_MIB,
+            memory_size=_MEMORY_MIB if serves_requests else _BACKGROUND_MEMORY_MIB,
             timeout=cdk.Duration.seconds(timeout_seconds),
             role=self.role,
             environment={
@@ -64,15 +64,15 @@ class GatewayFunction(Construct):
                 **({"SECRET_ARNS": ",".join(secret_arns)} if secret_arns else {}),
             },
             log_group=self.log_group,
-            # START, END and REPORT lines would be half of the log; what they say is in the metrics and in X-Ray.
+            # Without START, END and REPORT lines, half of the log. Metrics and X-Ray have what they contain.
             logging_format=lambda_.LoggingFormat.JSON,
             system_log_level_v2=lambda_.SystemLogLevel.WARN,
-            application_log_level_v2=lambda_.ApplicationLogLevel.DEBUG,  # LOG_LEVEL decides
-            # What no request calls is traced when what it goes back to is: X-Ray's price is by the trace.
-            tracing=lambda_.Tracing.ACTIVE if answers_requests else lambda_.Tracing.PASS_THROUGH,
+            application_log_level_v2=lambda_.ApplicationLogLevel.DEBUG,  # LOG_LEVEL filters
+            # A background function is traced only if the request that caused it is: X-Ray has a price per trace.
+            tracing=lambda_.Tracing.ACTIVE if serves_requests else lambda_.Tracing.PASS_THROUGH,
             snap_start=lambda_.SnapStartConf.ON_PUBLISHED_VERSIONS if stage.snap_start else None,
         )
-        acknowledge(self.function, "AwsSolutions-L1", "It is supported until mid-2029, and what the tests run with.")
+        acknowledge(self.function, "AwsSolutions-L1", "Python 3.13 is supported until mid-2029; the tests use it.")
         # Only published versions start from snapshots.
         self.called: lambda_.IFunction = (
             lambda_.Alias(self, "Live", alias_name="live", version=self.function.current_version)
@@ -92,10 +92,10 @@ class GatewayFunction(Construct):
 
 
 def make_log_group(scope: Construct, name: str, stage: Stage) -> logs.LogGroup:
-    """Make a log that is kept as long as the stage says, and not longer than its stack."""
+    """Make a log group with the retention of the stage. It is deleted with its stack."""
     group = logs.LogGroup(scope, name, removal_policy=cdk.RemovalPolicy.DESTROY)
     resource = group.node.default_child
     if not isinstance(resource, logs.CfnLogGroup):
-        raise TypeError("CDK has made something else of a log group")
-    resource.retention_in_days = stage.log_retention_days  # CDK's own property takes names
+        raise TypeError("not a log group")
+    resource.retention_in_days = stage.log_retention_days  # the CDK property is an enum of names
     return group

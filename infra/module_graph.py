@@ -1,7 +1,7 @@
-"""What a function's module imports, read from the source: so that its zip holds that and nothing else.
+"""Find what a function's module imports, from its source code, so that its zip has nothing else.
 
-Nothing is imported here, and imports inside functions count, as they happen some time. Those for type checkers don't.
-What was read is remembered: functions share most of it, and reading it for each anew took half of a synthesis.
+The modules are parsed, not imported. Imports inside functions count; imports for type checkers do not. The results are
+cached: functions share most modules, and parsing them for each function took half of the synthesis.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 ROOT = Path(__file__).parents[1]
-# What a Lambda function may consist of. Whatever else lies in the repository is no part of one.
+# The packages that a Lambda function can contain.
 _OWN_PACKAGES = ("functions", "gateway")
 # Part of Lambda's runtime for Python: https://docs.aws.amazon.com/lambda/latest/dg/lambda-python.html
 _IN_RUNTIME = ("boto3", "botocore", "urllib3")
@@ -25,14 +25,14 @@ _IN_RUNTIME = ("boto3", "botocore", "urllib3")
 
 @dataclass(frozen=True, slots=True)
 class Imports:
-    """All that a module needs beside Python and Lambda's runtime. Both are sorted."""
+    """What a module needs besides Python and the Lambda runtime. Both tuples are sorted."""
 
-    files: tuple[Path, ...]  # our own, relative to ROOT, with what lies beside them in their packages (style sheets …)
-    distributions: tuple[str, ...]  # others', by the names that requirements.lock has
+    files: tuple[Path, ...]  # own modules and the data files in their packages, relative to ROOT
+    distributions: tuple[str, ...]  # third-party packages, by their names in requirements.lock
 
 
 def imports_of(module: str) -> Imports:
-    """Follow a module's imports, theirs, and so on."""
+    """Return all direct and indirect imports of a module."""
     own: dict[str, Path] = {}
     foreign: set[str] = set()
     waiting = [module]
@@ -51,7 +51,7 @@ def imports_of(module: str) -> Imports:
             else:
                 foreign.add(imported.split(".")[0])
     packages = {path.parent for path in own.values() if path.name == "__init__.py"}
-    data = {beside for package in packages for beside in package.iterdir() if _is_data(beside)}
+    data = {file for package in packages for file in package.iterdir() if _is_data(file)}
     files = sorted({path.relative_to(ROOT) for path in {*own.values(), *data}})
     return Imports(tuple(files), tuple(sorted(_distributions(foreign))))
 
@@ -72,7 +72,7 @@ def _imported(path: Path) -> tuple[str, ...]:
 
 
 def _names_imported(path: Path) -> Iterator[str]:
-    """Name what a file imports; for `from a import b` both `a` and `a.b`, which may be a module."""
+    """Yield what a file imports: for `from a import b` both `a` and `a.b`, which can be a module."""
     waiting: list[ast.AST] = [ast.parse(path.read_text(encoding="utf-8"))]
     while waiting:
         node = waiting.pop()

@@ -23,18 +23,18 @@ if TYPE_CHECKING:
 
     from infra.stage import Domain, Stage
 
-# What API Gateway answers itself, in the API's own shape: kind → status (None: as it comes), code, message, retryable.
-_OWN_ANSWERS: dict[str, tuple[str | None, str, str, bool]] = {
-    "THROTTLED": ("429", "RATE_LIMITED", "Too many requests at the moment. Try again in a few seconds.", True),
-    "QUOTA_EXCEEDED": ("429", "RATE_LIMITED", "Too many requests at the moment. Try again in a few seconds.", True),
+# Responses of API Gateway itself, with the API's error body. Type: status (None: unchanged), code, message, retryable.
+_GATEWAY_RESPONSES: dict[str, tuple[str | None, str, str, bool]] = {
+    "THROTTLED": ("429", "RATE_LIMITED", "Too many requests. Try again in a few seconds.", True),
+    "QUOTA_EXCEEDED": ("429", "RATE_LIMITED", "Too many requests. Try again in a few seconds.", True),
     "WAF_FILTERED": ("429", "RATE_LIMITED", "Too many requests from this address. Try again in five minutes.", True),
     "REQUEST_TOO_LARGE": ("413", "PAYLOAD_TOO_LARGE", "The request body is too large.", False),
     "INTEGRATION_TIMEOUT": (None, "INTERNAL_ERROR", "The request took too long.", True),
-    "MISSING_AUTHENTICATION_TOKEN": ("404", "NOT_FOUND", "There is nothing at this path.", False),
-    "DEFAULT_4XX": (None, "VALIDATION_ERROR", "API Gateway could not make sense of the request.", False),
-    "DEFAULT_5XX": (None, "INTERNAL_ERROR", "Something went wrong on our side.", True),
+    "MISSING_AUTHENTICATION_TOKEN": ("404", "NOT_FOUND", "Unknown path.", False),
+    "DEFAULT_4XX": (None, "VALIDATION_ERROR", "The request is not valid HTTP.", False),
+    "DEFAULT_5XX": (None, "INTERNAL_ERROR", "The request failed on the server.", True),
 }
-# One line a request. Addresses are in it, keys are not.
+# One line per request, with IP addresses and without keys.
 _ACCESS_LOG = {
     "requestId": "$context.requestId",
     "ip": "$context.identity.sourceIp",
@@ -49,7 +49,7 @@ _ACCESS_LOG = {
 
 
 class RestApi(Construct):
-    """The API. `functions`: by the names that routing has. `url`: where it is to be found."""
+    """The API. `functions`: by name, as in functions.routing. `url`: the root of its paths."""
 
     def __init__(
         self, scope: Construct, name: str, *, stage: Stage, functions: Mapping[str, lambda_.IFunction]
@@ -57,12 +57,12 @@ class RestApi(Construct):
         super().__init__(scope, name)
         self._stage = stage
         self._integrations = {
-            function: apigateway.LambdaIntegration(
-                made,
+            name: apigateway.LambdaIntegration(
+                function,
                 timeout=cdk.Duration.seconds(REQUEST_SECONDS),
-                scope_permission_to_method=False,  # the whole API may call it: one statement instead of many
+                scope_permission_to_method=False,  # one permission for the whole API instead of one per method
             )
-            for function, made in functions.items()
+            for name, function in functions.items()
         }
         self.access_log = make_log_group(self, "AccessLog", stage)
         self.api = apigateway.RestApi(
@@ -70,8 +70,8 @@ class RestApi(Construct):
             "Api",
             rest_api_name=f"ComfyUI Gateway {stage.name}",
             endpoint_types=[apigateway.EndpointType.REGIONAL],
-            binary_media_types=["*/*"],  # or files would come as base64
-            cloud_watch_role=True,  # of the account, for its API's access logs; it stays when the stack goes
+            binary_media_types=["*/*"],  # without it, files would be returned as base64
+            cloud_watch_role=True,  # of the account, for access logs; it remains when the stack is deleted
             disable_execute_api_endpoint=stage.domain is not None,
             deploy_options=apigateway.StageOptions(
                 stage_name=stage.name,
@@ -82,10 +82,10 @@ class RestApi(Construct):
                 access_log_format=apigateway.AccessLogFormat.custom(json.dumps(_ACCESS_LOG, separators=(",", ":"))),
             ),
         )
-        self.api.node.try_remove_child("Endpoint")  # an output that ours stands for
+        self.api.node.try_remove_child("Endpoint")  # the stack has its own output for it
         self._acknowledge_rules()
         self._add_routes()
-        self._shape_own_answers()
+        self._add_gateway_responses()
         self.stage = self.api.deployment_stage
         self.url = self.api.url
         if stage.domain is not None:
@@ -108,11 +108,11 @@ class RestApi(Construct):
         self.api.root.add_method("ANY", self._integrations[DEFAULT_FUNCTION])
         self.api.root.add_resource("{proxy+}").add_method("ANY", self._integrations[DEFAULT_FUNCTION])
 
-    def _shape_own_answers(self) -> None:
-        # A list of origins can't be answered without looking at the request, which API Gateway does not do here.
+    def _add_gateway_responses(self) -> None:
+        # With several origins, the header depends on the request, which API Gateway cannot read here.
         origins = self._stage.settings.get("CORS_ORIGINS", "")
         cors = {"Access-Control-Allow-Origin": f"'{origins}'"} if origins and "," not in origins else {}
-        for kind, (status, code, message, retryable) in _OWN_ANSWERS.items():
+        for response_type, (status, code, message, retryable) in _GATEWAY_RESPONSES.items():
             body = {
                 "error": code,
                 "message": message,
@@ -124,24 +124,24 @@ class RestApi(Construct):
             if status == "429":
                 headers["Retry-After"] = "'5'"
             self.api.add_gateway_response(
-                kind,
-                type=apigateway.ResponseType.of(kind),
+                response_type,
+                type=apigateway.ResponseType.of(response_type),
                 status_code=status,
                 response_headers=headers,
                 templates={"application/json": json.dumps(body, separators=(",", ":"))},
             )
 
     def _add_domain(self, domain: Domain) -> str:
-        made = self.api.add_domain_name(
+        domain_name = self.api.add_domain_name(
             "Domain",
             domain_name=domain.name,
             certificate=acm.Certificate.from_certificate_arn(self, "Certificate", domain.certificate_arn),
             endpoint_type=apigateway.EndpointType.REGIONAL,
             security_policy=apigateway.SecurityPolicy.TLS_1_2,
         )
-        target = made.domain_name_alias_domain_name
+        target = domain_name.domain_name_alias_domain_name
         stack = cdk.Stack.of(self)
-        cdk.CfnOutput(stack, "DomainTarget", value=target, description="What its DNS record has to point at.")
+        cdk.CfnOutput(stack, "DomainTarget", value=target, description="Target of the DNS record of the domain.")
         return f"https://{domain.name}/"
 
     def _add_waf(self, requests_per_address: int) -> None:
@@ -175,12 +175,12 @@ class RestApi(Construct):
 
     def _acknowledge_rules(self) -> None:
         for rule, reason in {
-            "AwsSolutions-APIG2": "Each function checks its requests itself, and names every problem in its answer.",
-            "AwsSolutions-APIG3": "WAF is a setting of the stage, as it costs by itself.",
-            "AwsSolutions-APIG4": "Callers show an API key or a JWT, which functions check: one call instead of two.",
-            "AwsSolutions-APIG6": "Logs of the execution would have keys and prompts in them; there is an access log.",
-            "AwsSolutions-COG4": "Callers show an API key or a JWT, which the functions check.",
+            "AwsSolutions-APIG2": "Each function validates its requests, and its response names every problem.",
+            "AwsSolutions-APIG3": "WAF is an option of the stage, because it has a price.",
+            "AwsSolutions-APIG4": "Functions check the API key or JWT: one invocation instead of two.",
+            "AwsSolutions-APIG6": "Execution logs would contain keys and prompts. There is an access log.",
+            "AwsSolutions-COG4": "Functions check the API key or JWT.",
             "AwsSolutions-IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/service-role/"
-            "AmazonAPIGatewayPushToCloudWatchLogs]": "The role is the account's, for the access logs of all its APIs.",
+            "AmazonAPIGatewayPushToCloudWatchLogs]": "The role is the account's, for access logs.",
         }.items():
             acknowledge(self.api, rule, reason)

@@ -1,4 +1,4 @@
-"""The names of all functions that are deployed."""
+"""The names of all deployed functions."""
 
 from functions.routing import API_FUNCTIONS
 from gateway.aws.resources import JOB_CHANGES, QUEUE_SOURCES, SCHEDULES

@@ -1,4 +1,4 @@
-"""Least privilege, read from the templates as they would be deployed."""
+"""Least privilege, checked in the synthesized templates."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.timeout(300)  # the first test may have to synthesize
 
-# Actions that belong to no resource which a policy could name, and why.
+# Actions without resource-level permissions, and why.
 WITHOUT_RESOURCE = {
-    "xray:PutTraceSegments": "traces are the account's",
-    "xray:PutTelemetryRecords": "traces are the account's",
-    "dynamodb:ListStreams": "it lists them all, for Lambda to find the table's",
-    "ecs:DiscoverPollEndpoint": "it tells where ECS is, to instances of the executors",
-    "ecr:GetAuthorizationToken": "the token is the account's; which images may be read is said beside it",
+    "xray:PutTraceSegments": "traces belong to the account",
+    "xray:PutTelemetryRecords": "traces belong to the account",
+    "dynamodb:ListStreams": "Lambda lists all streams to find the table's",
+    "ecs:DiscoverPollEndpoint": "it returns the ECS endpoint to the instances of executors",
+    "ecr:GetAuthorizationToken": "the token belongs to the account; another statement names the images",
 }
 
 
 @pytest.fixture(scope="module", params=["dev", "everything", "models-on-s3"])
 def synthesized(request: pytest.FixtureRequest) -> Assembly:
-    """Synthesize a stage as it is, and one with every option."""
+    """Synthesize a default stage, and stages with options."""
     return assembly(request.param)
 
 
 def statements(synthesized: Assembly) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Go through everything that is allowed to roles and users: the resource it is written at, and the statement."""
+    """Yield every Allow statement for roles and users, with the logical id of its resource."""
     for stack in synthesized.templates.values():
         for name, resource in stack["Resources"].items():
             properties = resource.get("Properties", {})
@@ -46,12 +46,12 @@ OF_IDENTITIES = ("AWS::IAM::Policy", "AWS::IAM::ManagedPolicy")
 
 
 def listed(value: Any) -> list[Any]:  # noqa: ANN401  one, or a list of them
-    """IAM takes one of something as well as a list."""
+    """Return a list; IAM accepts a single value too."""
     return value if isinstance(value, list) else [value]
 
 
 def test_there_are_statements(synthesized: Assembly) -> None:
-    """The tests below look at something."""
+    """The tests below have statements to check."""
     assert len(list(statements(synthesized))) > 30
 
 
@@ -74,7 +74,7 @@ def test_no_resource_is_everything_without_a_reason(synthesized: Assembly) -> No
     assert wild <= {*WITHOUT_RESOURCE}
 
 
-# What is about items. The stream has actions of its own, on a resource of its own.
+# Actions on items. The stream has its own actions and resource.
 ON_ITEMS = {
     f"dynamodb:{action}"
     for action in ("GetItem", "BatchGetItem", "Query", "Scan", "PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem")
@@ -82,7 +82,7 @@ ON_ITEMS = {
 
 
 def test_items_are_granted_by_kind(synthesized: Assembly) -> None:
-    """Nobody may touch an item without it being said of which kind; the indexes hold jobs only."""
+    """Every permission on items names their kind; the indexes have jobs only."""
     granted = [each for _, each in statements(synthesized) if ON_ITEMS & {*listed(each["Action"])}]
     assert granted
     for each in granted:
@@ -91,8 +91,8 @@ def test_items_are_granted_by_kind(synthesized: Assembly) -> None:
         assert of_index or kinds, each
 
 
-def test_api_keys_are_written_by_nothing_that_is_deployed(synthesized: Assembly) -> None:
-    """Neither a function nor an executor can make itself an administrator."""
+def test_nothing_that_is_deployed_can_write_api_keys(synthesized: Assembly) -> None:
+    """Neither a function nor an executor can make itself an admin."""
     changing = {"dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem", "dynamodb:BatchWriteItem"}
     for where, each in statements(synthesized):
         if changing & {*listed(each["Action"])}:
@@ -103,15 +103,15 @@ def test_api_keys_are_written_by_nothing_that_is_deployed(synthesized: Assembly)
 @pytest.mark.parametrize(
     ("function", "action"),
     [
-        # A changed workflow's old template is copied onto itself with a tag; the embedded AWS wants no right for that.
+        # An old template is copied onto itself with a tag; the embedded AWS checks no permission for that.
         ("workflows", "s3:PutObjectTagging"),
-        # It announces the end of jobs that nobody can end otherwise: the deployment's proof has none of these.
+        # The sweeper publishes the end of lost jobs: the deployment test has no lost jobs.
         ("sweeper", "events:PutEvents"),
         ("sweeper", "sqs:GetQueueAttributes"),
     ],
 )
-def test_what_the_proof_cannot_miss_is_granted(function: str, action: str) -> None:
-    """Whatever else is missing fails the proof of the deployment."""
+def test_permissions_that_the_deployment_test_does_not_use_are_granted(function: str, action: str) -> None:
+    """A missing permission of any other kind fails the deployment test."""
     granted = {
         each
         for name, statement in statements(assembly("dev"))
@@ -122,7 +122,7 @@ def test_what_the_proof_cannot_miss_is_granted(function: str, action: str) -> No
 
 
 def test_no_secret_is_in_an_environment_or_a_template(synthesized: Assembly) -> None:
-    """Functions are told where a secret is, and not what it is."""
+    """Functions get the ARN of a secret, not its value."""
     for name, function in synthesized.resources("AWS::Lambda::Function").items():
         variables = function["Properties"].get("Environment", {}).get("Variables", {})
         named = [variable for variable in variables if "SECRET" in variable or "PASSWORD" in variable]
@@ -130,8 +130,8 @@ def test_no_secret_is_in_an_environment_or_a_template(synthesized: Assembly) -> 
     assert "{{resolve:secretsmanager" not in json.dumps(synthesized.templates)
 
 
-def test_executors_may_do_what_their_page_lists(synthesized: Assembly) -> None:
-    """The policy for them has the actions on it and no other; what is listed by kind is granted by kind."""
+def test_the_executor_policy_matches_its_documentation(synthesized: Assembly) -> None:
+    """The policy has exactly the documented actions, restricted by kind of item where the page says so."""
     granted: dict[str, str] = {}
     for where, each in statements(synthesized):
         if where.startswith("ExecutorPolicy"):

@@ -1,4 +1,4 @@
-"""The zips of the functions: whole, small, and the same each time."""
+"""The zips of the functions: complete, small and reproducible."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from infra.module_graph import imports_of
 from tests.infra.assembly import THIS_MACHINE
 from tests.infra.functions import FUNCTIONS
 
-pytestmark = [pytest.mark.deployment, pytest.mark.timeout(300)]  # the first tests fetch packages
+pytestmark = [pytest.mark.deployment, pytest.mark.timeout(300)]  # the first tests install packages
 
 MOST_BYTES = 8 * 1024 * 1024
-# What Lambda's own runtime has.
+# The packages of the Lambda runtime.
 IN_RUNTIME = ("boto3", "botocore", "s3transfer", "jmespath", "python-dateutil", "six", "urllib3")
 
 
 @pytest.fixture(scope="module")
 def runtime(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make a folder with the packages that Lambda has, and no others."""
+    """Make a folder with the packages of the Lambda runtime."""
     folder = tmp_path_factory.mktemp("runtime")
     for name in IN_RUNTIME:
         for file in importlib.metadata.files(name) or ():
@@ -42,8 +42,8 @@ def runtime(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_a_zip_has_all_that_its_function_imports(function: str, runtime: Path, tmp_path: Path) -> None:
-    """Beside Python and what Lambda has, nothing is needed."""
+def test_a_zip_has_everything_that_its_function_imports(function: str, runtime: Path, tmp_path: Path) -> None:
+    """With Python and the Lambda runtime, all its modules can be imported."""
     zipfile.ZipFile(bundle(module_of(function), THIS_MACHINE).path).extractall(tmp_path)
     modules = [
         ".".join(file.with_suffix("").parts) for file in imports_of(module_of(function)).files if file.suffix == ".py"
@@ -54,8 +54,8 @@ def test_a_zip_has_all_that_its_function_imports(function: str, runtime: Path, t
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_a_zip_for_lambda_is_small_and_for_lambda(function: str) -> None:
-    """Compiled parts are for arm64 and Python 3.13; boto3, tests and other hosts' code are left out."""
+def test_a_zip_is_small_and_for_the_lambda_platform(function: str) -> None:
+    """Compiled parts are for arm64 and Python 3.13; boto3, tests and code of other hosts are excluded."""
     path = bundle(module_of(function), LAMBDA).path
     names = zipfile.ZipFile(path).namelist()
     assert path.stat().st_size < MOST_BYTES
@@ -63,13 +63,15 @@ def test_a_zip_for_lambda_is_small_and_for_lambda(function: str) -> None:
     assert compiled
     assert all("aarch64" in name or "abi3" in name for name in compiled)
     assert not [
-        name for name in names if name.split("/")[0] in ("boto3", "botocore", "cli", "executor", "infra", "tests")
+        name
+        for name in names
+        if name.split("/")[0] in ("boto3", "botocore", "cli", "executor", "infra", "tests", "tools")
     ]
     assert not [name for name in names if name.endswith(".pyc") or "__pycache__" in name]
 
 
 def test_the_same_sources_give_the_same_zip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Down to the byte, with everything fetched and packed anew in another folder."""
+    """Byte for byte, also when the packages are installed again in another folder."""
     first = bundle("functions.events.dead_letters", LAMBDA)
     monkeypatch.setattr(bundling, "BUILD", tmp_path / "elsewhere")
     again = bundle("functions.events.dead_letters", LAMBDA)
@@ -78,6 +80,13 @@ def test_the_same_sources_give_the_same_zip(tmp_path: Path, monkeypatch: pytest.
     assert again.path.read_bytes() == first.path.read_bytes()
 
 
+def test_only_the_docs_function_has_the_docs() -> None:
+    """Data files are in the zip of the function that imports their package."""
+    files = {"functions/api/static/openapi.json", "functions/api/static/docs.html"}
+    assert files <= set(map(str, imports_of("functions.api.docs").files))
+    assert files.isdisjoint(map(str, imports_of("functions.api.jobs").files))
+
+
 def test_another_function_has_another_digest() -> None:
-    """A digest is of what is in the zip."""
+    """The digest depends on the content of the zip."""
     assert bundle("functions.api.health").digest != bundle("functions.api.audit").digest

@@ -1,4 +1,4 @@
-"""The images of gateway, executor and ComfyUI, as far as they can be looked at without a container engine."""
+"""The Dockerfiles of gateway, executor and ComfyUI, as far as they can be tested without a container engine."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MOST_MIB = 120
 
 @pytest.mark.parametrize("dockerfile", [GATEWAY, EXECUTOR, COMFYUI], ids=["gateway", "executor", "comfyui"])
 def test_a_linter_finds_nothing_in_a_dockerfile(dockerfile: Path) -> None:
-    """And it runs as nobody in particular, with a health check."""
+    """The container runs as a non-root user and has a health check."""
     hadolint = Path(sys.executable).with_name("hadolint")
     run = subprocess.run([hadolint, dockerfile], capture_output=True, text=True, check=False)  # noqa: S603  our own file
     assert run.returncode == 0, run.stdout
@@ -30,8 +30,8 @@ def test_a_linter_finds_nothing_in_a_dockerfile(dockerfile: Path) -> None:
     assert "\nHEALTHCHECK " in text
 
 
-def test_the_executors_image_has_all_that_it_needs_and_is_small(tmp_path: Path) -> None:
-    """Its steps in a plain environment: packages that the Dockerfile names, in the locked versions, and two folders."""
+def test_the_executor_image_is_complete_and_small(tmp_path: Path) -> None:
+    """Run its steps in an empty environment: the packages of the Dockerfile, and two folders."""
     install = re.search(r"--constraint requirements.lock \\\n\s+(.*) \\\n", EXECUTOR.read_text())
     assert install
     python = tmp_path / "bin" / "python"

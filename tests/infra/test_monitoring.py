@@ -1,4 +1,4 @@
-"""What operators see and what wakes them up."""
+"""Alarms, dashboard and saved queries in the templates."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ RUNBOOKS = ROOT / "docs" / "runbooks"
 
 @pytest.fixture(scope="module")
 def dev() -> Assembly:
-    """Synthesize a stage as it is."""
+    """Synthesize the stage `dev`."""
     return assembly("dev")
 
 
 def alarms(dev: Assembly) -> list[dict[str, Any]]:
-    """List the properties of all alarms."""
+    """Return the properties of all alarms."""
     return [alarm["Properties"] for alarm in dev.resources("AWS::CloudWatch::Alarm").values()]
 
 
 def metrics_of(alarm: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Go through the metrics that an alarm looks at."""
+    """Yield the metrics of an alarm."""
     if "MetricName" in alarm:
         yield alarm
     for each in alarm.get("Metrics", ()):
@@ -41,7 +41,7 @@ def metrics_of(alarm: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def test_every_queue_has_an_alarm(dev: Assembly) -> None:
-    """On its oldest message; or, when it takes dead letters, on there being any."""
+    """On the age of its oldest message; a dead-letter queue on its number of messages."""
     watched: dict[str, set[str]] = {}
     for alarm in alarms(dev):
         for metric in metrics_of(alarm):
@@ -54,8 +54,8 @@ def test_every_queue_has_an_alarm(dev: Assembly) -> None:
         assert wanted in watched[name], name
 
 
-def test_every_alarm_is_told_and_has_a_page(dev: Assembly) -> None:
-    """When it begins and when it ends; and no page is there for nothing."""
+def test_every_alarm_notifies_and_has_a_runbook(dev: Assembly) -> None:
+    """On alarm and on recovery; and every runbook belongs to an alarm."""
     named = set()
     for alarm in alarms(dev):
         assert alarm["AlarmActions"] == alarm["OKActions"] != []
@@ -66,8 +66,8 @@ def test_every_alarm_is_told_and_has_a_page(dev: Assembly) -> None:
 
 
 @pytest.mark.parametrize("page", sorted(RUNBOOKS.glob("*.md")), ids=lambda path: path.stem)
-def test_a_page_says_what_how_and_what_to_do(page: Any) -> None:  # noqa: ANN401  a path
-    """Whoever was woken up finds the same three things on each."""
+def test_a_runbook_has_the_same_sections_as_all(page: Any) -> None:  # noqa: ANN401  a path
+    """An operator on call finds the same three sections in each."""
     text = page.read_text(encoding="utf-8")
     assert text.startswith(f"# {page.stem}\n")
     for heading in ("**What it means.**", "**How to look.**", "**What to do"):
@@ -76,8 +76,8 @@ def test_a_page_says_what_how_and_what_to_do(page: Any) -> None:  # noqa: ANN401
         assert (page.parent / link).exists(), link
 
 
-def test_own_metrics_are_looked_at_by_the_names_that_functions_write(dev: Assembly) -> None:
-    """In the stage's own namespace. A name that nobody writes would leave an alarm silent for ever."""
+def test_own_metrics_have_the_names_that_functions_emit(dev: Assembly) -> None:
+    """In the namespace of the stage. An alarm on a misspelled metric would never go off."""
     text = json.dumps(dev.template("monitoring")).replace("\\", "")
     own = set(re.findall(r'"ComfyUIGateway/dev","(\w+)"', text))
     own |= {m["MetricName"] for a in alarms(dev) for m in metrics_of(a) if m["Namespace"] == "ComfyUIGateway/dev"}
@@ -90,16 +90,16 @@ def test_own_metrics_are_looked_at_by_the_names_that_functions_write(dev: Assemb
     assert allowed == {"ComfyUIGateway/dev"}
 
 
-def test_alarms_are_told_encrypted(dev: Assembly) -> None:
-    """With a key that CloudWatch may use: it can't use SNS's own, and would stay silent."""
+def test_alarm_notifications_are_encrypted(dev: Assembly) -> None:
+    """With a key that CloudWatch can use: with the AWS managed key it could not publish."""
     ((_, topic),) = dev.resources("AWS::SNS::Topic").items()
     key = dev.resources("AWS::KMS::Key")[dev.named(topic["Properties"]["KmsMasterKeyId"])]["Properties"]
     services = [each["Principal"].get("Service") for each in key["KeyPolicy"]["Statement"]]
     assert "cloudwatch.amazonaws.com" in services
 
 
-def test_cloudwatch_may_tell_the_topic(dev: Assembly) -> None:
-    """The topic has a policy of its own, so that nobody may publish whom it does not name."""
+def test_only_cloudwatch_can_publish_to_the_topic(dev: Assembly) -> None:
+    """The explicit policy of the topic replaces the default, which lets the whole account publish."""
     (policy,) = dev.resources("AWS::SNS::TopicPolicy").values()
     allowed = [each for each in policy["Properties"]["PolicyDocument"]["Statement"] if each["Effect"] == "Allow"]
     assert [(each["Principal"], each["Action"]) for each in allowed] == [
@@ -107,8 +107,8 @@ def test_cloudwatch_may_tell_the_topic(dev: Assembly) -> None:
     ]
 
 
-def test_jobs_wait_ten_minutes_before_anybody_is_woken_up(dev: Assembly) -> None:
-    """A stage without executors gets them within that time."""
+def test_the_no_executor_alarm_waits_ten_minutes(dev: Assembly) -> None:
+    """The time in which new executors start."""
     (alarm,) = [each for each in alarms(dev) if each["AlarmDescription"].endswith("/no-executor.md")]
     assert alarm["EvaluationPeriods"] == 10
     assert {metric["MetricStat"]["Period"] for metric in alarm["Metrics"] if "MetricStat" in metric} == {60}
@@ -116,11 +116,11 @@ def test_jobs_wait_ten_minutes_before_anybody_is_woken_up(dev: Assembly) -> None
     assert expression.count("REPEAT") == 4
 
 
-def test_queries_are_saved_for_every_log(dev: Assembly) -> None:
-    """Each function's log is in some query, and so is the API's."""
-    asked = {
+def test_every_log_group_has_a_saved_query(dev: Assembly) -> None:
+    """The logs of all functions, and the access log."""
+    queried = {
         dev.named(group)
         for query in dev.resources("AWS::Logs::QueryDefinition").values()
         for group in query["Properties"]["LogGroupNames"]
     }
-    assert asked == dev.resources("AWS::Logs::LogGroup").keys()
+    assert queried == dev.resources("AWS::Logs::LogGroup").keys()

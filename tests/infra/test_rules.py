@@ -1,4 +1,4 @@
-"""The templates are what CloudFormation takes. What AWS Solutions wants of them, each synthesis looks at."""
+"""The templates are valid for CloudFormation. Each synthesis checks the rules of AWS Solutions."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ pytestmark = [pytest.mark.deployment, pytest.mark.timeout(300)]  # it may have t
 
 
 def test_cfn_lint_finds_nothing() -> None:
-    """In any template, of stages with and without every option."""
+    """In the templates of all stages."""
     linter = Path(sys.executable).with_name("cfn-lint")
     templates = [str(path) for stage in STAGES for path in assembly(stage).folder.glob("*.template.json")]
-    # W3005 is about CDK's habit of saying of what a resource depends, also where that shows already.
+    # W3005: CDK adds DependsOn where a reference already implies it.
     run = subprocess.run(  # noqa: S603  our own files
         [linter, "--ignore-checks", "W3005", "--", *templates], capture_output=True, text=True, check=False
     )

@@ -1,4 +1,4 @@
-"""What matters in the templates: that nothing gets lost, that time-outs fit together, that stages do not meet."""
+"""The synthesized templates: dead-letter queues, timeouts, encryption, retention, names and logical ids."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ pytestmark = pytest.mark.timeout(300)  # the first test may have to synthesize
 
 @pytest.fixture(scope="module")
 def dev() -> Assembly:
-    """Synthesize a stage as it is."""
+    """Synthesize the stage `dev`."""
     return assembly("dev")
 
 
 @pytest.fixture(scope="module")
 def everything() -> Assembly:
-    """Synthesize a stage with every option, that keeps its data."""
+    """Synthesize a stage with every option."""
     return assembly("everything")
 
 
 def properties(synthesized: Assembly, kind: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Go through the resources of a kind: logical id and properties."""
+    """Yield logical id and properties of the resources of a type."""
     found = synthesized.resources(kind)
     assert found, f"no {kind}"
     return ((name, resource["Properties"]) for name, resource in found.items())
 
 
 def test_every_queue_and_every_rule_on_events_has_a_dead_letter_queue(dev: Assembly) -> None:
-    """But for those queues that are one."""
+    """Except for dead-letter queues themselves."""
     queues = dict(properties(dev, "AWS::SQS::Queue"))
     taking = {
         json.dumps(queue["RedrivePolicy"]["deadLetterTargetArn"])
@@ -52,10 +52,10 @@ def test_every_queue_and_every_rule_on_events_has_a_dead_letter_queue(dev: Assem
         assert is_target != ("RedrivePolicy" in queue), name
 
 
-def test_queues_hide_messages_long_enough_for_their_functions(dev: Assembly) -> None:
-    """Six times the function's time-out, as AWS asks for."""
+def test_visibility_timeouts_fit_the_functions(dev: Assembly) -> None:
+    """Six times the timeout of the function, as AWS recommends."""
     queues, functions = dev.resources("AWS::SQS::Queue"), dev.resources("AWS::Lambda::Function")
-    looked_at = 0
+    checked = 0
     for _, mapping in properties(dev, "AWS::Lambda::EventSourceMapping"):
         queue = queues.get(dev.named(mapping["EventSourceArn"]))
         if queue is None:
@@ -63,35 +63,35 @@ def test_queues_hide_messages_long_enough_for_their_functions(dev: Assembly) -> 
         function = functions[dev.named(mapping["FunctionName"])]["Properties"]
         assert queue["Properties"]["VisibilityTimeout"] >= 6 * function["Timeout"]
         assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
-        looked_at += 1
-    assert looked_at >= 3
+        checked += 1
+    assert checked >= 3
 
 
-def test_functions_that_answer_requests_have_the_time_that_api_gateway_has(dev: Assembly) -> None:
-    """29 s, here and there."""
-    answering = {f"{module_of(name)}.handler" for name in API_FUNCTIONS}
+def test_api_functions_have_the_timeout_of_api_gateway(dev: Assembly) -> None:
+    """29 s for both."""
+    handlers = {f"{module_of(name)}.handler" for name in API_FUNCTIONS}
     timeouts = {function["Handler"]: function["Timeout"] for _, function in properties(dev, "AWS::Lambda::Function")}
-    assert {timeouts[handler] for handler in answering} == {REQUEST_SECONDS}
+    assert {timeouts[handler] for handler in handlers} == {REQUEST_SECONDS}
     integrations = {
         method["Integration"]["TimeoutInMillis"] for _, method in properties(dev, "AWS::ApiGateway::Method")
     }
     assert integrations == {REQUEST_SECONDS * 1000}
 
 
-def test_functions_are_what_they_are_meant_to_be(everything: Assembly) -> None:
-    """Python 3.13 on arm64, traced, and with a log that is not kept for ever."""
-    answering = {f"{module_of(name)}.handler" for name in API_FUNCTIONS}
+def test_functions_have_the_intended_configuration(everything: Assembly) -> None:
+    """Python 3.13 on arm64, traced, with a log retention."""
+    handlers = {f"{module_of(name)}.handler" for name in API_FUNCTIONS}
     for name, function in properties(everything, "AWS::Lambda::Function"):
         assert function["Runtime"] == "python3.13", name
         assert function["Architectures"] == ["arm64"]
-        assert function["TracingConfig"]["Mode"] == ("Active" if function["Handler"] in answering else "PassThrough")
+        assert function["TracingConfig"]["Mode"] == ("Active" if function["Handler"] in handlers else "PassThrough")
         assert "LogGroup" in function["LoggingConfig"]
     for name, log in properties(everything, "AWS::Logs::LogGroup"):
         assert log["RetentionInDays"] == 30, name
 
 
-def test_what_is_stored_is_encrypted_and_reached_by_tls_only(dev: Assembly) -> None:
-    """Bucket and queues refuse plain HTTP, and the bucket everybody who has no right."""
+def test_stored_data_is_encrypted_and_needs_tls(dev: Assembly) -> None:
+    """Bucket and queues deny plain HTTP, and the bucket blocks public access."""
     for kind in ("AWS::S3::BucketPolicy", "AWS::SQS::QueuePolicy"):
         for name, policy in properties(dev, kind):
             denied = [each for each in policy["PolicyDocument"]["Statement"] if each["Effect"] == "Deny"]
@@ -127,8 +127,8 @@ def test_logical_ids_of_stored_data_stay(everything: Assembly, kind: str, logica
     assert set(everything.resources(kind)) == logical_ids
 
 
-def test_data_outlives_a_stage_that_keeps_it_and_no_other(dev: Assembly, everything: Assembly) -> None:
-    """`cdk destroy` takes out what a stage for trying things holds, and leaves what customers have."""
+def test_data_survives_a_stage_with_keep_data_only(dev: Assembly, everything: Assembly) -> None:
+    """`cdk destroy` deletes the data of other stages."""
     stored = ("AWS::DynamoDB::Table", "AWS::S3::Bucket", "AWS::SQS::Queue", "AWS::SecretsManager::Secret")
     for kind in stored:
         assert {each["DeletionPolicy"] for each in everything.resources(kind).values()} == {"Retain"}, kind
@@ -144,9 +144,9 @@ NAMES_OF_RESOURCES = (
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_nothing_is_named_so_that_two_stages_clash(stage: str) -> None:
-    """Whatever has a name of its own has the stage's name in it; the rest is named by CloudFormation."""
-    part_of_a_name = stage.replace("-", "")  # CDK leaves hyphens out of some
+def test_names_do_not_clash_between_stages(stage: str) -> None:
+    """An explicit name includes the stage's name; CloudFormation generates all others."""
+    part_of_a_name = stage.replace("-", "")  # CDK removes hyphens from some
     for template in assembly(stage).templates.values():
         for logical_id, resource in template["Resources"].items():
             if resource["Type"] in (
@@ -156,7 +156,7 @@ def test_nothing_is_named_so_that_two_stages_clash(stage: str) -> None:
                 "AWS::Lambda::Alias",
                 "AWS::Lambda::Version",
             ):
-                continue  # these name another resource, or nothing by which anything is found
+                continue  # their names refer to other resources, or need not be unique
             for name in NAMES_OF_RESOURCES:
                 given = resource.get("Properties", {}).get(name)
                 is_reference = isinstance(given, dict) and given.keys() <= {"Ref", "Fn::GetAtt"}
@@ -164,8 +164,8 @@ def test_nothing_is_named_so_that_two_stages_clash(stage: str) -> None:
                 assert given is None or is_reference or in_it, f"{logical_id}.{name}"
 
 
-def test_what_api_gateway_answers_itself_has_the_shape_of_every_error(dev: Assembly) -> None:
-    """Clients need to know one shape only."""
+def test_responses_of_api_gateway_itself_have_the_error_body(dev: Assembly) -> None:
+    """Clients need only one parser for errors."""
     for name, answer in properties(dev, "AWS::ApiGateway::GatewayResponse"):
         body = json.loads(answer["ResponseTemplates"]["application/json"])
         assert body.keys() == {"error", "message", "details", "retryable", "correlationId"}, name
@@ -173,7 +173,7 @@ def test_what_api_gateway_answers_itself_has_the_shape_of_every_error(dev: Assem
 
 
 def test_the_api_is_throttled_logged_and_traced(dev: Assembly) -> None:
-    """And its log has no header in it, as those hold keys."""
+    """The access log has no headers, because they contain keys."""
     ((_, stage),) = properties(dev, "AWS::ApiGateway::Stage")
     assert stage["MethodSettings"][0]["ThrottlingRateLimit"] > 0
     assert stage["TracingEnabled"] is True
@@ -181,8 +181,8 @@ def test_the_api_is_throttled_logged_and_traced(dev: Assembly) -> None:
     assert not [value for value in line.values() if "header" in value.lower() or "apiKey" in value]
 
 
-def test_an_api_with_a_domain_is_there_under_its_own_name_only(everything: Assembly) -> None:
-    """With TLS 1.2 at the least; the stack tells where the name has to point."""
+def test_an_api_with_a_domain_has_no_other_address(everything: Assembly) -> None:
+    """With TLS 1.2 as the minimum; the stack outputs the target of the DNS record."""
     ((_, domain),) = properties(everything, "AWS::ApiGateway::DomainName")
     assert (domain["DomainName"], domain["SecurityPolicy"]) == ("images.example.com", "TLS_1_2")
     ((_, api),) = properties(everything, "AWS::ApiGateway::RestApi")
@@ -192,8 +192,8 @@ def test_an_api_with_a_domain_is_there_under_its_own_name_only(everything: Assem
     assert outputs["DomainTarget"]["Value"]["Fn::GetAtt"][1] == "RegionalDomainName"
 
 
-def test_an_address_that_asks_too_often_is_blocked(everything: Assembly) -> None:
-    """By a rule of WAF before the API's stage: as many requests within five minutes as the stage says."""
+def test_waf_blocks_addresses_with_too_many_requests(everything: Assembly) -> None:
+    """Above the stage's limit of requests in five minutes."""
     ((acl, waf),) = properties(everything, "AWS::WAFv2::WebACL")
     (rule,) = waf["Rules"]
     assert rule["Action"] == {"Block": {}}
@@ -206,8 +206,8 @@ def test_an_address_that_asks_too_often_is_blocked(everything: Assembly) -> None
     assert stage in json.dumps(association["ResourceArn"])
 
 
-def test_options_are_there_when_they_are_asked_for(dev: Assembly, everything: Assembly) -> None:
-    """Domain, WAF and snapshots cost by themselves."""
+def test_options_are_off_by_default(dev: Assembly, everything: Assembly) -> None:
+    """Domain, WAF and snapshots have a price."""
     for kind in ("AWS::ApiGateway::DomainName", "AWS::WAFv2::WebACLAssociation", "AWS::Lambda::Alias"):
         assert everything.resources(kind), kind
         assert not dev.resources(kind), kind
