@@ -9,7 +9,7 @@ from typing import Any
 # Almost no work, so that the time of a job is not the time of ComfyUI. All colors differ, or caches would skip the run.
 SOLID_WORKFLOW = {
     "id": "solid",
-    "name": "One colour",
+    "name": "One color",
     "workflowJson": {
         "1": {"class_type": "EmptyImage", "inputs": {"width": 64, "height": 64, "batch_size": 1, "color": "{{color}}"}},
         "2": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": "solid"}},

@@ -1,4 +1,4 @@
-"""The command `comfyui-gateway run`, in a process of its own, and what tests do with it."""
+"""Run `comfyui-gateway run` as a process, for tests."""
 
 from __future__ import annotations
 
@@ -28,19 +28,22 @@ OWN = (
     "S3_ENDPOINT",
     "WEBHOOK_SECRET",
     "WEBHOOK_SECRET_PREVIOUS",
-)  # variables of the person who runs the tests that would change them
+)  # variables of the user that would change the tests
 START_SECONDS = 30
 STOP_SECONDS = 30
 LINUX_ONLY = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
 
 
 class GatewayProcess:
-    """`comfyui-gateway run` with these variables, on a free port unless one is given; `terminal`: one to run in."""
+    """`comfyui-gateway run` with these variables, on a free port unless PORT is one of them.
+
+    `terminal`: the file descriptor of a terminal to run it in.
+    """
 
     def __init__(self, output: Path, *arguments: str, terminal: int | None = None, **variables: str) -> None:
         inherited = {name: value for name, value in os.environ.items() if name not in OWN}
         self.environment = {**inherited, "PORT": str(free_port()), "COMFYUI_URL": f"http://127.0.0.1:{free_port()}"}
-        self.environment |= {"RATE_LIMIT_MAX": "0", **variables}  # tests ask often
+        self.environment |= {"RATE_LIMIT_MAX": "0", **variables}  # tests send many requests
         self.output = output
         with output.open("w") as stream:
             self.process = subprocess.Popen(  # noqa: S603  the command under test
@@ -54,7 +57,7 @@ class GatewayProcess:
             )
 
     def up(self) -> str:
-        """Wait until it says that it is up; return the address that it names."""
+        """Wait until it is up; return its address."""
         wait_until(lambda: "Or by HTTP:\n  curl " in self.text or self.process.poll() is not None, START_SECONDS)
         found = re.search(r"is running at (\S+)\. ", self.text)
         assert found, self.text
@@ -62,22 +65,22 @@ class GatewayProcess:
 
     @property
     def text(self) -> str:
-        """What it has printed."""
+        """The output so far."""
         return self.output.read_text()
 
     def end(self, number: int = signal.SIGINT) -> int:
-        """Send a signal and wait for the end."""
+        """Send a signal and wait for the exit code."""
         self.process.send_signal(number)
         return self.process.wait(timeout=STOP_SECONDS)
 
     def descendants(self) -> list[int]:
-        """Return the process ids of all that it started, directly or not."""
+        """Return the process ids of its children and their descendants."""
         children: dict[int, list[int]] = {}
         for stat in Path("/proc").glob("[0-9]*/stat"):
             try:
                 fields = stat.read_text().rpartition(")")[2].split()
             except OSError:
-                continue  # it has ended meanwhile
+                continue  # it has exited meanwhile
             children.setdefault(int(fields[1]), []).append(int(stat.parent.name))
         found = [self.process.pid]
         for pid in found:
@@ -105,22 +108,22 @@ def start_in_terminal() -> None:
 
 
 def free_port() -> int:
-    """Find a port that nobody listens on."""
+    """Return a port that is not in use."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         port: int = server.getsockname()[1]
         return port
 
 
 def wait_until(condition: Callable[[], bool], seconds: float) -> None:
-    """Wait for a condition, and fail when it does not come true in time."""
+    """Wait until a condition is true; fail when the time runs out."""
     deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.05)
+        assert time.monotonic() < deadline, "the condition did not become true in time"
+        time.sleep(0.02)
 
 
 def all_gone(pids: list[int]) -> bool:
-    """Tell whether none of the processes is left; one that only waits to be reaped has ended."""
+    """Return whether all processes have exited; zombies count as exited."""
 
     def alive(pid: int) -> bool:
         try:
@@ -132,7 +135,7 @@ def all_gone(pids: list[int]) -> bool:
 
 
 def finished_job(url: str, **headers: str) -> dict[str, Any]:
-    """Run a job to its end and return it."""
+    """Run a job until it has succeeded, and return it."""
     body = {"workflowId": "icon_512", "inputs": {"prompt": "a key", "steps": 2}}
     accepted = requests.post(f"{url}/jobs", json=body, headers=headers, timeout=10)
     assert accepted.status_code == 202, accepted.text
@@ -142,7 +145,7 @@ def finished_job(url: str, **headers: str) -> dict[str, Any]:
 
 
 def assert_refused(run: GatewayProcess, variable: str) -> None:
-    """Check that the run ends at once with one line that names what is wrong."""
+    """Check that the run exits with one line that starts with the wrong variable."""
     assert run.process.wait(timeout=START_SECONDS) == 1
     assert len(run.text.splitlines()) == 1
     assert run.text.startswith(f"comfyui-gateway: {variable}: ")

@@ -1,4 +1,4 @@
-"""Local mode, started and stopped for tests."""
+"""Fixtures that start and stop local mode."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from tests.local.command import GatewayProcess
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-FRONT_WORKERS = 8
+API_WORKERS = 8
 
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Callable[..., GatewayProcess]]:
-    """Start runs that do not outlive the test; the data folder is the same for all of one test."""
+    """Start runs that end with the test; all runs of one test share a data folder."""
     runs: list[GatewayProcess] = []
 
     def start_one(*arguments: str, terminal: int | None = None, **variables: str) -> GatewayProcess:
@@ -37,32 +37,32 @@ def start(tmp_path: Path) -> Iterator[Callable[..., GatewayProcess]]:
 
 
 @pytest.fixture(scope="module")
-def front_log(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give the file that the front logs to."""
-    return tmp_path_factory.mktemp("front") / "front.log"
+def api_log(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the log file of the API process."""
+    return tmp_path_factory.mktemp("api") / "api.log"
 
 
 @pytest.fixture(scope="module")
-def front(front_process: tuple[Child, str]) -> str:
-    """Give the address of a running front whose handlers are those of echo_front.py."""
-    return front_process[1]
+def api_url(api_process: tuple[Child, str]) -> str:
+    """Return the address of an API process with the handlers of echo_api.py."""
+    return api_process[1]
 
 
 @pytest.fixture(scope="module")
-def front_process(front_log: Path) -> Iterator[tuple[Child, str]]:
-    """Run that front; give its process, too."""
+def api_process(api_log: Path) -> Iterator[tuple[Child, str]]:
+    """Run that API process; yield it and its address."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         command = [
             sys.executable,
-            str(Path(__file__).with_name("echo_front.py")),
+            str(Path(__file__).with_name("echo_api.py")),
             str(listener.fileno()),
-            str(FRONT_WORKERS),
+            str(API_WORKERS),
         ]
-        environment = {"PYTHONPATH": str(Path(__file__).parents[2])}  # this checkout, whichever is installed
-        child = Child("front", command, environment=environment, log_file=front_log, inherited_fds=[listener.fileno()])
+        environment = {"PYTHONPATH": str(Path(__file__).parents[2])}  # this checkout, even if another one is installed
+        child = Child("api", command, environment=environment, log_file=api_log, inherited_fds=[listener.fileno()])
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     try:
-        requests.get(f"{url}/health", timeout=20)  # the socket listens already: this waits for the first worker
+        requests.get(f"{url}/health", timeout=20)  # waits for the first worker: the socket already listens
         yield child, url
     finally:
         assert child.stop(seconds=5)

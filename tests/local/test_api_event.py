@@ -58,7 +58,7 @@ DOCUMENTED_IDENTITY_FIELDS = {
 def event_of(
     path: str = "/jobs/1", query: str = "", headers: tuple[tuple[str, str], ...] = (), body: bytes = b""
 ) -> dict[str, Any]:
-    """Make the event of a request that is usual but for what is given."""
+    """Return the event of a default request with these changes."""
     request = HttpRequest(
         method="GET",
         path=path,
@@ -72,8 +72,8 @@ def event_of(
     return to_event(request, request_id="r-1", received_at=datetime(2026, 4, 9, 12, 34, 56, 789000, tzinfo=UTC))
 
 
-def test_the_fields_are_those_that_aws_documents() -> None:
-    """No documented field is missing and no other is there."""
+def test_the_fields_are_those_of_the_aws_documentation() -> None:
+    """No documented field is missing, and there are no others."""
     event = event_of()
     assert event.keys() == DOCUMENTED_FIELDS
     assert event["requestContext"].keys() == DOCUMENTED_CONTEXT_FIELDS
@@ -87,8 +87,8 @@ def test_the_time_is_in_both_documented_forms() -> None:
     assert context["requestTimeEpoch"] == 1775738096789
 
 
-def test_what_is_not_sent_is_null() -> None:
-    """A request without query and body has nulls there, as AWS sends them, not empty values."""
+def test_missing_parts_are_null() -> None:
+    """A request without query and body has nulls, as on AWS, not empty values."""
     event = event_of(path="/health")
     assert event["queryStringParameters"] is None
     assert event["multiValueQueryStringParameters"] is None
@@ -97,8 +97,8 @@ def test_what_is_not_sent_is_null() -> None:
     assert event["isBase64Encoded"] is False
 
 
-def test_repeated_headers_and_parameters_are_all_there() -> None:
-    """The multi-value forms carry every value in order, the single ones the last."""
+def test_repeated_headers_and_parameters_are_kept() -> None:
+    """The multi-value forms contain every value in order, the single ones the last."""
     event = event_of(query="a=1&a=2&b=", headers=(("X-TAG", "one"), ("X-TAG", "two, three")))
     assert event["multiValueQueryStringParameters"] == {"a": ["1", "2"], "b": [""]}
     assert event["queryStringParameters"] == {"a": "2", "b": ""}
@@ -106,8 +106,8 @@ def test_repeated_headers_and_parameters_are_all_there() -> None:
     assert event["headers"]["X-Tag"] == "two, three"
 
 
-def test_the_path_stays_encoded_and_the_query_does_not() -> None:
-    """A REST API hands over the path as it was sent, and query parameters decoded."""
+def test_the_path_stays_encoded_and_the_query_is_decoded() -> None:
+    """As in a REST API of API Gateway."""
     event = event_of(path="/outputs/1/a%2Fb%20c", query="q=a%26b+c%2Bd%C3%BC")
     assert event["path"] == "/outputs/1/a%2Fb%20c"
     assert event["pathParameters"] == {"jobId": "1", "filename": "a%2Fb%20c"}
@@ -125,21 +125,19 @@ def test_the_path_stays_encoded_and_the_query_does_not() -> None:
         ("/jobs/1/unknown", "/{proxy+}", {"proxy": "jobs/1/unknown"}),
     ],
 )
-def test_the_resource_is_the_one_that_the_deployment_routes_by(
-    path: str, resource: str, parameters: dict[str, str] | None
-) -> None:
+def test_the_resource_is_that_of_the_deployment(path: str, resource: str, parameters: dict[str, str] | None) -> None:
     """Each path of a route is a resource; all other paths are served by the greedy one at the root."""
     event = event_of(path=path)
     assert (event["resource"], event["pathParameters"]) == (resource, parameters)
 
 
 def test_text_is_passed_as_text_and_bytes_as_base64() -> None:
-    """A body that is no UTF-8 is base64 and marked so."""
+    """A body that is not UTF-8 is base64, with the flag set."""
     assert (event_of(body="ü".encode())["body"], event_of(body="ü".encode())["isBase64Encoded"]) == ("ü", False)
     assert (event_of(body=b"\xff\x00")["body"], event_of(body=b"\xff\x00")["isBase64Encoded"]) == ("/wA=", True)
 
 
-def test_a_forged_forwarding_header_is_not_believed() -> None:
+def test_a_forged_forwarding_header_is_not_trusted() -> None:
     """The sender's X-Forwarded-For comes first and the true address last; the identity has only the true one."""
     event = event_of(headers=(("X-FORWARDED-FOR", "198.51.100.7"), ("X-FORWARDED-PROTO", "https")))
     assert event["multiValueHeaders"]["X-Forwarded-For"] == ["198.51.100.7, 192.0.2.1"]

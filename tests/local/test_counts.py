@@ -1,4 +1,4 @@
-"""The counts of jobs from one run to the next."""
+"""Job counts across runs of local mode."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ class Run:
         self.job_counts = DynamoJobCountStore(clients.dynamodb, self.table_name, 30)
 
     def start(self) -> None:
-        """Begin."""
+        """Start the run."""
         recount_jobs(self._client, self.table_name, self.job_counts)
 
     def end_in_order(self) -> None:
-        """End with all counted."""
+        """Stop in order, with all jobs counted."""
         mark_counted(self._client, self.table_name)
 
     @property
     def counts(self) -> dict[date, dict[str, int]]:
-        """What is counted, by day."""
+        """The counts by day."""
         return {
             day: {n: count for n, count in tally.items() if count}
             for day, tally in self.job_counts.since(date.min).items()
@@ -52,7 +52,7 @@ class Run:
 
 @pytest.fixture
 def run(aws: dict[str, str], aws_clients: Clients) -> Run:
-    """Give a run that has jobs which nobody has counted."""
+    """Return a run with jobs that are not counted."""
     run = Run(aws, aws_clients)
     run.jobs.create(new_job(created_at=NOW - timedelta(days=1)))
     run.jobs.create(new_job(status=JobStatus.SUCCEEDED, completed_at=NOW, outputs=(OUTPUT,), cache_hit=True))
@@ -65,14 +65,14 @@ def run(aws: dict[str, str], aws_clients: Clients) -> Run:
     return run
 
 
-def test_jobs_that_were_never_counted_are(run: Run) -> None:
-    """As in a folder of a release that did not count."""
+def test_uncounted_jobs_are_counted(run: Run) -> None:
+    """As in data of a release that did not count."""
     run.start()
     assert run.counts == OF_THE_JOBS
 
 
-def test_counts_of_a_run_that_was_killed_are_put_right(run: Run) -> None:
-    """Whatever it had counted, and whatever it had not: too many, too few, or on a day without jobs."""
+def test_counts_of_a_killed_run_are_corrected(run: Run) -> None:
+    """Counts that are too high, too low, or on a day without jobs."""
     wrong = {
         TODAY: DailyJobCounts(running=3, succeeded=1, runMs=-5),
         TODAY + timedelta(days=1): DailyJobCounts(failed=2),
@@ -84,8 +84,8 @@ def test_counts_of_a_run_that_was_killed_are_put_right(run: Run) -> None:
     assert run.counts == {**OF_THE_JOBS, TODAY + timedelta(days=1): {}}
 
 
-def test_counts_of_a_run_that_ended_in_order_are_not_touched(run: Run) -> None:
-    """Counting takes a while when there are many jobs. But such an end holds for the next start only."""
+def test_counts_of_an_orderly_run_are_not_changed(run: Run) -> None:
+    """Counting many jobs takes a while. The marker is valid for the next start only."""
     run.job_counts.add({TODAY: DailyJobCounts(succeeded=7)}, batch_id="1" * 35)
     run.end_in_order()
     run.start()
@@ -94,7 +94,7 @@ def test_counts_of_a_run_that_ended_in_order_are_not_touched(run: Run) -> None:
     assert run.counts == OF_THE_JOBS
 
 
-def test_nothing_is_counted_of_nothing(aws: dict[str, str], aws_clients: Clients) -> None:
+def test_an_empty_table_has_no_counts(aws: dict[str, str], aws_clients: Clients) -> None:
     """A new folder has no counts."""
     run = Run(aws, aws_clients)
     run.start()

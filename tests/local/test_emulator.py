@@ -18,22 +18,22 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_presigned_urls_open_what_they_name_and_nothing_else(aws: dict[str, str], aws_clients: Clients) -> None:
-    """A plain GET of a presigned URL works; one that was changed is refused, as on AWS."""
+def test_presigned_urls_are_checked(aws: dict[str, str], aws_clients: Clients) -> None:
+    """A GET of a presigned URL works; a changed URL is rejected, as on AWS."""
     aws_clients.s3.put_object(Bucket=aws["BUCKET_NAME"], Key="outputs/a.txt", Body=b"hello")
     url = aws_clients.s3.generate_presigned_url("get_object", {"Bucket": aws["BUCKET_NAME"], "Key": "outputs/a.txt"})
     assert requests.get(url, timeout=5).content == b"hello"
     assert requests.get(url.replace("a.txt", "b.txt"), timeout=5).status_code == 403
 
 
-def test_it_is_reached_from_this_machine_only(emulator: Emulator) -> None:
-    """It listens on 127.0.0.1 alone, as it checks no credentials."""
+def test_it_listens_on_loopback_only(emulator: Emulator) -> None:
+    """It checks no credentials, so other machines must not reach it."""
     port = int(emulator.endpoint_url.rpartition(":")[2])
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.2", port), timeout=2)
 
 
-def test_the_persons_own_variables_do_not_reach_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_ignores_the_environment_of_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its variables have common names; a SERVICES or USE_SSL that means something else must not change it."""
     monkeypatch.setenv("USE_SSL", "1")
     monkeypatch.setenv("SERVICES", "none")
@@ -42,24 +42,24 @@ def test_the_persons_own_variables_do_not_reach_it(tmp_path: Path, monkeypatch: 
         assert emulator.answers()
 
 
-def test_an_early_end_is_told_with_the_log(tmp_path: Path) -> None:
-    """When it cannot start, the error says where its log is."""
+def test_a_failed_start_reports_the_log(tmp_path: Path) -> None:
+    """The error contains the path of the log."""
     emulator = Emulator(state_dir=None, work_dir=tmp_path)
     emulator.child.kill()
     with pytest.raises(ChildFailedError, match=rf"^embedded AWS .* -9 .*{tmp_path}/aws.log"):
         emulator.__enter__()
 
 
-def test_a_stop_says_whether_state_was_saved(tmp_path: Path) -> None:
-    """An emulator that has to be killed is no clean stop."""
+def test_a_killed_emulator_has_not_saved_its_state(tmp_path: Path) -> None:
+    """`stop` returns False when it had to kill the process."""
     emulator = Emulator(state_dir=tmp_path / "state", work_dir=tmp_path)
     with emulator:
         os.kill(emulator.child.pid, signal.SIGSTOP)
         assert not emulator.stop(seconds=0.2)
 
 
-def test_a_state_that_cannot_be_written_is_no_clean_stop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nor is one that ends in time but could not write, on a full disk or in a folder that is gone."""
+def test_a_failed_save_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`stop` also returns False when the state could not be written, for example on a full disk."""
     (tmp_path / "state").write_text("a file where the folder should be")
     with Emulator(state_dir=tmp_path / "state", work_dir=tmp_path) as emulator:
         for name, value in emulator.environment.items():
@@ -70,8 +70,8 @@ def test_a_state_that_cannot_be_written_is_no_clean_stop(tmp_path: Path, monkeyp
         assert not emulator.stop()
 
 
-def test_what_streams_tell_does_not_fill_the_memory() -> None:
-    """It is forgotten after five minutes; every request adds to it, and a run can last for weeks."""
+def test_stream_records_expire() -> None:
+    """After five minutes: every request adds records, and a run can last for weeks."""
     code = (
         "import time\n"
         "from local import ministack_process\n"

@@ -1,4 +1,4 @@
-"""Behaviour of provisioning."""
+"""Provisioning the resources in the embedded AWS."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     import pytest
 
 
-def test_every_host_finds_what_it_needs(aws: dict[str, str]) -> None:
-    """What provisioning returns is a complete environment for all handlers and for the executor."""
+def test_the_environment_is_complete(aws: dict[str, str]) -> None:
+    """The returned variables are enough for all handlers and for the executor."""
     hosts = (ApiSettings, BackgroundSettings, ExecutorSettings)
     assert {host.from_environment(aws).table_name for host in hosts} == {aws["TABLE_NAME"]}
 
 
 def test_the_table_is_the_one_in_resources(aws: dict[str, str], aws_clients: Clients) -> None:
-    """Key, billing and time-to-live attribute are those that resources.py states."""
+    """Key, billing and time-to-live attribute are those of resources.py."""
     table = aws_clients.dynamodb.describe_table(TableName=aws["TABLE_NAME"])["Table"]
     ttl = aws_clients.dynamodb.describe_time_to_live(TableName=aws["TABLE_NAME"])["TimeToLiveDescription"]
     assert [key["AttributeName"] for key in table["KeySchema"]] == [TABLE.partition_key, TABLE.sort_key]
@@ -33,7 +33,7 @@ def test_the_table_is_the_one_in_resources(aws: dict[str, str], aws_clients: Cli
 
 
 def test_a_table_of_an_earlier_release_gets_its_stream(aws: dict[str, str], aws_clients: Clients) -> None:
-    """A folder that was made before tables had streams is good for another run; a stream that is there is kept."""
+    """Data of a release without streams still works; an existing stream is kept."""
     name, prefix = aws["TABLE_NAME"], aws["TABLE_NAME"].removesuffix(TABLE.name)
     aws_clients.dynamodb.update_table(TableName=name, StreamSpecification={"StreamEnabled": False})
     arns = set()
@@ -46,7 +46,7 @@ def test_a_table_of_an_earlier_release_gets_its_stream(aws: dict[str, str], aws_
 
 
 def test_the_queues_are_those_in_resources(aws: dict[str, str], aws_clients: Clients) -> None:
-    """Each priority has a queue with the stated time-outs and a dead-letter queue of its own."""
+    """Each priority has a queue with the timeouts of resources.py and its own dead-letter queue."""
     for priority, queue in JOB_QUEUES.items():
         url = aws[f"{priority.upper()}_QUEUE_URL"]
         attributes = aws_clients.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
@@ -63,15 +63,15 @@ def test_the_queues_are_those_in_resources(aws: dict[str, str], aws_clients: Cli
         assert dead["MessageRetentionPeriod"] == str(queue.retention_seconds)
 
 
-def test_a_queue_hides_what_its_function_works_on() -> None:
-    """A queue that starts a function hides messages for as long as Lambda asks, so that no batch is taken twice."""
+def test_the_visibility_timeout_covers_the_function() -> None:
+    """It is the one that Lambda recommends, so that no batch is received twice."""
     hidden_seconds = {queue.dead_letter_name: queue.dead_letter_visibility_seconds for queue in JOB_QUEUES.values()}
     hidden_seconds[WEBHOOK_QUEUE.name] = WEBHOOK_QUEUE.visibility_seconds
     for source in QUEUE_SOURCES:
         assert hidden_seconds[source.queue_name] >= source.function.queue_visibility_seconds
 
 
-def test_the_bucket_expires_what_resources_says(aws: dict[str, str], aws_clients: Clients) -> None:
+def test_the_bucket_has_the_expiry_rules_of_resources(aws: dict[str, str], aws_clients: Clients) -> None:
     """Outputs and prompts expire after the retention time, retired templates a day later; others do not."""
     rules = aws_clients.s3.get_bucket_lifecycle_configuration(Bucket=aws["BUCKET_NAME"])["Rules"]
     tag, value = BUCKET.expiring_tag
@@ -81,8 +81,8 @@ def test_the_bucket_expires_what_resources_says(aws: dict[str, str], aws_clients
     ]
 
 
-def test_web_pages_may_read_what_they_have_a_url_for(aws: dict[str, str], aws_clients: Clients) -> None:
-    """From any origin, with any header, and not write: else the API's redirects to files would end nowhere."""
+def test_web_pages_can_read_presigned_urls(aws: dict[str, str], aws_clients: Clients) -> None:
+    """From any origin, with any header, read-only: otherwise redirects of the API to files fail in browsers."""
     (rule,) = aws_clients.s3.get_bucket_cors(Bucket=aws["BUCKET_NAME"])["CORSRules"]
     assert (rule["AllowedOrigins"], rule.get("AllowedHeaders")) == (["*"], ["*"])
     assert set(rule["AllowedMethods"]) == {"GET", "HEAD"}
@@ -90,7 +90,7 @@ def test_web_pages_may_read_what_they_have_a_url_for(aws: dict[str, str], aws_cl
 
 
 def test_provisioning_again_changes_nothing(aws: dict[str, str], aws_clients: Clients) -> None:
-    """A second run over the same names succeeds, keeps what is stored and gives the same environment."""
+    """A second run over the same names succeeds, keeps stored data and returns the same environment."""
     aws_clients.dynamodb.put_item(TableName=aws["TABLE_NAME"], Item={"pk": {"S": "a"}, "sk": {"S": "b"}})
     prefix = aws["TABLE_NAME"].removesuffix(TABLE.name)
     again = provision(aws_clients, prefix=prefix, retention_days=30)
@@ -98,14 +98,14 @@ def test_provisioning_again_changes_nothing(aws: dict[str, str], aws_clients: Cl
     assert aws_clients.dynamodb.scan(TableName=aws["TABLE_NAME"])["Count"] == 1
 
 
-def test_sets_with_different_prefixes_are_apart(aws: dict[str, str], aws_clients: Clients) -> None:
+def test_sets_with_different_prefixes_are_separate(aws: dict[str, str], aws_clients: Clients) -> None:
     """Two sets in one emulator share no resource."""
     other = provision(aws_clients, prefix="other-", retention_days=30)
     assert not {aws[name] for name in other} & set(other.values())
 
 
-def test_kept_state_is_found_under_another_port(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Items, messages and objects survive a restart, although queue URLs name the port, and the port changes."""
+def test_stored_state_is_found_on_another_port(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Items, messages and objects survive a restart, although queue URLs contain the port, and the port changes."""
 
     def start() -> tuple[Emulator, Clients, dict[str, str]]:
         emulator = Emulator(state_dir=tmp_path / "state", work_dir=tmp_path).__enter__()

@@ -19,17 +19,17 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def keys(aws: dict[str, str], aws_clients: Clients) -> DynamoApiKeyStore:
-    """Give the key store of a table of its own."""
+    """Return the key store of a new table."""
     return DynamoApiKeyStore(aws_clients.dynamodb, aws["TABLE_NAME"])
 
 
 def seed(api_keys: str, aws: dict[str, str], aws_clients: Clients) -> None:
-    """Seed as a run with this API_KEYS does."""
+    """Seed keys like a run with this API_KEYS."""
     seed_keys(aws_clients.dynamodb, aws["TABLE_NAME"], parse_keys(api_keys))
 
 
-def test_a_seeded_key_opens_with_its_role(keys: DynamoApiKeyStore, aws: dict[str, str], aws_clients: Clients) -> None:
-    """Each listed key is found by its hash, with its role and an owner of its own."""
+def test_a_seeded_key_has_its_role(keys: DynamoApiKeyStore, aws: dict[str, str], aws_clients: Clients) -> None:
+    """Each listed key is found by its hash, with its role and its own owner."""
     seed("one:admin, two:user", aws, aws_clients)
     one, two = keys.get(hash_key("one")), keys.get(hash_key("two"))
     assert one
@@ -42,7 +42,7 @@ def test_a_seeded_key_opens_with_its_role(keys: DynamoApiKeyStore, aws: dict[str
 def test_an_owner_stays_the_same_over_restarts(
     keys: DynamoApiKeyStore, aws: dict[str, str], aws_clients: Clients
 ) -> None:
-    """Or a user would lose its jobs with each run; a new role does not change it either."""
+    """Otherwise users would lose their jobs with each run; a new role does not change the owner either."""
     seed("one:admin", aws, aws_clients)
     before = keys.get(hash_key("one"))
     seed("one:user", aws, aws_clients)
@@ -52,8 +52,8 @@ def test_an_owner_stays_the_same_over_restarts(
     assert (before.owner, after.role) == (after.owner, Role.USER)
 
 
-def test_a_key_no_longer_listed_is_gone(keys: DynamoApiKeyStore, aws: dict[str, str], aws_clients: Clients) -> None:
-    """What an earlier run seeded goes with its entry; a key that was made in another way stays."""
+def test_a_key_no_longer_listed_is_deleted(keys: DynamoApiKeyStore, aws: dict[str, str], aws_clients: Clients) -> None:
+    """A key of an earlier run is deleted with its entry; a key created in another way stays."""
     made = ApiKey(sha256=hash_key("made"), name="ci", owner="ci", role=Role.USER, created_at=timestamps.now())
     keys.put(made)
     seed("one:admin,two:user", aws, aws_clients)
@@ -84,14 +84,14 @@ def test_roles_follow_the_last_colon() -> None:
     ],
 )
 def test_a_malformed_entry_is_named_by_its_position(api_keys: str, position: int) -> None:
-    """The message says which entry is wrong, and shows nothing of it."""
+    """The message has the position of the wrong entry, and nothing of its content."""
     with pytest.raises(SettingsInvalidError, match=rf"^API_KEYS: entry {position} ") as raised:
         parse_keys(api_keys)
     assert "s3cr" not in raised.value.message
 
 
-def test_bundled_workflows_are_there_and_edits_are_left_alone(aws: dict[str, str], aws_clients: Clients) -> None:
-    """All of them are registered at first, by the gateway itself; later runs register only what is missing."""
+def test_bundled_workflows_are_registered_and_edits_stay(aws: dict[str, str], aws_clients: Clients) -> None:
+    """The first run registers all of them, as the gateway itself; later runs only register missing ones."""
     objects = S3ObjectStore(aws_clients.s3, aws["BUCKET_NAME"])
     audit = DynamoAuditLog(aws_clients.dynamodb, aws["TABLE_NAME"], 30)
     store = DynamoWorkflowStore(aws_clients.dynamodb, aws["TABLE_NAME"], objects, audit)

@@ -1,4 +1,4 @@
-"""Behaviour of the table's stream as what starts a function in local mode."""
+"""The stream of the table as the event source of a function in local mode."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from local.event_sources.dynamodb_stream import StreamSource, TableStream
 from local.event_sources.function import LocalFunction
 from tests.local.command import wait_until
-from tests.local.test_background import RESOURCE, Recorder, boom
+from tests.local.test_event_sources import RESOURCE, Recorder, fail
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Table:
-    """A table whose stream starts a function."""
+    """A table whose stream calls a function."""
 
     def __init__(self, environment: dict[str, str], clients: Clients) -> None:
         self._name = environment["TABLE_NAME"]
@@ -35,7 +35,7 @@ class Table:
 
     @contextmanager
     def source(self, recorder: Recorder, *, stopping: threading.Event | None = None) -> Iterator[StreamSource]:
-        """Let the stream start a function, with two records at once."""
+        """Run the event source of the stream, with batches of two records."""
         stop = stopping or threading.Event()
         arn = self._client.describe_table(TableName=self._name)["Table"]["LatestStreamArn"]
         stream = TableStream(boto3.client("dynamodbstreams"), arn)
@@ -49,22 +49,22 @@ class Table:
 
 @pytest.fixture
 def table(aws: dict[str, str], aws_clients: Clients) -> Table:
-    """Give the table of this test."""
+    """Return the table of this test."""
     return Table(aws, aws_clients)
 
 
 def written(event: dict[str, Any]) -> str:
-    """Pick the sort keys of a batch."""
+    """Return the sort keys of a batch."""
     return "".join(record["dynamodb"]["Keys"]["sk"]["S"] for record in event["Records"])
 
 
 def batches(recorder: Recorder) -> list[str]:
-    """Pick the sort keys of each batch so far."""
+    """Return the sort keys of each batch so far."""
     return [written(event) for event in recorder.events]
 
 
-def test_writes_start_the_function(table: Table) -> None:
-    """In order, each once; those from before the start as well."""
+def test_writes_call_the_function(table: Table) -> None:
+    """In order, each once, including writes before the start."""
     recorder = Recorder()
     table.write("a", "b", "c")
     with table.source(recorder):
@@ -73,17 +73,17 @@ def test_writes_start_the_function(table: Table) -> None:
         wait_until(lambda: batches(recorder)[2:] == ["d"], 5)
 
 
-def test_a_batch_that_fails_comes_again_before_any_other(table: Table) -> None:
-    """The very same, as the function knows it by its records."""
+def test_a_failed_batch_is_retried_before_any_other(table: Table) -> None:
+    """Unchanged, because the function identifies it by its records."""
     table.write("a", "b", "c")
-    recorder = Recorder(lambda event: boom(event) if len(recorder.events) == 1 else None)
+    recorder = Recorder(lambda event: fail(event) if len(recorder.events) == 1 else None)
     with table.source(recorder):
         wait_until(lambda: batches(recorder) == ["ab", "ab", "c"], 5)
     assert recorder.events[0] == recorder.events[1]
 
 
-def test_at_the_end_all_is_handed_over(table: Table) -> None:
-    """What was written up to then would be forgotten."""
+def test_finish_processes_all_records(table: Table) -> None:
+    """Otherwise the last writes would never be processed."""
     recorder, stopping = Recorder(), threading.Event()
     with table.source(recorder, stopping=stopping) as source:
         stopping.set()
@@ -92,12 +92,12 @@ def test_at_the_end_all_is_handed_over(table: Table) -> None:
     assert "".join(batches(recorder)) == "abcde"
 
 
-def test_an_end_with_something_left_is_told(table: Table) -> None:
-    """Because the function fails, or takes too long."""
+def test_finish_reports_remaining_records(table: Table) -> None:
+    """When the function fails, or takes too long."""
     stopping = threading.Event()
     stopping.set()
     table.write("a", "b", "c")
-    with table.source(Recorder(boom), stopping=stopping) as source:
+    with table.source(Recorder(fail), stopping=stopping) as source:
         assert not source.finish(seconds=5)
     slow = Recorder(lambda _event: time.sleep(0.2))
     with table.source(slow, stopping=stopping) as source:

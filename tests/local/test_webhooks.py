@@ -1,4 +1,4 @@
-"""Local mode delivers webhooks, through the same bus, queue and function as AWS."""
+"""Local mode delivers webhooks through the same bus, queue and function as AWS."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SECRET = "a secret of at least 24 bytes"
 
 
 def accepted(url: str, callback_url: str) -> str:
-    """Post a job with a callback; return its id. All are equal, so the first runs and the others end at once."""
+    """Submit a job with a callback; return its id. All are equal, so only the first one runs."""
     inputs = {"prompt": "a key", "steps": 2, "seed": 7}
     body = {"workflowId": "icon_512", "inputs": inputs, "callbackUrl": callback_url}
     answer = requests.post(f"{url}/jobs", json=body, timeout=10)
@@ -30,16 +30,16 @@ def accepted(url: str, callback_url: str) -> str:
     return str(answer.json()["jobId"])
 
 
-def operators_command(data: Path, command: str) -> str:
-    """Run a command with the variables that local mode wrote down; return what it says beside its output."""
+def run_operator_command(data: Path, command: str) -> str:
+    """Run a command with the variables of the environment file; return its stderr."""
     script = f'. "$1/environment" && exec "$2" -m cli.main {command}'
     return subprocess.run(  # noqa: S603  our own script
         ["/bin/sh", "-c", script, "sh", data, sys.executable], capture_output=True, text=True, check=True, timeout=30
     ).stderr
 
 
-def test_a_job_ends_at_its_receiver(start: Callable[..., GatewayProcess], tmp_path: Path) -> None:
-    """With the secret that local mode made: the file works, and receivers that hang hold it up for nobody."""
+def test_a_webhook_is_delivered(start: Callable[..., GatewayProcess], tmp_path: Path) -> None:
+    """Signed with the generated secret; receivers that hang do not delay others."""
     url = start().up()
     with Receiver(hangs()) as dead, Receiver(answers(204)) as receiver:
         accepted(url, dead.url)
@@ -61,11 +61,11 @@ def test_a_job_ends_at_its_receiver(start: Callable[..., GatewayProcess], tmp_pa
         requests.post(f"{url}/jobs/{job_id}/deliveries", timeout=10).raise_for_status()
         wait_until(lambda: len(receiver.received) == 2, 5)
         assert len(set(receiver.ids)) == 1
-    assert "0 dead letters of webhooks" in operators_command(tmp_path / "data", "dead-letters list webhooks")
+    assert "0 dead letters of webhooks" in run_operator_command(tmp_path / "data", "dead-letters list webhooks")
 
 
-def test_open_to_other_machines(start: Callable[..., GatewayProcess], tmp_path: Path) -> None:
-    """Their callers reach no receiver here: they could talk to whatever else runs. No secret is made beside one set."""
+def test_other_machines_cannot_reach_local_receivers(start: Callable[..., GatewayProcess], tmp_path: Path) -> None:
+    """Callers could reach other processes otherwise. No secret is generated when one is set."""
     run = start(HOST="0.0.0.0", API_KEYS="some-key:user", WEBHOOK_SECRET=SECRET)  # noqa: S104  the point of the test
     url, key = run.up(), {"X-API-Key": "some-key"}
     with Receiver(answers(204)) as receiver:
@@ -75,6 +75,6 @@ def test_open_to_other_machines(start: Callable[..., GatewayProcess], tmp_path: 
     assert "signed with WEBHOOK_SECRET" in run.text
 
 
-def test_a_wrong_secret_stops_the_start(start: Callable[..., GatewayProcess]) -> None:
-    """One line names it."""
+def test_a_short_secret_is_an_error(start: Callable[..., GatewayProcess]) -> None:
+    """One line names the variable."""
     assert_refused(start(WEBHOOK_SECRET="x" * 23), "WEBHOOK_SECRET")

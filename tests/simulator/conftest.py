@@ -31,7 +31,7 @@ def start() -> Iterator[Callable[[SimulatorSettings], SimulatorServer]]:
 
 @pytest.fixture
 def simulator(start: Callable[[SimulatorSettings], SimulatorServer]) -> SimulatorServer:
-    """Start a server that loses no time."""
+    """Start a server without delays."""
     return start(FAST)
 
 
@@ -63,7 +63,7 @@ def post(simulator: SimulatorServer) -> Callable[..., str]:
 
 @pytest.fixture
 def events() -> Callable[[websocket.WebSocket, str, str | None], list[dict[str, Any]]]:
-    """Read JSON messages up to the first of a type, about a node (None stands for the end) where the type has one."""
+    """Read JSON messages up to the first of a type, about a node where the type has one; None means the end."""
 
     def read(socket: websocket.WebSocket, last_type: str, node: str | None = None) -> list[dict[str, Any]]:
         messages = []

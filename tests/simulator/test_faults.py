@@ -1,4 +1,4 @@
-"""Faults: each switch breaks one thing, and everything else goes on."""
+"""Faults: each switch breaks one thing, and everything else keeps working."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ ENDLESS = {
 
 
 def get(simulator: SimulatorServer, path: str) -> Any:  # noqa: ANN401  any JSON
-    """Return what a path answers."""
+    """Return the JSON response of a path."""
     return requests.get(f"{simulator.url}{path}", timeout=10).json()
 
 
@@ -44,15 +44,15 @@ def wait_for_history(simulator: SimulatorServer, prompt_id: str) -> dict[str, An
     return dict(history[prompt_id])
 
 
-def test_requests_fail_as_often_as_told(simulator: SimulatorServer) -> None:
-    """Requests to a path get a status a number of times; other paths and later requests are answered."""
+def test_requests_fail_as_often_as_configured(simulator: SimulatorServer) -> None:
+    """Requests to a path get a status a number of times; other paths and later requests succeed."""
     simulator.faults.fail_requests("/queue", 503, times=2)
     statuses = [requests.get(f"{simulator.url}{path}", timeout=10).status_code for path in ("/queue", "/prompt")]
     statuses += [requests.get(f"{simulator.url}{path}", timeout=10).status_code for path in ("/api/queue", "/queue")]
     assert statuses == [503, 200, 503, 200]
 
 
-def test_a_request_can_stay_without_an_answer(simulator: SimulatorServer) -> None:
+def test_a_request_can_get_no_response(simulator: SimulatorServer) -> None:
     """A hanging request runs into the client's timeout, and does not keep the server from stopping."""
     simulator.faults.fail_requests("/queue", None)
     with pytest.raises(requests.ReadTimeout):
@@ -74,7 +74,9 @@ def test_silent_sockets_stay_open_while_http_works(
         socket.recv_data(control_frame=True)
 
 
-def test_closed_sockets_can_be_opened_again(simulator: SimulatorServer, connect: Connect, events: Events) -> None:
+def test_clients_can_reconnect_after_closed_sockets(
+    simulator: SimulatorServer, connect: Connect, events: Events
+) -> None:
     """All sockets break without a closing handshake; new ones work."""
     socket = connect(simulator, "c")
     events(socket, "status")
@@ -109,8 +111,10 @@ def test_garbage_comes_before_good_messages(
     ]
 
 
-def test_a_lost_prompt_is_nowhere(simulator: SimulatorServer, post: Callable[..., str]) -> None:
-    """The next prompt vanishes: neither queue nor history know it; the one after it runs."""
+def test_a_lost_prompt_is_neither_queued_nor_in_the_history(
+    simulator: SimulatorServer, post: Callable[..., str]
+) -> None:
+    """The next prompt is in neither queue nor history; the one after it runs."""
     simulator.faults.lose_prompts = 1
     lost, kept = post(PROMPT), post(PROMPT)
     wait_for_history(simulator, kept)
@@ -120,10 +124,10 @@ def test_a_lost_prompt_is_nowhere(simulator: SimulatorServer, post: Callable[...
     assert get(simulator, "/history") == {}
 
 
-def test_a_lost_interrupt_has_to_be_repeated(
+def test_a_lost_interrupt_must_be_repeated(
     simulator: SimulatorServer, connect: Connect, post: Callable[..., str], events: Events
 ) -> None:
-    """The first interrupt is answered and ignored, the second one strikes."""
+    """The first interrupt returns 200 and is ignored, the second one works."""
     simulator.faults.lose_interrupts = 1
     socket = connect(simulator, "c")
     prompt_id = post(ENDLESS, client_id="c")
@@ -139,7 +143,7 @@ def test_a_lost_interrupt_has_to_be_repeated(
 def test_a_stuck_worker_ignores_interrupts_until_released(
     simulator: SimulatorServer, connect: Connect, post: Callable[..., str], events: Events, rest: Rest
 ) -> None:
-    """A stuck worker makes no progress; once released, a waiting interrupt strikes."""
+    """A stuck worker makes no progress; once released, a waiting interrupt works."""
     socket = connect(simulator, "c")
     prompt_id = post(ENDLESS, client_id="c")
     events(socket, "progress", "3")
@@ -174,7 +178,7 @@ def test_a_dead_worker_leaves_its_prompt_running(
 def test_a_killed_server_breaks_connections_and_refuses_new_ones(
     simulator: SimulatorServer, connect: Connect, post: Callable[..., str], events: Events, rest: Rest
 ) -> None:
-    """In the middle of a prompt: sockets break without a handshake, nobody listens, outputs stay on the disk."""
+    """In the middle of a prompt: sockets break without a handshake, the port is closed, outputs stay on disk."""
     socket = connect(simulator, "c")
     file = wait_for_history(simulator, post(PROMPT))["outputs"]["2"]["images"][0]
     post(ENDLESS, client_id="c")
@@ -189,8 +193,8 @@ def test_a_killed_server_breaks_connections_and_refuses_new_ones(
     assert requests.get(f"{simulator.url}/view", params=file, timeout=10).ok
 
 
-def test_faults_can_be_switched_over_http(simulator: SimulatorServer) -> None:
-    """The control endpoint sets the same switches, and says what is wrong with others."""
+def test_faults_can_be_set_over_http(simulator: SimulatorServer) -> None:
+    """The control endpoint sets the same switches, and rejects others."""
     request = {"path": "/queue", "status": 502, "times": 1}
     switches = {"silent_sockets": True, "lose_prompts": 3, "requests": [request]}
     assert requests.post(f"{simulator.url}/simulator/faults", json=switches, timeout=10).ok

@@ -1,4 +1,4 @@
-"""Pixels: what nodes compute is what a real server computes."""
+"""Nodes compute the same pixels as a real server."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ def node(class_type: str, **inputs: Any) -> dict[str, Any]:  # noqa: ANN401  any
 
 @pytest.fixture
 def render(simulator: SimulatorServer, run: Callable[[Prompt], dict[str, Any]]) -> Render:
-    """Run a prompt and return its pictures."""
+    """Run a prompt and return its images."""
 
-    def get_pictures(prompt: Prompt) -> list[Image.Image]:
+    def get_images(prompt: Prompt) -> list[Image.Image]:
         entry = run(prompt)
         assert entry["status"]["status_str"] == "success", entry["status"]
         files = [file for output in entry["outputs"].values() for file in output["images"]]
         return [Image.open(io.BytesIO(view(simulator, **file))) for file in files]
 
-    return get_pictures
+    return get_images
 
 
 def view(simulator: SimulatorServer, **params: str) -> bytes:
@@ -45,10 +45,10 @@ def view(simulator: SimulatorServer, **params: str) -> bytes:
     return answer.content
 
 
-def upload(simulator: SimulatorServer, picture: Image.Image, name: str) -> None:
-    """Store a picture as an input."""
+def upload(simulator: SimulatorServer, image: Image.Image, name: str) -> None:
+    """Upload an image as an input."""
     buffer = io.BytesIO()
-    picture.save(buffer, "PNG")
+    image.save(buffer, "PNG")
     files = {"image": (name, buffer.getvalue())}
     assert requests.post(f"{simulator.url}/upload/image", files=files, timeout=10).json()["name"] == name
 
@@ -69,49 +69,49 @@ def sampled(**changes: Any) -> Prompt:  # noqa: ANN401  any JSON
     }
 
 
-def test_a_sampled_picture_has_size_seed_and_prompt(simulator: SimulatorServer, render: Render) -> None:
-    """The picture has the size asked for, text on a colour that follows from the seed, and the prompt within."""
-    (picture,) = render(sampled())
+def test_a_sampled_image_has_size_seed_and_prompt(simulator: SimulatorServer, render: Render) -> None:
+    """The image has the requested size, text on a color derived from the seed, and contains the prompt."""
+    (image,) = render(sampled())
     (same,) = render(sampled(steps=3))
     (other,) = render(sampled(seed=8))
-    assert picture.size == (128, 96)
-    assert picture.tobytes() == same.tobytes()
-    assert picture.getpixel((0, 0)) != other.getpixel((0, 0))
-    assert len(picture.getcolors(128 * 96) or []) > 2, "there is text on it"
+    assert image.size == (128, 96)
+    assert image.tobytes() == same.tobytes()
+    assert image.getpixel((0, 0)) != other.getpixel((0, 0))
+    assert len(image.getcolors(128 * 96) or []) > 2, "there is text on it"
     saved = view(simulator, filename="128x96_00001_.png", subfolder="fox", type="output")
     prompt = json.loads(Image.open(io.BytesIO(saved)).info["prompt"])
     assert prompt["6"]["inputs"]["text"] == "a red fox"
 
 
-def test_a_batch_gives_as_many_different_pictures(render: Render) -> None:
-    """Each picture of a batch is one of its own."""
-    pictures = render(sampled(batch_size=3))
-    assert len({picture.tobytes() for picture in pictures}) == 3
+def test_a_batch_has_different_images(render: Render) -> None:
+    """No two images of a batch are equal."""
+    images = render(sampled(batch_size=3))
+    assert len({image.tobytes() for image in images}) == 3
 
 
 def test_an_odd_size_is_cut_to_whole_latent_pixels(render: Render) -> None:
-    """A latent pixel is 8 x 8; what is left over is lost."""
-    (picture,) = render(sampled(width=72))
-    assert picture.size == (72, 96)
+    """A latent pixel is 8 x 8; the rest is cut off."""
+    (image,) = render(sampled(width=72))
+    assert image.size == (72, 96)
 
 
-def test_upscaling_a_latent_enlarges_the_picture(render: Render) -> None:
-    """LatentUpscaleBy between sampler and decoder makes the picture larger."""
+def test_upscaling_a_latent_enlarges_the_image(render: Render) -> None:
+    """LatentUpscaleBy between sampler and decoder makes the image larger."""
     prompt = sampled()
     prompt["10"] = node("LatentUpscaleBy", samples=["3", 0], upscale_method="bilinear", scale_by=1.5)
     prompt["8"]["inputs"]["samples"] = ["10", 0]
-    (picture,) = render(prompt)
-    assert picture.size == (192, 144)
+    (image,) = render(prompt)
+    assert image.size == (192, 144)
 
 
-def test_an_encoded_picture_survives_decoding(simulator: SimulatorServer, render: Render) -> None:
-    """VAEEncode and VAEDecode without a sampler between them return the picture."""
+def test_an_encoded_image_survives_decoding(simulator: SimulatorServer, render: Render) -> None:
+    """VAEEncode and VAEDecode without a sampler between them return the image."""
     upload(simulator, Image.new("RGB", (64, 48), (1, 2, 3)), "in.png")
     prompt = sampled()
     prompt["3"] = node("VAEEncode", pixels=["5", 0], vae=["4", 2])
     prompt["5"] = node("LoadImage", image="in.png")
-    (picture,) = render(prompt)
-    assert (picture.size, picture.getpixel((9, 9))) == ((64, 48), (1, 2, 3))
+    (image,) = render(prompt)
+    assert (image.size, image.getpixel((9, 9))) == ((64, 48), (1, 2, 3))
 
 
 def test_inverted_values_are_those_of_a_real_server(simulator: SimulatorServer, render: Render) -> None:
@@ -124,18 +124,18 @@ def test_inverted_values_are_those_of_a_real_server(simulator: SimulatorServer, 
         "2": node("ImageInvert", image=["1", 0]),
         "3": node("PreviewImage", images=["2", 0]),
     }
-    (picture,) = render(prompt)
-    deviations = [255 - value - picture.convert("L").tobytes()[value] for value in range(256)]
+    (image,) = render(prompt)
+    deviations = [255 - value - image.convert("L").tobytes()[value] for value in range(256)]
     assert (sum(deviations), set(deviations)) == (159, {0, 1})
-    assert picture.getpixel((0, 0)) == (255, 255, 255)
-    assert picture.getpixel((255, 0)) == (0, 0, 0)
+    assert image.getpixel((0, 0)) == (255, 255, 255)
+    assert image.getpixel((255, 0)) == (0, 0, 0)
 
 
-def test_a_colour_becomes_transparent(simulator: SimulatorServer, render: Render) -> None:
-    """ImageColorToMask covers exactly one colour, and JoinImageWithAlpha makes what is covered transparent."""
-    picture = Image.new("RGB", (4, 2), (255, 0, 255))
-    picture.paste((255, 0, 254), (0, 0, 2, 2))
-    upload(simulator, picture, "in.png")
+def test_a_color_becomes_transparent(simulator: SimulatorServer, render: Render) -> None:
+    """ImageColorToMask covers exactly one color, and JoinImageWithAlpha makes what is covered transparent."""
+    image = Image.new("RGB", (4, 2), (255, 0, 255))
+    image.paste((255, 0, 254), (0, 0, 2, 2))
+    upload(simulator, image, "in.png")
     prompt = {
         "1": node("LoadImage", image="in.png"),
         "2": node("ImageColorToMask", image=["1", 0], color=0xFF00FF),
@@ -149,7 +149,7 @@ def test_a_colour_becomes_transparent(simulator: SimulatorServer, render: Render
     assert (mask.getpixel((0, 0)), mask.getpixel((3, 0))) == ((0, 0, 0), (255, 255, 255))
 
 
-def test_a_loaded_picture_s_transparency_is_its_mask(simulator: SimulatorServer, render: Render) -> None:
+def test_the_transparency_of_a_loaded_image_is_its_mask(simulator: SimulatorServer, render: Render) -> None:
     """LoadImage's mask covers what is transparent; without transparency it is 64 x 64 of nothing."""
     upload(simulator, Image.new("RGBA", (4, 2), (9, 9, 9, 0)), "clear.png")
     upload(simulator, Image.new("RGB", (4, 2), (9, 9, 9)), "solid.png")
@@ -186,21 +186,21 @@ def test_masks_cover_the_right_number_of_pixels(render: Render, change: dict[str
     assert mask.convert("L").histogram()[255] == covered
 
 
-def test_sizes_follow_what_scaling_asks_for(render: Render) -> None:
+def test_scaled_sizes(render: Render) -> None:
     """A side of 0 keeps the proportions; a factor rounds."""
     wide = node("EmptyImage", width=40, height=20, batch_size=1, color=0x102030)
     to_height = node("ImageScale", image=["1", 0], upscale_method="bilinear", width=0, height=10, crop="disabled")
     by_factor = node("ImageScaleBy", image=["1", 0], upscale_method="lanczos", scale_by=0.33)
     for change, size in ((to_height, (20, 10)), (by_factor, (13, 7))):
-        (picture,) = render({"1": wide, "2": change, "3": node("PreviewImage", images=["2", 0])})
-        assert (picture.size, picture.getpixel((3, 3))) == (size, (0x10, 0x20, 0x30))
+        (image,) = render({"1": wide, "2": change, "3": node("PreviewImage", images=["2", 0])})
+        assert (image.size, image.getpixel((3, 3))) == (size, (0x10, 0x20, 0x30))
 
 
 def test_a_blur_spreads_evenly(simulator: SimulatorServer, render: Render) -> None:
     """A kernel of radius 1 and sigma 1 gives the middle a fifth and the corners a thirteenth (measured)."""
-    picture = Image.new("RGB", (5, 5))
-    picture.putpixel((2, 2), (255, 255, 255))
-    upload(simulator, picture, "dot.png")
+    image = Image.new("RGB", (5, 5))
+    image.putpixel((2, 2), (255, 255, 255))
+    upload(simulator, image, "dot.png")
     blur = node("ImageBlur", image=["1", 0], blur_radius=1, sigma=1.0)
     preview = node("PreviewImage", images=["2", 0])
     (blurred,) = render({"1": node("LoadImage", image="dot.png"), "2": blur, "3": preview})
@@ -210,7 +210,7 @@ def test_a_blur_spreads_evenly(simulator: SimulatorServer, render: Render) -> No
 
 
 def test_animations_hold_all_frames(render: Render) -> None:
-    """A batch of different pictures becomes the frames of one WEBP."""
+    """A batch of different images becomes the frames of one WEBP."""
     prompt = sampled(batch_size=3)
     options = {"filename_prefix": "a", "fps": 6.0, "lossless": True, "quality": 80, "method": "default"}
     prompt["9"] = node("SaveAnimatedWEBP", images=["8", 0], **options)
@@ -219,7 +219,7 @@ def test_animations_hold_all_frames(render: Render) -> None:
 
 
 def test_latents_are_stored_as_tensors(simulator: SimulatorServer, run: Callable[[Prompt], dict[str, Any]]) -> None:
-    """A saved latent has a header that tells its shape."""
+    """The header of a saved latent contains its shape."""
     latent = node("EmptyLatentImage", width=64, height=32, batch_size=2)
     entry = run({"1": latent, "2": node("SaveLatent", samples=["1", 0], filename_prefix="l")})
     content = view(simulator, **entry["outputs"]["2"]["latents"][0])
@@ -227,8 +227,8 @@ def test_latents_are_stored_as_tensors(simulator: SimulatorServer, run: Callable
     assert json.loads(content[8 : 8 + length])["latent_tensor"]["shape"] == [2, 4, 4, 8]
 
 
-def test_uploads_can_be_chosen(simulator: SimulatorServer) -> None:
-    """/object_info offers the files of the right kind in the input directory."""
+def test_uploads_are_listed(simulator: SimulatorServer) -> None:
+    """/object_info lists the files of the right type in the input directory."""
     upload(simulator, Image.new("RGB", (1, 1)), "in.png")
     upload(simulator, Image.new("RGB", (1, 1)), "in.wav")
     offered = [

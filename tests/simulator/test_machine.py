@@ -1,4 +1,4 @@
-"""The simulated machine: its GPU, its time, its newer interface, and the command that starts it."""
+"""The simulated GPU and timing, the API of newer servers, and the command."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def sampled(side: int, seed: int = 1) -> dict[str, Any]:
     }
 
 
-def ask(simulator: SimulatorServer, connect: Connect, events: Events, prompt: dict[str, Any]) -> dict[str, Any]:
+def run_prompt(simulator: SimulatorServer, connect: Connect, events: Events, prompt: dict[str, Any]) -> dict[str, Any]:
     """Run a prompt and return its history entry."""
     socket = connect(simulator, "c")
     body = {"prompt": prompt, "client_id": "c"}
@@ -56,30 +56,30 @@ def free_memory(simulator: SimulatorServer) -> int:
     return int(device["vram_free"] // 1024**2)
 
 
-def test_large_pictures_run_out_of_memory(
+def test_large_images_run_out_of_memory(
     start: Callable[[SimulatorSettings], SimulatorServer], connect: Connect, events: Events
 ) -> None:
-    """A picture that does not fit fails as on a real GPU, unloads the model, and leaves smaller ones possible."""
+    """An image that does not fit fails as on a real GPU and unloads the model; smaller ones still work."""
     simulator = start(SimulatorSettings(vram_total_mb=8_000, seconds_per_step=0.0))
-    entry = ask(simulator, connect, events, sampled(2048))
+    entry = run_prompt(simulator, connect, events, sampled(2048))
     event, error = entry["status"]["messages"][-1]
     assert (event, error["node_id"], error["node_type"]) == ("execution_error", "3", "KSampler")
     assert error["exception_type"] == "torch.OutOfMemoryError"
     assert "out of memory" in error["exception_message"]
     assert free_memory(simulator) == 8_000
-    assert ask(simulator, connect, events, sampled(512))["status"]["status_str"] == "success"
+    assert run_prompt(simulator, connect, events, sampled(512))["status"]["status_str"] == "success"
     assert free_memory(simulator) == 1_500
 
 
 def test_a_checkpoint_is_loaded_once_until_it_is_freed(
     start: Callable[[SimulatorSettings], SimulatorServer], connect: Connect, events: Events
 ) -> None:
-    """Loading takes its time on first use and again after /free, which also forgets cached results."""
+    """Loading takes time on first use and again after /free, which also clears cached results."""
     simulator = start(SimulatorSettings(model_load_seconds=0.5, seconds_per_step=0.0))
     durations = []
     for seed in (1, 2, 3):
         began = time.monotonic()
-        entry = ask(simulator, connect, events, sampled(64, seed))
+        entry = run_prompt(simulator, connect, events, sampled(64, seed))
         durations.append(time.monotonic() - began)
         if seed == 2:
             assert entry["status"]["messages"][1][1]["nodes"] == ["4", "5", "6"]
@@ -118,7 +118,7 @@ def test_newer_servers_cancel_jobs_whatever_their_state(
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_the_command_serves_until_a_signal(number: signal.Signals) -> None:
-    """One line when ready, the options taken, and an end at once, in the middle of a prompt and without noise."""
+    """It prints one line when ready, applies its options, and exits at once, even in the middle of a prompt."""
     command = [sys.executable, "-m", "comfyui_simulator", "--port", "0", "--checkpoint", "mine.safetensors"]
     command += ["--seconds-per-step", "30", "--vram-mb", "9000", "--control-api"]
     with subprocess.Popen(  # noqa: S603  our own command

@@ -1,4 +1,4 @@
-"""Queue and history: what waits, what is deleted, and what is left."""
+"""Queue and history: order, deletion and limits."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 SECONDS_ENOUGH = 30.0
 
 
-def image(colour: int) -> dict[str, Any]:
-    """Return a prompt that saves a picture of one colour."""
+def image(color: int) -> dict[str, Any]:
+    """Return a prompt that saves an image of one color."""
     return {
-        "1": {"class_type": "EmptyImage", "inputs": {"width": 8, "height": 8, "batch_size": 1, "color": colour}},
+        "1": {"class_type": "EmptyImage", "inputs": {"width": 8, "height": 8, "batch_size": 1, "color": color}},
         "2": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": "q"}},
     }
 
 
 def sleep(seconds: float = SECONDS_ENOUGH) -> dict[str, Any]:
-    """Return a prompt that takes its time."""
+    """Return a prompt that runs for some time."""
     inputs = {"image": ["1", 0], "seconds": seconds, "steps": 100, "interruptible": True, "progress": True}
     return {
         "1": image(1)["1"],
@@ -36,7 +36,7 @@ def sleep(seconds: float = SECONDS_ENOUGH) -> dict[str, Any]:
 
 
 def get(simulator: SimulatorServer, path: str) -> Any:  # noqa: ANN401  any JSON
-    """Return what a path answers."""
+    """Return the JSON response of a path."""
     return requests.get(f"{simulator.url}{path}", timeout=10).json()
 
 
@@ -53,15 +53,15 @@ def busy(
     return prompt_id, socket
 
 
-def test_deleting_and_clearing_spare_the_running_prompt(
+def test_deleting_and_clearing_do_not_affect_the_running_prompt(
     simulator: SimulatorServer,
     connect: Callable[[SimulatorServer, str], websocket.WebSocket],
     post: Callable[..., str],
     events: Callable[..., list[dict[str, Any]]],
 ) -> None:
-    """Waiting prompts can be deleted and leave no trace; the running one and unknown ids are passed over."""
+    """Waiting prompts can be deleted completely; the running one and unknown ids are ignored."""
     running, _ = busy(simulator, connect, post, events)
-    first, second, third = (post(image(colour)) for colour in range(3))
+    first, second, third = (post(image(color)) for color in range(3))
     deletion = requests.post(f"{simulator.url}/queue", json={"delete": [first, running, "unknown"]}, timeout=10)
     queue = get(simulator, "/queue")
     assert deletion.ok
@@ -92,17 +92,17 @@ def test_an_id_can_be_queued_twice(
     assert [item[1] for item in get(simulator, "/queue")["queue_pending"]] == ["twin", "twin"]
 
 
-def test_history_pages_and_forgets(
+def test_history_pages_and_limit(
     start: Callable[[SimulatorSettings], SimulatorServer],
     connect: Callable[[SimulatorServer, str], websocket.WebSocket],
     events: Callable[..., list[dict[str, Any]]],
 ) -> None:
-    """The history keeps the newest prompts up to its size, in order, and gives them out in pages."""
+    """The history keeps the newest prompts up to its size, in order, and returns them in pages."""
     simulator = start(SimulatorSettings(max_history=4, history_lag_seconds=(0.0, 0.0)))
     socket = connect(simulator, "c")
     ids = []
-    for colour in range(6):
-        body = {"prompt": image(colour), "client_id": "c", "extra_data": {"a": 1, "api_key_comfy_org": "secret"}}
+    for color in range(6):
+        body = {"prompt": image(color), "client_id": "c", "extra_data": {"a": 1, "api_key_comfy_org": "secret"}}
         ids.append(requests.post(f"{simulator.url}/prompt", json=body, timeout=10).json()["prompt_id"])
         events(socket, "executing")
     assert list(get(simulator, "/history")) == ids[2:]
@@ -161,7 +161,7 @@ def test_an_unneeded_node_without_inputs_kills_the_worker(simulator: SimulatorSe
     assert [item[1] for item in get(simulator, "/queue")["queue_pending"]] == [waiting]
 
 
-def test_a_body_over_100_mb_is_refused(simulator: SimulatorServer) -> None:
+def test_a_body_over_100_mb_is_rejected(simulator: SimulatorServer) -> None:
     """One byte over the limit is a 413."""
     answer = requests.post(f"{simulator.url}/prompt", data=bytes(100 * 1024 * 1024 + 1), timeout=10)
     assert (answer.status_code, answer.text) == (413, "Maximum request body size 104857600 exceeded.")

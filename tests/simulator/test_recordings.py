@@ -1,4 +1,4 @@
-"""Replays what real servers were asked and compares what the simulator answers and sends."""
+"""Replay requests to real servers, and compare the responses and events of the simulator with the recorded ones."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ NUMBER = re.compile(r"\d+\.\d*")
 
 
 class Replay:
-    """One server and its client, and how ids and file names of the recording translate to this run."""
+    """One server and its client, and the mapping of recorded ids and file names to this run."""
 
     def __init__(self, server: SimulatorServer, connect: Callable[[SimulatorServer, str], websocket.WebSocket]) -> None:
         self.server = server
@@ -53,7 +53,7 @@ class Replay:
         self._uploads = 0
 
     def play(self, recording: str, *, feature_flags: bool = False) -> None:
-        """Do what the recording says, in order, and compare everything that comes back."""
+        """Make the recorded requests in order, and compare all responses and events."""
         steps = json.loads((RECORDINGS / f"{recording}.json").read_text())
         if any("sid" in step.get("ws", {}).get("data", {}) for step in steps) or self._socket is None:
             self._socket = self._connect(self.server, "CLIENT")
@@ -108,7 +108,7 @@ class Replay:
             self._compare(step["body"], answer.json(), where)
 
     def _upload(self, form: dict[str, str]) -> dict[str, Any]:
-        # The contents were not recorded; the first two were the same, and all were pictures of 16 x 16.
+        # The contents were not recorded; the first two were the same, and all were images of 16 x 16.
         self._uploads += 1
         buffer = io.BytesIO()
         Image.new("RGB", (16, 16), (max(2, self._uploads), 0, 0)).save(buffer, "PNG")
@@ -180,7 +180,7 @@ class Replay:
 
 
 def shortened(body: Any) -> Any:  # noqa: ANN401  any JSON
-    """Return a request's body with shorter sleeps."""
+    """Return a request body with shorter sleeps."""
     if isinstance(body, dict):
         return {name: value * SLEEP_SHARE if name in SHORTENED else shortened(value) for name, value in body.items()}
     return [shortened(value) for value in body] if isinstance(body, list) else body
@@ -215,7 +215,7 @@ def test_an_empty_image_is_saved(replay: Callable[[SimulatorSettings], Replay]) 
 
 
 def test_sampling_reports_steps_and_previews_and_is_cached(replay: Callable[[SimulatorSettings], Replay]) -> None:
-    """A sampled picture, the same again from the cache with and without client id, then previews with metadata."""
+    """A sampled image, the same again from the cache with and without client id, then previews with metadata."""
     session = replay(SETTINGS)
     session.play("02_ksampler_success_no_feature_flags")
     session.play("04_cached_rerun_with_client_id")
@@ -226,7 +226,7 @@ def test_sampling_reports_steps_and_previews_and_is_cached(replay: Callable[[Sim
 @pytest.mark.parametrize(
     "recording", ["05_interrupt_no_body", "06_interrupt_with_prompt_id", "07b_interrupt_when_idle_then_prompt"]
 )
-def test_interrupts_strike_between_steps(replay: Callable[[SimulatorSettings], Replay], recording: str) -> None:
+def test_interrupts_take_effect_between_steps(replay: Callable[[SimulatorSettings], Replay], recording: str) -> None:
     """An interrupt ends the running prompt at its next step; one for another prompt, or an idle server, does not."""
     session = replay(SLOW)
     if recording != "07b_interrupt_when_idle_then_prompt":
@@ -235,11 +235,11 @@ def test_interrupts_strike_between_steps(replay: Callable[[SimulatorSettings], R
 
 
 def test_a_node_that_ignores_interrupts_ends_first(replay: Callable[[SimulatorSettings], Replay]) -> None:
-    """An interrupt during a node that does not look for it strikes at the next node."""
+    """An interrupt during a node that does not check for it takes effect at the next node."""
     replay(SETTINGS).play("07_interrupt_during_uninterruptible_node")
 
 
-def test_node_errors_keep_what_was_done(replay: Callable[[SimulatorSettings], Replay]) -> None:
+def test_node_errors_keep_other_outputs(replay: Callable[[SimulatorSettings], Replay]) -> None:
     """Errors of all kinds, with inputs that leak, outputs of other nodes kept, and cached nodes in the next run."""
     session = replay(SETTINGS)
     for kind in ("ValueError", "RuntimeError", "OOM", "torchOOM", "MemoryError"):
@@ -261,22 +261,22 @@ def test_numbers_set_the_order(replay: Callable[[SimulatorSettings], Replay]) ->
 
 
 def test_without_client_id_some_messages_go_to_all(replay: Callable[[SimulatorSettings], Replay]) -> None:
-    """Progress is broadcast, what tells the end is not."""
+    """Progress is broadcast, events about the end are not."""
     replay(SETTINGS).play("12_no_client_id_A")
 
 
-def test_endpoints_answer_alike(replay: Callable[[SimulatorSettings], Replay]) -> None:
+def test_endpoints_return_the_same(replay: Callable[[SimulatorSettings], Replay]) -> None:
     """History, queue, models, files, uploads, and all their errors."""
     replay(SETTINGS).play("13_endpoints")
 
 
 def test_a_dead_worker_leaves_http_healthy(replay: Callable[[SimulatorSettings], Replay]) -> None:
-    """SystemExit in a node: its prompt runs for ever, later ones wait for ever, and HTTP answers."""
+    """SystemExit in a node: its prompt runs for ever, later ones wait for ever, and HTTP works."""
     replay(SETTINGS).play("18_worker_thread_dies_on_BaseException")
 
 
 def test_outputs_of_all_kinds(replay: Callable[[SimulatorSettings], Replay]) -> None:
-    """Batches, previews, animations, video, sound, text, latents and what custom nodes make up."""
+    """Batches, previews, animations, video, sound, text, latents and outputs of custom nodes."""
     session = replay(SETTINGS)
     upload = {"image": ("tone.wav", b"RIFF")}
     assert requests.post(f"{session.server.url}/upload/image", files=upload, timeout=TIMEOUT_SECONDS).ok
@@ -284,7 +284,7 @@ def test_outputs_of_all_kinds(replay: Callable[[SimulatorSettings], Replay]) -> 
 
 
 def test_websocket_images_texts_blocks_and_expansions(replay: Callable[[SimulatorSettings], Replay]) -> None:
-    """What rarer nodes do: images and texts over the WebSocket, blocked branches, nodes that expand into others."""
+    """Less common nodes: images and texts over the WebSocket, blocked branches, nodes that expand into others."""
     session = replay(SETTINGS)
     session.play("20_SaveImageWebsocket")
     session.play("21_progress_text")

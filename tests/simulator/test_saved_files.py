@@ -1,4 +1,4 @@
-"""What saved files carry beside what they show."""
+"""The metadata of saved files."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 MARK = b"only the prompt says this"
 
 
-def one_colour(color: int) -> dict[str, Any]:
-    """Make a node that makes a picture."""
+def one_color(color: int) -> dict[str, Any]:
+    """Return a node that creates an image."""
     return {"class_type": "EmptyImage", "inputs": {"width": 64, "height": 64, "batch_size": 1, "color": color}}
 
 
 def saves(class_type: str, source: str, **inputs: object) -> dict[str, Any]:
-    """Make a node that saves two pictures, or a latent."""
+    """Return a node that saves two images, or a latent."""
     return {"class_type": class_type, "inputs": {source: ["1" if source == "images" else "2", 0], **inputs}}
 
 
@@ -39,20 +39,20 @@ PROMPT = {
     "4": saves("SaveAnimatedPNG", "images", filename_prefix="b", fps=6.0, compress_level=4),
     "5": saves("SaveAnimatedWEBP", "images", filename_prefix="c", fps=6.0, lossless=True, quality=80, method="default"),
     "6": saves("SaveLatent", "samples", filename_prefix="d"),
-    "7": one_colour(1),
-    "8": one_colour(2),
+    "7": one_color(1),
+    "8": one_color(2),
 }
 
 
 @pytest.mark.parametrize("disabled", [False, True])
-def test_files_carry_the_prompt_unless_that_is_disabled(
+def test_files_contain_the_prompt_unless_disabled(
     start: Callable[[SimulatorSettings], SimulatorServer],
     connect: Callable[[SimulatorServer, str], websocket.WebSocket],
     events: Callable[..., list[dict[str, Any]]],
     *,
     disabled: bool,
 ) -> None:
-    """Each format in its own way; with `--disable-metadata`, which /system_stats tells, none does."""
+    """Each format in its own way; with `--disable-metadata`, which /system_stats reports, none does."""
     simulator = start(replace(FAST, disable_metadata=disabled))
     arguments = requests.get(f"{simulator.url}/system_stats", timeout=10).json()["system"]["argv"]
     assert ("--disable-metadata" in arguments) == disabled

@@ -1,4 +1,4 @@
-"""WebSockets: who hears what, and what happens when connections come and go."""
+"""WebSockets: which client receives what, and how connections start and end."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ SLEEP: dict[str, Any] = {
 }
 
 
-def test_reconnecting_tells_the_running_node_only(
+def test_a_reconnected_client_gets_the_running_node_only(
     simulator: SimulatorServer, connect: Connect, post: Callable[..., str], events: Events
 ) -> None:
-    """A client that comes back hears the queue, the node that runs, and what happens from then on."""
+    """A client that reconnects receives the queue status, the running node, and later events."""
     first = connect(simulator, "c")
     post(SLEEP, client_id="c")
     events(first, "progress", "3")
@@ -44,14 +44,14 @@ def test_reconnecting_tells_the_running_node_only(
     assert others[-3]["type"] == "execution_success"
 
 
-def test_the_second_socket_of_an_id_goes_deaf_with_the_first(
+def test_the_second_socket_of_an_id_stops_with_the_first(
     simulator: SimulatorServer,
     connect: Connect,
     run: Callable[[dict[str, Any]], dict[str, Any]],
     events: Events,
     rest: Rest,
 ) -> None:
-    """When the first of two sockets under one id closes, the second stays open and hears nothing."""
+    """When the first of two sockets under one id closes, the second stays open and receives nothing."""
     first, second = connect(simulator, "c"), connect(simulator, "c")
     events(second, "status")
     first.close()
@@ -64,7 +64,7 @@ def test_the_second_socket_of_an_id_goes_deaf_with_the_first(
 def test_features_count_only_in_the_first_message(
     simulator: SimulatorServer, connect: Connect, events: Events, rest: Rest
 ) -> None:
-    """The server answers a declaration of features if it is the first valid message, and ignores a later one."""
+    """The server accepts a declaration of features if it is the first valid message, and ignores a later one."""
     declaration = json.dumps({"type": "feature_flags", "data": {"supports_preview_metadata": True}})
     early, late = connect(simulator, "a"), connect(simulator, "b")
     early.send("no JSON")
@@ -79,7 +79,7 @@ def test_features_count_only_in_the_first_message(
 def test_a_client_that_stops_reading_stalls_all_others(
     simulator: SimulatorServer, connect: Connect, post: Callable[..., str], events: Events, rest: Rest
 ) -> None:
-    """Events of all clients wait for a client that does not read, while HTTP works; its end frees them."""
+    """Events of all clients wait for a client that does not read, while HTTP works; its disconnect releases them."""
     deaf = tcp.create_connection(("127.0.0.1", int(simulator.url.rsplit(":", 1)[1])))
     deaf.setsockopt(tcp.SOL_SOCKET, tcp.SO_RCVBUF, 1024)
     upgrade = "GET /ws?clientId=deaf HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"

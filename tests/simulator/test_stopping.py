@@ -1,4 +1,4 @@
-"""A stopped simulator closes all its connections, whatever they are doing and however busy the machine is."""
+"""A stopped simulator closes all its connections, in any state and on a busy machine."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def busy_cores() -> Iterator[None]:
 
 
 class Client(threading.Thread):
-    """Opens connections and leaves them idle, half sent or busy, until nobody listens; keeps them open."""
+    """Opens connections and leaves them idle, half sent or busy, until the port is closed; keeps them open."""
 
     def __init__(self, port: int) -> None:
         super().__init__(daemon=True)
@@ -64,7 +64,7 @@ def is_closed(connection: socket.socket) -> bool:
 
 @pytest.mark.usefixtures("busy_cores")
 def test_no_connection_outlives_the_server() -> None:
-    """Clients that connect at the very moment of the stop are disconnected as well, as by the end of a process."""
+    """Clients that connect at the moment of the stop are disconnected as well, as by the exit of a process."""
     with SimulatorServer() as server:
         for _ in range(ROUNDS):
             clients = [Client(int(server.url.rpartition(":")[2])) for _ in range(CLIENTS)]

@@ -1,4 +1,4 @@
-"""A front with handlers of its own, run as a process by test_front: `echo_front.py FD WORKERS`."""
+"""An API process with test handlers: `echo_api.py FD WORKERS`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ app = APIGatewayRestResolver()
 
 @app.get("/jobs/<name>")
 def name_after_a_while(name: str) -> dict[str, Any]:
-    """Answer with what the event says *after* a pause: another request in this process would have replaced it."""
+    """Return parts of the event *after* a pause: a concurrent request in this process would have replaced it."""
     time.sleep(0.02)
     event = app.current_event
     return {
@@ -34,7 +34,7 @@ def name_after_a_while(name: str) -> dict[str, Any]:
 
 @app.get("/jobs/binary")
 def binary() -> Response[bytes]:
-    """Answer with bytes that are no text."""
+    """Return bytes that are not text."""
     return Response(status_code=200, content_type="image/png", body=b"\x89PNG\xff")
 
 
@@ -43,7 +43,7 @@ def jobs(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     return app.resolve(event, context)
 
 
-ANSWERS: dict[str, Any] = {
+RESPONSES: dict[str, Any] = {
     "nonsense": "nonsense",
     "large": {"statusCode": 200, "body": "x" * MAX_LAMBDA_PAYLOAD_BYTES},
     "big": {"statusCode": 200, "body": "x" * 5_000_000},
@@ -59,8 +59,8 @@ ANSWERS: dict[str, Any] = {
 }
 
 
-def outputs(event: dict[str, Any], context: LambdaContext) -> Any:  # noqa: ANN401  some answers are wrong on purpose
-    """Misbehave as the path says."""
+def outputs(event: dict[str, Any], context: LambdaContext) -> Any:  # noqa: ANN401  some responses are invalid on purpose
+    """Return or raise what the path selects."""
     name = event["path"].removeprefix("/outputs/")
     if name == "slow":
         time.sleep(20)
@@ -68,11 +68,11 @@ def outputs(event: dict[str, Any], context: LambdaContext) -> Any:  # noqa: ANN4
         raise RuntimeError("an inner secret")
     if name == "context":
         return {"statusCode": 200, "body": f"{context.function_name} {context.get_remaining_time_in_millis()}"}
-    return ANSWERS[name]
+    return RESPONSES[name]
 
 
 def health(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
-    """Show the event."""
+    """Return the event."""
     return {"statusCode": 200, "headers": {"Content-Type": "application/json"}, "body": json.dumps(event)}
 
 

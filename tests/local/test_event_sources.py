@@ -1,4 +1,4 @@
-"""Behaviour of the sources that start functions in local mode."""
+"""The event sources that call functions in local mode."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ RESOURCE = FunctionResource(name="recorder", timeout_seconds=5)
 
 @dataclass
 class Recorder:
-    """A handler that keeps what it is called with, and answers as a test says."""
+    """A handler that records its events, and returns what a test configures."""
 
     answer: Callable[[dict[str, Any]], Any] = lambda _event: None
     events: list[dict[str, Any]] = field(default_factory=list)
-    calls_at_once: int = 0
-    most_at_once: int = 0
+    concurrent_calls: int = 0
+    max_concurrent_calls: int = 0
 
-    def __call__(self, event: dict[str, Any], _context: object) -> Any:  # noqa: ANN401  what a handler answers
-        """Be called."""
-        self.calls_at_once += 1
-        self.most_at_once = max(self.most_at_once, self.calls_at_once)
+    def __call__(self, event: dict[str, Any], _context: object) -> Any:  # noqa: ANN401  any result
+        """Record the event."""
+        self.concurrent_calls += 1
+        self.max_concurrent_calls = max(self.max_concurrent_calls, self.concurrent_calls)
         self.events.append(event)
         try:
             return self.answer(event)
         finally:
-            self.calls_at_once -= 1
+            self.concurrent_calls -= 1
 
     @property
     def bodies(self) -> list[str]:
@@ -51,7 +51,7 @@ class Recorder:
 
 @pytest.fixture
 def url(aws: dict[str, str], aws_clients: Clients) -> str:
-    """Make a queue that gives back what failed after a second."""
+    """Create a queue with a visibility timeout of one second."""
     name = f"{aws['TABLE_NAME']}-source"
     return aws_clients.sqs.create_queue(QueueName=name, Attributes={"VisibilityTimeout": "1"})["QueueUrl"]
 
@@ -60,28 +60,28 @@ def url(aws: dict[str, str], aws_clients: Clients) -> str:
 def source(
     clients: Clients, url: str, recorder: Recorder, resource: FunctionResource = RESOURCE, batch_size: int = 10
 ) -> Iterator[None]:
-    """Let a queue start a function."""
+    """Run an event source for a queue."""
     stopping = threading.Event()
     QueueSource(clients.polling_sqs, url, LocalFunction(resource, recorder), batch_size, stopping).start()
     try:
         yield
     finally:
         stopping.set()
-        clients.sqs.send_message(QueueUrl=url, MessageBody="wake up")  # or the long poll would outlive the test
+        clients.sqs.send_message(QueueUrl=url, MessageBody="wake up")  # otherwise the long poll outlives the test
 
 
-def left(clients: Clients, url: str) -> int:
-    """Count a queue's messages, those in somebody's hands included."""
+def remaining(clients: Clients, url: str) -> int:
+    """Count the messages of a queue, including invisible ones."""
     names: Any = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
     return sum(map(int, clients.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"].values()))
 
 
-def test_a_message_starts_the_function_and_is_gone(aws_clients: Clients, url: str) -> None:
-    """The event has the shape of Lambda's, and what did not fail is deleted."""
+def test_a_message_calls_the_function_and_is_deleted(aws_clients: Clients, url: str) -> None:
+    """The event has the form of Lambda, and messages that did not fail are deleted."""
     recorder = Recorder()
     with source(aws_clients, url, recorder):
         sent = aws_clients.sqs.send_message(QueueUrl=url, MessageBody="hello")
-        wait_until(lambda: left(aws_clients, url) == 0, 5)
+        wait_until(lambda: remaining(aws_clients, url) == 0, 5)
     (record,) = recorder.events[0]["Records"]
     assert (record["messageId"], record["body"], record["eventSource"]) == (sent["MessageId"], "hello", "aws:sqs")
     assert record["eventSourceARN"].endswith(url.rsplit("/", 1)[1])
@@ -89,7 +89,7 @@ def test_a_message_starts_the_function_and_is_gone(aws_clients: Clients, url: st
     assert record["attributes"]["SentTimestamp"].isdigit()
 
 
-def test_what_is_reported_as_failed_comes_back_alone(aws_clients: Clients, url: str) -> None:
+def test_only_failed_messages_are_received_again(aws_clients: Clients, url: str) -> None:
     """The others of its batch are deleted."""
 
     def fail_once(event: dict[str, Any]) -> object:
@@ -105,46 +105,46 @@ def test_what_is_reported_as_failed_comes_back_alone(aws_clients: Clients, url: 
     for body in "abc":
         aws_clients.sqs.send_message(QueueUrl=url, MessageBody=body)
     with source(aws_clients, url, recorder):
-        wait_until(lambda: left(aws_clients, url) == 0, 10)
+        wait_until(lambda: remaining(aws_clients, url) == 0, 10)
     assert sorted(recorder.bodies) == ["a", "b", "b", "c"]
 
 
-def boom(_event: dict[str, Any]) -> object:
-    """Fail as a whole."""
+def fail(_event: dict[str, Any]) -> object:
+    """Raise an error."""
     raise ValueError("boom")
 
 
 @pytest.mark.parametrize(
     "answer",
     [
-        boom,
+        fail,
         lambda _event: {"batchItemFailures": [{"itemIdentifier": "of nobody"}]},
         lambda _event: {"batchItemFailures": [{"itemIdentifier": None}]},
         lambda _event: {"batchItemFailures": [{"item": "x"}]},
         lambda _event: "text",
     ],
 )
-def test_a_batch_that_fails_comes_back(
+def test_a_failed_batch_is_received_again(
     aws_clients: Clients, url: str, answer: Callable[[dict[str, Any]], object]
 ) -> None:
-    """A handler that raises, or answers what Lambda would not understand, has done nothing."""
+    """If the handler raises, or returns a response that is invalid for Lambda, no message is deleted."""
     recorder = Recorder(lambda event: answer(event) if len(recorder.events) == 1 else None)
     aws_clients.sqs.send_message(QueueUrl=url, MessageBody="a")
     with source(aws_clients, url, recorder):
-        wait_until(lambda: left(aws_clients, url) == 0, 10)
+        wait_until(lambda: remaining(aws_clients, url) == 0, 10)
     assert recorder.bodies[:2] == ["a", "a"]
 
 
-def test_a_function_that_takes_too_long_has_failed(aws_clients: Clients, url: str) -> None:
-    """As on AWS, its messages come back."""
+def test_a_slow_function_has_failed(aws_clients: Clients, url: str) -> None:
+    """As on AWS, its messages are received again."""
     recorder = Recorder(lambda _event: time.sleep(0.05) if len(recorder.events) == 1 else None)
     aws_clients.sqs.send_message(QueueUrl=url, MessageBody="a")
     with source(aws_clients, url, recorder, FunctionResource(name="slow", timeout_seconds=0)):
         wait_until(lambda: len(recorder.events) > 1, 10)
 
 
-def test_a_function_can_run_several_times_at_once(aws_clients: Clients, url: str) -> None:
-    """One that says so is given so many batches at a time: one that hangs holds up no other."""
+def test_a_function_with_max_concurrency(aws_clients: Clients, url: str) -> None:
+    """It gets several batches at a time, so one that hangs does not delay the others."""
     together = threading.Barrier(3)
 
     def meet(_event: dict[str, Any]) -> None:
@@ -155,12 +155,12 @@ def test_a_function_can_run_several_times_at_once(aws_clients: Clients, url: str
     with source(aws_clients, url, recorder, resource, batch_size=1):
         for _ in range(3):
             aws_clients.sqs.send_message(QueueUrl=url, MessageBody="a")
-        wait_until(lambda: left(aws_clients, url) == 0, 10)
+        wait_until(lambda: remaining(aws_clients, url) == 0, 10)
     assert len(recorder.bodies) == 3
 
 
-def test_a_function_never_runs_twice_at_once(aws_clients: Clients, url: str) -> None:
-    """Whatever starts it, and however many of them."""
+def test_other_functions_are_never_concurrent(aws_clients: Clients, url: str) -> None:
+    """With any number and kind of event sources."""
     recorder = Recorder(lambda _event: time.sleep(0.02))
     function, stopping = LocalFunction(RESOURCE, recorder), threading.Event()
     for _ in range(4):
@@ -169,20 +169,20 @@ def test_a_function_never_runs_twice_at_once(aws_clients: Clients, url: str) -> 
         wait_until(lambda: len(recorder.events) > 10, 5)
         stopping.set()
         function.finish(seconds=5)
-    assert recorder.most_at_once == 1
+    assert recorder.max_concurrent_calls == 1
 
 
-def test_the_clock_starts_a_function_again_and_again() -> None:
-    """The event is that of a schedule, and one run that fails does not end them."""
-    recorder, stopping = Recorder(boom), threading.Event()
+def test_a_schedule_calls_a_function_repeatedly() -> None:
+    """The event is that of a schedule, and a failed call does not stop the schedule."""
+    recorder, stopping = Recorder(fail), threading.Event()
     ScheduleSource(LocalFunction(RESOURCE, recorder), 0.01, stopping).start()
     wait_until(lambda: len(recorder.events) >= 3, 5)
     stopping.set()
     assert {event["detail-type"] for event in recorder.events} == {"Scheduled Event"}
 
 
-def test_stopping_lets_a_function_finish() -> None:
-    """A call that is under way comes to its end, and none begins after it."""
+def test_stopping_waits_for_running_calls() -> None:
+    """A running call completes, and no other call starts."""
     working = threading.Event()
 
     def work(_event: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""What the front refuses and what fails below the handlers: every answer looks like any other error."""
+"""Errors of the API process itself have the same form as those of the functions."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ import requests
 from requests.structures import CaseInsensitiveDict
 
 from gateway.limits import MAX_API_GATEWAY_PAYLOAD_BYTES, MAX_LAMBDA_PAYLOAD_BYTES
-from tests.local.conftest import FRONT_WORKERS
+from tests.local.conftest import API_WORKERS
 
 
-def exchange(front: str, sent: bytes) -> requests.Response:
-    """Send these bytes, and nothing after them; read the answer to its end."""
-    with socket.create_connection(("127.0.0.1", int(front.rpartition(":")[2])), timeout=20) as connection:
+def exchange(api_url: str, sent: bytes) -> requests.Response:
+    """Send these bytes and end the stream; return the whole response."""
+    with socket.create_connection(("127.0.0.1", int(api_url.rpartition(":")[2])), timeout=20) as connection:
         connection.sendall(sent)
         connection.shutdown(socket.SHUT_WR)
         content = b"".join(iter(lambda: connection.recv(65536), b""))
@@ -34,7 +34,7 @@ def exchange(front: str, sent: bytes) -> requests.Response:
 
 
 def assert_is_error(answer: requests.Response, status: int, code: str) -> None:
-    """Check that an error of the front itself looks like those of the functions."""
+    """Check that an error has the form of those of the functions."""
     body = answer.json()
     assert (answer.status_code, body["error"]) == (status, code)
     assert body.keys() == {"error", "message", "details", "retryable", "correlationId"}
@@ -46,22 +46,22 @@ def assert_is_error(answer: requests.Response, status: int, code: str) -> None:
 
 
 @pytest.mark.parametrize("method", ["BREW", "get", "X", "M" * 30])
-def test_an_unheard_of_method_is_refused(front: str, method: str) -> None:
-    """API Gateway's ANY does not stand for it; methods are told apart by case."""
-    answer = exchange(front, f"{method} /jobs HTTP/1.1\r\nHost: h\r\n\r\n".encode())
+def test_an_unknown_method_is_rejected(api_url: str, method: str) -> None:
+    """ANY of API Gateway does not include it; methods are case-sensitive."""
+    answer = exchange(api_url, f"{method} /jobs HTTP/1.1\r\nHost: h\r\n\r\n".encode())
     assert_is_error(answer, 405, "METHOD_NOT_ALLOWED")
     assert "POST" in answer.headers["Allow"]
 
 
-def test_the_callers_correlation_id_is_on_the_fronts_own_errors(front: str) -> None:
-    """As on every other answer, when it is a sane one."""
+def test_errors_contain_the_correlation_id_of_the_caller(api_url: str) -> None:
+    """As in every other response, if it is valid."""
     for given, taken in (("mine-1", True), ("no good", False)):
         for path, size, expected in (
             ("/outputs/raises", 0, (502, "INTERNAL_ERROR")),
             ("/jobs", MAX_LAMBDA_PAYLOAD_BYTES, (413, "PAYLOAD_TOO_LARGE")),
         ):
             headers = {"X-Correlation-Id": given}
-            answer = requests.post(front + path, data=b"x" * size, headers=headers, timeout=20)
+            answer = requests.post(api_url + path, data=b"x" * size, headers=headers, timeout=20)
             assert_is_error(answer, *expected)
             assert (answer.headers["X-Correlation-Id"] == given) is taken
 
@@ -76,27 +76,27 @@ def test_the_callers_correlation_id_is_on_the_fronts_own_errors(front: str) -> N
     ],
 )
 @pytest.mark.parametrize("chunked", [False, True])
-def test_a_body_that_aws_would_not_carry_is_too_large(front: str, size: int, *, chunked: bool) -> None:
-    """Above API Gateway's 10 MB, and above what fits a Lambda event, the answer is 413.
+def test_a_body_above_the_limits_of_aws_is_too_large(api_url: str, size: int, *, chunked: bool) -> None:
+    """Above API Gateway's 10 MB, and above what fits a Lambda event, the response is 413.
 
-    It arrives also at clients that send all before they read: what they still send is not met with a reset.
+    Clients that send everything before they read receive it as well: the connection is not reset.
     """
     body = b"x" * size
     data = (body[start : start + 1_000_000] for start in range(0, size, 1_000_000)) if chunked else body
-    assert_is_error(requests.post(f"{front}/jobs", data=data, timeout=20), 413, "PAYLOAD_TOO_LARGE")
+    assert_is_error(requests.post(f"{api_url}/jobs", data=data, timeout=20), 413, "PAYLOAD_TOO_LARGE")
 
 
-def test_a_client_that_asks_first_is_spared_the_upload(front: str) -> None:
-    """What is too large by its own account is refused without waiting for any of it."""
-    with socket.create_connection(("127.0.0.1", int(front.rpartition(":")[2])), timeout=5) as connection:
+def test_a_large_content_length_is_rejected_before_the_upload(api_url: str) -> None:
+    """The response does not wait for any byte of the body."""
+    with socket.create_connection(("127.0.0.1", int(api_url.rpartition(":")[2])), timeout=5) as connection:
         connection.sendall(b"POST /jobs HTTP/1.1\r\nHost: h\r\nContent-Length: 80000000\r\n\r\n")
         content = b"".join(iter(lambda: connection.recv(65536), b""))
     assert json.loads(content.partition(b"\r\n\r\n")[2])["error"] == "PAYLOAD_TOO_LARGE"
 
 
-def test_a_sender_without_end_is_cut_off(front: str) -> None:
-    """It gets its answer, and a worker for seconds only."""
-    with socket.create_connection(("127.0.0.1", int(front.rpartition(":")[2])), timeout=30) as connection:
+def test_an_endless_body_is_aborted(api_url: str) -> None:
+    """The client gets its response, and blocks a worker for seconds only."""
+    with socket.create_connection(("127.0.0.1", int(api_url.rpartition(":")[2])), timeout=30) as connection:
         connection.sendall(b"POST /jobs HTTP/1.1\r\nHost: h\r\nContent-Length: 99999999999999\r\n\r\n")
         assert connection.recv(12) == b"HTTP/1.1 413"
         started = time.monotonic()
@@ -112,26 +112,26 @@ UNREADABLE = {
     "no version": b"GET /jobs\r\n\r\n",
     "another version": b"GET /jobs HTTP/9.9\r\nHost: h\r\n\r\n",
     "HTTP/2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-    "a method that is none": b"G@T /jobs HTTP/1.1\r\nHost: h\r\n\r\n",
-    "a path that is none": b"GET jobs HTTP/1.1\r\nHost: h\r\n\r\n",
+    "an invalid method": b"G@T /jobs HTTP/1.1\r\nHost: h\r\n\r\n",
+    "an invalid path": b"GET jobs HTTP/1.1\r\nHost: h\r\n\r\n",
     "bytes in the path": b"GET /jobs\xff HTTP/1.1\r\nHost: h\r\n\r\n",
     "a header without a name": HEAD + b": x\r\n\r\n",
     "a header with a space": HEAD + b"X Key: x\r\n\r\n",
     "a control sign in a header": HEAD + b"X-Key: a\x00b\r\n\r\n",
     "a folded header": HEAD + b"X-Key: a\r\n b\r\n\r\n",
     "lines that end with LF": b"GET /jobs HTTP/1.1\nHost: h\n\n",
-    "a length that is none": HEAD + b"Content-Length: ten\r\n\r\n",
+    "an invalid length": HEAD + b"Content-Length: ten\r\n\r\n",
     "a negative length": HEAD + b"Content-Length: -1\r\n\r\n",
     "two lengths": HEAD + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\nxx",
     "a length and chunks": HEAD + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-    "an encoding nobody knows": HEAD + b"Transfer-Encoding: rot13\r\n\r\n",
-    "an expectation nobody knows": HEAD + b"Expect: wonders\r\nContent-Length: 2\r\n\r\n{}",
+    "an unknown encoding": HEAD + b"Transfer-Encoding: rot13\r\n\r\n",
+    "an unknown expectation": HEAD + b"Expect: wonders\r\nContent-Length: 2\r\n\r\n{}",
     "less than its length": HEAD + b"Content-Length: 100\r\n\r\n{}",
-    "a chunk's size that is none": HEAD + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n",
+    "an invalid chunk size": HEAD + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n",
     "a chunk that is longer": HEAD + b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}{}\r\n0\r\n\r\n",
     "chunks without an end": HEAD + b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n",
     "half a chunk": HEAD + b"Transfer-Encoding: chunked\r\n\r\n20\r\n{}",
-    "a trailer that is none": HEAD + b"Transfer-Encoding: chunked\r\n\r\n0\r\nbad trailer\r\n\r\n",
+    "an invalid trailer": HEAD + b"Transfer-Encoding: chunked\r\n\r\n0\r\nbad trailer\r\n\r\n",
 }  # fmt: skip
 TOO_LARGE = {
     "path": b"GET /" + b"x" * 9000 + b" HTTP/1.1\r\nHost: h\r\n\r\n",
@@ -144,34 +144,34 @@ TOO_LARGE = {
 
 
 @pytest.mark.parametrize("name", UNREADABLE)
-def test_what_is_no_request_is_refused_as_all_errors_are(front: str, name: str) -> None:
-    """Never with a page of the server's own, and the front goes on."""
-    assert_is_error(exchange(front, UNREADABLE[name]), 400, "VALIDATION_ERROR")
+def test_an_invalid_request_is_rejected(api_url: str, name: str) -> None:
+    """Never with a page of gunicorn; later requests work."""
+    assert_is_error(exchange(api_url, UNREADABLE[name]), 400, "VALIDATION_ERROR")
 
 
 @pytest.mark.parametrize("name", TOO_LARGE)
-def test_a_head_that_is_too_large_is_refused_as_all_errors_are(front: str, name: str) -> None:
-    """With the status that the contract has for all that is too large."""
-    assert_is_error(exchange(front, TOO_LARGE[name]), 413, "PAYLOAD_TOO_LARGE")
+def test_a_head_above_the_limit_is_rejected(api_url: str, name: str) -> None:
+    """With the status of the contract for everything that is too large."""
+    assert_is_error(exchange(api_url, TOO_LARGE[name]), 413, "PAYLOAD_TOO_LARGE")
 
 
-def test_a_header_that_no_client_could_read_is_a_fault_of_the_function(front: str) -> None:
-    """API Gateway makes a 502 of it; none of it reaches the client."""
-    assert_is_error(requests.get(f"{front}/outputs/split", timeout=5), 502, "INTERNAL_ERROR")
+def test_an_invalid_response_header_is_an_internal_error(api_url: str) -> None:
+    """API Gateway returns 502; nothing of the header reaches the client."""
+    assert_is_error(requests.get(f"{api_url}/outputs/split", timeout=5), 502, "INTERNAL_ERROR")
 
 
 @pytest.mark.parametrize("failure", ["raises", "nonsense", "large"])
-def test_a_handler_that_fails_shows_nothing_of_itself(front: str, failure: str) -> None:
-    """A raised error, a wrong answer and one above Lambda's 6 MB are the 502 that API Gateway makes of them."""
-    assert_is_error(requests.get(f"{front}/outputs/{failure}", timeout=20), 502, "INTERNAL_ERROR")
+def test_a_failed_handler_leaks_nothing(api_url: str, failure: str) -> None:
+    """An exception, an invalid response and one above 6 MB are 502, as from API Gateway."""
+    assert_is_error(requests.get(f"{api_url}/outputs/{failure}", timeout=20), 502, "INTERNAL_ERROR")
 
 
-def test_a_handler_that_takes_too_long_is_cut_off(front: str) -> None:
-    """The client gets a 504 at the time limit, and the worker goes on to answer others."""
+def test_a_slow_handler_is_stopped(api_url: str) -> None:
+    """The client gets 504 at the time limit, and the worker processes other requests."""
     started = time.monotonic()
-    with ThreadPoolExecutor(FRONT_WORKERS) as clients:
-        answers = list(clients.map(lambda _: requests.get(f"{front}/outputs/slow", timeout=20), range(FRONT_WORKERS)))
+    with ThreadPoolExecutor(API_WORKERS) as clients:
+        answers = list(clients.map(lambda _: requests.get(f"{api_url}/outputs/slow", timeout=20), range(API_WORKERS)))
     assert time.monotonic() - started < 5
     for answer in answers:
         assert_is_error(answer, 504, "INTERNAL_ERROR")
-    assert requests.get(f"{front}/outputs/none", timeout=5).status_code == 204
+    assert requests.get(f"{api_url}/outputs/none", timeout=5).status_code == 204
