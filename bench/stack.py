@@ -148,7 +148,7 @@ def gateway(comfyui_url: str, **settings: str) -> Iterator[str]:
 @contextmanager
 def local_api() -> Iterator[str]:
     """Run the API process of local mode alone, with the environment of this process; yield its address."""
-    with tempfile.TemporaryDirectory(prefix="bench-front-") as folder, socket.socket() as listener:
+    with tempfile.TemporaryDirectory(prefix="bench-api-") as folder, socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         child = Child(

@@ -240,7 +240,7 @@ class Supervisor:
 
     def _print(self, text: str) -> None:
         with _terminal_may_be_gone():
-            self._console.print(text)
+            self._console.print(text, soft_wrap=not self._console.is_terminal)
 
     @contextmanager
     def _signal_handlers(self) -> Iterator[None]:
