@@ -1,7 +1,7 @@
 """ComfyUI servers for this folder's tests, and the whole gateway in front of them.
 
-Each test runs twice: on the simulator, and on a real server, which is started for it or lent by COMFYUI_TEST_URL.
-What one passes and the other does not is a defect of the simulator.
+Each test runs twice: on the simulator, and on a real server, which is started for it, or running at COMFYUI_TEST_URL.
+A test that passes on one of them only shows a defect of the simulator.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ TEST_SECONDS = 120
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave the fixtures' time, an installation perhaps, out of the limit of a test that uses the real server."""
+    """Exclude fixtures, which may install ComfyUI, from the time limit of tests with the real server."""
     for item in items:
         if item.get_closest_marker("comfyui"):
             item.add_marker(pytest.mark.timeout(TEST_SECONDS, func_only=True))
@@ -35,7 +35,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session", params=["simulator", pytest.param("real", marks=pytest.mark.comfyui)])
 def comfyui_url(request: pytest.FixtureRequest) -> Iterator[str]:
-    """Give the address of a ComfyUI server: each test runs on the simulated one and on the real one."""
+    """Return the URL of a ComfyUI server; each test runs on the simulated and on the real one."""
     with _simulated() if request.param == "simulator" else _real() as url:
         yield url
 
@@ -58,19 +58,19 @@ def _real() -> Iterator[str]:
 
 @pytest.fixture
 def harness(aws: dict[str, str], aws_clients: Clients) -> AwsExecutorHarness:
-    """Give the AWS side."""
+    """Return a harness on the emulated AWS."""
     return AwsExecutorHarness(aws, aws_clients)
 
 
 @pytest.fixture(scope="module", params=["simulator", pytest.param("real", marks=pytest.mark.comfyui)])
 def mortal_comfyui(request: pytest.FixtureRequest) -> Iterator[SimulatorServer | RealComfyUI]:
-    """Give a ComfyUI server, simulated and real, that a test may kill and start again."""
+    """Run a ComfyUI server, simulated and real, that a test may kill and restart."""
     with SimulatorServer() if request.param == "simulator" else RealComfyUI() as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def gateway(comfyui_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
-    """Give a gateway that runs on this ComfyUI as `make run` starts it, with an admin's and a user's key."""
+    """Run a gateway on this ComfyUI as `make run` starts it, with keys of an admin and a user."""
     with GatewayProcess(comfyui_url, tmp_path_factory.mktemp("gateway")) as running:
         yield running

@@ -1,4 +1,4 @@
-"""The whole gateway as a person starts it, and a client for it."""
+"""The whole gateway as a user starts it, and a client."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ STOP_SECONDS = 10
 
 
 class GatewayProcess:
-    """`comfyui-gateway run` in front of a ComfyUI, with these variables; the client in it is an admin."""
+    """`comfyui-gateway run` on a ComfyUI, with these variables. The client uses an admin key by default."""
 
     ADMIN_KEY = "admin-key"
     USER_KEY = "user-key"
@@ -38,7 +38,7 @@ class GatewayProcess:
             "COMFYUI_URL": comfyui_url,
             "PORT": self.url.rsplit(":", 1)[1],
             "DATA_DIR": str(self.data),
-            "RATE_LIMIT_MAX": "0",  # tests ask often
+            "RATE_LIMIT_MAX": "0",  # tests send many requests
             "API_KEYS": f"{self.ADMIN_KEY}:admin,{self.USER_KEY}:user,{self.OTHER_USER_KEY}:user",
             **variables,
         }
@@ -77,10 +77,10 @@ class GatewayProcess:
         )
 
     def submit(self, workflow_id: str, *, key: str = ADMIN_KEY, **inputs: object) -> dict[str, Any]:
-        """Post a job, wait for its end, and return it as its owner sees it."""
-        answer = self.call("POST", "/jobs", key=key, json={"workflowId": workflow_id, "inputs": inputs})
-        assert answer.status_code in (200, 202), answer.text
-        path = answer.json()["pollUrl"]
+        """Post a job, wait until it has ended, and return it as its owner sees it."""
+        response = self.call("POST", "/jobs", key=key, json={"workflowId": workflow_id, "inputs": inputs})
+        assert response.status_code in (200, 202), response.text
+        path = response.json()["pollUrl"]
         deadline = time.monotonic() + 100
         while time.monotonic() < deadline:
             job: dict[str, Any] = self.call("GET", f"{path}?wait=25", key=key).json()
@@ -89,7 +89,7 @@ class GatewayProcess:
         pytest.fail(f"the job did not end: {job}")
 
     def register(self, workflow_id: str, graph: dict[str, Any], fields: dict[str, Any]) -> None:
-        """Register a workflow, unless it is there."""
+        """Register a workflow, unless it exists."""
         body = {
             "id": workflow_id,
             "name": workflow_id,

@@ -1,4 +1,4 @@
-"""What a ComfyUI has, asked from outside."""
+"""Read a ComfyUI's queue."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ import requests
 
 
 def running(url: str) -> list[str]:
-    """Name the prompts that run on a ComfyUI."""
+    """Return the ids of the running prompts."""
     return [item[1] for item in requests.get(f"{url}/queue", timeout=10).json()["queue_running"]]

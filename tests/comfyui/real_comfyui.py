@@ -1,4 +1,4 @@
-"""A real ComfyUI server on this machine's CPU, with the lab nodes and a checkpoint that is small enough for it."""
+"""A real ComfyUI server on the CPU, with the lab nodes and a checkpoint that is small enough for it."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ import requests
 
 SCRIPT = Path(__file__).parent / "server" / "comfyui.sh"
 INSTALL_SECONDS = 1800  # a slow network, once
-START_SECONDS = 120  # 7 when the machine has nothing else to do
+START_SECONDS = 120  # 7 on an idle machine
 STOP_SECONDS = 10
 SHOWN_LOG_LINES = 40
 
 
 class RealComfyUI:
-    """The server, as a context manager; installed first when need be."""
+    """The server, as a context manager; installed first if needed."""
 
     def __init__(self) -> None:
         cache = cache_folder()
@@ -35,11 +35,11 @@ class RealComfyUI:
 
     @property
     def url(self) -> str:
-        """Its address, the same after a restart."""
+        """Its URL, the same after a restart."""
         return f"http://127.0.0.1:{self._port}"
 
     def start(self) -> None:
-        """Start it and wait until it answers."""
+        """Start the server and wait until it responds."""
         self._process = process = self._run("serve", str(self._port), self._base.name)
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
@@ -49,10 +49,10 @@ class RealComfyUI:
                 requests.get(f"{self.url}/system_stats", timeout=5).raise_for_status()
                 return
             time.sleep(0.2)
-        pytest.fail(f"ComfyUI did not answer within {START_SECONDS} s:\n{self._log_tail()}", pytrace=False)
+        pytest.fail(f"ComfyUI did not respond within {START_SECONDS} s:\n{self._log_tail()}", pytrace=False)
 
     def kill(self) -> None:
-        """End it by SIGKILL, in the middle of whatever it does."""
+        """Send SIGKILL."""
         assert self._process is not None
         os.killpg(self._process.pid, signal.SIGKILL)
         self._process.communicate()
@@ -101,12 +101,12 @@ def _end_group(process: subprocess.Popen[bytes]) -> None:
     with suppress(subprocess.TimeoutExpired):
         process.wait(STOP_SECONDS)
     with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)  # what did not listen
+        os.killpg(process.pid, signal.SIGKILL)  # for processes that ignored the first signal
     process.communicate()
 
 
 def cache_folder() -> Path:
-    """Name the folder that the script uses, too."""
+    """Return the folder that the script uses, too."""
     user_cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(os.environ.get("COMFYUI_CACHE") or Path(user_cache, "comfyui-gateway", "comfyui"))
 

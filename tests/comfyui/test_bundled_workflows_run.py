@@ -1,4 +1,4 @@
-"""The bundled workflows on a real ComfyUI: the files have the size, number and transparency they should have."""
+"""The bundled workflows on a real ComfyUI: number, size and transparency of their images."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TINY = {"prompt": "a fox", "width": 64, "height": 64, "steps": 2, "seed": 1}
 
 
 def rendered(name: str, **inputs: object) -> dict[str, Any]:
-    """Make the prompt of a bundled workflow."""
+    """Render the prompt of a bundled workflow."""
     files = resources.files("workflows")
     graph = json.loads(files.joinpath(f"{name}.json").read_text(encoding="utf-8"))
     schema = json.loads(files.joinpath(f"{name}.schema.json").read_text(encoding="utf-8"))
@@ -32,15 +32,15 @@ def rendered(name: str, **inputs: object) -> dict[str, Any]:
 
 
 def run(url: str, graph: dict[str, Any]) -> list[Image.Image]:
-    """Run a prompt to its end and fetch its pictures."""
+    """Run a prompt and fetch its images."""
     prompt_id = str(uuid.uuid4())
     for node in graph.values():
         if node["class_type"] == "SaveImage":
             node["inputs"]["filename_prefix"] = prompt_id
     body = {"prompt": graph, "prompt_id": prompt_id, "client_id": str(uuid.uuid4())}
-    answer = requests.post(f"{url}/prompt", json=body, timeout=30)
-    assert answer.status_code == 200, answer.text
-    assert not answer.json()["node_errors"]
+    response = requests.post(f"{url}/prompt", json=body, timeout=30)
+    assert response.status_code == 200, response.text
+    assert not response.json()["node_errors"]
     while not (history := requests.get(f"{url}/history/{prompt_id}", timeout=30).json()):
         time.sleep(0.1)
     assert history[prompt_id]["status"]["status_str"] == "success", history[prompt_id]["status"]
@@ -52,7 +52,7 @@ def run(url: str, graph: dict[str, Any]) -> list[Image.Image]:
 
 
 def cut_out(url: str, picture: Image.Image, **inputs: object) -> Image.Image:
-    """Put a picture in place of the sampled one, and run the rest of the sprite workflow."""
+    """Replace the sampled image, and run the rest of the sprite workflow."""
     png = io.BytesIO()
     picture.save(png, "PNG")
     upload = {"image": (f"{uuid.uuid4()}.png", png.getvalue(), "image/png")}
@@ -66,8 +66,8 @@ def cut_out(url: str, picture: Image.Image, **inputs: object) -> Image.Image:
     return cut
 
 
-def noisy_picture(background: tuple[int, int, int], subject: tuple[int, int, int]) -> Image.Image:
-    """Draw a disc with two small holes in the background's colour, then add noise, a gradient and JPEG's artefacts."""
+def noisy_image(background: tuple[int, int, int], subject: tuple[int, int, int]) -> Image.Image:
+    """Draw a disc with two small holes in the background's color, then add noise, a gradient and JPEG artifacts."""
     picture = Image.new("RGB", (SIZE, SIZE), background)
     draw = ImageDraw.Draw(picture)
     draw.ellipse(SUBJECT, fill=subject)
@@ -87,7 +87,7 @@ def noisy_picture(background: tuple[int, int, int], subject: tuple[int, int, int
 
 
 def share_of(alpha: Image.Image, mask: Image.Image, low: int, high: int) -> float:
-    """Tell how much of the masked part has a transparency in a range."""
+    """Return the share of the masked part with a transparency in a range."""
     histogram = alpha.histogram(mask)
     return sum(histogram[low : high + 1]) / sum(histogram)
 
@@ -102,8 +102,8 @@ def share_of(alpha: Image.Image, mask: Image.Image, low: int, high: int) -> floa
         ("icon_512", {"upscale": 2}, (128, 128), "RGB"),
     ],
 )
-def test_makes_pictures(comfyui_url: str, name: str, inputs: dict[str, int], size: tuple[int, int], mode: str) -> None:
-    """Each workflow makes as many pictures as asked for, of the size asked for; a sprite's have an alpha channel."""
+def test_makes_images(comfyui_url: str, name: str, inputs: dict[str, int], size: tuple[int, int], mode: str) -> None:
+    """Each workflow makes the requested number of images in the requested size; a sprite's have an alpha channel."""
     pictures = run(comfyui_url, rendered(name, **{**TINY, **inputs}))
     assert len(pictures) == inputs.get("batch_size", 1)
     assert {(picture.size, picture.mode) for picture in pictures} == {(size, mode)}
@@ -117,8 +117,8 @@ def test_makes_pictures(comfyui_url: str, name: str, inputs: dict[str, int], siz
 def test_cuts_the_subject_out(
     comfyui_url: str, background: tuple[int, int, int], subject: tuple[int, int, int]
 ) -> None:
-    """A sprite's noisy background gets transparent; its subject stays opaque, holes like eyes included."""
-    alpha = cut_out(comfyui_url, noisy_picture(background, subject)).getchannel("A")
+    """A sprite's noisy background becomes transparent; its subject stays opaque, including holes like eyes."""
+    alpha = cut_out(comfyui_url, noisy_image(background, subject)).getchannel("A")
     outside = Image.new("1", alpha.size, 1)
     ImageDraw.Draw(outside).ellipse([SUBJECT[0] - 3, SUBJECT[1] - 3, SUBJECT[2] + 3, SUBJECT[3] + 3], fill=0)
     inside = Image.new("1", alpha.size, 0)
@@ -128,7 +128,7 @@ def test_cuts_the_subject_out(
 
 
 def test_can_leave_holes_open(comfyui_url: str) -> None:
-    """With fill_holes 0, what has the background's colour inside the subject is transparent, too."""
-    alpha = cut_out(comfyui_url, noisy_picture((246, 245, 243), (40, 110, 200)), fill_holes=0).getchannel("A")
+    """With fill_holes 0, parts of the subject in the background's color are transparent, too."""
+    alpha = cut_out(comfyui_url, noisy_image((246, 245, 243), (40, 110, 200)), fill_holes=0).getchannel("A")
     assert alpha.getpixel((104, 104)) == 0
     assert alpha.getpixel((128, 128)) == 255

@@ -1,4 +1,4 @@
-"""Taking one prompt off a ComfyUI, and no other: by the calls of all servers, and by the one call of newer ones."""
+"""Canceling one prompt on ComfyUI and no other, by the calls of all servers and by the single call of newer ones."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ if TYPE_CHECKING:
     from testing.executor_harness import AwsExecutorHarness
 
 
-CANCEL_SECONDS = 3.0  # 2 until the GPU is free, and then the end has to be written
+CANCEL_SECONDS = 3.0  # 2 until the GPU is free, and then the terminal write
 
 
 @pytest.fixture
 def newer_url() -> Iterator[str]:
-    """Give a simulated ComfyUI of a later version."""
+    """Run a simulated ComfyUI of a later version."""
     with SimulatorServer(SimulatorSettings(newer_api=True)) as server:
         yield server.url
 
 
-def cancel_what_runs(harness: AwsExecutorHarness, url: str) -> FaultProxy:
-    """Cancel a running job in front of another one, which comes to its end."""
+def cancel_running(harness: AwsExecutorHarness, url: str) -> FaultProxy:
+    """Cancel a running job ahead of another one, which succeeds."""
     observer = InvariantObserver(harness)
     with FaultProxy(url, comfyui_step) as proxy, harness.run_executor(proxy.url):
         canceled = harness.submit(sleep_prompt(60.0, steps=600))
@@ -50,8 +50,8 @@ def cancel_what_runs(harness: AwsExecutorHarness, url: str) -> FaultProxy:
     return proxy
 
 
-def cancel_what_waits(harness: AwsExecutorHarness, url: str) -> Counter[str]:
-    """Cancel a job that waits behind another one, which runs on; count the calls that took."""
+def cancel_waiting(harness: AwsExecutorHarness, url: str) -> Counter[str]:
+    """Cancel a job that waits behind another one, which continues; return the calls that were made."""
     with FaultProxy(url, comfyui_step) as proxy, harness.run_executor(proxy.url):
         other = harness.submit(sleep_prompt(60.0, steps=600))
         wait_until(lambda: running(url) == [prompt_id(other, 1)], "the other one to run")
@@ -67,7 +67,7 @@ def cancel_what_waits(harness: AwsExecutorHarness, url: str) -> Counter[str]:
 
 
 def cancel_too_late(harness: AwsExecutorHarness, url: str, step: str) -> None:
-    """Let the prompt end, and the next begin, while the call that would stop it is on its way."""
+    """Let the prompt finish, and the next one start, while the call that would cancel it is delayed."""
     with FaultProxy(url, comfyui_step) as proxy, harness.run_executor(proxy.url):
         late = harness.submit(sleep_prompt(60.0, steps=600))
         wait_until(lambda: running(url) == [prompt_id(late, 1)], "the prompt to run")
@@ -89,34 +89,34 @@ def cancel_too_late(harness: AwsExecutorHarness, url: str, step: str) -> None:
 
 
 def test_a_running_prompt_is_canceled(harness: AwsExecutorHarness, comfyui_url: str) -> None:
-    """It is interrupted by its id, after the server was found not to have the one call."""
-    assert cancel_what_runs(harness, comfyui_url).request_counts["POST /interrupt"] >= 1
+    """By its id, after the server responded that it does not have the single call."""
+    assert cancel_running(harness, comfyui_url).request_counts["POST /interrupt"] >= 1
 
 
 def test_a_running_prompt_is_canceled_by_one_call(harness: AwsExecutorHarness, newer_url: str) -> None:
-    """No other is needed."""
-    passed = cancel_what_runs(harness, newer_url).request_counts
+    """No other call is made."""
+    passed = cancel_running(harness, newer_url).request_counts
     assert passed["POST /api"] >= 1
     assert not passed["POST /interrupt"] + passed["POST /queue"]
 
 
 def test_a_waiting_prompt_is_canceled(harness: AwsExecutorHarness, comfyui_url: str) -> None:
-    """Nothing is interrupted: the oldest servers look at no id, and would stop the one that runs."""
-    assert not cancel_what_waits(harness, comfyui_url)["POST /interrupt"]
+    """Nothing is interrupted: the oldest servers ignore the id, and would stop the running prompt."""
+    assert not cancel_waiting(harness, comfyui_url)["POST /interrupt"]
 
 
 def test_a_waiting_prompt_is_canceled_by_one_call(harness: AwsExecutorHarness, newer_url: str) -> None:
-    """Likewise."""
-    passed = cancel_what_waits(harness, newer_url)
+    """No other call is made."""
+    passed = cancel_waiting(harness, newer_url)
     assert passed["POST /api"] >= 1
     assert not passed["POST /interrupt"] + passed["POST /queue"]
 
 
-def test_a_cancel_that_is_late_stops_no_other(harness: AwsExecutorHarness, comfyui_url: str) -> None:
-    """The interrupt comes when the next prompt runs."""
+def test_a_late_interrupt_stops_no_other_prompt(harness: AwsExecutorHarness, comfyui_url: str) -> None:
+    """It arrives while the next prompt runs."""
     cancel_too_late(harness, comfyui_url, "POST /interrupt")
 
 
-def test_one_call_that_is_late_stops_no_other(harness: AwsExecutorHarness, newer_url: str) -> None:
-    """So does the cancel."""
+def test_a_late_single_call_stops_no_other_prompt(harness: AwsExecutorHarness, newer_url: str) -> None:
+    """It arrives while the next prompt runs."""
     cancel_too_late(harness, newer_url, "POST /api")

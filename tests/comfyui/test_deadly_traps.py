@@ -1,4 +1,4 @@
-"""ComfyUI dies, or its worker thread does. The servers of these tests are their own."""
+"""ComfyUI or its worker thread dies. These tests have their own servers."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def queued(url: str) -> int:
 def test_a_server_that_is_killed(
     aws: dict[str, str], aws_clients: Clients, mortal_comfyui: SimulatorServer | RealComfyUI
 ) -> None:
-    """Queue and history are gone: both jobs run again on the one that takes its place, and are heard of again."""
+    """Queue and history are lost: both jobs run again after its restart, with progress."""
     harness = AwsExecutorHarness(aws, aws_clients)
     observer = InvariantObserver(harness)
     with harness.run_executor(mortal_comfyui.url):
@@ -49,7 +49,7 @@ def test_a_server_that_is_killed(
 def test_a_worker_thread_that_dies(
     aws: dict[str, str], aws_clients: Clients, mortal_comfyui: SimulatorServer | RealComfyUI
 ) -> None:
-    """HTTP stays healthy, and nothing runs any more. It is noticed, and the next job waits for a new server."""
+    """HTTP works but nothing runs. The executor detects it, and the next job waits for the restart."""
     harness = AwsExecutorHarness(aws, aws_clients)
     observer = InvariantObserver(harness)
     deadly = image_prompt()

@@ -1,4 +1,4 @@
-"""A client's view of the whole: jobs through HTTP, the queue, the executor and ComfyUI, to the downloaded file."""
+"""End to end from a client's view: jobs by HTTP, the queue, the executor and ComfyUI, to the downloaded file."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ COLOURED = {
 
 
 def lab(class_type: str, **inputs: object) -> dict[str, Any]:
-    """Put a lab node between an empty picture and its saving."""
+    """Make a graph with a lab node between an empty image and its saving."""
     return {
         "1": {"class_type": "EmptyImage", "inputs": {"width": 64, "height": 64, "batch_size": 1, "color": 5}},
         "2": {"class_type": class_type, "inputs": {"image": ["1", 0], **inputs}},
@@ -37,16 +37,16 @@ def lab(class_type: str, **inputs: object) -> dict[str, Any]:
 
 
 @pytest.fixture
-def colours(gateway: GatewayProcess) -> str:
-    """Register a workflow that needs no model: a picture of one colour."""
+def solid_color(gateway: GatewayProcess) -> str:
+    """Register a workflow without models: an image of one color."""
     gateway.register("coloured", COLOURED, {"color": {"type": "integer", "required": True, "min": 0, "max": 0xFFFFFF}})
     return "coloured"
 
 
 @pytest.mark.parametrize("color", [0x000000, 0x3366CC, 0xFFFFFF])
-def test_a_colour_comes_out_as_it_went_in(gateway: GatewayProcess, colours: str, color: int) -> None:
-    """The input is a number all the way: every pixel of the downloaded file has it."""
-    job = gateway.submit(colours, color=color)
+def test_a_color_is_kept_exactly(gateway: GatewayProcess, solid_color: str, color: int) -> None:
+    """Every pixel of the downloaded file has the color of the input."""
+    job = gateway.submit(solid_color, color=color)
     assert job["status"] == "succeeded", job["error"]
     (output,) = job["outputs"]
     content = requests.get(output["downloadUrl"], timeout=10).content
@@ -56,9 +56,9 @@ def test_a_colour_comes_out_as_it_went_in(gateway: GatewayProcess, colours: str,
     assert hashlib.sha256(content).hexdigest() == output["sha256"]
 
 
-def test_a_file_comes_in_every_form(gateway: GatewayProcess, colours: str) -> None:
-    """The gateway's own path, base64 and a range of the presigned URL give the same bytes."""
-    job = gateway.submit(colours, color=42)
+def test_a_file_can_be_read_in_every_form(gateway: GatewayProcess, solid_color: str) -> None:
+    """The gateway's path, base64 and a range of the presigned URL return the same bytes."""
+    job = gateway.submit(solid_color, color=42)
     (output,) = gateway.call("GET", f"/outputs/{job['jobId']}").json()["files"]
     direct = gateway.call("GET", output["url"])
     assert direct.status_code == 200
@@ -70,21 +70,21 @@ def test_a_file_comes_in_every_form(gateway: GatewayProcess, colours: str) -> No
     assert (part.status_code, part.content) == (206, b"PNG")
 
 
-def test_another_users_job_does_not_exist(gateway: GatewayProcess, colours: str) -> None:
-    """Neither the job nor its files are there for another user; an admin sees them."""
-    job = gateway.submit(colours, key=gateway.USER_KEY, color=1)
+def test_another_users_job_does_not_exist(gateway: GatewayProcess, solid_color: str) -> None:
+    """Another user can see neither the job nor its files; an admin can."""
+    job = gateway.submit(solid_color, key=gateway.USER_KEY, color=1)
     paths = [f"/jobs/{job['jobId']}", f"/outputs/{job['jobId']}", job["outputs"][0]["url"]]
     assert [gateway.call("GET", path, key=gateway.OTHER_USER_KEY).status_code for path in paths] == [404] * 3
     assert [gateway.call("GET", path, key=gateway.ADMIN_KEY).status_code for path in paths] == [200] * 3
 
 
 def test_progress_grows_while_a_job_runs(gateway: GatewayProcess) -> None:
-    """A reader sees percentages that only grow, and 100 at the end."""
+    """Percentages never decrease, and reach 100 at the end."""
     gateway.register("slow", lab("LabSleep", seconds=5, steps=50, interruptible=True, progress=True, salt="{{salt}}"),
                      {"salt": {"type": "integer", "required": True}})  # fmt: skip
-    answer = gateway.call("POST", "/jobs", json={"workflowId": "slow", "inputs": {"salt": time.time_ns() % 2**40}})
+    response = gateway.call("POST", "/jobs", json={"workflowId": "slow", "inputs": {"salt": time.time_ns() % 2**40}})
     seen: list[int] = []
-    while (job := gateway.call("GET", answer.json()["pollUrl"]).json())["status"] in ("queued", "running"):
+    while (job := gateway.call("GET", response.json()["pollUrl"]).json())["status"] in ("queued", "running"):
         seen.append(job["progress"] or 0)
         time.sleep(0.1)
     assert job["status"] == "succeeded", job["error"]
@@ -99,7 +99,7 @@ def test_progress_grows_while_a_job_runs(gateway: GatewayProcess) -> None:
     [("ValueError", "COMFYUI_NODE_ERROR"), ("torchOOM", "COMFYUI_OOM"), ("MemoryError", "COMFYUI_OOM")],
 )
 def test_a_failing_node_is_named(gateway: GatewayProcess, kind: str, code: str) -> None:
-    """The error has its class of api errors, names the node, and tells no path of the server."""
+    """The error has its code, names the node, and contains no path of the server."""
     name = f"raises-{kind}"
     gateway.register(name, lab("LabRaise", kind=kind, message="{{message}}"), {"message": {"type": "string"}})
     job = gateway.submit(name, message="cannot read /srv/models/secret.bin")
@@ -110,8 +110,8 @@ def test_a_failing_node_is_named(gateway: GatewayProcess, kind: str, code: str) 
     assert job["outputs"] is None
 
 
-def test_a_graph_that_comfyui_refuses_says_why(gateway: GatewayProcess) -> None:
-    """A checkpoint that is not there ends the job with a sentence that names the node, and what is there."""
+def test_a_rejected_graph_has_a_reason(gateway: GatewayProcess) -> None:
+    """A missing checkpoint fails the job with an error that names the node, and a similar checkpoint."""
     job = gateway.submit("sdxl_realism_v1", **TINY, checkpoint="sdxl_base.safetensors")
     assert job["status"] == "failed"
     assert job["error"]["code"] == "COMFYUI_REJECTED"
@@ -120,8 +120,8 @@ def test_a_graph_that_comfyui_refuses_says_why(gateway: GatewayProcess) -> None:
     assert "model" in job["error"]["recommendation"]
 
 
-def test_what_could_be_chosen_is_named_from_a_long_list(gateway: GatewayProcess) -> None:
-    """ComfyUI leaves long lists out of its refusal, and is asked for them."""
+def test_values_of_long_lists_are_suggested(gateway: GatewayProcess) -> None:
+    """ComfyUI leaves long lists out of its rejection; they are read from /object_info."""
     graph, schema = (json.loads((BUNDLED / f"sdxl_realism_v1{end}.json").read_text()) for end in ("", ".schema"))
     schema["properties"]["sampler"] = {"type": "string"}
     body = {"id": "any-sampler", "name": "any-sampler", "workflowJson": graph, "inputSchema": schema}
@@ -131,27 +131,19 @@ def test_what_could_be_chosen_is_named_from_a_long_list(gateway: GatewayProcess)
     assert "not an allowed value; similar allowed values: euler_ancestral" in job["error"]["message"]
 
 
-def test_a_log_tells_the_way_of_a_job(gateway: GatewayProcess) -> None:
-    """From its acceptance to its end: who took it, which models were loaded, what ran, what was stored."""
+def test_the_log_has_the_steps_of_a_job(gateway: GatewayProcess) -> None:
+    """The executor, the loaded models, the nodes, and the stored outputs."""
     job = gateway.submit("sdxl_realism_v1", **TINY)
-    said = [line["message"] for line in gateway.call("GET", f"/jobs/{job['jobId']}/logs").json()["logs"]]
-    expected = [
-        "Accepted.",
-        "Taken by executor ",
-        "ComfyUI started the execution.",
-        'Running node 5 "Sample" (KSampler).',
-    ]
-    expected += ["Stored 1 output, ", "Succeeded. ComfyUI needed "]
-    found = [number for text in expected for number, line in enumerate(said) if line.startswith(text)]
-    assert len(found) == len(expected), said
-    assert found == sorted(found)
-    cached = any("are as in an earlier run" in line for line in said)
-    assert cached or any(line.startswith("Loading a model: node ") for line in said)
+    messages = [line["message"] for line in gateway.call("GET", f"/jobs/{job['jobId']}/logs").json()["logs"]]
+    steps = ["attempt 1", "started", 'node 5 "Sample" (KSampler)', "1 output"]
+    indexes = [next(index for index, text in enumerate(messages) if step in text) for step in steps]
+    assert indexes == sorted(indexes)
+    assert any("Loading a model" in text or "cached results" in text for text in messages)
 
 
 @pytest.mark.parametrize("workflow_id", ["sdxl_realism_v1", "sprite_transparent_bg", "icon_512"])
-def test_the_bundled_workflows_make_pictures(gateway: GatewayProcess, workflow_id: str) -> None:
-    """Each runs with the defaults but for size and steps, draws its seed, and saves a picture of the size asked for."""
+def test_the_bundled_workflows_make_images(gateway: GatewayProcess, workflow_id: str) -> None:
+    """Each runs with its defaults except size and steps, draws its seed, and saves an image of the requested size."""
     job = gateway.submit(workflow_id, **TINY)
     assert job["status"] == "succeeded", job["error"]
     assert job["seed"] >= 0
@@ -162,17 +154,17 @@ def test_the_bundled_workflows_make_pictures(gateway: GatewayProcess, workflow_i
 
 
 def test_a_batch_and_an_upscale(gateway: GatewayProcess) -> None:
-    """Each picture of a batch is an output; the icon comes out at twice its size when asked to."""
+    """Each image of a batch is an output; the icon is upscaled to twice its size."""
     job = gateway.submit("icon_512", **TINY, batch_size=2, upscale=2)
     assert job["status"] == "succeeded", job["error"]
     pictures = [Image.open(io.BytesIO(gateway.call("GET", output["url"]).content)) for output in job["outputs"]]
     assert [picture.size for picture in pictures] == [(128, 128)] * 2
 
 
-def test_the_same_seed_makes_the_same_picture(gateway: GatewayProcess) -> None:
-    """A job can be run again: the seed that was drawn gives the same pixels."""
+def test_the_same_seed_makes_the_same_image(gateway: GatewayProcess) -> None:
+    """A job can be repeated with the seed that was drawn."""
     first = gateway.submit("sdxl_realism_v1", **TINY)
-    # Another owner, for whom there is nothing in the cache.
+    # Another owner, who has nothing in the cache.
     again = gateway.submit("sdxl_realism_v1", key=gateway.USER_KEY, **TINY, seed=first["seed"])
     assert not again["cacheHit"]
     pixels = [
@@ -182,22 +174,22 @@ def test_the_same_seed_makes_the_same_picture(gateway: GatewayProcess) -> None:
     assert pixels[0] == pixels[1]
 
 
-def test_an_equal_job_is_answered_from_the_cache(gateway: GatewayProcess, colours: str) -> None:
-    """The second time the files of the first are there at once, for the same owner."""
-    first = gateway.submit(colours, color=77)
-    second = gateway.call("POST", "/jobs", json={"workflowId": colours, "inputs": {"color": 77}})
+def test_an_equal_job_is_served_from_the_cache(gateway: GatewayProcess, solid_color: str) -> None:
+    """The same owner gets the files of the first job at once."""
+    first = gateway.submit(solid_color, color=77)
+    second = gateway.call("POST", "/jobs", json={"workflowId": solid_color, "inputs": {"color": 77}})
     assert (second.status_code, second.json()["status"]) == (200, "cache_hit")
     assert second.json()["outputs"][0]["sha256"] == first["outputs"][0]["sha256"]
     content = gateway.call("GET", second.json()["outputs"][0]["url"]).content
     assert hashlib.sha256(content).hexdigest() == first["outputs"][0]["sha256"]
 
 
-def test_sixteen_clients_get_their_own_jobs(gateway: GatewayProcess, colours: str) -> None:
-    """Answers to requests that run at the same time are never mixed up."""
+def test_sixteen_clients_get_their_own_jobs(gateway: GatewayProcess, solid_color: str) -> None:
+    """Responses to concurrent requests are never mixed up."""
     wrong: list[object] = []
 
     def one(color: int) -> None:
-        job = gateway.submit(colours, color=color)
+        job = gateway.submit(solid_color, color=color)
         content = gateway.call("GET", job["outputs"][0]["url"]).content
         pixel = Image.open(io.BytesIO(content)).convert("RGB").getpixel((0, 0))
         if pixel != (0, 0, color):
@@ -211,8 +203,8 @@ def test_sixteen_clients_get_their_own_jobs(gateway: GatewayProcess, colours: st
     assert wrong == []
 
 
-def test_health_tells_a_stranger_little(gateway: GatewayProcess, comfyui_url: str) -> None:
-    """Without a key: whether it works. With one: which ComfyUI, and which models."""
+def test_health_shows_little_without_a_key(gateway: GatewayProcess, comfyui_url: str) -> None:
+    """Without a key: the status. With a key: the ComfyUI and its models."""
     stranger = requests.get(f"{gateway.url}/health", timeout=10).json()
     assert stranger["comfyui"] == {"reachable": True}
     assert "executors" not in stranger

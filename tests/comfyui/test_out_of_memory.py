@@ -1,4 +1,4 @@
-"""Memory that did not suffice, and what ComfyUI's way to free it does to others' prompts."""
+"""Running out of memory, and how freeing ComfyUI's memory affects other prompts."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ if TYPE_CHECKING:
     from testing.executor_harness import AwsExecutorHarness
 
 
-def behind(class_type: str, **inputs: object) -> dict[str, Any]:
-    """Put a node between a picture and its file."""
+def with_node(class_type: str, **inputs: object) -> dict[str, Any]:
+    """Make a prompt with this node between the image and its file."""
     prompt = image_prompt()
     prompt["2"]["inputs"]["images"] = ["3", 0]
     return {**prompt, "3": {"class_type": class_type, "inputs": {"image": ["1", 0], **inputs}}}
 
 
 def hoarding() -> dict[str, Any]:
-    """Make a prompt for which memory suffices once it was freed."""
-    return behind("LabHoard", salt=uuid.uuid4().int % 2**31)
+    """Make a prompt that fits after memory was freed."""
+    return with_node("LabHoard", salt=uuid.uuid4().int % 2**31)
 
 
 def warnings(job: Job) -> list[str]:
-    """Read what went wrong on a job's way."""
+    """Return the warnings in a job's log."""
     return [line.message for line in job.log if line.level is LogLevel.WARNING]
 
 
 def test_memory_is_freed_and_the_job_runs_again(harness: AwsExecutorHarness, comfyui_url: str) -> None:
-    """In the same attempt; the log says it."""
+    """In the same attempt; the job log says so."""
     with harness.run_executor(comfyui_url):
         job = harness.wait_until_ended(harness.submit(hoarding()))
     assert (job.status, job.attempt) == (JobStatus.SUCCEEDED, 1), job.error
@@ -44,10 +44,10 @@ def test_memory_is_freed_and_the_job_runs_again(harness: AwsExecutorHarness, com
 
 
 @pytest.mark.parametrize("kind", ["torchOOM", "MemoryError"])
-def test_it_is_freed_once_only(harness: AwsExecutorHarness, comfyui_url: str, kind: str) -> None:
-    """Then the job fails, and its error says what to lower; nothing is left of it in the queues."""
+def test_memory_is_freed_once_only(harness: AwsExecutorHarness, comfyui_url: str, kind: str) -> None:
+    """Then the job fails, and its error says what to reduce; nothing remains in the queues."""
     with FaultProxy(comfyui_url, comfyui_step) as proxy, harness.run_executor(proxy.url):
-        job = harness.wait_until_ended(harness.submit(behind("LabRaise", kind=kind, message="no")))
+        job = harness.wait_until_ended(harness.submit(with_node("LabRaise", kind=kind, message="no")))
         wait_until(lambda: harness.message_count() == 0, "an empty queue")
         assert proxy.request_counts["POST /free"] == 1
     assert job.error is not None
@@ -56,18 +56,18 @@ def test_it_is_freed_once_only(harness: AwsExecutorHarness, comfyui_url: str, ki
     assert "Lower width (64) or height (64)" in (job.error.recommendation or "")
 
 
-def test_what_cannot_fit_is_not_tried_again(harness: AwsExecutorHarness, comfyui_url: str) -> None:
-    """More was wanted at a time than the GPU has: nothing is freed, so that others' models stay loaded."""
+def test_a_prompt_that_cannot_fit_is_not_retried(harness: AwsExecutorHarness, comfyui_url: str) -> None:
+    """It needs more than the GPU has: nothing is freed, so that models of others stay loaded."""
     message = "Tried to allocate 96.00 GiB. GPU 0 has a total capacity of 23.65 GiB"
     with FaultProxy(comfyui_url, comfyui_step) as proxy, harness.run_executor(proxy.url):
-        job = harness.wait_until_ended(harness.submit(behind("LabRaise", kind="torchOOM", message=message)))
+        job = harness.wait_until_ended(harness.submit(with_node("LabRaise", kind="torchOOM", message=message)))
         assert not proxy.request_counts["POST /free"]
     assert job.error is not None
     assert job.error.message == "Out of memory at node 3 (LabRaise)."
 
 
-def test_freeing_harms_no_prompt_that_runs(harness: AwsExecutorHarness, comfyui_url: str) -> None:
-    """Neither the gateway's next one, which began meanwhile, nor somebody else's behind it."""
+def test_freeing_affects_no_running_prompt(harness: AwsExecutorHarness, comfyui_url: str) -> None:
+    """Neither the gateway's next prompt, which started meanwhile, nor that of another client behind it."""
     observer = InvariantObserver(harness)
     with harness.run_executor(comfyui_url):
         jobs = [harness.submit(prompt) for prompt in (hoarding(), sleep_prompt(3.0), hoarding(), sleep_prompt(1.0))]
@@ -85,7 +85,7 @@ def test_freeing_harms_no_prompt_that_runs(harness: AwsExecutorHarness, comfyui_
 def test_a_cancel_while_memory_is_freed(
     harness: AwsExecutorHarness, comfyui_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The prompt does not go to ComfyUI again."""
+    """The prompt is not submitted again."""
     monkeypatch.setattr("executor.comfyui.execution._FREE_MEMORY_SECONDS", 30.0)
     with FaultProxy(comfyui_url, comfyui_step) as proxy, harness.run_executor(proxy.url):
         job_id = harness.submit(hoarding())

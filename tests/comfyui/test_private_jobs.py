@@ -1,4 +1,4 @@
-"""Privacy mode on a ComfyUI that was started as usual, so that it writes prompts wherever it does that."""
+"""Privacy mode on a ComfyUI without --disable-metadata, which writes prompts into files."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ MARK = "zq-a-fox-that-nobody-may-read-qz"
 
 @pytest.fixture(scope="module")
 def private(comfyui_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
-    """Give a gateway in privacy mode."""
+    """Run a gateway in privacy mode."""
     with GatewayProcess(comfyui_url, tmp_path_factory.mktemp("private"), PRIVACY_MODE="true") as running:
         yield running
 
 
 def animated() -> dict[str, object]:
-    """Make a graph whose files are a picture and an animation, named by an input."""
+    """Make a graph whose files are an image and an animation, named by an input."""
     frames = {"images": ["1", 0], "fps": 6.0, "compress_level": 4, "filename_prefix": "{{prompt}}"}
     return {
         **lab("LabText", text="{{prompt}}"),
@@ -36,8 +36,8 @@ def animated() -> dict[str, object]:
     }
 
 
-def test_pictures_come_without_their_prompt(private: GatewayProcess, comfyui_url: str) -> None:
-    """A sampled image_prompt, and an animation, which has its texts in chunks that ComfyUI made up."""
+def test_images_are_stored_without_their_prompt(private: GatewayProcess, comfyui_url: str) -> None:
+    """A sampled image, and an animation, which has its texts in ComfyUI's own chunks."""
     private.register("animated", animated(), {"prompt": {"type": "string"}})
     jobs = [
         private.submit("sdxl_realism_v1", **{**TINY, "prompt": MARK}),
@@ -56,8 +56,8 @@ def test_pictures_come_without_their_prompt(private: GatewayProcess, comfyui_url
     assert MARK not in requests.get(f"{comfyui_url}/history", timeout=10).text
 
 
-def test_failures_say_where_and_not_with_what(private: GatewayProcess, comfyui_url: str) -> None:
-    """ComfyUI quotes a model that it does not have, and a node's exception what it likes."""
+def test_errors_have_no_values(private: GatewayProcess, comfyui_url: str) -> None:
+    """ComfyUI's errors repeat the name of a missing model, and a node's exception anything."""
     private.register("fails", lab("LabRaise", kind="ValueError", message="{{prompt}}"), {"prompt": {"type": "string"}})
     refused = private.submit("sdxl_realism_v1", **{**TINY, "checkpoint": f"{MARK}.safetensors"})
     failed = private.submit("fails", prompt=MARK)
@@ -70,8 +70,8 @@ def test_failures_say_where_and_not_with_what(private: GatewayProcess, comfyui_u
     assert MARK not in requests.get(f"{comfyui_url}/history", timeout=10).text
 
 
-def test_the_gateways_logs_have_nothing_of_it(private: GatewayProcess) -> None:
-    """However many jobs there were; and the executor's says once that ComfyUI should be started otherwise."""
+def test_logs_have_no_values(private: GatewayProcess) -> None:
+    """The executor's log warns once that ComfyUI writes metadata."""
     for _ in range(2):
         private.submit("icon_512", **{**TINY, "prompt": MARK})
     logs = {log.name: log.read_text() for log in (private.data / "logs").iterdir()}

@@ -1,4 +1,4 @@
-"""How long prompts may run, and how long they may wait before that among those of others."""
+"""Time limits of prompts: for running, and for waiting in ComfyUI's queue."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def busy_with_others(url: str, seconds: float) -> Iterator[str]:
-    """Have a ComfyUI run somebody else's prompt for so long; give its id. It is stopped at the end."""
+    """Run a prompt of another client on ComfyUI; return its id. It is canceled at the end."""
     foreign = str(uuid.uuid4())
     body = {"prompt": sleep_prompt(seconds, steps=100), "prompt_id": foreign, "client_id": "somebody"}
     requests.post(f"{url}/prompt", json=body, timeout=10).raise_for_status()
@@ -36,14 +36,14 @@ def busy_with_others(url: str, seconds: float) -> Iterator[str]:
 
 
 def test_waiting_does_not_count_as_running(harness: AwsExecutorHarness, comfyui_url: str) -> None:
-    """Four prompts of 2 s, each of which may take 5 s: the last one has waited for longer than that by then."""
+    """Four prompts of 2 s with a limit of 5 s: the last one waits for longer than that."""
     with harness.run_executor(comfyui_url, COMFYUI_TIMEOUT_MS="5000", LOOK_AHEAD="3"):
         jobs = [harness.wait_until_ended(job_id) for job_id in [harness.submit(sleep_prompt(2.0)) for _ in range(4)]]
     assert {(job.status, job.attempt) for job in jobs} == {(JobStatus.SUCCEEDED, 1)}
 
 
-def test_what_runs_too_long_is_stopped(harness: AwsExecutorHarness, comfyui_url: str) -> None:
-    """It fails at once, and says what takes the time and which setting bounds it; the one behind it runs."""
+def test_a_prompt_that_runs_too_long_is_canceled(harness: AwsExecutorHarness, comfyui_url: str) -> None:
+    """The job fails with the inputs to reduce and the setting to raise; the next job runs."""
     with harness.run_executor(comfyui_url, COMFYUI_TIMEOUT_MS="1500"):
         endless, behind = harness.submit(sleep_prompt(60.0, steps=600)), harness.submit(sleep_prompt(0.5))
         job = harness.wait_until_ended(endless, seconds=10)
@@ -56,8 +56,8 @@ def test_what_runs_too_long_is_stopped(harness: AwsExecutorHarness, comfyui_url:
     )
 
 
-def test_what_waits_too_long_is_given_to_another_executor(harness: AwsExecutorHarness, comfyui_url: str) -> None:
-    """The prompt is taken back from the ComfyUI that others keep busy, and runs where there is room."""
+def test_a_prompt_that_waits_too_long_moves_to_another_executor(harness: AwsExecutorHarness, comfyui_url: str) -> None:
+    """It is canceled on the ComfyUI that others keep busy, and runs on another one."""
     observer = InvariantObserver(harness)
     with busy_with_others(comfyui_url, 60.0) as foreign:
         with harness.run_executor(comfyui_url, COMFYUI_QUEUE_TIMEOUT_MS="1500", EXECUTOR_ID="busy") as stop_busy:
@@ -75,8 +75,8 @@ def test_what_waits_too_long_is_given_to_another_executor(harness: AwsExecutorHa
     assert "waited in ComfyUI's own queue for 1.5 s, and did not begin. Trying again" in warning
 
 
-def test_what_waits_too_long_everywhere_ends(harness: AwsExecutorHarness, comfyui_url: str) -> None:
-    """After so many attempts as a job has; its error says what to do, and somebody else's prompt goes on."""
+def test_a_job_that_waits_too_long_everywhere_fails(harness: AwsExecutorHarness, comfyui_url: str) -> None:
+    """After MAX_ATTEMPTS, with a recommendation; the prompt of the other client continues."""
     with busy_with_others(comfyui_url, 60.0) as foreign:
         with harness.run_executor(comfyui_url, COMFYUI_QUEUE_TIMEOUT_MS="1000", MAX_ATTEMPTS="2"):
             job = harness.wait_until_ended(harness.submit(sleep_prompt(0.5)))
@@ -86,8 +86,8 @@ def test_what_waits_too_long_everywhere_ends(harness: AwsExecutorHarness, comfyu
     assert "COMFYUI_QUEUE_TIMEOUT_MS" in (job.error.recommendation or "")
 
 
-def test_what_begins_while_it_is_taken_back_goes_on(harness: AwsExecutorHarness, comfyui_url: str) -> None:
-    """It is found running, and comes to its end in the same attempt."""
+def test_a_prompt_that_starts_while_it_is_canceled_continues(harness: AwsExecutorHarness, comfyui_url: str) -> None:
+    """It is found running, and finishes in the same attempt."""
     with FaultProxy(comfyui_url, comfyui_step) as proxy, busy_with_others(comfyui_url, 60.0) as foreign:
 
         def too_late(proxied: ProxiedRequest) -> None:

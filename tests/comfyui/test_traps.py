@@ -1,4 +1,4 @@
-"""What ComfyUI does that a client has to survive, as far as it can be provoked from outside; the rest is in faults."""
+"""Surprising behavior of ComfyUI that can be provoked from outside; other faults are in tests/faults."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ LEASE_SECONDS = 30
 
 
 class Trap:
-    """A job's way through an executor and one ComfyUI, watched."""
+    """An executor on one ComfyUI, with the invariants checked."""
 
     def __init__(self, harness: AwsExecutorHarness, comfyui_url: str) -> None:
         self.harness = harness
@@ -37,31 +37,31 @@ class Trap:
         self._witness = InvariantObserver(harness)
 
     def ended(self, *job_ids: str, lease_seconds: int = LEASE_SECONDS) -> list[Job]:
-        """Wait for the ends of jobs, and hold everything that happened against the invariants."""
+        """Wait until the jobs have ended, and check the invariants."""
         jobs = [self.harness.wait_until_ended(job_id) for job_id in job_ids]
         self._witness.check(*job_ids, lease_seconds=lease_seconds, comfyui_urls=[self._comfyui_url])
         return jobs
 
     def contents(self, job: Job) -> list[bytes]:
-        """Read a job's outputs."""
+        """Return the contents of a job's outputs."""
         return [self.harness.objects.get(output.key) for output in job.outputs or ()]
 
 
 @pytest.fixture
 def trap(aws: dict[str, str], aws_clients: Clients, comfyui_url: str) -> Trap:
-    """Give a harness with a observer."""
+    """Return a harness with an observer."""
     return Trap(AwsExecutorHarness(aws, aws_clients), comfyui_url)
 
 
-def test_the_history_comes_after_the_end(trap: Trap, comfyui_url: str) -> None:
-    """Jobs of a few milliseconds, one after the other: none is taken for lost."""
+def test_the_history_lags_behind_the_events(trap: Trap, comfyui_url: str) -> None:
+    """Very short jobs, one after the other: none is mistaken for a lost one."""
     with trap.harness.run_executor(comfyui_url):
         jobs = trap.ended(*[trap.harness.submit(image_prompt(color)) for color in range(20)])
     assert {(job.status, job.attempt) for job in jobs} == {(JobStatus.SUCCEEDED, 1)}
 
 
-def test_an_error_on_the_socket_that_is_not_the_end(trap: Trap, comfyui_url: str) -> None:
-    """A blocked branch is told as an error and the execution succeeds: what the other branch saved is the output."""
+def test_an_error_event_is_not_always_the_end(trap: Trap, comfyui_url: str) -> None:
+    """A blocked branch is reported as an error, and the execution succeeds with the output of the other branch."""
     prompt = image_prompt()
     prompt["3"] = {"class_type": "LabBlock", "inputs": {"image": ["1", 0], "message": "blocked on purpose"}}
     prompt["4"] = {"class_type": "SaveImage", "inputs": {"images": ["3", 0], "filename_prefix": "blocked"}}
@@ -71,8 +71,8 @@ def test_an_error_on_the_socket_that_is_not_the_end(trap: Trap, comfyui_url: str
     assert [output.filename for output in job.outputs or ()] == ["picture_00001_.png"]
 
 
-def test_what_comes_from_comfyuis_cache_has_outputs(trap: Trap, comfyui_url: str) -> None:
-    """The second run of an equal prompt executes nothing, and reports its outputs all the same."""
+def test_cached_executions_have_outputs(trap: Trap, comfyui_url: str) -> None:
+    """The second run of an equal prompt executes nothing, and still reports its outputs."""
     reported = json.dumps({"text": [str(uuid.uuid4())]})
     prompt = {**image_prompt(), "2": {"class_type": "LabUI", "inputs": {"json": reported, "image": ["1", 0]}}}
     with trap.harness.run_executor(comfyui_url):
@@ -81,14 +81,14 @@ def test_what_comes_from_comfyuis_cache_has_outputs(trap: Trap, comfyui_url: str
 
 
 def test_equal_prompts_share_no_files(trap: Trap, comfyui_url: str) -> None:
-    """Each job has files of its own in ComfyUI and in the store, under the name that the template gives."""
+    """Each job has its own files in ComfyUI and in the store, named as the template says."""
     with trap.harness.run_executor(comfyui_url):
         jobs = trap.ended(*[trap.harness.submit(image_prompt(color=7)) for _ in range(2)])
     assert [output.filename for job in jobs for output in job.outputs or ()] == ["picture_00001_.png"] * 2
 
 
 def test_an_interrupt_right_after_the_submission(trap: Trap, comfyui_url: str) -> None:
-    """It may be lost, and is repeated until the prompt is off."""
+    """It may be lost, and is repeated until the prompt is gone."""
     with trap.harness.run_executor(comfyui_url):
         for _ in range(4):
             job_id = trap.harness.submit(sleep_prompt(60.0, steps=600))
@@ -99,14 +99,14 @@ def test_an_interrupt_right_after_the_submission(trap: Trap, comfyui_url: str) -
 
 
 def test_a_client_that_does_not_read_its_socket(trap: Trap, comfyui_url: str) -> None:
-    """It stalls the events of all; jobs end by HTTP, and their silence is not taken for a hanging ComfyUI."""
+    """It stalls the events of all clients; jobs end by HTTP, and silence is not mistaken for a hanging ComfyUI."""
     with stalled_client(comfyui_url), trap.harness.run_executor(comfyui_url, COMFYUI_STALL_MS="1500"):
         (job,) = trap.ended(trap.harness.submit(sleep_prompt(4.0)))
     assert (job.status, job.attempt) == (JobStatus.SUCCEEDED, 1)
 
 
 def test_an_executor_that_dies_stops_no_prompt(trap: Trap, comfyui_url: str, tmp_path: Path) -> None:
-    """The next one finds the prompt where it runs, and takes its result for its own."""
+    """The next executor resumes the running prompt, and uses its result."""
     environment = {**trap.harness.environment, "COMFYUI_URL": comfyui_url, "LEASE_SECONDS": "2"}
     with executor_process(environment, tmp_path / "executor.log") as process:
         job_id = trap.harness.submit(sleep_prompt(6.0))
@@ -121,17 +121,17 @@ def test_an_executor_that_dies_stops_no_prompt(trap: Trap, comfyui_url: str, tmp
 
 
 def queued_twice(proxied: ProxiedRequest) -> None:
-    """Send a prompt twice under the same id and number: the second time ComfyUI answers 500, and queues it too."""
+    """Send a prompt twice under the same id and number: the second time ComfyUI queues it and responds with 500."""
     body = {**json.loads(proxied.request.body), "number": 7_000_000}
     twice = proxied.with_body(json.dumps(body).encode())
     assert twice.forward().status == 200
-    answer = twice.forward()
-    assert answer.status == 500
-    proxied.respond(answer)
+    response = twice.forward()
+    assert response.status == 500
+    proxied.respond(response)
 
 
-def test_a_prompt_that_is_queued_twice_and_refused(trap: Trap, comfyui_url: str) -> None:
-    """The executor finds it in the queue, whatever the answer said."""
+def test_a_prompt_that_is_queued_despite_an_error_runs(trap: Trap, comfyui_url: str) -> None:
+    """The executor finds it in the queue."""
     first = {"prompt": sleep_prompt(3.0), "client_id": "somebody"}
     requests.post(f"{comfyui_url}/prompt", json=first, timeout=10).raise_for_status()
     wait_until(lambda: running(comfyui_url), "a prompt of somebody else")

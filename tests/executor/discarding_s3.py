@@ -18,13 +18,13 @@ _NAMESPACE = 'xmlns="http://s3.amazonaws.com/doc/2006-03-01/"'
 
 
 class DiscardingS3(ThreadingHTTPServer):
-    """Takes objects, whole or in parts. https://docs.aws.amazon.com/AmazonS3/latest/API/mpuoverview.html."""
+    """Accepts objects, whole or as multipart uploads. https://docs.aws.amazon.com/AmazonS3/latest/API/mpuoverview.html."""
 
     daemon_threads = True
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
-        self.large_bytes: dict[str, int] = {}  # of what came in parts, by path and part
+        self.large_bytes: dict[str, int] = {}  # of multipart uploads, by path and part
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
 
 
@@ -43,28 +43,28 @@ class _Handler(BaseHTTPRequestHandler):
             while self.rfile.readline().strip():
                 pass
         else:
-            left = int(self.headers["Content-Length"])
-            while left:
-                piece = self.rfile.read(min(left, _PIECE_BYTES))
+            remaining = int(self.headers["Content-Length"])
+            while remaining:
+                piece = self.rfile.read(min(remaining, _PIECE_BYTES))
                 digest.update(piece)
                 size += len(piece)
-                left -= len(piece)
+                remaining -= len(piece)
         if "partNumber=" in self.path:
             self.server.large_bytes[self.path] = size
-        self._answer("", ETag=f'"{digest.hexdigest()}"')
+        self._respond("", ETag=f'"{digest.hexdigest()}"')
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
         if "uploads" in parse_qs(urlsplit(self.path).query, keep_blank_values=True):
-            self._answer(
+            self._respond(
                 f"<InitiateMultipartUploadResult {_NAMESPACE}><UploadId>u</UploadId></InitiateMultipartUploadResult>"
             )
         else:
-            self._answer(
+            self._respond(
                 f'<CompleteMultipartUploadResult {_NAMESPACE}><ETag>"e"</ETag></CompleteMultipartUploadResult>'
             )
 
-    def _answer(self, body: str, **headers: str) -> None:
+    def _respond(self, body: str, **headers: str) -> None:
         self.send_response(HTTPStatus.OK)
         for name, value in {**headers, "Content-Length": str(len(body))}.items():
             self.send_header(name, value)
@@ -77,7 +77,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def discarding_s3() -> Iterator[DiscardingS3]:
-    """Run one in threads."""
+    """Run a server in threads."""
     with DiscardingS3() as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         try:

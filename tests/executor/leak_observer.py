@@ -1,4 +1,4 @@
-"""Somebody who reads all that is written: tables, files, events, logs and answers. Queues alone are not looked into."""
+"""Collect everything that is written: tables, files, events, logs and responses; everything but the job queues."""
 
 from __future__ import annotations
 
@@ -20,40 +20,40 @@ if TYPE_CHECKING:
     from tests.component.api import Answer
 
 
-class OverheardGateway(Gateway):
-    """A gateway whose every answer is kept."""
+class RecordingGateway(Gateway):
+    """A gateway that keeps all its responses."""
 
     def __init__(self, environment: dict[str, str], clients: Clients, **settings: str) -> None:
         super().__init__(environment, clients, **settings)
-        self.answers: list[Answer] = []
+        self.responses: list[Answer] = []
 
     def answer(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> Answer:
-        """Answer as ever."""
+        """Handle a request, and keep the response."""
         answer = super().answer(method, target, headers, body)
-        self.answers.append(answer)
+        self.responses.append(answer)
         return answer
 
 
-class Witness:
-    """Reads what one test's gateway and executors write from here on."""
+class LeakObserver:
+    """Collects what one test's gateway and executors write, from its creation on."""
 
-    def __init__(self, gateway: OverheardGateway, environment: dict[str, str], patch: pytest.MonkeyPatch) -> None:
+    def __init__(self, gateway: RecordingGateway, environment: dict[str, str], patch: pytest.MonkeyPatch) -> None:
         self._gateway = gateway
         self._clients = gateway.clients
         self._environment = environment
         self.log = io.StringIO()
         for logger in (api_logger, event_logger, executor_log.logger):
             patch.setattr(logger.registered_handler, "stream", self.log)
-        self._events_url = self._hear_all_events()
+        self._events_url = self._subscribe_to_events()
 
     def everything(self) -> dict[str, str]:
-        """Read all there is, by where it was written."""
+        """Return everything, by where it was written."""
         return {
             "tables": json.dumps(self._items(), ensure_ascii=False, default=unpack),
             "files": "\n".join(self._objects()),
             "events": "\n".join(self._events()),
             "log": self.log.getvalue(),
-            "answers": "\n".join(f"{each.headers} {_text(each.body)}" for each in self._gateway.answers),
+            "responses": "\n".join(f"{each.headers} {_text(each.body)}" for each in self._gateway.responses),
         }
 
     def _items(self) -> list[dict[str, Any]]:
@@ -69,16 +69,16 @@ class Witness:
             found.append(f"{key} {answer['ResponseMetadata']['HTTPHeaders']} {_text(answer['Body'].read())}")
         return found
 
-    def _hear_all_events(self) -> str:
+    def _subscribe_to_events(self) -> str:
         bus = self._environment["EVENT_BUS_NAME"]
-        url = self._clients.sqs.create_queue(QueueName=f"{bus}-witness")["QueueUrl"]
+        url = self._clients.sqs.create_queue(QueueName=f"{bus}-observer")["QueueUrl"]
         found: Any = self._clients.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
-        # Whatever is published: there is no event without an id.
+        # Every event has a source.
         self._clients.events.put_rule(
-            Name=f"{bus}-witness", EventBusName=bus, EventPattern=json.dumps({"source": [{"exists": True}]})
+            Name=f"{bus}-observer", EventBusName=bus, EventPattern=json.dumps({"source": [{"exists": True}]})
         )
-        targets: Any = [{"Id": "witness", "Arn": found["Attributes"]["QueueArn"]}]
-        self._clients.events.put_targets(Rule=f"{bus}-witness", EventBusName=bus, Targets=targets)
+        targets: Any = [{"Id": "observer", "Arn": found["Attributes"]["QueueArn"]}]
+        self._clients.events.put_targets(Rule=f"{bus}-observer", EventBusName=bus, Targets=targets)
         return url
 
     def _events(self) -> list[str]:
@@ -93,5 +93,5 @@ class Witness:
 
 
 def _text(content: bytes) -> str:
-    """Read bytes as text in which ASCII stays what it is."""
+    """Decode bytes so that ASCII is kept."""
     return content.decode("latin-1")

@@ -1,4 +1,4 @@
-"""What a job's record takes: DynamoDB bills each write by each begun KB of it."""
+"""The size of a job item: DynamoDB bills each write per started KB."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ PROMPT = (
     "a lighthouse at dawn, oil on canvas, warm light from the left, waves against the rocks, gulls in the sky, "
     "a small red boat in the distance, mist"
 )
-# What a webhook writes of itself, at most, when it arrives at the first try.
+# The maximum that a webhook delivery adds, when its first attempt succeeds.
 WEBHOOK_BYTES = 90
 
 
 def test_an_ended_job_takes_one_write_unit(
     aws_harness: AwsExecutorHarness, aws: dict[str, str], aws_clients: Clients, simulator: SimulatorServer
 ) -> None:
-    """A bundled workflow's, with a prompt of 145 characters, a callback, its log and its file; its webhook too."""
+    """With a bundled workflow, a prompt of 145 characters, a callback, log, output and webhook delivery."""
     gateway = Gateway(aws, aws_clients, WEBHOOK_SECRET=SECRET)
     gateway.wiring.resolver = Names(["8.8.8.8"])
     graph, schema = (json.loads((BUNDLED / f"sdxl_realism_v1{end}.json").read_text()) for end in ("", ".schema"))
@@ -47,7 +47,7 @@ def test_an_ended_job_takes_one_write_unit(
 
 
 def size_of(item: dict[str, Any]) -> int:
-    """Count an item's bytes as DynamoDB does."""
+    """Return the size of an item in bytes, as DynamoDB counts it."""
     return sum(len(name) + _value_size(*next(iter(value.items()))) for name, value in item.items())
 
 

@@ -31,7 +31,7 @@ MIB = 1024**2
 
 
 def memory_bytes(process_id: int, which: str) -> int:
-    """Read what a process has in memory (VmRSS), or the most that it has had at any time (VmHWM) (Linux)."""
+    """Return the resident memory of a process (VmRSS), or its peak (VmHWM); Linux only."""
     status = Path(f"/proc/{process_id}/status").read_text()
     match = re.search(rf"{which}:\s+(\d+) kB", status)
     assert match
@@ -39,7 +39,7 @@ def memory_bytes(process_id: int, which: str) -> int:
 
 
 def make_files(folder: Path, size: int, names: list[str]) -> dict[str, Any]:
-    """Make files that take no room on the disk, and the prompt that has ComfyUI report them."""
+    """Make sparse files, and a prompt whose outputs they are."""
     (folder / "output").mkdir()
     for name in names:
         with (folder / "output" / name).open("wb") as file:
@@ -49,10 +49,10 @@ def make_files(folder: Path, size: int, names: list[str]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(("count", "size", "most_megabytes"), [(1, GIB, 150), (4, GIB // 16, 200)])
-def test_large_outputs_pass_through_in_little_memory(
+def test_large_outputs_use_little_memory(
     aws_harness: AwsExecutorHarness, tmp_path: Path, count: int, size: int, most_megabytes: int
 ) -> None:
-    """A file of 1 GiB is stored whole, and so are several at once, while the executor's memory hardly grows."""
+    """A file of 1 GiB, and several files at once, are stored while the executor's memory hardly grows."""
     names = [f"large-{number}.bin" for number in range(count)]
     prompt = make_files(tmp_path, size, names)
     with (
@@ -73,8 +73,8 @@ def test_large_outputs_pass_through_in_little_memory(
     assert peak / 1e6 < most_megabytes
 
 
-def test_an_executor_that_has_nothing_to_do_again_is_small(aws_harness: AwsExecutorHarness, tmp_path: Path) -> None:
-    """What it needed for files goes back to the system, however many they were and however many threads had them."""
+def test_memory_is_returned_after_large_outputs(aws_harness: AwsExecutorHarness, tmp_path: Path) -> None:
+    """Whatever the number of files and threads."""
     prompt = make_files(tmp_path, 7 * MIB, [f"{number}.bin" for number in range(16)])
     with (
         SimulatorServer(SimulatorSettings(data_dir=tmp_path)) as simulator,
@@ -91,7 +91,7 @@ def test_an_executor_that_has_nothing_to_do_again_is_small(aws_harness: AwsExecu
 def run_executor(
     aws_harness: AwsExecutorHarness, comfyui_url: str, store_url: str
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Run an executor as a process, whose memory is its own."""
+    """Run an executor as a process."""
     environment = {
         **os.environ,
         **aws_harness.environment,

@@ -1,4 +1,4 @@
-"""The permissions of executors on their page are those that they need: all, and no more."""
+"""The permissions in docs/executors.md are exactly those that an executor needs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from testing.waiting import wait_until
 from tests.executor.test_large_outputs import make_files
 
 if TYPE_CHECKING:
-    # An action, the setting that names its resource, and what of that: a key, or nothing.
+    # An action, the setting that names its resource, and a key of it, or nothing.
     from testing.executor_harness import AwsExecutorHarness
 
     Call = tuple[str, str, str]
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
 PAGE = (Path(__file__).parents[2] / "docs" / "executors.md").read_text(encoding="utf-8")
 # Where the name of the permission is not that of the operation: each part of an upload is a PutObject.
 ACTIONS = dict.fromkeys(("CreateMultipartUpload", "UploadPart", "CompleteMultipartUpload"), "PutObject")
-# No operation of its own: S3 looks at it when an object is not there.
+# Not an operation: S3 checks it when an object does not exist.
 WITHOUT_CALL = ("s3:ListBucket", "BUCKET_NAME", "")
 
 
 def listed() -> set[Call]:
-    """Read the page's table."""
+    """Parse the table of the page."""
     calls: set[Call] = set()
     for actions, resources, _ in re.findall(r"^\| (`[a-z0-9]+:.+?) \| (.+?) \| (.+?) \|$", PAGE, flags=re.MULTILINE):
         names, _, keys = resources.partition(":")
@@ -45,7 +45,7 @@ def listed() -> set[Call]:
 
 
 def called(client: BaseClient, operation: str, arguments: dict[str, Any], settings: dict[str, str]) -> Call:
-    """Say which permission a call needs."""
+    """Return the permission that a call needs."""
     service = client.meta.service_model.service_name
     action = f"{service}:{ACTIONS.get(operation, operation)}"
     match service:
@@ -61,13 +61,13 @@ def called(client: BaseClient, operation: str, arguments: dict[str, Any], settin
 
 
 def fits(call: Call, line: Call) -> bool:
-    """Tell whether a line of the page allows a call."""
+    """Return whether a line of the page allows a call."""
     return call[:2] == line[:2] and fnmatchcase(call[2], line[2])
 
 
 @pytest.fixture
 def calls(aws_harness: AwsExecutorHarness, monkeypatch: pytest.MonkeyPatch) -> set[Call]:
-    """Collect the calls of all clients but the test's own."""
+    """Record the calls of all clients except the test's own."""
     own = [getattr(aws_harness.clients, name) for name in ("dynamodb", "sqs", "polling_sqs", "s3", "events")]
     settings = {value: name for name, value in aws_harness.environment.items()}
     seen: set[Call] = set()
@@ -83,7 +83,7 @@ def calls(aws_harness: AwsExecutorHarness, monkeypatch: pytest.MonkeyPatch) -> s
 
 
 def send_by_key(aws_harness: AwsExecutorHarness, *, stored: bool) -> str:
-    """Accept a job whose prompt is in the bucket, or is no longer."""
+    """Submit a job whose prompt is stored in the bucket, or no longer."""
     job_id = aws_harness.create_job(cache_key="equal")
     key = f"prompts/{job_id}.json"
     if stored:
@@ -93,15 +93,15 @@ def send_by_key(aws_harness: AwsExecutorHarness, *, stored: bool) -> str:
     return job_id
 
 
-def go_every_way(aws_harness: AwsExecutorHarness, folder: Path) -> None:
-    """Have jobs end in every way there is, with prompts and outputs of all sizes, and attempts that break off."""
+def run_all_paths(aws_harness: AwsExecutorHarness, folder: Path) -> None:
+    """Run jobs to every terminal status, with prompts and outputs of all sizes, and attempts that fail."""
     large = make_files(folder, 48_000_000, ["large.bin"])
     with (
         SimulatorServer(SimulatorSettings(data_dir=folder)) as simulator,
         FaultProxy(simulator.url, lambda request: "large" if "large.bin" in request.path else "other") as proxy,
         aws_harness.run_executor(proxy.url, grace_seconds=0) as stop,
     ):
-        # Cut in the middle of the large file, when parts of it are stored: they are given up.
+        # Truncate the large file when some parts of it are stored: the upload is aborted.
         proxy.inject("large", lambda proxied: proxied.respond(proxied.forward(), truncated=True))
         jobs = [
             aws_harness.submit(large),
@@ -118,17 +118,17 @@ def go_every_way(aws_harness: AwsExecutorHarness, folder: Path) -> None:
         aws_harness.request_cancel(canceled)
         assert aws_harness.wait_until_ended(canceled).status is JobStatus.CANCELED
         wait_until(lambda: aws_harness.message_count() == 0, "an empty queue")
-        # Given back at the end.
+        # Released at the end.
         for priority in (Priority.HIGH, Priority.LOW):
             left = aws_harness.submit(sleep_prompt(60.0, steps=600), priority=priority)
             wait_until(lambda left=left: aws_harness.job(left).progress is not None, "a renewed lease")  # type: ignore[misc]
         stop()
 
 
-def test_what_executors_do_is_what_they_may_do(
+def test_the_documented_permissions_are_needed_and_enough(
     aws_harness: AwsExecutorHarness, calls: set[Call], tmp_path: Path
 ) -> None:
-    """Each call is allowed by a line of the table, and each line has a call that needs it."""
-    go_every_way(aws_harness, tmp_path)
+    """Every call is allowed by a line of the table, and every line is needed by a call."""
+    run_all_paths(aws_harness, tmp_path)
     assert {call for call in calls if not any(fits(call, line) for line in listed())} == set()
     assert {line for line in listed() if not any(fits(call, line) for call in calls)} == {WITHOUT_CALL}

@@ -1,7 +1,7 @@
-"""What private jobs are given is told nowhere: jobs go every way there is, then all that was written is searched.
+"""Nothing that private jobs are given is stored or logged: jobs take every path, then everything written is searched.
 
-Each text that a caller can send has the mark in it: inputs, parameters, names of files and of models. In usual mode
-the same jobs leave it in many places, which shows that it would be found.
+Every text that a caller can send contains a marker: inputs, parameters, names of files and models. Without privacy
+mode the same jobs leave it in many places, which shows that it would be found.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from testing.clock import FakeClock
 from testing.waiting import wait_until
 from tests.component.accounting import Accounting
 from tests.component.backstage import NO_CONTEXT, failed
-from tests.executor.leak_observer import OverheardGateway, Witness
+from tests.executor.leak_observer import LeakObserver, RecordingGateway
 
 if TYPE_CHECKING:
     from comfyui_simulator.server import SimulatorServer
@@ -32,14 +32,14 @@ if TYPE_CHECKING:
     from testing.executor_harness import AwsExecutorHarness
     from tests.component.api import Answer, Caller
 
-MARK = "zq-a-fox-that-nobody-may-read-qz"
+MARKER = "zq-a-fox-that-nobody-may-read-qz"
 BUNDLED = Path(__file__).parents[2] / "workflows"
 EMPTY = {"class_type": "EmptyImage", "inputs": {"width": 64, "height": 64, "batch_size": 1, "color": "{{color}}"}}
 TEXT = {"type": "string"}
 
 
 def saved(class_type: str, **inputs: object) -> dict[str, Any]:
-    """Make a graph that puts a node between a picture and its files, a still and an animation."""
+    """Make a graph with a node between an image and its files, a still and an animation."""
     return {
         "1": EMPTY,
         "2": {"class_type": class_type, "inputs": {"image": ["1", 0], **inputs}},
@@ -61,7 +61,7 @@ PROPERTIES = {"prompt": TEXT, "kind": TEXT, "report": TEXT, "color": {"type": "i
 
 
 def register(admin: Caller) -> None:
-    """Create the workflows. Nothing in them is a caller's."""
+    """Create the workflows, without the marker."""
     for name, graph in GRAPHS.items():
         body = {
             "id": name,
@@ -77,43 +77,43 @@ def register(admin: Caller) -> None:
 
 
 def post(ada: Caller, workflow_id: str, **inputs: object) -> Answer:
-    """Post a job that has the mark in it."""
+    """Post a job with the marker."""
     return ada.post("/jobs", body_of(workflow_id, **inputs))
 
 
 def body_of(workflow_id: str, **inputs: object) -> dict[str, Any]:
-    """Make the body of a request for a job."""
-    params = {} if workflow_id == "icon" else {"folder": f"{MARK}-folder"}
-    return {"workflowId": workflow_id, "inputs": {"prompt": MARK, **inputs}, "params": params}
+    """Make the request body of a job."""
+    params = {} if workflow_id == "icon" else {"folder": f"{MARKER}-folder"}
+    return {"workflowId": workflow_id, "inputs": {"prompt": MARKER, **inputs}, "params": params}
 
 
 def accepted(ada: Caller, workflow_id: str, **inputs: object) -> str:
-    """Have a job accepted."""
+    """Post a job that is accepted; return its id."""
     answer = post(ada, workflow_id, **inputs)
     assert answer.status == 202, answer.json
     return str(answer.json["jobId"])
 
 
 def refuse_requests(ada: Caller) -> None:
-    """Send what is refused, the mark at fault each time."""
-    assert post(ada, "paint", color=MARK).status == 400
-    assert post(ada, "paint", prompt=[MARK]).status == 400
-    assert post(ada, "icon", steps=MARK, sampler=MARK).status == 400
-    assert ada.post("/jobs", {"workflowId": "paint", "inputs": MARK, "params": MARK}).status == 400
-    assert ada.post("/jobs", {"workflowId": "paint", "priority": MARK}).status == 400
-    for broken in (f'{{"inputs": {{"prompt": "{MARK}}}', f'{{"inputs": {MARK}}}', f'"{MARK}"'):
+    """Send requests that are rejected because of the marker."""
+    assert post(ada, "paint", color=MARKER).status == 400
+    assert post(ada, "paint", prompt=[MARKER]).status == 400
+    assert post(ada, "icon", steps=MARKER, sampler=MARKER).status == 400
+    assert ada.post("/jobs", {"workflowId": "paint", "inputs": MARKER, "params": MARKER}).status == 400
+    assert ada.post("/jobs", {"workflowId": "paint", "priority": MARKER}).status == 400
+    for broken in (f'{{"inputs": {{"prompt": "{MARKER}}}', f'{{"inputs": {MARKER}}}', f'"{MARKER}"'):
         assert ada.post("/jobs", broken.encode()).status == 400
 
 
 def repeat_requests(ada: Caller) -> None:
-    """Send requests again: as they were, and changed under the same key."""
+    """Repeat requests, unchanged and changed, with the same idempotency key."""
     key = {"Idempotency-Key": "order-1"}
     assert {ada.post("/jobs", body_of("paint"), key).status for _ in range(2)} == {202}
     assert ada.post("/jobs", body_of("paint", color=9), key).status == 422
 
 
 def break_the_queue(ada: Caller) -> None:
-    """Let a port fail with words of its own."""
+    """Post a job while the queue fails with a message of its own."""
 
     def broken(_queue: object, message: object, **_: object) -> None:
         raise ValueError(f"cannot send {message}")
@@ -124,7 +124,7 @@ def break_the_queue(ada: Caller) -> None:
 
 
 def sweep(aws_harness: AwsExecutorHarness, ada: Caller) -> None:
-    """Let the job that has no message be found, later."""
+    """Run the sweeper later, which finds the job without a message."""
     wiring = EventWiring(BackgroundSettings.from_environment(aws_harness.environment))
     wiring.clock = clock = FakeClock(timestamps.now())
     handler = sweeper.handler.make_handler(wiring)
@@ -134,28 +134,28 @@ def sweep(aws_harness: AwsExecutorHarness, ada: Caller) -> None:
     assert ada.get("/jobs?status=failed").json["count"] == 1
 
 
-def bury(aws_harness: AwsExecutorHarness, ada: Caller) -> None:
-    """Let a job's message be received too often, and others that are none; and let the bus fail over one of them."""
+def run_dead_letter_function(aws_harness: AwsExecutorHarness, ada: Caller) -> None:
+    """Run the dead-letter function on a job message and on invalid ones, once with a failing event bus."""
     url = aws_harness.environment["NORMAL_QUEUE_URL"]
     handler = dead_letters.handler.make_handler(
         EventWiring(BackgroundSettings.from_environment(aws_harness.environment))
     )
 
     def broken(_bus: object, event: object) -> None:
-        raise ValueError(f"{MARK} {event}")
+        raise ValueError(f"{MARKER} {event}")
 
     job_id = accepted(ada, "paint", color=20)
     (message,) = aws_harness.clients.sqs.receive_message(QueueUrl=url)["Messages"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(EventBridgeBus, "publish", broken)
         assert failed(handler, message["Body"]) == [0]
-    assert failed(handler, message["Body"], MARK, json.dumps({"prompt": MARK})) == []
+    assert failed(handler, message["Body"], MARKER, json.dumps({"prompt": MARKER})) == []
     assert aws_harness.job(job_id).error is not None
     aws_harness.clients.sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
 
 
 def run_out_of_attempts(aws_harness: AwsExecutorHarness, ada: Caller) -> str:
-    """Have a job claimed by executors that died, as often as it may be tried."""
+    """Claim a job for dead executors until its attempts are exhausted."""
     job_id = accepted(ada, "paint", color=30)
     now = timestamps.now()
     for _ in range(2):
@@ -163,20 +163,20 @@ def run_out_of_attempts(aws_harness: AwsExecutorHarness, ada: Caller) -> str:
     return job_id
 
 
-def break_the_executor(ada: Caller, witness: Witness) -> None:
-    """Let an attempt break off with an error that quotes its prompt."""
+def break_the_executor(ada: Caller, observer: LeakObserver) -> None:
+    """Let an attempt crash with an exception that contains its prompt."""
 
     def broken(prompt: object, _log: object) -> None:
-        raise ValueError(f"cannot watch {prompt}")
+        raise ValueError(f"cannot run {prompt}")
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("executor.job.runner.PromptProgress", broken)
         accepted(ada, "paint", color=40)
-        wait_until(lambda: "attempt_crashed" in witness.log.getvalue(), "a broken attempt")
+        wait_until(lambda: "attempt_crashed" in observer.log.getvalue(), "a crashed attempt")
 
 
-def look_at_everything(gateway: OverheardGateway) -> None:
-    """Ask for all that can be asked for."""
+def read_everything(gateway: RecordingGateway) -> None:
+    """Request everything that the API offers."""
     for path in ("/jobs", "/workflows", "/capabilities", "/audit", "/health", "/stats"):
         assert gateway.admin.get(path).status == 200
     for job in gateway.ada.get("/jobs").json["jobs"]:
@@ -186,27 +186,27 @@ def look_at_everything(gateway: OverheardGateway) -> None:
             assert gateway.ada.get(output["url"]).status == 200
 
 
-def live(
-    gateway: OverheardGateway, aws_harness: AwsExecutorHarness, simulator: SimulatorServer, witness: Witness
+def run_all_paths(
+    gateway: RecordingGateway, aws_harness: AwsExecutorHarness, simulator: SimulatorServer, observer: LeakObserver
 ) -> dict[str, str | None]:
-    """Send jobs down every way; return how those that executors had have ended: an error's code, or none."""
+    """Run jobs on every path; return the error code, or None, of those that executors ran."""
     ada = gateway.ada
     register(gateway.admin)
     refuse_requests(ada)
     break_the_queue(ada)
     sweep(aws_harness, ada)
-    bury(aws_harness, ada)
+    run_dead_letter_function(aws_harness, ada)
     assert ada.post(f"/jobs/{accepted(ada, 'paint', color=10)}/cancel").status == 200
     repeat_requests(ada)
     exhausted = run_out_of_attempts(aws_harness, ada)
     with aws_harness.run_executor(simulator.url, MAX_ATTEMPTS="2"):
-        missing = json.dumps({"images": [{"filename": f"{MARK}.png", "subfolder": MARK, "type": "output"}]})
+        missing = json.dumps({"images": [{"filename": f"{MARKER}.png", "subfolder": MARKER, "type": "output"}]})
         jobs = {
             "painted": accepted(ada, "paint", color=1),
             "failed": accepted(ada, "fail", kind="ValueError"),
             "out of memory": accepted(ada, "fail", kind="OOM"),
-            "refused": accepted(ada, "fail", kind=MARK),
-            "without a model": accepted(ada, "icon", checkpoint=f"{MARK}.safetensors"),
+            "refused": accepted(ada, "fail", kind=MARKER),
+            "without a model": accepted(ada, "icon", checkpoint=f"{MARKER}.safetensors"),
             "named": accepted(ada, "name", report=missing),
             "drawn": accepted(ada, "icon", steps=2, seed=5),
             "exhausted": exhausted,
@@ -217,34 +217,34 @@ def live(
         wait_until(lambda: aws_harness.job(running).log, "a running job")
         assert ada.post(f"/jobs/{running}/cancel").status == 200
         aws_harness.wait_until_ended(running)
-        break_the_executor(ada, witness)
+        break_the_executor(ada, observer)
     Accounting(aws_harness.environment, aws_harness.clients).catch_up()
-    look_at_everything(gateway)
+    read_everything(gateway)
     return {name: job.error.code if job.error else None for name, job in ended.items()}
 
 
-@pytest.fixture(params=["private", "usual"])
-def gateway(request: pytest.FixtureRequest, aws: dict[str, str], aws_clients: Clients) -> OverheardGateway:
-    """Run a gateway in either mode."""
+@pytest.fixture(params=["private", "public"])
+def gateway(request: pytest.FixtureRequest, aws: dict[str, str], aws_clients: Clients) -> RecordingGateway:
+    """Return a gateway with and without privacy mode."""
     privacy_mode = str(request.param == "private").lower()
-    return OverheardGateway(aws, aws_clients, PRIVACY_MODE=privacy_mode, RATE_LIMIT_MAX="0")
+    return RecordingGateway(aws, aws_clients, PRIVACY_MODE=privacy_mode, RATE_LIMIT_MAX="0")
 
 
 @pytest.fixture
-def witness(gateway: OverheardGateway, aws: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Witness:
-    """Have all that is written read."""
-    return Witness(gateway, aws, monkeypatch)
+def observer(gateway: RecordingGateway, aws: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> LeakObserver:
+    """Observe everything that is written."""
+    return LeakObserver(gateway, aws, monkeypatch)
 
 
-def test_what_private_jobs_are_given_is_told_nowhere(
-    gateway: OverheardGateway,
-    witness: Witness,
+def test_private_jobs_leave_nothing(
+    gateway: RecordingGateway,
+    observer: LeakObserver,
     aws_harness: AwsExecutorHarness,
     simulator: SimulatorServer,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    """No table, file, event, log or answer has it, nor ComfyUI's history; in usual mode all but events do."""
-    assert live(gateway, aws_harness, simulator, witness) == {
+    """No table, file, event, log or response has it, nor ComfyUI's history; without privacy mode all but events do."""
+    assert run_all_paths(gateway, aws_harness, simulator, observer) == {
         "painted": None,
         "failed": "COMFYUI_NODE_ERROR",
         "out of memory": "COMFYUI_OOM",
@@ -254,11 +254,11 @@ def test_what_private_jobs_are_given_is_told_nowhere(
         "drawn": None,
         "exhausted": "EXECUTOR_LOST",
     }
-    written = witness.everything()
+    written = observer.everything()
     written["history"] = requests.get(f"{simulator.url}/history", timeout=5).text
     written["standard streams"] = "".join(capfd.readouterr())
-    allowed = {place for place, text in written.items() if MARK in text}
+    allowed = {place for place, text in written.items() if MARKER in text}
     private = gateway.wiring.settings.privacy_mode
-    assert allowed == (set() if private else {"tables", "files", "log", "answers", "history"})
+    assert allowed == (set() if private else {"tables", "files", "log", "responses", "history"})
     assert written["events"].count("jobId") >= 10  # so that there was something to read
     assert "JobsFailed" in written["standard streams"]

@@ -1,4 +1,4 @@
-"""The executor as a process of its own, to be killed, stopped and frozen."""
+"""The executor as a process that can be killed, terminated and frozen."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _FORKING_SECONDS = 10
 
 
 class ExecutorProcess:
-    """An executor, running. `wrapper`: a command that runs the one that follows it; without one it is forked."""
+    """A running executor. `wrapper`: a command that runs the command after it; without one the executor is forked."""
 
     def __init__(self, environment: Mapping[str, str], log_file: Path, wrapper: Sequence[str]) -> None:
         environment = {"PATH": os.defpath, "PYTHONPATH": str(ROOT), **environment}
@@ -38,29 +38,29 @@ class ExecutorProcess:
         )
 
     def kill(self) -> None:
-        """End it by SIGKILL, and wait until it is gone."""
+        """Send SIGKILL, and wait until the process is gone."""
         self._child.kill()
         self._child.stop(seconds=STOP_SECONDS)
 
     def terminate(self) -> None:
-        """Ask it to end, by SIGTERM."""
+        """Send SIGTERM."""
         self._child.request_stop()
 
     def wait(self) -> None:
-        """Wait until it has ended as it was asked to."""
+        """Wait until the process has exited with 0."""
         assert self._child.stop(seconds=STOP_SECONDS), self._child.failure().message
 
     def freeze(self) -> None:
-        """Let it stand still, as a host that is suspended, or swaps."""
+        """Freeze the process, as on a host that is suspended or swaps."""
         os.kill(self._child.pid, signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Let it go on."""
+        """Let the process continue."""
         os.kill(self._child.pid, signal.SIGCONT)
 
 
 def wrong_clock(skew_seconds: str) -> list[str]:
-    """Make the wrapper that shows its process another time of day; intervals stay what they are."""
+    """Make a wrapper that shifts the wall clock of its process, but not the monotonic clock."""
     library = distribution("libfaketime").locate_file("libfaketime/vendor/libfaketime/src/libfaketime.so.1")
     wrapper = ["env", f"FAKETIME={skew_seconds}", "FAKETIME_DONT_FAKE_MONOTONIC=1", f"LD_PRELOAD={library}"]
     allowed = subprocess.run([*wrapper, "date", "+%s"], capture_output=True, text=True, check=True).stdout  # noqa: S603  our own
@@ -70,7 +70,7 @@ def wrong_clock(skew_seconds: str) -> list[str]:
 
 
 def full_disk() -> list[str]:
-    """Make the wrapper that lets its process write to no file."""
+    """Make a wrapper whose process cannot write to any file."""
     return ["sh", "-c", 'ulimit -f 0; exec "$@"', "sh"]
 
 
@@ -78,12 +78,12 @@ def full_disk() -> list[str]:
 def executor_process(
     environment: Mapping[str, str], log_file: Path, wrapper: Sequence[str] = ()
 ) -> Iterator[ExecutorProcess]:
-    """Run an executor; it is gone after the block. When the test fails, its log is shown."""
+    """Run an executor until the end of the block. When the test fails, its log is shown."""
     process = ExecutorProcess(environment, log_file, wrapper)
     try:
         yield process
     except (AssertionError, pytest.fail.Exception):
-        sys.stderr.write(f"the executor said:\n{log_file.read_text()}\n")
+        sys.stderr.write(f"log of the executor:\n{log_file.read_text()}\n")
         raise
     finally:
         process.kill()

@@ -15,13 +15,13 @@ from testing.prompts import image_prompt
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# More than the buffers of a connection take.
+# More than the buffers of a connection can hold.
 _UNREAD_CHARACTERS = 20_000_000
 
 
 @contextmanager
 def stalled_client(comfyui_url: str) -> Iterator[None]:
-    """Have ComfyUI send so much to a client that does not read it, that it can send nothing to anybody."""
+    """Let ComfyUI send so much to a client that does not read that it cannot send events to anyone."""
     host = urlsplit(comfyui_url)
     with socket.create_connection((host.hostname, host.port)) as stalled:
         stalled.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
@@ -34,8 +34,8 @@ def stalled_client(comfyui_url: str) -> Iterator[None]:
         text = {"class_type": "LabText", "inputs": {"image": ["1", 0], "text": "x" * _UNREAD_CHARACTERS}}
         shown = {"class_type": "PreviewImage", "inputs": {"images": ["3", 0]}}
         body = {"prompt": {**image_prompt(), "2": shown, "3": text}, "client_id": "stalled"}
-        answer = requests.post(f"{comfyui_url}/prompt", json=body, timeout=60)
-        answer.raise_for_status()
-        while not requests.get(f"{comfyui_url}/history/{answer.json()['prompt_id']}", timeout=10).json():
+        response = requests.post(f"{comfyui_url}/prompt", json=body, timeout=60)
+        response.raise_for_status()
+        while not requests.get(f"{comfyui_url}/history/{response.json()['prompt_id']}", timeout=10).json():
             time.sleep(0.05)
         yield

@@ -1,4 +1,4 @@
-"""DynamoDB, SQS, S3 and EventBridge throttle, fail, break connections and lose answers, at every step of a job."""
+"""DynamoDB, SQS, S3 and EventBridge throttle, fail, reset connections and lose responses, at every step of a job."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ RENEWALS = {"renew", "ChangeMessageVisibility"}
 
 
 @pytest.mark.parametrize("fault", [throttled, internal_error, reset, response_lost])
-def test_each_call_fails_once(env: FaultEnvironment, fault: Callable[[ProxiedRequest], None]) -> None:
-    """Nobody notices: one attempt, one run. A write whose answer was lost is known again for one's own."""
+def test_a_single_error_costs_no_attempt(env: FaultEnvironment, fault: Callable[[ProxiedRequest], None]) -> None:
+    """One attempt, one execution. A write whose response was lost is recognized as the executor's own."""
     env.lease_seconds = BOTO_RETRIES_LEASE_SECONDS
     for step in STEPS:
         env.aws_proxy.inject(step, fault)
-    env.simulator.faults.worker_stuck = True  # the prompt runs until lease and message were renewed
+    env.simulator.faults.worker_stuck = True  # the prompt runs until lease and visibility timeout were renewed
     with env.executor_process():
         job_id = env.harness.submit(image_prompt())
         wait_until(lambda: not RENEWALS & env.aws_proxy.pending_faults().keys(), "renewals")

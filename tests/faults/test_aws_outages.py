@@ -1,4 +1,4 @@
-"""AWS does not answer, or not for a while."""
+"""AWS fails or does not respond for a while."""
 
 from __future__ import annotations
 
@@ -26,15 +26,14 @@ if TYPE_CHECKING:
 
 STEPS_ONCE_A_JOB = tuple(step for step in STEPS if step not in ("renew", "ChangeMessageVisibility"))
 DYNAMODB_STEPS = ("PutItem", "claim", "renew", "finish")
-# More often than boto3 tries.
-OFTEN = 4
+FAILURES = 4  # more than boto3 retries
 
 
-def test_each_call_fails_for_a_while(env: FaultEnvironment) -> None:
-    """When boto3 has given up, the job is tried again, and what ComfyUI has done is not done again."""
+def test_a_failing_call_is_retried_by_another_attempt(env: FaultEnvironment) -> None:
+    """After boto3 has given up, the job is retried, and ComfyUI does not execute its prompt again."""
     env.lease_seconds = BOTO_RETRIES_LEASE_SECONDS
     for step in STEPS_ONCE_A_JOB:
-        env.aws_proxy.inject(step, internal_error, times=OFTEN)
+        env.aws_proxy.inject(step, internal_error, times=FAILURES)
     jobs = [env.harness.submit(sleep_prompt(0.5)) for _ in range(3)]
     with env.executor_process():
         ended = env.check_ended(*jobs)
@@ -43,9 +42,9 @@ def test_each_call_fails_for_a_while(env: FaultEnvironment) -> None:
     assert not env.aws_proxy.pending_faults()
 
 
-def test_calls_that_are_never_answered(env: FaultEnvironment) -> None:
-    """They are given up after seconds, and hold up neither the lease nor the other jobs."""
-    env.lease_seconds = 24  # a job may meet two of them, of five seconds each
+def test_calls_without_a_response_block_no_job(env: FaultEnvironment) -> None:
+    """They time out after seconds, and delay neither lease renewals nor other jobs."""
+    env.lease_seconds = 24  # one job may have two of them, each with a timeout of five seconds
     for step in ("renew", "PutEvents", "DeleteMessage"):
         env.aws_proxy.inject(step, no_response)
     for step in ("claim", "finish", "ChangeMessageVisibility"):
@@ -57,8 +56,8 @@ def test_calls_that_are_never_answered(env: FaultEnvironment) -> None:
     assert not env.aws_proxy.pending_faults()
 
 
-def accept_large(env: FaultEnvironment) -> str:
-    """Accept a job whose prompt comes from S3."""
+def submit_large(env: FaultEnvironment) -> str:
+    """Submit a job whose prompt is stored in S3."""
     job_id = env.harness.create_job()
     key = f"prompts/{uuid.uuid4()}.json"
     env.harness.objects.put(key, json.dumps(image_prompt()).encode(), content_type="application/json")
@@ -69,25 +68,25 @@ def accept_large(env: FaultEnvironment) -> str:
     return job_id
 
 
-def test_a_prompt_that_breaks_off_while_it_is_read(env: FaultEnvironment) -> None:
-    """Half a prompt is read again, at once."""
+def test_a_truncated_prompt_is_read_again(env: FaultEnvironment) -> None:
+    """At once, in the same attempt."""
     env.aws_proxy.inject("GetObject", response_truncated, times=2)
     with env.executor_process():
-        (job,) = env.check_ended(accept_large(env))
+        (job,) = env.check_ended(submit_large(env))
     assert (job.status, job.attempt) == (JobStatus.SUCCEEDED, 1)
 
 
-def test_a_prompt_that_cannot_be_read_for_a_while(env: FaultEnvironment) -> None:
-    """The attempt breaks off and the job is given back: the next one does not wait until the lease has run out."""
+def test_an_unreadable_prompt_releases_the_job(env: FaultEnvironment) -> None:
+    """The next attempt does not wait until the lease expires."""
     env.lease_seconds = 60
-    env.aws_proxy.inject("GetObject", internal_error, times=OFTEN)
+    env.aws_proxy.inject("GetObject", internal_error, times=FAILURES)
     with env.executor_process():
-        (job,) = env.check_ended(accept_large(env))
+        (job,) = env.check_ended(submit_large(env))
     assert (job.status, job.attempt) == (JobStatus.SUCCEEDED, 2)
 
 
-def test_an_event_that_is_not_taken(env: FaultEnvironment) -> None:
-    """PutEvents answers 200 and takes nothing: the event is published again, the job does not run again."""
+def test_a_rejected_event_is_published_again(env: FaultEnvironment) -> None:
+    """PutEvents responds with 200 and a failed entry: the job does not run again."""
     env.aws_proxy.inject("PutEvents", event_rejected)
     with env.executor_process():
         (job,) = env.check_ended(env.harness.submit(image_prompt()))
@@ -95,27 +94,27 @@ def test_an_event_that_is_not_taken(env: FaultEnvironment) -> None:
     assert env.aws_proxy.request_counts["PutEvents"] == 2
 
 
-def test_nothing_is_received_while_the_table_is_away(env: FaultEnvironment) -> None:
-    """Jobs wait where they are and use up nothing; they run when the table is back."""
+def test_nothing_is_received_while_the_table_fails(env: FaultEnvironment) -> None:
+    """Jobs wait in their queue and use up no attempt; they run when the table is back."""
     for step in DYNAMODB_STEPS:
         env.aws_proxy.inject(step, internal_error, times=1000)
     jobs = [env.harness.submit(image_prompt()) for _ in range(3)]
     with env.executor_process():
-        wait_until(lambda: env.aws_proxy.request_counts["PutItem"] > OFTEN, "reports that fail")
+        wait_until(lambda: env.aws_proxy.request_counts["PutItem"] > FAILURES, "failing heartbeats")
         env.assert_nothing_is_received()
         env.aws_proxy.clear_faults()
         ended = env.check_ended(*jobs)
     assert {(job.status, job.attempt) for job in ended} == {(JobStatus.SUCCEEDED, 1)}
 
 
-def test_all_of_aws_away_for_longer_than_a_lease(env: FaultEnvironment) -> None:
-    """The executor takes its prompt off ComfyUI before another could run it; the job goes on when AWS is back."""
+def test_an_outage_longer_than_a_lease_cancels_the_prompt(env: FaultEnvironment) -> None:
+    """The executor cancels its prompt before another executor may claim the job, which runs again when AWS is back."""
     with env.executor_process():
         job_id = env.harness.submit(sleep_prompt(3.0))
         wait_until(lambda: env.prompt_count() == 1, "a running prompt")
         for step in STEPS:
             env.aws_proxy.inject(step, reset, times=1000)
-        wait_until(lambda: env.prompt_count() == 0, "a prompt taken off")
+        wait_until(lambda: env.prompt_count() == 0, "the canceled prompt")
         assert env.executed_prompt_count() == 1  # interrupted
         env.aws_proxy.clear_faults()
         (job,) = env.check_ended(job_id)

@@ -1,4 +1,4 @@
-"""Jobs that take many leases: an hour at 30 s is 120 of them, here it is five seconds at two."""
+"""Jobs that run much longer than a lease."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 JOB_SECONDS = 5.0
 
 
-def test_lease_and_message_are_kept_throughout(env: FaultEnvironment) -> None:
-    """While the job runs the lease never ends and the message is never there for others to take."""
+def test_lease_and_visibility_timeout_are_renewed(env: FaultEnvironment) -> None:
+    """While the job runs, its lease never expires and its message is never visible."""
     with env.executor_process(), env.healthy_executor():
         job_id = env.harness.submit(sleep_prompt(JOB_SECONDS))
         wait_until(lambda: env.harness.job(job_id).status is JobStatus.RUNNING, "a claim")
@@ -33,8 +33,8 @@ def test_lease_and_message_are_kept_throughout(env: FaultEnvironment) -> None:
     assert (job.status, job.attempt) == (JobStatus.SUCCEEDED, 1)
 
 
-def twelve_hours_over(proxied: ProxiedRequest) -> None:
-    """Refuse to hide a message any longer, as SQS does twelve hours after it was received."""
+def visibility_limit_exceeded(proxied: ProxiedRequest) -> None:
+    """Reject a change of visibility, as SQS does twelve hours after a message was received."""
     message = "Total VisibilityTimeout for the message is beyond the limit [43200 seconds]"
     body = {"__type": "com.amazonaws.sqs#InvalidParameterValueException", "message": message}
     headers = {
@@ -44,9 +44,9 @@ def twelve_hours_over(proxied: ProxiedRequest) -> None:
     proxied.respond(Response(400, json.dumps(body).encode(), headers))
 
 
-def test_a_message_that_can_be_hidden_no_longer(env: FaultEnvironment) -> None:
-    """It comes again while the job runs, and whoever receives it leaves the job to the one that holds its lease."""
-    env.aws_proxy.inject("ChangeMessageVisibility", twelve_hours_over, times=1000)
+def test_a_message_that_becomes_visible_is_left_alone(env: FaultEnvironment) -> None:
+    """Its receiver leaves the job to the executor that holds the lease."""
+    env.aws_proxy.inject("ChangeMessageVisibility", visibility_limit_exceeded, times=1000)
     with env.executor_process(), env.healthy_executor():
         (job,) = env.check_ended(env.harness.submit(sleep_prompt(JOB_SECONDS)))
     assert (job.status, job.attempt) == (JobStatus.SUCCEEDED, 1)
@@ -54,7 +54,7 @@ def test_a_message_that_can_be_hidden_no_longer(env: FaultEnvironment) -> None:
 
 
 def test_a_full_disk(env: FaultEnvironment) -> None:
-    """An executor needs none: it cannot even write its log, and jobs go on."""
+    """Jobs run although the executor can write no file, not even its log."""
     with env.executor_process(wrapper=full_disk()):
         (job,) = env.check_ended(env.harness.submit(sleep_prompt(0.5)))
     assert (job.status, job.attempt) == (JobStatus.SUCCEEDED, 1)

@@ -1,4 +1,4 @@
-"""Several executors on one queue: none runs what another one runs, whatever the queue and the clocks say."""
+"""Several executors on one queue: a job runs on one of them, whatever the queue and the clocks do."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def other_simulator() -> Iterator[SimulatorServer]:
-    """Give the ComfyUI beside another executor."""
+    """Run the ComfyUI of a second executor."""
     with SimulatorServer(SimulatorSettings(seconds_per_step=0.01)) as server:
         yield server
 
 
 def test_two_executors_share_the_work(env: FaultEnvironment, other_simulator: SimulatorServer) -> None:
-    """Each job runs once, on one of them; both have something to do."""
+    """Each job runs once, and both executors run some."""
     with env.healthy_executor(executor_id="a"), env.healthy_executor(other_simulator.url, executor_id="b"):
         jobs = [env.harness.submit(sleep_prompt(0.3)) for _ in range(8)]
         ended = env.check_ended(*jobs, comfyuis=(other_simulator,))
@@ -39,8 +39,8 @@ def test_two_executors_share_the_work(env: FaultEnvironment, other_simulator: Si
     assert min(runs) > 0
 
 
-def test_messages_that_come_several_times(env: FaultEnvironment, other_simulator: SimulatorServer) -> None:
-    """A copy that comes while the job runs is left alone, one that comes late is thrown away."""
+def test_duplicate_messages_run_a_job_once(env: FaultEnvironment, other_simulator: SimulatorServer) -> None:
+    """A duplicate that arrives while the job runs is left alone, a later one is deleted."""
     prompt = sleep_prompt(1.0)
     with env.healthy_executor(executor_id="a"), env.healthy_executor(other_simulator.url, executor_id="b"):
         job_id = env.harness.submit(prompt)
@@ -53,8 +53,8 @@ def test_messages_that_come_several_times(env: FaultEnvironment, other_simulator
     assert env.executed_prompt_count() + env.executed_prompt_count(other_simulator) == 1
 
 
-def test_a_job_is_taken_over_when_its_lease_ends(env: FaultEnvironment) -> None:
-    """Not a whole lease after its message was looked at in vain."""
+def test_a_job_is_claimed_when_its_lease_expires(env: FaultEnvironment) -> None:
+    """Not only a whole lease after its message was received."""
     env.lease_seconds = 30
     job_id = env.harness.create_job()
     now = timestamps.now()
@@ -65,8 +65,8 @@ def test_a_job_is_taken_over_when_its_lease_ends(env: FaultEnvironment) -> None:
     assert (job.status, job.attempt) == (JobStatus.SUCCEEDED, 2)
 
 
-def test_an_executor_that_stood_still(env: FaultEnvironment, other_simulator: SimulatorServer) -> None:
-    """Another took its job over: when it goes on, it takes its prompt off ComfyUI and writes nothing."""
+def test_a_frozen_executor_writes_nothing(env: FaultEnvironment, other_simulator: SimulatorServer) -> None:
+    """Another executor claimed its job: when it continues, it cancels its prompt and writes nothing."""
     with env.executor_process() as process:
         job_id = env.harness.submit(sleep_prompt(3.0))
         wait_until(lambda: env.prompt_count() == 1, "a running prompt")
@@ -84,13 +84,13 @@ def test_an_executor_that_stood_still(env: FaultEnvironment, other_simulator: Si
 
 @pytest.mark.parametrize("skew", ["+60", "-60"])
 def test_a_clock_that_is_wrong_by_a_minute(env: FaultEnvironment, other_simulator: SimulatorServer, skew: str) -> None:
-    """Neither does an executor with such a clock take a job that another one holds, nor is its own taken from it."""
+    """An executor with such a clock neither claims a job that another one holds, nor loses its own."""
     prompt = sleep_prompt(2.0)
     with (
         env.executor_process(wrapper=wrong_clock(skew)),
         env.executor_process(other_simulator.url),
     ):
-        wait_until(lambda: env.harness.heartbeat_count() == 2, "both at work")
+        wait_until(lambda: env.harness.heartbeat_count() == 2, "two heartbeats")
         job_id = env.harness.submit(prompt)
         for _ in range(6):
             env.harness.send_message(job_id, prompt)
@@ -100,8 +100,8 @@ def test_a_clock_that_is_wrong_by_a_minute(env: FaultEnvironment, other_simulato
 
 
 @pytest.mark.parametrize("skew", ["+60", "-60"])
-def test_a_wrong_clock_does_not_hold_up_recovery(env: FaultEnvironment, skew: str) -> None:
-    """The lease of a killed executor runs out when it should, whatever its clock said."""
+def test_a_wrong_clock_does_not_delay_recovery(env: FaultEnvironment, skew: str) -> None:
+    """The lease of a killed executor expires on time, whatever its clock was."""
     hold = env.aws_proxy.hold("PutObject", forwarded=False)
     job_id = env.harness.submit(image_prompt())
     with env.executor_process(wrapper=wrong_clock(skew)) as process:

@@ -1,4 +1,4 @@
-"""SIGTERM: what fits into the grace time ends well, the rest is given back at once."""
+"""SIGTERM: jobs that finish within the grace period succeed, the others are released at once."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from testing.waiting import wait_until
 if TYPE_CHECKING:
     from tests.faults.fault_environment import FaultEnvironment
 
-# Longer than any of these tests may take: a job that is not given back would not be taken over.
+# Longer than any of these tests may take: a job that is not released would not run again.
 LEASE_SECONDS = 60
 
 
-def test_jobs_are_given_back(env: FaultEnvironment) -> None:
-    """Both the one that runs and the one that waits in ComfyUI: another executor ends them without waiting."""
+def test_jobs_are_released(env: FaultEnvironment) -> None:
+    """The running and the waiting one: another executor runs them without waiting for their leases."""
     env.lease_seconds = LEASE_SECONDS
     with env.executor_process(SHUTDOWN_GRACE_SECONDS="0") as process:
         jobs = [env.harness.submit(sleep_prompt(1.5)) for _ in range(2)]
-        wait_until(lambda: env.prompt_count() == 2, "one prompt running and one waiting")
+        wait_until(lambda: env.prompt_count() == 2, "one running and one waiting prompt")
         process.terminate()
         process.wait()
         assert env.prompt_count() == 0
@@ -31,8 +31,8 @@ def test_jobs_are_given_back(env: FaultEnvironment) -> None:
     assert {(job.status, job.attempt) for job in ended} == {(JobStatus.SUCCEEDED, 2)}
 
 
-def test_executors_that_are_told_to_stop_cost_no_attempt(env: FaultEnvironment) -> None:
-    """Hosts that are taken away again and again: the job ends well however often, though it may break off but once."""
+def test_a_shutdown_costs_no_attempt(env: FaultEnvironment) -> None:
+    """With MAX_ATTEMPTS of 1, the job succeeds after any number of shutdowns, as on spot instances."""
     job_id = env.harness.submit(sleep_prompt(1.5))
     for _ in range(2):
         with env.executor_process(SHUTDOWN_GRACE_SECONDS="0", MAX_ATTEMPTS="1") as process:
@@ -45,10 +45,10 @@ def test_executors_that_are_told_to_stop_cost_no_attempt(env: FaultEnvironment) 
 
 
 def test_short_jobs_are_finished(env: FaultEnvironment) -> None:
-    """No message is received any more, and the process ends with the jobs it has."""
+    """No further message is received, and the process exits when its jobs are done."""
     with env.executor_process() as process:
         jobs = [env.harness.submit(sleep_prompt(0.7)) for _ in range(2)]
-        wait_until(lambda: env.prompt_count() == 2, "one prompt running and one waiting")
+        wait_until(lambda: env.prompt_count() == 2, "one running and one waiting prompt")
         process.terminate()
         later = env.harness.submit(image_prompt())
         process.wait()
@@ -58,17 +58,17 @@ def test_short_jobs_are_finished(env: FaultEnvironment) -> None:
     assert {(job.status, job.attempt) for job in ended} == {(JobStatus.SUCCEEDED, 1)}
 
 
-def test_an_end_without_aws(env: FaultEnvironment) -> None:
-    """The process ends in time though nothing can be given back; the lease runs out, and the job goes on."""
+def test_a_shutdown_without_aws(env: FaultEnvironment) -> None:
+    """The process exits in time although it cannot release its job, which runs again after its lease has expired."""
     with env.executor_process(SHUTDOWN_GRACE_SECONDS="0") as process:
         job_id = env.harness.submit(sleep_prompt(3.0))
         wait_until(lambda: env.prompt_count() == 1, "a running prompt")
         for step in STEPS:
             env.aws_proxy.inject(step, reset, times=1000)
-        asked_at = time.monotonic()
+        requested_at = time.monotonic()
         process.terminate()
         process.wait()
-        assert time.monotonic() - asked_at < 15
+        assert time.monotonic() - requested_at < 15
     with env.healthy_executor():
         (job,) = env.check_ended(job_id)
     assert (job.status, job.attempt) == (JobStatus.SUCCEEDED, 2)

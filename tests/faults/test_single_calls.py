@@ -1,4 +1,4 @@
-"""What AWS does to one call, and what becomes of it: a lost answer to a conditional write, a throttled send, a date."""
+"""Single calls to AWS: a lost response to a conditional write, a throttled send, a wrong Date header."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ FAILURE = JobFailure(code="EXECUTOR_LOST", message="lost", retryable=True)
 
 @pytest.fixture
 def proxy(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultProxy]:
-    """Give a proxy before the embedded AWS, through which clients that are made now go."""
+    """Run a fault proxy in front of the emulator, for clients that are created afterwards."""
     with FaultProxy(emulator.endpoint_url, aws_step) as running:
         monkeypatch.setenv("AWS_ENDPOINT_URL", running.url)
         yield running
@@ -41,23 +41,23 @@ def proxy(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[Fault
 
 @pytest.fixture
 def jobs(proxy: FaultProxy, aws: dict[str, str]) -> DynamoJobStore:  # noqa: ARG001  it has to stand first
-    """Give the jobs, as they are behind the proxy."""
+    """Return the job store behind the proxy."""
     return DynamoJobStore(Clients().dynamodb, aws["TABLE_NAME"], 30)
 
 
 @pytest.fixture
-def untouched(aws: dict[str, str], aws_clients: Clients) -> DynamoJobStore:
-    """Give the same jobs, straight."""
+def direct(aws: dict[str, str], aws_clients: Clients) -> DynamoJobStore:
+    """Return the same job store without proxy."""
     return DynamoJobStore(aws_clients.dynamodb, aws["TABLE_NAME"], 30)
 
 
 def claimed(jobs: DynamoJobStore, job: Job, executor_id: str = "e-1") -> Job:
-    """Claim for half a minute."""
+    """Claim a job for half a minute."""
     return jobs.claim(job.id, executor_id=executor_id, now=NOW, lease_until=SOON)
 
 
-def test_a_claim_whose_answer_is_lost_stands(proxy: FaultProxy, jobs: DynamoJobStore) -> None:
-    """The repeated call finds the job held by itself: one attempt, and its lease at once."""
+def test_a_claim_with_a_lost_response_is_valid(proxy: FaultProxy, jobs: DynamoJobStore) -> None:
+    """The retry recognizes its own claim: one attempt, with its lease."""
     job = jobs.create(new_job())
     proxy.inject("claim", response_lost)
     held = claimed(jobs, job)
@@ -65,24 +65,24 @@ def test_a_claim_whose_answer_is_lost_stands(proxy: FaultProxy, jobs: DynamoJobS
     assert jobs.get(job.id) == held
 
 
-def test_a_repeated_claim_is_refused_what_another_holds(
-    proxy: FaultProxy, jobs: DynamoJobStore, untouched: DynamoJobStore
+def test_a_retried_claim_does_not_take_the_job_of_another(
+    proxy: FaultProxy, jobs: DynamoJobStore, direct: DynamoJobStore
 ) -> None:
-    """Under the same name even, and within the same millisecond: a message that came twice can do that."""
+    """Even of the same executor within the same millisecond, as with duplicate messages."""
     job = jobs.create(new_job())
 
     def overtaken(proxied: ProxiedRequest) -> None:
-        claimed(untouched, job)
+        claimed(direct, job)
         reset(proxied)
 
     proxy.inject("claim", overtaken)
     with pytest.raises(JobNotClaimableError) as caught:
         claimed(jobs, job)
-    assert caught.value.job == untouched.get(job.id)
+    assert caught.value.job == direct.get(job.id)
 
 
-def test_an_end_whose_answer_is_lost_stands(proxy: FaultProxy, jobs: DynamoJobStore) -> None:
-    """The repeated call finds the job ended by itself."""
+def test_a_finish_with_a_lost_response_is_valid(proxy: FaultProxy, jobs: DynamoJobStore) -> None:
+    """The retry recognizes its own write."""
     job = claimed(jobs, jobs.create(new_job()))
     proxy.inject("finish", response_lost)
     ended = jobs.finish(job, SUCCESS)
@@ -90,14 +90,14 @@ def test_an_end_whose_answer_is_lost_stands(proxy: FaultProxy, jobs: DynamoJobSt
     assert jobs.get(job.id) == ended
 
 
-def test_a_repeated_end_is_refused_when_the_job_ended_otherwise(
-    proxy: FaultProxy, jobs: DynamoJobStore, untouched: DynamoJobStore
+def test_a_retried_finish_does_not_overwrite_another(
+    proxy: FaultProxy, jobs: DynamoJobStore, direct: DynamoJobStore
 ) -> None:
-    """What another attempt wrote in between stands."""
+    """The terminal status that another attempt wrote in between stays."""
     first = claimed(jobs, jobs.create(new_job()))
     proxy.inject("finish", reset)
-    untouched.release(first)
-    ended = untouched.finish(claimed(untouched, first), JobEnd(status=JobStatus.FAILED, completed_at=LATER))
+    direct.release(first)
+    ended = direct.finish(claimed(direct, first), JobEnd(status=JobStatus.FAILED, completed_at=LATER))
     with pytest.raises(LeaseLostError):
         jobs.finish(first, SUCCESS)
     assert jobs.get(first.id) == ended
@@ -110,8 +110,8 @@ ENDS: dict[str, Callable[[DynamoJobStore, str], Job]] = {
 
 
 @pytest.mark.parametrize("end", ENDS)
-def test_an_end_from_outside_whose_answer_is_lost_stands(proxy: FaultProxy, jobs: DynamoJobStore, end: str) -> None:
-    """Nobody is told that the job had ended already when it is this very call that ended it."""
+def test_a_cancel_or_fail_with_a_lost_response_is_valid(proxy: FaultProxy, jobs: DynamoJobStore, end: str) -> None:
+    """The retry does not report that the job has already ended."""
     job = jobs.create(new_job())
     proxy.inject("renew", response_lost)  # any update that is neither a claim nor an attempt's end
     ended = ENDS[end](jobs, job.id)
@@ -121,7 +121,7 @@ def test_an_end_from_outside_whose_answer_is_lost_stands(proxy: FaultProxy, jobs
 
 
 def test_a_throttled_message_is_sent_again(proxy: FaultProxy, aws: dict[str, str]) -> None:
-    """SQS names throttling in a way that boto3 does not know."""
+    """SQS uses an error code for throttling that boto3 does not know."""
     urls = {priority: aws[f"{priority.upper()}_QUEUE_URL"] for priority in Priority}
     queue = SqsJobQueue(Clients().sqs, urls)
     proxy.inject("SendMessage", throttled, times=2)
@@ -132,8 +132,8 @@ def test_a_throttled_message_is_sent_again(proxy: FaultProxy, aws: dict[str, str
     assert received.message == message
 
 
-def test_a_file_that_breaks_off_is_read_again(proxy: FaultProxy, aws: dict[str, str]) -> None:
-    """Half of it is never taken for the whole."""
+def test_a_truncated_file_is_read_again(proxy: FaultProxy, aws: dict[str, str]) -> None:
+    """A part of a file is never returned."""
     objects = S3ObjectStore(Clients().s3, aws["BUCKET_NAME"])
     content = b"0123456789" * 1000
     objects.put("prompts/a", content, content_type="text/plain")
@@ -142,17 +142,17 @@ def test_a_file_that_breaks_off_is_read_again(proxy: FaultProxy, aws: dict[str, 
 
 
 @pytest.mark.parametrize("hours", [-3, 0, 3])
-def test_the_clock_is_that_of_the_answers(proxy: FaultProxy, aws: dict[str, str], hours: int) -> None:
-    """Whatever the host's own clock shows; and the same again when the host is right."""
+def test_the_clock_follows_the_date_header(proxy: FaultProxy, aws: dict[str, str], hours: int) -> None:
+    """Whatever the host's own clock shows, also when it is corrected."""
 
     def dated(shift: timedelta) -> Callable[[ProxiedRequest], None]:
-        def answer(proxied: ProxiedRequest) -> None:
+        def with_date(proxied: ProxiedRequest) -> None:
             response = proxied.forward()
             headers = {name: value for name, value in response.headers.items() if name.lower() != "date"}
             date = format_datetime(timestamps.now() + shift, usegmt=True)
             proxied.respond(Response(response.status, response.body, {**headers, "Date": date}))
 
-        return answer
+        return with_date
 
     client, clock = Clients().dynamodb, AwsClock()
     clock.follow(client)
@@ -162,8 +162,8 @@ def test_the_clock_is_that_of_the_answers(proxy: FaultProxy, aws: dict[str, str]
         assert abs(clock.now() - timestamps.now() - shift) < timedelta(seconds=1.5)
 
 
-def test_a_right_clock_is_left_alone(proxy: FaultProxy, aws: dict[str, str]) -> None:
-    """Dates are in whole seconds, so that they say nothing about less than one."""
+def test_a_right_clock_is_not_changed(proxy: FaultProxy, aws: dict[str, str]) -> None:
+    """The header has whole seconds, and cannot correct less than one."""
     del proxy
     client, clock = Clients().dynamodb, AwsClock()
     clock.follow(client)

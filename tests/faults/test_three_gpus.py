@@ -1,4 +1,4 @@
-"""Three executors on one queue, each a process with a ComfyUI of its own."""
+"""Three executors on one queue, each a process with its own ComfyUI."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def comfyuis() -> Iterator[list[SimulatorServer]]:
-    """Give three ComfyUIs."""
+    """Run three ComfyUIs."""
     with ExitStack() as stack:
         yield [stack.enter_context(SimulatorServer(SimulatorSettings(seconds_per_step=0.01))) for _ in range(3)]
 
 
 @pytest.fixture
 def executors(env: FaultEnvironment, comfyuis: list[SimulatorServer]) -> Iterator[list[ExecutorProcess]]:
-    """Run an executor beside each of them."""
+    """Run an executor for each of them."""
     with ExitStack() as stack:
         processes = [stack.enter_context(env.executor_process(comfyui.url)) for comfyui in comfyuis]
-        wait_until(lambda: env.harness.heartbeat_count() == 3, "all at work")
+        wait_until(lambda: env.harness.heartbeat_count() == 3, "three heartbeats")
         yield processes
 
 
 @pytest.mark.usefixtures("executors")
 def test_they_share_the_work_evenly(env: FaultEnvironment, comfyuis: list[SimulatorServer]) -> None:
-    """Of sixty equal jobs each does about twenty, and each job is done once."""
+    """Each runs about twenty of sixty equal jobs, and each job runs once."""
     jobs = [env.harness.submit(sleep_prompt(0.3)) for _ in range(60)]
     ended = env.check_ended(*jobs, comfyuis=tuple(comfyuis))
     assert {(job.status, job.attempt) for job in ended} == {(JobStatus.SUCCEEDED, 1)}
@@ -50,9 +50,9 @@ def test_they_share_the_work_evenly(env: FaultEnvironment, comfyuis: list[Simula
 def test_the_loss_of_a_host_and_of_a_comfyui_loses_no_job(
     env: FaultEnvironment, comfyuis: list[SimulatorServer], executors: list[ExecutorProcess]
 ) -> None:
-    """One executor and another one's ComfyUI are killed at work; the third does what is left, every job ends once."""
+    """One executor and one other ComfyUI are killed; the third one runs the remaining jobs. Every job ends once."""
     jobs = [env.harness.submit(sleep_prompt(0.5)) for _ in range(24)]
-    wait_until(lambda: all(env.executed_prompt_count(comfyui) >= 2 for comfyui in comfyuis), "all at work on jobs")
+    wait_until(lambda: all(env.executed_prompt_count(comfyui) >= 2 for comfyui in comfyuis), "executed prompts on each")
     executors[0].kill()
     comfyuis[1].kill()
     ended = env.check_ended(*jobs, comfyuis=(comfyuis[0], comfyuis[2]))
