@@ -40,7 +40,8 @@ def test_memory_is_freed_and_the_job_runs_again(harness: AwsExecutorHarness, com
     with harness.run_executor(comfyui_url):
         job = harness.wait_until_ended(harness.submit(hoarding()))
     assert (job.status, job.attempt) == (JobStatus.SUCCEEDED, 1), job.error
-    assert warnings(job) == ["Out of memory at node 3 (LabHoard). ComfyUI frees what it holds, then runs it once more."]
+    (warning,) = warnings(job)
+    assert "Out of memory at node 3 (LabHoard)" in warning
 
 
 @pytest.mark.parametrize("kind", ["torchOOM", "MemoryError"])
@@ -52,8 +53,8 @@ def test_memory_is_freed_once_only(harness: AwsExecutorHarness, comfyui_url: str
         assert proxy.request_counts["POST /free"] == 1
     assert job.error is not None
     assert (job.error.code, job.error.retryable, job.attempt) == ("COMFYUI_OOM", False, 1)
-    assert job.error.message == "Out of memory at node 3 (LabRaise), also after ComfyUI had freed its memory."
-    assert "Lower width (64) or height (64)" in (job.error.recommendation or "")
+    assert "node 3 (LabRaise)" in job.error.message
+    assert "width (64) or height (64)" in (job.error.recommendation or "")
 
 
 def test_a_prompt_that_cannot_fit_is_not_retried(harness: AwsExecutorHarness, comfyui_url: str) -> None:
@@ -63,7 +64,7 @@ def test_a_prompt_that_cannot_fit_is_not_retried(harness: AwsExecutorHarness, co
         job = harness.wait_until_ended(harness.submit(with_node("LabRaise", kind="torchOOM", message=message)))
         assert not proxy.request_counts["POST /free"]
     assert job.error is not None
-    assert job.error.message == "Out of memory at node 3 (LabRaise)."
+    assert "node 3 (LabRaise)" in job.error.message
 
 
 def test_freeing_affects_no_running_prompt(harness: AwsExecutorHarness, comfyui_url: str) -> None:

@@ -50,10 +50,9 @@ def test_a_prompt_that_runs_too_long_is_canceled(harness: AwsExecutorHarness, co
         assert harness.wait_until_ended(behind).status is JobStatus.SUCCEEDED
     assert job.error is not None
     assert (job.error.code, job.error.retryable, job.attempt) == ("COMFYUI_TIMEOUT", False, 1)
-    assert job.error.message == "The execution took longer than the 1.5 s it may take."
-    assert job.error.recommendation == (
-        "Lower steps (600), width (64) or height (64); or raise COMFYUI_TIMEOUT_MS on the executor."
-    )
+    assert "1.5 s" in job.error.message
+    for text in ("steps (600), width (64) or height (64)", "COMFYUI_TIMEOUT_MS"):
+        assert text in (job.error.recommendation or "")
 
 
 def test_a_prompt_that_waits_too_long_moves_to_another_executor(harness: AwsExecutorHarness, comfyui_url: str) -> None:
@@ -63,7 +62,7 @@ def test_a_prompt_that_waits_too_long_moves_to_another_executor(harness: AwsExec
         with harness.run_executor(comfyui_url, COMFYUI_QUEUE_TIMEOUT_MS="1500", EXECUTOR_ID="busy") as stop_busy:
             job_id = harness.submit(sleep_prompt(0.5))
             wait_until(lambda: harness.job(job_id).status is JobStatus.RUNNING, "a first attempt")
-            wait_until(lambda: any(line.level is LogLevel.WARNING for line in harness.job(job_id).log), "giving back")
+            wait_until(lambda: any(line.level is LogLevel.WARNING for line in harness.job(job_id).log), "the release")
             stop_busy()
         with SimulatorServer(SimulatorSettings()) as other, harness.run_executor(other.url, EXECUTOR_ID="idle"):
             job = harness.wait_until_ended(job_id)
@@ -72,7 +71,8 @@ def test_a_prompt_that_waits_too_long_moves_to_another_executor(harness: AwsExec
     observer.check(job_id, lease_seconds=30, comfyui_urls=[comfyui_url])
     assert (job.status, job.attempt) == (JobStatus.SUCCEEDED, 2)
     (warning,) = [line.message for line in job.log if line.level is LogLevel.WARNING]
-    assert "waited in ComfyUI's own queue for 1.5 s, and did not begin. Trying again" in warning
+    assert "COMFYUI_TIMEOUT" in warning
+    assert "queue for 1.5 s" in warning
 
 
 def test_a_job_that_waits_too_long_everywhere_fails(harness: AwsExecutorHarness, comfyui_url: str) -> None:

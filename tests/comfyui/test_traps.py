@@ -68,7 +68,7 @@ def test_an_error_event_is_not_always_the_end(trap: Trap, comfyui_url: str) -> N
     with trap.harness.run_executor(comfyui_url):
         (job,) = trap.ended(trap.harness.submit(prompt))
     assert job.status is JobStatus.SUCCEEDED
-    assert [output.filename for output in job.outputs or ()] == ["picture_00001_.png"]
+    assert [output.filename for output in job.outputs or ()] == ["image_00001_.png"]
 
 
 def test_cached_executions_have_outputs(trap: Trap, comfyui_url: str) -> None:
@@ -84,7 +84,7 @@ def test_equal_prompts_share_no_files(trap: Trap, comfyui_url: str) -> None:
     """Each job has its own files in ComfyUI and in the store, named as the template says."""
     with trap.harness.run_executor(comfyui_url):
         jobs = trap.ended(*[trap.harness.submit(image_prompt(color=7)) for _ in range(2)])
-    assert [output.filename for job in jobs for output in job.outputs or ()] == ["picture_00001_.png"] * 2
+    assert [output.filename for job in jobs for output in job.outputs or ()] == ["image_00001_.png"] * 2
 
 
 def test_an_interrupt_right_after_the_submission(trap: Trap, comfyui_url: str) -> None:
