@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from cli.printer import Printer
 
 _MAX_OPENED = 8
+_OPENER_SECONDS = 1
 _MEDIA = ("image", "video", "audio")  # other kinds of files could be programs, which would be run
 
 
@@ -48,6 +50,8 @@ def _open(printer: Printer, target: str) -> None:
     if shutil.which(program) is None:
         printer.note(f"Not opened: {program} is not installed.")
         return
-    subprocess.Popen(  # noqa: S603  the platform's own opener, without a shell
+    process = subprocess.Popen(  # noqa: S603  the platform's own opener, without a shell
         [program, target], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
     )
+    with suppress(subprocess.TimeoutExpired):  # some run until the user closes the window
+        process.wait(timeout=_OPENER_SECONDS)

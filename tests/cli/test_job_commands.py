@@ -113,6 +113,27 @@ def test_files_are_saved_later_too(command: Callable[..., Result], home: Path) -
     assert saved.read_bytes() == content
 
 
+def test_one_output_is_written_to_stdout(command: Callable[..., Result], home: Path) -> None:
+    """As bytes, and nothing else. Several outputs are named, and --file selects one."""
+    inputs = ("icon_512", "-i", "prompt=a pipe", "-i", "steps=1", "-i", "width=64", "-i", "height=64")
+    single = command("submit", *inputs, "-o", "-")
+    assert (single.exit_code, single.stdout_bytes[:8]) == (0, b"\x89PNG\r\n\x1a\n"), single.stderr
+    assert "Succeeded." in single.stderr
+    job_id = submitted(command, *inputs, "-i", "batch_size=2")
+    result = command("jobs", "download", job_id, "-o", "-")
+    names = [output["filename"] for output in shown(command("jobs", "show", job_id, "--json"))["outputs"]]
+    assert (result.exit_code, result.stdout_bytes) == (3, b"")
+    assert len(names) == 2
+    assert all(name in result.stderr.splitlines()[-1] for name in names)
+    selected = command("jobs", "download", job_id, "-o", "-", "--file", names[1])
+    saved = home / command("jobs", "download", job_id, "--file", names[1]).stdout.strip()
+    assert saved.name == f"{job_id[:8]}-{names[1]}"
+    assert selected.stdout_bytes == saved.read_bytes()
+    result = command("jobs", "download", job_id, "--file", "nope.png")
+    assert (result.exit_code, result.stdout) == (5, "")
+    assert_refused(command("submit", *inputs, "-o", "-", "--json"), 2, "--json")
+
+
 @pytest.mark.usefixtures("lab")
 def test_a_failed_job_fails_the_command(command: Callable[..., Result]) -> None:
     """Exit code 7, with the failure's code and message; with --json the job is printed all the same."""
