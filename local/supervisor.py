@@ -253,7 +253,13 @@ class Supervisor:
                 for child in self._children[1:]:
                     child.kill()
 
-        before = {number: signal.signal(number, count) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+        # A signal that is ignored at the start stays ignored: nohup, and scripts for background jobs, rely on that.
+        numbers = [
+            number
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+            if signal.getsignal(number) is not signal.SIG_IGN
+        ]
+        before = {number: signal.signal(number, count) for number in numbers}
         try:
             yield
         finally:

@@ -13,7 +13,7 @@ import termios
 import threading
 from typing import TYPE_CHECKING, Self
 
-from tests.local.command import restore_ctrl_c, start_in_terminal, wait_until
+from tests.local.command import restore_signals, start_in_terminal, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -91,7 +91,7 @@ def interrupted(until: str | Callable[[str], bool], output: Path, *arguments: st
             stdout=stream,
             stderr=stream,
             start_new_session=True,
-            preexec_fn=restore_ctrl_c,  # noqa: PLW1509  one system call
+            preexec_fn=restore_signals,  # noqa: PLW1509  one system call
         )
     wait_until(lambda: enough(output.read_text()) or process.poll() is not None, SECONDS)
     process.send_signal(signal.SIGINT)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -62,7 +61,7 @@ class GatewayProcess:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._process.send_signal(signal.SIGINT)
+        self._process.terminate()
         self._process.wait(STOP_SECONDS)
 
     def call(self, method: str, path: str, *, key: str = ADMIN_KEY, **arguments: Any) -> requests.Response:  # noqa: ANN401  what requests takes

@@ -53,7 +53,7 @@ class GatewayProcess:
                 stdout=stream if terminal is None else terminal,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=restore_ctrl_c if terminal is None else start_in_terminal,  # noqa: PLW1509  system calls
+                preexec_fn=restore_signals if terminal is None else start_in_terminal,  # noqa: PLW1509  system calls
             )
 
     def up(self) -> str:
@@ -93,18 +93,19 @@ def control_terminal() -> None:
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
-def restore_ctrl_c() -> None:
-    """Make SIGINT stop this process even if the tests ignore it: nohup and scripts start background jobs like that.
+def restore_signals() -> None:
+    """Let SIGINT and SIGHUP stop this process though the tests ignore them, as under nohup or in a background job.
 
     A process inherits the signals that are ignored, and Python then raises no KeyboardInterrupt.
     """
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def start_in_terminal() -> None:
     """Start a process as a shell in a terminal does."""
     control_terminal()
-    restore_ctrl_c()
+    restore_signals()
 
 
 def free_port() -> int:

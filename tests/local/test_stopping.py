@@ -134,3 +134,23 @@ def test_ctrl_c_stops_a_start(start: Callable[..., GatewayProcess]) -> None:
     wait_until(lambda: "Starting" in run.text, START_SECONDS)
     assert run.end() == 0
     assert "is running at" not in run.text
+
+
+def test_signals_that_are_ignored_at_the_start_stay_ignored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As under nohup, and in a background job of a script: neither Ctrl-C nor a closed terminal stops it."""
+
+    def ignore_signals() -> None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+    monkeypatch.setattr("tests.local.command.restore_signals", ignore_signals)
+    run = GatewayProcess(tmp_path / "output", "--ephemeral")
+    url = run.up()
+    try:
+        for number in (signal.SIGINT, signal.SIGHUP):
+            run.process.send_signal(number)
+        time.sleep(0.5)
+        assert requests.get(f"{url}/health", timeout=10).status_code == 200
+    finally:
+        assert run.end(signal.SIGTERM) == 0
+    assert "Stopping" in run.text
