@@ -27,6 +27,8 @@ from tests.local.command import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import pytest
+
 
 def job_counts(url: str) -> dict[str, int]:
     """Return the number of jobs by status, without the statuses of no job."""
