@@ -173,8 +173,8 @@ class Scene:
             ]
         }
         with bill.function(WEBHOOK, _lines_of(background_log), other_seconds=RECEIVER_SECONDS):
-            answer = self._deliver(event, _NO_CONTEXT)
-        if answer["batchItemFailures"]:
+            response = self._deliver(event, _NO_CONTEXT)
+        if response["batchItemFailures"]:
             raise RuntimeError("the webhook was not delivered")
         self._sqs.delete_message(QueueUrl=self._webhook_queue_url, ReceiptHandle=message["ReceiptHandle"])
         # The message of the rule, and the receive and delete calls of Lambda.

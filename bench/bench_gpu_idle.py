@@ -40,7 +40,7 @@ SIZES_MIB = (1, 5, 20)
 TARGET_SHARE, TARGET_SECONDS, TARGET_MIB = 0.01, 0.5, 5
 
 
-class Measurement:
+class IdleMeasurement:
     """One way to run jobs on one stack."""
 
     def __init__(self, stack: Stack, comfyui_url: str, proxy_url: str | None) -> None:
@@ -103,7 +103,7 @@ def measure(*, real: bool, sizes: Sequence[int], lengths: Sequence[float]) -> li
     with comfyui(real=real) as comfyui_url, proxy(comfyui_url) as proxy_url:
         for seconds, mib in product(lengths, sizes):
             with Stack() as stack:
-                measurement = Measurement(stack, comfyui_url, proxy_url)
+                measurement = IdleMeasurement(stack, comfyui_url, proxy_url)
                 ways = {
                     "gateway": measurement.gateway,
                     "plain loop": measurement.plain_loop,

@@ -133,7 +133,7 @@ def measure(send: Send, clients: Clients) -> dict[str, Any]:
     for _ in range(ROUNDS):
         with counting(clients) as calls:
             started, cpu_started = time.perf_counter(), time.thread_time()
-            answer = send()
+            response = send()
             cpu_seconds.append(time.thread_time() - cpu_started)
             seconds.append(time.perf_counter() - started)
         made.append(calls)
@@ -142,7 +142,7 @@ def measure(send: Send, clients: Clients) -> dict[str, Any]:
     with meter.running(), meter.part("request"):
         send()
     return {
-        "jobs": json.loads(answer["body"]).get("count", 1),
+        "jobs": json.loads(response["body"]).get("count", 1),
         "calls": dict(Counter(call.operation.rpartition(".")[2] for call in fewest)),
         "units": round(sum(count for unit, count in meter.units["request"].items() if "DynamoDB" in unit), 1),
         "bytes_received": sum(call.received for call in fewest),

@@ -29,7 +29,7 @@ from gateway.domain.job import Priority, prompt_id
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from receiver import Delivery
+    from receiver import ReceivedWebhook
 
 ROUNDS, WARM_UPS = 30, 5
 TARGET_MS = 120
@@ -50,10 +50,10 @@ _LOOK_SECONDS = 0.002
 _WEBHOOK_SECONDS = 20
 
 
-class Measurement:
+class LatencyMeasurement:
     """Jobs on one gateway, one at a time. `received`: the webhooks sent to `hook_url`."""
 
-    def __init__(self, url: str, comfyui_url: str, hook_url: str, received: Sequence[Delivery]) -> None:
+    def __init__(self, url: str, comfyui_url: str, hook_url: str, received: Sequence[ReceivedWebhook]) -> None:
         self._url = url
         self._comfyui_url = comfyui_url
         self._hook_url = hook_url
@@ -103,10 +103,10 @@ class Measurement:
         return {name: data["timestamp"] / 1000 for name, data in messages}
 
     def _json(self, method: str, url: str, body: object = None) -> dict[str, Any]:
-        answer = self._session.request(method, url, json=body, timeout=60)
-        answer.raise_for_status()
-        said: dict[str, Any] = answer.json()
-        return said
+        response = self._session.request(method, url, json=body, timeout=60)
+        response.raise_for_status()
+        content: dict[str, Any] = response.json()
+        return content
 
 
 def _seconds(instant: str) -> float:
@@ -120,7 +120,7 @@ def measure(rounds: int) -> tuple[dict[Priority, list[list[float]]], list[dict[s
         gateway(comfyui_url) as url,
         receiver() as (hook_url, received),
     ):
-        measurement = Measurement(url, comfyui_url, hook_url, received)
+        measurement = LatencyMeasurement(url, comfyui_url, hook_url, received)
         for _ in range(WARM_UPS):
             measurement.before_ms(Priority.NORMAL)
             measurement.after_ms(waiting=True)

@@ -34,7 +34,7 @@ from stack import local_api
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from replay import Call, Script
+    from replay import RecordedCall, Script
 
     Work = Callable[[], None]  # one request; created per client
 
@@ -59,7 +59,7 @@ def client(url: str, method: str, path: str) -> Work:
     return send
 
 
-def calls_alone(script: Script, calls: list[Call], *, new_job: bool) -> Work:
+def calls_alone(script: Script, calls: list[RecordedCall], *, new_job: bool) -> Work:
     """Return a function that makes only these calls, for the same job or a new one each time."""
     wire = Wire(script.endpoint)
 

@@ -41,7 +41,7 @@ from testing.aws_faults import STEPS, internal_error, reset, response_lost, thro
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from receiver import Delivery
+    from receiver import ReceivedWebhook
     from soak_load import Accepted
 
 PHASE_SECONDS = 90.0  # the embedded AWS keeps stream records for five minutes
@@ -95,7 +95,7 @@ def break_things(stack: SoakStack, faults: Counter[str], seconds: float) -> None
     stack.proxy.clear_faults()
 
 
-def check(stack: SoakStack, jobs: Sequence[Accepted], received: Sequence[Delivery], findings: Findings) -> None:
+def check(stack: SoakStack, jobs: Sequence[Accepted], received: Sequence[ReceivedWebhook], findings: Findings) -> None:
     """Wait until all jobs have ended, and check the invariants."""
     try:
         for accepted in jobs:
@@ -134,9 +134,9 @@ def _of_another(url: str, job_id: str) -> bool:
 
 
 def _job(url: str, job_id: str) -> dict[str, Any]:
-    answer = requests.get(f"{url}/jobs/{job_id}", timeout=30)
-    answer.raise_for_status()
-    job: dict[str, Any] = answer.json()
+    response = requests.get(f"{url}/jobs/{job_id}", timeout=30)
+    response.raise_for_status()
+    job: dict[str, Any] = response.json()
     return job
 
 

@@ -14,7 +14,7 @@ import uuid
 from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
-    from replay import Call, Script
+    from replay import RecordedCall, Script
 
 MOST_PROCESSES = 8  # more would only wait for each other on a machine of few cores
 
@@ -22,8 +22,8 @@ MOST_PROCESSES = 8  # more would only wait for each other on a machine of few co
 class Boto3Calls:
     """Processes that make these calls, for one job or a new one each time; a context manager."""
 
-    def __init__(self, script: Script, calls: list[Call], processes: int, *, new_job: bool) -> None:
-        said = {
+    def __init__(self, script: Script, calls: list[RecordedCall], processes: int, *, new_job: bool) -> None:
+        content = {
             "job_id": script.job_id,
             "new_job": new_job,
             "calls": [[call.operation, json.loads(call.body)] for call in calls],
@@ -33,7 +33,7 @@ class Boto3Calls:
             for _ in range(min(processes, MOST_PROCESSES))
         ]
         for process in self._processes:
-            print(json.dumps(said), file=process.stdin, flush=True)
+            print(json.dumps(content), file=process.stdin, flush=True)
         self.per_second(0.2)  # warm-up
 
     def per_second(self, seconds: float) -> float:
@@ -56,18 +56,18 @@ def main() -> None:
 
     from gateway.aws.clients import Clients  # noqa: PLC0415  as above
 
-    said = json.loads(sys.stdin.readline())
+    content = json.loads(sys.stdin.readline())
     clients = Clients()
     calls = [
         (getattr(clients.sqs if "QueueUrl" in body else clients.dynamodb, xform_name(operation)), json.dumps(body))
-        for operation, body in said["calls"]
+        for operation, body in content["calls"]
     ]
     for line in sys.stdin:
         times, ends_at = 0, time.monotonic() + float(line)
         while time.monotonic() < ends_at:
-            job_id = str(uuid.uuid4()) if said["new_job"] else said["job_id"]
+            job_id = str(uuid.uuid4()) if content["new_job"] else content["job_id"]
             for call, body in calls:
-                parameters: dict[str, Any] = json.loads(body.replace(said["job_id"], job_id))
+                parameters: dict[str, Any] = json.loads(body.replace(content["job_id"], job_id))
                 call(**parameters)
             times += 1
         print(times, flush=True)

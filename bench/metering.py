@@ -64,10 +64,10 @@ class Meter:
         def metered(client: Any, operation: str, arguments: dict[str, Any]) -> Any:  # noqa: ANN401  botocore's
             writes = _items_written(operation, arguments)
             before = [_read(client, table, key) for table, key in writes]
-            answer = _call(client, operation, arguments)
+            response = _call(client, operation, arguments)
             after = [_read(client, table, key) for table, key in writes]
-            self._note(client, operation, arguments, answer, list(zip(before, after, strict=True)))
-            return answer
+            self._note(client, operation, arguments, response, list(zip(before, after, strict=True)))
+            return response
 
         BaseClient._make_api_call = metered  # type: ignore[attr-defined]  # noqa: SLF001
         try:
@@ -80,22 +80,22 @@ class Meter:
         client: Any,  # noqa: ANN401  botocore's
         operation: str,
         arguments: dict[str, Any],
-        answer: dict[str, Any],
+        response: dict[str, Any],
         changed: list[Change],
     ) -> None:
         part = self._part if threading.current_thread() is self._thread else self._elsewhere
         is_no_jobs = any(_is_report(after) for _, after in changed)
-        if part is None or is_no_jobs or (operation == "ReceiveMessage" and not answer.get("Messages")):
+        if part is None or is_no_jobs or (operation == "ReceiveMessage" and not response.get("Messages")):
             return
         if changed:
             factor = 2 if operation == "TransactWriteItems" else 1
             unit, count = "DynamoDB write unit", float(factor * sum(_write_units(*each) for each in changed))
         elif operation in ("GetItem", "BatchGetItem", "Query"):
-            unit, count = "DynamoDB read unit", _units_read(client, operation, arguments, answer)
+            unit, count = "DynamoDB read unit", _units_read(client, operation, arguments, response)
         elif operation == "PutEvents":
             unit, count = "EventBridge event", sum(_chunks(len(entry["Detail"])) for entry in arguments["Entries"])
         elif operation in _SQS:
-            bodies = [message["Body"] for message in answer.get("Messages", ())] or [arguments.get("MessageBody", "")]
+            bodies = [message["Body"] for message in response.get("Messages", ())] or [arguments.get("MessageBody", "")]
             unit, count = "SQS request", _chunks(sum(map(len, bodies)))
         else:
             unit, count = _S3[operation], 1
@@ -118,13 +118,13 @@ def _items_written(operation: str, arguments: dict[str, Any]) -> list[tuple[str,
 
 
 def _read(client: Any, table: str, key: dict[str, Any]) -> dict[str, Any]:  # noqa: ANN401  botocore's
-    answer = _call(client, "GetItem", {"TableName": table, "Key": key, "ConsistentRead": True})
-    return dict(answer.get("Item", {}))
+    response = _call(client, "GetItem", {"TableName": table, "Key": key, "ConsistentRead": True})
+    return dict(response.get("Item", {}))
 
 
-def _units_read(client: Any, operation: str, arguments: dict[str, Any], answer: dict[str, Any]) -> float:  # noqa: ANN401
+def _units_read(client: Any, operation: str, arguments: dict[str, Any], response: dict[str, Any]) -> float:  # noqa: ANN401
     if operation == "Query":
-        return _read_units(sum(map(_size, answer["Items"])), arguments)
+        return _read_units(sum(map(_size, response["Items"])), arguments)
     # The whole items are read, whatever the projection.
     if operation == "GetItem":
         return _read_units(_size(_read(client, arguments["TableName"], arguments["Key"])), arguments)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def executor(*, grace_seconds: float = 0) -> Iterator[None]:
-    """Run an executor beside a ComfyUI. `grace_seconds`: how long its long polls get to end; they go on otherwise."""
+    """Run an executor next to a ComfyUI. `grace_seconds`: time for its long polls to end; later ones keep running."""
     fast = SimulatorSettings(seconds_per_step=0.0, history_lag_seconds=(0.0, 0.0))
     with SimulatorServer(fast) as comfyui:
         settings = ExecutorSettings.from_environment({**os.environ, "COMFYUI_URL": comfyui.url})

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Delivery:
+class ReceivedWebhook:
     """One webhook. `id`: from its header, the same for each attempt; `at`: epoch seconds."""
 
     id: str
@@ -26,22 +26,22 @@ class Delivery:
 
 
 @contextmanager
-def receiver() -> Iterator[tuple[str, list[Delivery]]]:
+def receiver() -> Iterator[tuple[str, list[ReceivedWebhook]]]:
     """Receive webhooks on this machine; yield the address, and the list of received webhooks."""
-    received: list[Delivery] = []
+    received: list[ReceivedWebhook] = []
 
-    class Answer(BaseHTTPRequestHandler):
+    class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             at = time.time()
-            said = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            received.append(Delivery(self.headers["webhook-id"], said["jobId"], said["status"], at))
+            content = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            received.append(ReceivedWebhook(self.headers["webhook-id"], content["jobId"], content["status"], at))
             self.send_response(HTTPStatus.NO_CONTENT)
             self.end_headers()
 
         def log_message(self, *_: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:

@@ -34,7 +34,7 @@ _send: Any = URLLib3Session.send  # all calls of all clients go through it
 
 
 @dataclass(frozen=True)
-class Call:
+class RecordedCall:
     """One request to AWS."""
 
     method: str
@@ -47,13 +47,13 @@ class Call:
         """The operation, such as `PutItem`."""
         return self.headers.get("X-Amz-Target", "").rpartition(".")[2] or f"{self.method.title()}Object"
 
-    def naming(self, old: str, new: str) -> Call:
+    def naming(self, old: str, new: str) -> RecordedCall:
         """Return the call with a text replaced by another of the same length, as the call contains lengths."""
         if self.operation == "PutObject":  # has a checksum of its body
             return replace(self, path=self.path.replace(old, new))
         return replace(self, body=self.body.replace(old.encode(), new.encode()))
 
-    def asking(self, **fields: object) -> Call:
+    def asking(self, **fields: object) -> RecordedCall:
         """Return the call with other fields in its JSON."""
         headers = {key: value for key, value in self.headers.items() if key != "Content-Length"}
         return replace(self, headers=headers, body=json.dumps({**json.loads(self.body), **fields}).encode())
@@ -65,10 +65,10 @@ class Script:
 
     endpoint: str
     job_id: str
-    submit: list[Call] = field(default_factory=list)
-    receive: list[Call] = field(default_factory=list)
-    run: list[Call] = field(default_factory=list)  # from the claim
-    status: list[Call] = field(default_factory=list)
+    submit: list[RecordedCall] = field(default_factory=list)
+    receive: list[RecordedCall] = field(default_factory=list)
+    run: list[RecordedCall] = field(default_factory=list)  # from the claim
+    status: list[RecordedCall] = field(default_factory=list)
 
 
 class Wire:
@@ -77,12 +77,12 @@ class Wire:
     def __init__(self, endpoint: str) -> None:
         self._connection = http.client.HTTPConnection(urlsplit(endpoint).netloc, timeout=_JOB_SECONDS)
 
-    def send(self, call: Call) -> bytes:
+    def send(self, call: RecordedCall) -> bytes:
         """Make a call; return the response body. Raises RuntimeError when it fails."""
         self._connection.request(call.method, call.path, call.body, call.headers)
-        answer = self._connection.getresponse()
-        body = answer.read()
-        if answer.status >= http.client.BAD_REQUEST:
+        response = self._connection.getresponse()
+        body = response.read()
+        if response.status >= http.client.BAD_REQUEST:
             raise RuntimeError(f"{call.operation}: {body.decode(errors='replace')}")
         return body
 
@@ -144,7 +144,7 @@ def scripted() -> Iterator[tuple[Script, WorkflowWiring]]:
         api.request("POST", "/workflows", body=SOLID_WORKFLOW, key=ADMIN_KEY)()
         script = Script(os.environ["AWS_ENDPOINT_URL"], "")
         before, receiver._LONG_POLL_SECONDS = receiver._LONG_POLL_SECONDS, _POLL_SECONDS  # noqa: SLF001
-        calls: list[tuple[bool, Call]] = []
+        calls: list[tuple[bool, RecordedCall]] = []
         with executor(grace_seconds=2), _taken_down(calls):
             _run_job(api, calls)  # some calls only occur in a new process
             since = len(calls)
@@ -154,22 +154,22 @@ def scripted() -> Iterator[tuple[Script, WorkflowWiring]]:
         yield script, wiring
 
 
-def _run_job(api: Api, calls: list[tuple[bool, Call]]) -> str:
+def _run_job(api: Api, calls: list[tuple[bool, RecordedCall]]) -> str:
     """Submit a job, wait until it has ended, and read its status."""
 
     def deleted() -> int:
         return sum(call.operation == "DeleteMessage" for _, call in calls)
 
     before = deleted()
-    answer = api.request("POST", "/jobs", body={"workflowId": "solid", "inputs": {"color": next(colors)}})()
+    response = api.request("POST", "/jobs", body={"workflowId": "solid", "inputs": {"color": next(colors)}})()
     wait_until(lambda: deleted() > before, "the end of a job", _JOB_SECONDS)
-    job_id = str(json.loads(answer["body"])["jobId"])
+    job_id = str(json.loads(response["body"])["jobId"])
     api.request("GET", f"/jobs/{job_id}")()
     return job_id
 
 
 @contextmanager
-def _taken_down(calls: list[tuple[bool, Call]]) -> Iterator[None]:
+def _taken_down(calls: list[tuple[bool, RecordedCall]]) -> Iterator[None]:
     """Record the calls of this process, each with whether this thread made it."""
     thread = threading.current_thread()
 
@@ -179,7 +179,7 @@ def _taken_down(calls: list[tuple[bool, Call]]) -> Iterator[None]:
         url = urlsplit(request.url)
         headers = {name: _text(value) for name, value in request.headers.items()}
         path = f"{url.path}?{url.query}" if url.query else url.path
-        calls.append((threading.current_thread() is thread, Call(request.method, path, headers, _bytes(body))))
+        calls.append((threading.current_thread() is thread, RecordedCall(request.method, path, headers, _bytes(body))))
         return _send(session, request)
 
     URLLib3Session.send = send  # type: ignore[assignment,method-assign]
@@ -189,7 +189,7 @@ def _taken_down(calls: list[tuple[bool, Call]]) -> Iterator[None]:
         URLLib3Session.send = _send  # type: ignore[method-assign]
 
 
-def _sort(calls: list[tuple[bool, Call]], since: int, script: Script) -> None:
+def _sort(calls: list[tuple[bool, RecordedCall]], since: int, script: Script) -> None:
     """Assign each call to its purpose, without calls that no job causes. `since`: the start of the job."""
     name = script.job_id.encode()
     for place, (ours, call) in enumerate(calls):

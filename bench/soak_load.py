@@ -141,15 +141,15 @@ class Load:
         deadline = time.monotonic() + _INSIST_SECONDS
         while time.monotonic() < deadline:
             try:
-                answer = requests.request(method, f"{self.url}{path}", json=body, headers=headers, timeout=30)
+                response = requests.request(method, f"{self.url}{path}", json=body, headers=headers, timeout=30)
             except requests.ConnectionError:
                 pass
             else:
-                if answer.status_code < HTTPStatus.INTERNAL_SERVER_ERROR:
-                    if not answer.ok and answer.status_code != HTTPStatus.CONFLICT:
-                        raise RuntimeError(f"{method} {path}: {answer.status_code} {answer.text}")
-                    said: dict[str, Any] = answer.json()
-                    return said
+                if response.status_code < HTTPStatus.INTERNAL_SERVER_ERROR:
+                    if not response.ok and response.status_code != HTTPStatus.CONFLICT:
+                        raise RuntimeError(f"{method} {path}: {response.status_code} {response.text}")
+                    content: dict[str, Any] = response.json()
+                    return content
             self.retries += 1
             time.sleep(0.5)
         raise RuntimeError(f"{method} {path}: no response within {_INSIST_SECONDS} s")

@@ -67,9 +67,9 @@ class Direct:
 
     def _listen_until_end(self, prompt_id: str) -> None:
         while True:
-            said = self._socket.recv()
-            if isinstance(said, str):
-                message = json.loads(said)
+            content = self._socket.recv()
+            if isinstance(content, str):
+                message = json.loads(content)
                 data = message.get("data", {})
                 if message["type"] == "executing" and data.get("node") is None and data.get("prompt_id") == prompt_id:
                     return
@@ -143,7 +143,7 @@ class Proxy:
         return _json(self._session.get(f"{self._url}/jobs/{job_id}", timeout=_SECONDS))
 
 
-def _json(answer: requests.Response) -> dict[str, Any]:
-    answer.raise_for_status()
-    said: dict[str, Any] = answer.json()
-    return said
+def _json(response: requests.Response) -> dict[str, Any]:
+    response.raise_for_status()
+    content: dict[str, Any] = response.json()
+    return content

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class PromptExecution:
+class RunningPrompt:
     """The state of a running prompt: results of its nodes, and the messages about them."""
 
     item: QueueItem
@@ -35,7 +35,7 @@ class PromptExecution:
 class NodeControl:
     """Lets one node wait and report its progress (see `RunControl`)."""
 
-    def __init__(self, wait: Callable[..., None], execution: PromptExecution, hub: SocketHub, node_id: str) -> None:
+    def __init__(self, wait: Callable[..., None], execution: RunningPrompt, hub: SocketHub, node_id: str) -> None:
         self.wait = wait
         self._execution = execution
         self._hub = hub

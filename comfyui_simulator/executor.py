@@ -14,7 +14,7 @@ from comfyui_simulator.errors import (
     WorkerStoppedError,
     failure_details,
 )
-from comfyui_simulator.execution import NodeControl, PromptExecution
+from comfyui_simulator.execution import NodeControl, RunningPrompt
 from comfyui_simulator.execution_order import ExecutionOrder
 from comfyui_simulator.node_graph import NodeGraph
 from comfyui_simulator.nodes import IMPLEMENTATIONS
@@ -92,7 +92,7 @@ class PromptExecutor:
             "meta": execution.meta,
         }
 
-    def _begin(self, item: QueueItem) -> PromptExecution:
+    def _begin(self, item: QueueItem) -> RunningPrompt:
         _, prompt_id, prompt, extra_data, output_ids = item
         client_id = extra_data.get("client_id")
         if not isinstance(client_id, str | None):
@@ -101,7 +101,7 @@ class PromptExecutor:
         self._hub.running_client_id = client_id
         graph = NodeGraph(prompt)
         order = ExecutionOrder(graph, self._object_info, lambda node_id: self._cache.get(node_id) is not None)
-        execution = PromptExecution(item, graph, order, NodeProgress(prompt_id, graph, self._hub, client_id), client_id)
+        execution = RunningPrompt(item, graph, order, NodeProgress(prompt_id, graph, self._hub, client_id), client_id)
         self._record(execution, "execution_start", {})
         cached = self._cache.begin(graph)
         for key in [key for key in self._temp_prefixes if key[0].split(".")[0] not in prompt]:
@@ -111,7 +111,7 @@ class PromptExecutor:
         self._record(execution, "execution_cached", {"nodes": cached})
         return execution
 
-    def _run_nodes(self, execution: PromptExecution) -> bool:
+    def _run_nodes(self, execution: RunningPrompt) -> bool:
         """Run all nodes and return whether all succeeded."""
         while (node_id := execution.order.next()) is not None:
             # The error event contains the inputs, so they must survive the exception.
@@ -133,7 +133,7 @@ class PromptExecutor:
                 return False
         return True
 
-    def _run_node(self, execution: PromptExecution, node_id: str, inputs: JsonObject) -> bool:
+    def _run_node(self, execution: RunningPrompt, node_id: str, inputs: JsonObject) -> bool:
         """Run a node, filling in `inputs`; return whether it is done. A node that expanded is not done yet."""
         cached = self._cache.get(node_id)
         if cached is not None:
@@ -158,7 +158,7 @@ class PromptExecutor:
         self._complete(execution, node_id, returned.outputs, ui or None)
         return True
 
-    def _call(self, execution: PromptExecution, node_id: str, inputs: JsonObject) -> Returned:
+    def _call(self, execution: RunningPrompt, node_id: str, inputs: JsonObject) -> Returned:
         class_type = execution.graph.class_type(node_id)
         blocker = next((value for value in inputs.values() if isinstance(value, Blocker)), None)
         if blocker is not None:
@@ -181,7 +181,7 @@ class PromptExecutor:
         )
         return IMPLEMENTATIONS[class_type](run)
 
-    def _resolved_inputs(self, execution: PromptExecution, node_id: str) -> JsonObject:
+    def _resolved_inputs(self, execution: RunningPrompt, node_id: str) -> JsonObject:
         declared = self._object_info.inputs(execution.graph.class_type(node_id))
         given = execution.graph.inputs(node_id)
         return {name: self._resolve(given[name]) for name in declared if name in given}
@@ -193,7 +193,7 @@ class PromptExecutor:
         result = self._cache.get(node_id)
         return None if result is None else result.outputs[slot]
 
-    def _expand(self, execution: PromptExecution, node_id: str, returned: Returned) -> None:
+    def _expand(self, execution: RunningPrompt, node_id: str, returned: Returned) -> None:
         for inner_id, inner in (returned.expansion or {}).items():
             execution.graph.add(inner_id, inner, node_id)
         execution.expanded[node_id] = returned.outputs
@@ -205,7 +205,7 @@ class PromptExecutor:
                 execution.order.wait_for(node_id, inner_id)
 
     def _complete(
-        self, execution: PromptExecution, node_id: str, outputs: tuple[object, ...], ui: JsonObject | None
+        self, execution: RunningPrompt, node_id: str, outputs: tuple[object, ...], ui: JsonObject | None
     ) -> None:
         graph = execution.graph
         meta = None
@@ -224,7 +224,7 @@ class PromptExecutor:
         execution.executed.append(node_id)
         execution.progress.finish(node_id)
 
-    def _show_cached(self, execution: PromptExecution, node_id: str, result: NodeResult) -> None:
+    def _show_cached(self, execution: RunningPrompt, node_id: str, result: NodeResult) -> None:
         # Without a client nothing of a cached result reaches the history (recorded: cached rerun without client_id).
         if execution.client_id is not None:
             self._send_executed(execution, node_id, result.ui)
@@ -233,11 +233,11 @@ class PromptExecutor:
                 execution.meta[node_id] = result.ui_meta
         execution.progress.finish(node_id)
 
-    def _send_executed(self, execution: PromptExecution, node_id: str, ui: JsonObject | None) -> None:
+    def _send_executed(self, execution: RunningPrompt, node_id: str, ui: JsonObject | None) -> None:
         node, display, prompt_id = self._identity(execution, node_id).items()
         self._send(execution, "executed", dict([node, display, ("output", ui), prompt_id]))
 
-    def _report_blocked(self, execution: PromptExecution, node_id: str, message: str) -> None:
+    def _report_blocked(self, execution: RunningPrompt, node_id: str, message: str) -> None:
         # Unlike other errors this one is not in the history, and the prompt continues.
         data = {
             "prompt_id": execution.item[1],
@@ -250,11 +250,11 @@ class PromptExecutor:
         }
         self._send(execution, "execution_error", data)
 
-    def _identity(self, execution: PromptExecution, node_id: str) -> JsonObject:
+    def _identity(self, execution: RunningPrompt, node_id: str) -> JsonObject:
         display_id = execution.graph.display_id(node_id)
         return {"node": node_id, "display_node": display_id, "prompt_id": execution.item[1]}
 
-    def _culprit(self, execution: PromptExecution, node_id: str) -> JsonObject:
+    def _culprit(self, execution: RunningPrompt, node_id: str) -> JsonObject:
         """Return the client's node that a failing node belongs to, and what ran before it."""
         real_id = execution.graph.real_id(node_id)
         return {
@@ -263,12 +263,12 @@ class PromptExecutor:
             "executed": list(execution.executed),
         }
 
-    def _record(self, execution: PromptExecution, event: str, data: JsonObject, *, broadcast: bool = False) -> None:
+    def _record(self, execution: RunningPrompt, event: str, data: JsonObject, *, broadcast: bool = False) -> None:
         """Send an event and keep it for the history; without a client, send only broadcasts."""
         stamped = {"prompt_id": execution.item[1], **data, "timestamp": int(time.time() * 1000)}
         execution.messages.append([event, stamped])
         if execution.client_id is not None or broadcast:
             self._send(execution, event, stamped)
 
-    def _send(self, execution: PromptExecution, event: str, data: JsonObject) -> None:
+    def _send(self, execution: RunningPrompt, event: str, data: JsonObject) -> None:
         self._hub.send_json(event, data, execution.client_id)

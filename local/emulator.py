@@ -48,7 +48,7 @@ class Emulator:
         """The process."""
         return self._child
 
-    def answers(self) -> bool:
+    def is_ready(self) -> bool:
         """Return whether it has become ready."""
         self._was_up = self._was_up or is_responding(f"{self.endpoint_url}/_ministack/health")
         return self._was_up
@@ -77,7 +77,7 @@ class Emulator:
     def __enter__(self) -> Self:
         """Wait until it is ready. Raises ChildFailedError when it does not start."""
         try:
-            self._child.wait_until(self.answers, seconds=START_SECONDS)
+            self._child.wait_until(self.is_ready, seconds=START_SECONDS)
         except ChildFailedError:
             self._child.kill()
             raise

@@ -122,7 +122,7 @@ class Supervisor:
     def _start(self, emulator: Emulator, data: DataDir, listener: socket.socket) -> None:
         self._print("Starting …")
         comfyui_found = is_responding(f"{self._settings.comfyui_url}/system_stats")
-        self._wait_until(emulator.answers, emulator.child, START_SECONDS)
+        self._wait_until(emulator.is_ready, emulator.child, START_SECONDS)
         self._environment |= emulator.environment
         self._provision(emulator, data)
         comfyui_url = self._settings.comfyui_url if comfyui_found else self._start_simulator(data)

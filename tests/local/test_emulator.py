@@ -39,7 +39,7 @@ def test_it_ignores_the_environment_of_the_user(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setenv("SERVICES", "none")
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     with Emulator(state_dir=None, work_dir=tmp_path) as emulator:
-        assert emulator.answers()
+        assert emulator.is_ready()
 
 
 def test_a_failed_start_reports_the_log(tmp_path: Path) -> None:
