@@ -32,7 +32,7 @@ _GATEWAY_RESPONSES: dict[str, tuple[str | None, str, str, bool]] = {
     "INTEGRATION_TIMEOUT": (None, "INTERNAL_ERROR", "The request took too long.", True),
     "MISSING_AUTHENTICATION_TOKEN": ("404", "NOT_FOUND", "Unknown path.", False),
     "DEFAULT_4XX": (None, "VALIDATION_ERROR", "The request is not valid HTTP.", False),
-    "DEFAULT_5XX": (None, "INTERNAL_ERROR", "The request failed on the server.", True),
+    "DEFAULT_5XX": (None, "INTERNAL_ERROR", "An internal error occurred.", True),
 }
 # One line per request, with IP addresses and without keys.
 _ACCESS_LOG = {

@@ -1,6 +1,6 @@
-"""Which tables, keys, queues, buckets and buses exist: the one place that says so.
+"""The only definition of the tables, indexes, queues, buckets, rules and background functions.
 
-Local mode creates them in the embedded AWS from here, and so does the deployment.
+Local mode and the deployment both create them from here.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ class IndexResource:
     name: str
     partition_key: str
     sort_key: str
-    projected: tuple[str, ...]  # attributes beside the keys
+    projected: tuple[str, ...]  # attributes besides the keys
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableResource:
-    """A DynamoDB table, billed per request. Its stream tells every write; `stream_view`: how much of each."""
+    """A DynamoDB table, billed per request, with a stream. `stream_view`: what the stream has of each write."""
 
     name: str
     partition_key: str  # a string
@@ -49,32 +49,32 @@ class QueueResource:
 
     @property
     def dead_letter_name(self) -> str:
-        """The queue that takes what was received too often; it keeps messages as long as this one."""
+        """Name of the dead-letter queue. It has the same retention period."""
         return f"{self.name}-dead"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FunctionResource:
-    """A Lambda function that no request calls: a queue does, the clock, or the table's stream."""
+    """A background function: a Lambda function that a queue, a schedule or the table's stream invokes."""
 
-    name: str  # of its module in functions/
+    name: str  # of its module in functions/events
     timeout_seconds: int
-    # How many batches of its queues it deals with at once, at most. Its handler can then be called by several threads
-    # at a time, as local mode does. None: in AWS as many as there are, in local mode one.
+    # Maximum number of batches that it processes at once. Its handler must be thread-safe, because local mode calls it
+    # from several threads. None: no limit on AWS, one in local mode.
     max_concurrency: int | None = None
 
     @property
     def queue_visibility_seconds(self) -> int:
-        """How long a queue that starts this function has to hide messages, at least.
+        """The minimum visibility timeout of a queue that invokes this function.
 
-        https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html: six times the function's time-out.
+        https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html: six times the function's timeout.
         """
         return 6 * self.timeout_seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueSourceResource:
-    """A queue that starts a function with batches of messages; those that it reports as failed come back."""
+    """A queue that invokes a function with batches of messages. Messages reported as failed are received again."""
 
     queue_name: str
     function: FunctionResource
@@ -83,7 +83,7 @@ class QueueSourceResource:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScheduleResource:
-    """A rule that starts a function at a fixed rate."""
+    """A rule that invokes a function at a fixed rate."""
 
     function: FunctionResource
     every_minutes: int
@@ -91,36 +91,36 @@ class ScheduleResource:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuleResource:
-    """A rule on the event bus that puts a part of each event that it matches into a queue.
+    """A rule on the event bus that sends a part of each matching event to a queue.
 
-    `group_path`: of what becomes the message group. On a standard queue that is what SQS's fair queues go by: messages
-    of a group that has many in readers' hands come after those of others.
+    `group_path`: JSON path of the message group id. SQS fair queues use it on a standard queue: messages of a group
+    with many messages in flight are received after those of other groups.
     """
 
     name: str
     pattern: Mapping[str, Any]
-    input_path: str  # of the part
+    input_path: str  # JSON path of the part
     group_path: str
     queue: QueueResource
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamSourceResource:
-    """The table's stream, where it starts a function with batches of records that fit one of the patterns.
+    """The table's stream, which invokes a function with batches of the records that match one of the patterns.
 
-    It is read from the oldest record on. A batch that fails comes again until it succeeds, and always as it was: it
-    must not be split, since the function knows by its records that it has seen it before.
+    It is read from the oldest record on. A failed batch is retried until it succeeds, and never split: the function
+    detects a repeated batch by its records.
     """
 
     function: FunctionResource
     batch_size: int
-    window_seconds: int  # how long a record waits for others to come in the same batch
-    patterns: tuple[Mapping[str, Any], ...]  # what fits none costs nothing
+    window_seconds: int  # maximum time that a record waits for its batch to fill
+    patterns: tuple[Mapping[str, Any], ...]  # other records cause no invocation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CorsResource:
-    """Which web pages may read a bucket's objects, how, and which headers of the answer they see."""
+    """The CORS rule of a bucket: which origins can read objects, and which response headers they see."""
 
     origins: tuple[str, ...]
     methods: tuple[Literal["GET", "HEAD"], ...]
@@ -132,9 +132,9 @@ class CorsResource:
 class BucketResource:
     """An S3 bucket, not versioned.
 
-    Objects under `expiring_prefixes` are removed after the retention time, those that bear `expiring_tag` a day
-    later. S3 counts from an object's last write and not from its tagging, so whoever tags an object copies it onto
-    itself in the same call, which is a write (S3ObjectStore.expire).
+    Objects under `expiring_prefixes` are deleted after the retention time, objects with `expiring_tag` a day later.
+    S3 counts from the last write of an object, not from its tagging. To tag an object, copy it onto itself in the same
+    call, which is a write (S3ObjectStore.expire).
     """
 
     name: str
@@ -145,14 +145,14 @@ class BucketResource:
 
 _DAY_SECONDS = 24 * 60 * 60
 
-# Audit entries outlive jobs: who changed a workflow is asked when its pictures have long gone, and whoever audits
-# looks back over a year. They are small, few, and hold hashes only, so keeping them costs and tells next to nothing.
+# Audit entries are stored longer than jobs: audits cover a year, and ask who changed a workflow after its outputs have
+# expired. Entries are few and small, and have only hashes, so that they cost and reveal almost nothing.
 AUDIT_RETENTION_DAYS = 400
 
-# A partition takes 1,000 writes a second, and the list of everybody's jobs is written to by every submission.
+# A partition accepts 1,000 writes per second, and every submission writes to the list of all jobs.
 LIST_SHARDS = 4
 
-# Both lists hold nothing that ever changes: a job is written to each once, and its transitions cost no more there.
+# The indexes have only attributes that never change: a job is written to each once, and updates of it cost no more.
 JOBS_BY_OWNER = IndexResource(
     name="jobs-by-owner", partition_key="jobOwner", sort_key="jobOrder", projected=("workflowId",)
 )
@@ -169,43 +169,45 @@ TABLE = TableResource(
     stream_view="NEW_AND_OLD_IMAGES",
 )
 
-JOB_PARTITION_PREFIX = "JOB#"  # and the job's id
+JOB_PARTITION_PREFIX = "JOB#"  # followed by the job id
 JOB_SORT_KEY = "JOB"
 _JOB_KEY = {"pk": {"S": [{"prefix": JOB_PARTITION_PREFIX}]}, "sk": {"S": [JOB_SORT_KEY]}}
 
 
-def _job_written(how: str, *, before: tuple[JobStatus, ...] = (), after: tuple[JobStatus, ...] = ()) -> dict[str, Any]:
+def _job_pattern(
+    event_name: str, *, before: tuple[JobStatus, ...] = (), after: tuple[JobStatus, ...] = ()
+) -> dict[str, Any]:
     # https://docs.aws.amazon.com/lambda/latest/dg/invocation-eventfiltering.html
     images = {"OldImage": before, "NewImage": after}
-    statuses = {image: {"status": {"S": list(which)}} for image, which in images.items() if which}
-    return {"eventName": [how], "dynamodb": {"Keys": _JOB_KEY, **statuses}}
+    by_image = {image: {"status": {"S": list(statuses)}} for image, statuses in images.items() if statuses}
+    return {"eventName": [event_name], "dynamodb": {"Keys": _JOB_KEY, **by_image}}
 
 
-_ENDS = tuple(status for status in JobStatus if status.ended)
-# Renewals of leases, which are most of the writes to jobs, fit none of the patterns, nor does what comes after the end.
+_TERMINAL = tuple(status for status in JobStatus if status.ended)
+# Lease renewals, which are most writes to jobs, match no pattern, and neither do writes to ended jobs.
 JOB_CHANGES = StreamSourceResource(
     function=FunctionResource(name="job_metrics", timeout_seconds=30),
-    batch_size=100,  # a line of metrics has room for a hundred values of each
-    # Metrics, and what GET /stats says, may be as old. Batches are what costs here: so a job alone is one or two.
+    batch_size=100,  # a line of metrics has up to 100 values of each metric
+    # Metrics and GET /stats can be this old. Invocations are what costs: a single job causes one or two.
     window_seconds=30,
     patterns=(
-        _job_written("INSERT"),
-        _job_written("MODIFY", before=(JobStatus.QUEUED,), after=(JobStatus.RUNNING, *_ENDS)),
-        _job_written("MODIFY", before=(JobStatus.RUNNING,), after=_ENDS),
-        _job_written("REMOVE", before=(JobStatus.QUEUED, JobStatus.RUNNING)),
+        _job_pattern("INSERT"),
+        _job_pattern("MODIFY", before=(JobStatus.QUEUED,), after=(JobStatus.RUNNING, *_TERMINAL)),
+        _job_pattern("MODIFY", before=(JobStatus.RUNNING,), after=_TERMINAL),
+        _job_pattern("REMOVE", before=(JobStatus.QUEUED, JobStatus.RUNNING)),
     ),
 )
 
-# API Gateway waits no longer for a function that answers a request.
+# The integration timeout of API Gateway.
 # https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-execution-service-limits-table.html
 REQUEST_SECONDS = 29
 
 DEAD_LETTERS = FunctionResource(name="dead_letters", timeout_seconds=30)
-# Enough for many receivers that hang at a time. Without a bound, they could use up all that an AWS account has. Should
-# one owner's take all of it, the message group sees to it that the next place is another's.
+# Enough for many receivers that hang at the same time. Without a limit, they could use up the concurrency of the AWS
+# account. If the webhooks of one owner use all of it, message groups give the next free slot to another owner.
 WEBHOOK_DELIVERY = FunctionResource(name="webhook_delivery", timeout_seconds=FUNCTION_SECONDS, max_concurrency=200)
 
-# For receivers that do not say how long they need; executors say, by their LEASE_SECONDS.
+# The default of the queue. Executors set their own visibility timeout from LEASE_SECONDS.
 VISIBILITY_SECONDS = 30
 
 JOB_QUEUES = {
@@ -213,9 +215,9 @@ JOB_QUEUES = {
         name=f"jobs-{priority}",
         visibility_seconds=VISIBILITY_SECONDS,
         retention_seconds=14 * _DAY_SECONDS,
-        # The most that SQS takes. What bounds how often a job runs is the attempt number on its record, and being
-        # received says little: every look at a job that somebody else holds is one, and so is every try while
-        # DynamoDB or ComfyUI is out of reach. A job that would run must not become a dead letter by that.
+        # The maximum of SQS. The attempt number of the job record limits how often a job runs. The receive count does
+        # not: it also increases when another executor holds the job, or while DynamoDB or ComfyUI is unreachable. A
+        # job that could still run must not become a dead letter because of that.
         max_receives=1000,
         dead_letter_visibility_seconds=DEAD_LETTERS.queue_visibility_seconds,
     )
@@ -227,7 +229,7 @@ WEBHOOK_QUEUE = QueueResource(
     visibility_seconds=WEBHOOK_DELIVERY.queue_visibility_seconds,
     retention_seconds=14 * _DAY_SECONDS,
     max_receives=MAX_DELIVERY_ATTEMPTS,
-    dead_letter_visibility_seconds=30,  # no function reads it: an operator's command does
+    dead_letter_visibility_seconds=30,  # no function receives from it, only an operator's command
 )
 
 QUEUE_SOURCES = (
@@ -235,13 +237,13 @@ QUEUE_SOURCES = (
         QueueSourceResource(queue_name=queue.dead_letter_name, function=DEAD_LETTERS, batch_size=10)
         for queue in JOB_QUEUES.values()
     ),
-    # One at a time, so that a receiver that hangs holds up no other's webhook.
+    # One at a time, so that a receiver that hangs does not delay other webhooks.
     QueueSourceResource(queue_name=WEBHOOK_QUEUE.name, function=WEBHOOK_DELIVERY, batch_size=1),
 )
 
-# The rules of gateway.domain.lost_jobs hold for looks that are this far apart.
+# The rules of gateway.domain.lost_jobs depend on this interval.
 SWEEPER = FunctionResource(name="sweeper", timeout_seconds=60)
-# What it writes is to be shown by the minute.
+# Its metrics have a resolution of one minute.
 EXECUTOR_METRICS = FunctionResource(name="executor_metrics", timeout_seconds=30)
 SCHEDULES = (
     ScheduleResource(function=SWEEPER, every_minutes=5),
@@ -250,15 +252,15 @@ SCHEDULES = (
 
 OUTPUT_PREFIX = "outputs/"
 PROMPT_PREFIX = "prompts/"
-# A template bears the tag from when its workflow was given another one, or deleted. Jobs that were accepted until that
-# moment may need it as long as they are kept; the day more is for those that were just being accepted.
+# A template gets the tag when its workflow is updated or deleted. Jobs accepted before need it while they are stored;
+# the additional day is for jobs that were being accepted at that moment.
 TEMPLATE_PREFIX = "workflows/"
 BUCKET = BucketResource(
     name="files",
     expiring_prefixes=(OUTPUT_PREFIX, PROMPT_PREFIX),
     expiring_tag=("retired", "true"),
-    # Who has a presigned URL may read, from wherever. A page that was redirected here comes from the origin "null" by
-    # then, and its preflight names the headers that it sent to the API.
+    # A presigned URL can be read from any origin. After a redirect from the API the origin is "null", and the preflight
+    # names the headers that the page sent to the API.
     cors=CorsResource(
         origins=("*",), methods=("GET", "HEAD"), headers=("*",), exposed_headers=("ETag", "Content-Disposition")
     ),
@@ -270,9 +272,9 @@ JOB_ENDED_DETAIL_TYPE = "Job ended"
 
 WEBHOOK_RULE = RuleResource(
     name="webhooks",
-    # Jobs without a callback cost neither a message nor a call of the function.
+    # Jobs without a callback cause neither a message nor an invocation.
     pattern={"source": [EVENT_SOURCE], "detail-type": [JOB_ENDED_DETAIL_TYPE], "detail": {"callback": [True]}},
-    input_path="$.detail",  # a webhook that is sent again is the same message, put there without the bus
+    input_path="$.detail",  # a redelivery sends the same message directly to the queue
     group_path="$.detail.ownerHash",
     queue=WEBHOOK_QUEUE,
 )

@@ -1,4 +1,4 @@
-"""The API's document as a judge of answers."""
+"""Checks responses against the API document."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _document() -> dict[str, Any]:
 
 
 def contract_problems(method: str, path: str, answer: Answer) -> list[str]:
-    """List what of an answer is not as the document says; what the document leaves open is judged strictly."""
+    """Return how a response differs from the document. A field that is not documented counts as a difference."""
     operation = _operation(method, path)
     if operation is None:
         return list(_undocumented_problems(method, answer))
@@ -39,7 +39,7 @@ def contract_problems(method: str, path: str, answer: Answer) -> list[str]:
 
 def _operation(method: str, path: str) -> dict[str, Any] | None:
     for template, operations in _document()["paths"].items():
-        # A file's name is all that follows, slashes included.
+        # A file name can contain slashes.
         pattern = re.escape(template).replace(r"\{filename\}", ".+")
         if re.fullmatch(re.sub(r"\\{\w+\\}", "[^/]+", pattern), path.rstrip("/")):
             found: dict[str, Any] | None = operations.get(method.lower())
@@ -48,7 +48,7 @@ def _operation(method: str, path: str) -> dict[str, Any] | None:
 
 
 def _undocumented_problems(method: str, answer: Answer) -> Iterator[str]:
-    """Allow nothing but what the introduction says of unknown paths and methods, and answers to preflights."""
+    """Allow preflights, and the errors for unknown paths and methods that the introduction describes."""
     if method == "OPTIONS" and answer.status == 204:
         return
     if answer.status not in (401, 404, 405, 429, 500):
@@ -91,7 +91,7 @@ def _schema_problems(schema: dict[str, Any], answer: Answer) -> Iterator[str]:
 
 @cache
 def validator(schema_text: str) -> jsonschema_rs.Draft202012Validator:
-    """Make a validator of a schema in the document, which takes no field that is not documented."""
+    """Return a validator of a schema in the document. It rejects fields that are not documented."""
     components = {"schemas": {name: _closed(each) for name, each in _document()["components"]["schemas"].items()}}
     return jsonschema_rs.Draft202012Validator(
         {**json.loads(schema_text), "components": components}, validate_formats=True

@@ -1,4 +1,4 @@
-"""`/openapi.json` and `/docs`: the document is true, whole and valid, and the page shows all of it."""
+"""`/openapi.json` and `/docs`: the document is correct, complete and valid, and the page shows all of it."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def document(gateway: Gateway) -> dict[str, Any]:
-    """Give the document as it is served."""
+    """Return the document as it is served."""
     served: dict[str, Any] = gateway.nobody.get("/openapi.json").json
     return served
 
 
 def contents(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Find every JSON body in the document: its schema, and its examples by name."""
+    """Yield every JSON body in the document, with its schema and its examples."""
     for operations in document["paths"].values():
         for operation in operations.values():
             bodies = [operation["requestBody"]] if "requestBody" in operation else []
@@ -48,12 +48,12 @@ def contents(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def all_kinds(kind: type[RequestError]) -> set[type[RequestError]]:
-    """Find every class of error under this one."""
+    """Return all subclasses of an error class."""
     return {found for child in kind.__subclasses__() for found in {child, *all_kinds(child)}}
 
 
 def test_the_document_is_valid(document: dict[str, Any]) -> None:
-    """It is OpenAPI 3.1, by the specification's own schema; references lead somewhere, operation ids are unique."""
+    """It is OpenAPI 3.1 by the schema of the specification; references resolve, and operation ids are unique."""
     assert document["openapi"].startswith("3.1.")
     openapi_spec_validator.validate(document)
 
@@ -76,7 +76,7 @@ def test_a_linter_finds_nothing_in_the_document(document: dict[str, Any], tmp_pa
 
 
 def test_every_error_is_documented(document: dict[str, Any]) -> None:
-    """Each class of error has one example, and is what some operation may answer."""
+    """Each error class has one example, and is a response of some operation."""
     kinds = all_kinds(RequestError)
     assert sorted(type(each).__name__ for each in ERRORS) == sorted(kind.__name__ for kind in kinds)
     documented = {
@@ -90,7 +90,7 @@ def test_every_error_is_documented(document: dict[str, Any]) -> None:
 
 
 def test_every_example_is_valid(document: dict[str, Any]) -> None:
-    """Bodies and parameters alike, and there is one for each body that is made here."""
+    """Examples of bodies and parameters are valid, and every body has one."""
     count = 0
     for media in contents(document):
         shown = [example["value"] for example in media.get("examples", {}).values()]
@@ -124,7 +124,7 @@ def test_schema_names_stay(document: dict[str, Any]) -> None:
 
 
 def test_everything_is_described(document: dict[str, Any]) -> None:
-    """No field, parameter, tag or operation is left without words, and every word is used."""
+    """Every schema, field and tag has a description, and every component is used."""
     for name, schema in document["components"]["schemas"].items():
         assert schema.get("description"), name
         for field, each in schema.get("properties", {}).items():
@@ -138,7 +138,7 @@ def test_everything_is_described(document: dict[str, Any]) -> None:
 
 
 class _Page(HTMLParser):
-    """What is in a page: ids, links within it, and all that it would load."""
+    """The ids, links and tags of a page."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -158,7 +158,7 @@ class _Page(HTMLParser):
 
 
 def test_the_page_shows_everything(gateway: Gateway, document: dict[str, Any]) -> None:
-    """Each operation and each schema has a place, which links lead to."""
+    """Each operation and each schema has an anchor, and links to it."""
     answer = gateway.nobody.get("/docs")
     page = _Page(answer.body.decode())
     text = html.unescape(answer.body.decode())
@@ -169,8 +169,8 @@ def test_the_page_shows_everything(gateway: Gateway, document: dict[str, Any]) -
     assert "None" not in text.replace("If-None-Match", "")
 
 
-def test_the_page_loads_and_runs_nothing(gateway: Gateway) -> None:
-    """A browser is told so as well: the one style in the page is all that its policy lets through."""
+def test_the_page_has_no_scripts_and_loads_nothing(gateway: Gateway) -> None:
+    """Its content security policy allows only the style sheet in the page."""
     answer = gateway.nobody.get("/docs")
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
     assert _Page(answer.body.decode()).tags.isdisjoint({"script", "img", "link", "iframe", "form", "object"})
@@ -180,8 +180,8 @@ def test_the_page_loads_and_runs_nothing(gateway: Gateway) -> None:
 
 
 @pytest.mark.parametrize("path", ["/openapi.json", "/docs"])
-def test_both_are_open_and_cost_little(gateway: Gateway, path: str) -> None:
-    """No key is asked for, a bad one does no harm, and nothing is read from AWS but to count the request."""
+def test_both_are_public_and_cheap(gateway: Gateway, path: str) -> None:
+    """They need no key and ignore a wrong one; the only call to AWS counts the request."""
     first = gateway.nobody.get(path)
     assert first.status == 200
     assert gateway.nobody.get(path, {"X-API-Key": "wrong"}).body == first.body
@@ -211,7 +211,7 @@ def test_a_route_without_texts_is_an_error(monkeypatch: pytest.MonkeyPatch) -> N
         api_document()
 
 
-def test_other_requests_do_not_pay_for_the_document() -> None:
+def test_functions_do_not_import_the_document() -> None:
     """No function imports what builds the document, and none the types of JSON bodies."""
     code = (
         "import sys\n"

@@ -1,4 +1,4 @@
-"""What the app synthesizes. It takes its time, so it is kept for as long as no source changes."""
+"""The synthesized templates, cached until a source file changes because synthesis is slow."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from infra.module_graph import ROOT
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-# The embedded AWS runs functions on the Python that runs itself.
+# The embedded AWS runs functions with its own Python.
 THIS_MACHINE = Platform(
     python=".".join(platform.python_version_tuple()[:2]), machine=f"{platform.machine()}-manylinux_2_34"
 )
@@ -31,23 +31,23 @@ _SOURCES = ("infra/**/*.py", "functions/**/*", "gateway/**/*.py", "tests/infra/s
 
 @dataclass(frozen=True)
 class Assembly:
-    """The templates of one stage, and the files that go with them."""
+    """The templates and assets of one stage."""
 
     folder: Path
     stage: str
 
     @property
     def prefix(self) -> str:
-        """What the stacks' names begin with."""
+        """The prefix of the stack names."""
         return f"comfyui-gateway-{self.stage}-"
 
     def template(self, stack: str) -> dict[str, Any]:
-        """Read a stack's template, by the last part of its name."""
+        """Return the template of a stack, by the last part of its name."""
         return dict(json.loads((self.folder / f"{self.prefix}{stack}.template.json").read_text()))
 
     @cached_property
     def templates(self) -> dict[str, dict[str, Any]]:
-        """All templates, by the stacks' full names, in an order in which they can be deployed."""
+        """All templates by stack name, in an order in which they can be deployed."""
         manifest = json.loads((self.folder / "manifest.json").read_text())
         waiting = {
             name: {need for need in artifact.get("dependencies", ()) if not need.endswith(".assets")}
@@ -63,7 +63,7 @@ class Assembly:
         return {name: self.template(name.removeprefix(self.prefix)) for name in ordered}
 
     def resources(self, kind: str) -> dict[str, dict[str, Any]]:
-        """Find the resources of a kind (`AWS::SQS::Queue`) in all stacks, by their logical ids."""
+        """Return the resources of a type (`AWS::SQS::Queue`) in all stacks, by logical id."""
         return {
             name: resource
             for template in self.templates.values()
@@ -72,7 +72,7 @@ class Assembly:
         }
 
     def named(self, reference: Mapping[str, Any]) -> str:
-        """Find the logical id that a value refers to, within its stack or in another one."""
+        """Return the logical id that a value refers to, in its stack or in another one."""
         match reference:
             case {"Ref": str(name)} | {"Fn::GetAtt": [str(name), _]}:
                 return name
@@ -87,9 +87,9 @@ class Assembly:
 
 
 def assembly(stage: str) -> Assembly:
-    """Find a stage of stages.py for this machine: they are all synthesized at once, and anew when a source changes."""
+    """Return a stage of stages.py for this machine. All stages are synthesized at once, again when a source changes."""
     folder = _BUILD / _fingerprint()[:16]
-    with _alone(_BUILD / "lock"):
+    with _exclusive(_BUILD / "lock"):
         if not folder.exists():
             _synthesize_all(folder)
     return Assembly(folder / stage, stage)
@@ -118,8 +118,8 @@ def _synthesize_all(folder: Path) -> None:
 
 
 @contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """Let one process of the tests in at a time."""
+def _exclusive(path: Path) -> Iterator[None]:
+    """Lock, so that one test process synthesizes at a time."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -1,4 +1,4 @@
-"""An AWS of the tests' own: TLS only, IAM enforced, and stacks that the command `cdk` deploys into it and destroys."""
+"""An embedded AWS with TLS and enforced IAM, into which the command `cdk` deploys stacks."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 
 REGION, ACCOUNT = "us-east-1", "000000000000"
 _ROOT = {"AWS_ACCESS_KEY_ID": "root", "AWS_SECRET_ACCESS_KEY": "root-secret"}
-_CDK = Path(sys.prefix) / "cdk" / "node_modules" / ".bin" / "cdk"  # put there by `make test-deployment`
+_CDK = Path(sys.prefix) / "cdk" / "node_modules" / ".bin" / "cdk"  # installed by `make test-deployment`
 _START_SECONDS = 20.0
 
 
 class Cloud:
-    """The embedded AWS, set up for CDK. As a context manager, it answers from the start of the block."""
+    """The embedded AWS, prepared for CDK. A context manager: it is ready at the start of the block."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -50,7 +50,7 @@ class Cloud:
                 "USE_SSL": "1",
                 "MINISTACK_SSL_CERT": str(folder / "cert.pem"),
                 "MINISTACK_SSL_KEY": str(folder / "key.pem"),
-                # Those of the functions; it passes on what it has.
+                # Inherited by the functions.
                 "AWS_CA_BUNDLE": str(self.ca_file),
                 "BIND_HOST": "127.0.0.1",
                 "GATEWAY_PORT": str(port),
@@ -65,15 +65,15 @@ class Cloud:
         )
 
     def __enter__(self) -> Self:
-        """Wait until it answers. Raises ChildFailedError."""
-        self._child.wait_until(self._answers, seconds=_START_SECONDS)
+        """Wait until it is ready. Raises ChildFailedError."""
+        self._child.wait_until(self._is_ready, seconds=_START_SECONDS)
         return self
 
     def __exit__(self, *_: object) -> None:
         self._child.stop(seconds=10)
 
     def environment(self, access_key: Mapping[str, str] = _ROOT) -> dict[str, str]:
-        """Make what boto3 reads to find it, with somebody's credentials."""
+        """Return the environment with which boto3 finds it, with the given credentials."""
         return {
             **access_key,
             "AWS_ENDPOINT_URL": self.endpoint_url,
@@ -86,7 +86,7 @@ class Cloud:
         }
 
     def client(self, service: str, access_key: Mapping[str, str] = _ROOT) -> Any:  # noqa: ANN401  any of boto3's
-        """Make a client, with every right if nobody's credentials are given."""
+        """Return a client, with root credentials by default."""
         return boto3.client(
             service,  # type: ignore[call-overload]  # any
             region_name=REGION,
@@ -97,11 +97,11 @@ class Cloud:
         )
 
     def calls(self) -> list[dict[str, Any]]:
-        """List every call that IAM decided so far: caller, action, resource, keys of items, allowed."""
+        """Return every IAM decision so far: caller, action, resource, item keys, allowed."""
         return [json.loads(line) for line in self.calls_file.read_text().splitlines()]
 
     def deploy(self, assembly: Assembly) -> Deployed:
-        """Deploy all stacks of the only stage. Raises AssertionError with what the command said if it fails."""
+        """Deploy all stacks of a stage. Raises AssertionError with the output of the command if it fails."""
         folder = self._folder / assembly.stage
         shutil.copytree(assembly.folder, folder)
         for file in folder.glob("*.template.json"):
@@ -115,14 +115,14 @@ class Cloud:
         return Deployed(self, folder, {output["OutputKey"]: output["OutputValue"] for output in outputs})
 
     def cdk(self, *arguments: str) -> str:
-        """Run the command, as root; return what it wrote. Raises AssertionError with that if it fails."""
+        """Run the command as root and return its output. Raises AssertionError with the output if it fails."""
         run = subprocess.run(  # noqa: S603  ours
             [_CDK, *arguments, "--no-notices"],
             env={
                 **self.environment(),
                 "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
                 "NODE_EXTRA_CA_CERTS": str(self.ca_file),
-                "HOME": str(self._folder),  # where it keeps what it looked up
+                "HOME": str(self._folder),  # for its cache
             },
             cwd=self._folder,
             stdout=subprocess.PIPE,
@@ -133,7 +133,7 @@ class Cloud:
         assert run.returncode == 0, run.stdout
         return run.stdout
 
-    def _answers(self) -> bool:
+    def _is_ready(self) -> bool:
         try:
             return requests.get(f"{self.endpoint_url}/_ministack/health", verify=str(self.ca_file), timeout=1).ok
         except requests.RequestException:
@@ -149,13 +149,13 @@ class Cloud:
 
 
 def _unknown_here(resource: Mapping[str, Any]) -> bool:
-    """Tell what the embedded AWS has not, and nothing depends on. All else is deployed as it was synthesized."""
+    """Return whether the embedded AWS lacks a resource type. All others are deployed as synthesized."""
     is_computed_alarm = resource["Type"] == "AWS::CloudWatch::Alarm" and "Metrics" in resource["Properties"]
     return is_computed_alarm or resource["Type"] in ("AWS::Logs::QueryDefinition", "AWS::XRay::SamplingRule")
 
 
 class Deployed:
-    """The stacks of a stage, as they run. `outputs`: of all stacks."""
+    """The deployed stacks of a stage. `outputs`: of all stacks."""
 
     def __init__(self, cloud: Cloud, assembly: Path, outputs: Mapping[str, str]) -> None:
         self.cloud = cloud
@@ -163,16 +163,16 @@ class Deployed:
         self._assembly = assembly
 
     def differences(self) -> str:
-        """Ask the command what it would change."""
+        """Return the output of `cdk diff`."""
         return self.cloud.cdk("diff", "--all", "--app", str(self._assembly))
 
     def destroy(self) -> None:
-        """Destroy all stacks. Raises AssertionError with what the command said if it fails."""
+        """Destroy all stacks. Raises AssertionError with the output of the command if it fails."""
         self.cloud.cdk("destroy", "--all", "--app", str(self._assembly), "--force")
 
     @cached_property
     def api_url(self) -> str:
-        """The root of the API's paths. What the stack puts out names a host that only AWS has."""
+        """The root of the API's paths. The host in the stack's output exists on AWS only."""
         api_id = self.outputs["Url"].removeprefix("https://").split(".")[0]
         return f"{self.cloud.endpoint_url}/restapis/{api_id}/{self._assembly.name}/_user_request_"
 
@@ -183,7 +183,7 @@ class Deployed:
         return dict(functions[0]["Environment"]["Variables"])
 
     def secret(self, setting: str) -> str:
-        """Read a setting out of the secret that the stack made for it."""
+        """Return a setting from the secret that the stack made for it."""
         client = self.cloud.client("secretsmanager")
         contents = [
             json.loads(client.get_secret_value(SecretId=each["ARN"])["SecretString"])
@@ -193,11 +193,11 @@ class Deployed:
         return str(value)
 
     def invoke(self, function: str) -> dict[str, Any]:
-        """Call a function as a schedule does, and wait for its answer."""
+        """Invoke a function as a schedule does, and wait for its result."""
         return dict(self._lambda.invoke(FunctionName=self._deployed_name(function), Payload=b"{}"))
 
     def configure(self, function: str, **variables: str) -> None:
-        """Give a function more variables than its stack does."""
+        """Add variables to the environment of a function."""
         name = self._deployed_name(function)
         now = self._lambda.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
         self._lambda.update_function_configuration(FunctionName=name, Environment={"Variables": {**now, **variables}})

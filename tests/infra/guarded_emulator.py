@@ -1,7 +1,7 @@
-"""Runs the embedded AWS as a process in which nobody can do what IAM does not allow: see cloud.py.
+"""Run the embedded AWS as a process that enforces IAM: see cloud.py.
 
-Two things of AWS are added that it has not: the condition key of DynamoDB by which functions are kept to their own
-kinds of items, and answers of functions without a body. And it notes each decision in the file that CALLS_FILE names.
+It adds two features of AWS: the condition key of DynamoDB that restricts functions to kinds of items, and responses
+of functions without a body. It writes each IAM decision to the file CALLS_FILE.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ _context_of = iam_actions.dynamodb_service_context
 _enforce = iam_evaluator.enforce
 _send_response = app._send_response
 _resolve_principal = iam_evaluator.resolve_principal
-_caller = {"arn": ""}  # of the call that is being decided; that happens in one go
+_caller = {"arn": ""}  # of the call that is being decided, without a switch of tasks in between
 
 
 def _context_with_keys(body: bytes) -> dict[str, Any]:
-    """Add the partition keys of the items that a request names; for a transaction, by what it does with them."""
+    """Add the partition keys of the items in a request; for a transaction, by action."""
     context: dict[str, Any] = _context_of(body)
     request = json.loads(body or b"{}")
     steps = request.get("TransactItems")
@@ -39,7 +39,7 @@ def _context_with_keys(body: bytes) -> dict[str, Any]:
 
 def _partition_keys(request: Any) -> set[str]:  # noqa: ANN401  any JSON
     match request:
-        case {"pk": {"S": str(key)}} | {":pk": {"S": str(key)}}:  # the latter is how our queries name it
+        case {"pk": {"S": str(key)}} | {":pk": {"S": str(key)}}:  # the name of the placeholder in our queries
             return {key}
         case dict():
             return {key for value in request.values() for key in _partition_keys(value)}
@@ -48,18 +48,18 @@ def _partition_keys(request: Any) -> set[str]:  # noqa: ANN401  any JSON
     return set()
 
 
-def _resolve_and_remember(*arguments: Any) -> Any:  # noqa: ANN401  ministack's
+def _resolve_and_store(*arguments: Any) -> Any:  # noqa: ANN401  ministack's
     principal = _resolve_principal(*arguments)
     _caller["arn"] = getattr(principal, "arn", "")
     return principal
 
 
-def _enforce_and_note(
+def _enforce_and_record(
     access_key: str, action: str, *where: str, resource_arn: str = "*", service_context: dict[str, Any] | None = None
 ) -> Any:  # noqa: ANN401  ministack's
     context = dict(service_context or {})
     keys = context.pop(_KEYS, None)
-    # Each step of a transaction is authorised as the action that it is.
+    # Each step of a transaction is authorized as its own action.
     keys = keys.get(action) if isinstance(keys, dict) else keys
     if keys:
         context[_KEYS] = sorted(keys)
@@ -83,6 +83,6 @@ async def _send_response_without_body(send: Any, status: int, headers: Any, body
 if __name__ == "__main__":
     app._send_response = _send_response_without_body
     iam_actions.dynamodb_service_context = _context_with_keys
-    iam_evaluator.resolve_principal = _resolve_and_remember
-    iam_evaluator.enforce = _enforce_and_note
+    iam_evaluator.resolve_principal = _resolve_and_store
+    iam_evaluator.enforce = _enforce_and_record
     app.main()

@@ -1,4 +1,4 @@
-"""The stages that the tests synthesize: those of the product, one that has every option, and models on S3."""
+"""The stages that the tests synthesize: `dev`, one with every option, and one with models on S3."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Synthesizes the tests' stages, for a platform: `python -m tests.infra.synthesize PYTHON MACHINE FOLDER`."""
+"""Synthesize the stages of the tests for a platform: `python -m tests.infra.synthesize PYTHON MACHINE FOLDER`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The proof: the stacks as they are synthesized, deployed into an AWS that enforces IAM and TLS, run jobs, and go."""
+"""Deployment test: deploy the synthesized stacks into an AWS that enforces IAM and TLS, run jobs, destroy them."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ if TYPE_CHECKING:
 
 pytestmark = [
     pytest.mark.deployment,
-    pytest.mark.timeout(300),  # everything starts for the first time here, one after the other
+    pytest.mark.timeout(300),  # every function has its cold start here
 ]
 
 WORKFLOW: dict[str, Any] = {
     "id": "solid",
-    "name": "One colour",
+    "name": "One color",
     "workflowJson": {
         "1": {"class_type": "EmptyImage", "inputs": {"width": 64, "height": 64, "batch_size": 1, "color": "{{color}}"}},
         "2": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": "solid"}},
@@ -54,7 +54,7 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
 
 
 def executor_key(deployed: Deployed, user: str) -> dict[str, str]:
-    """Make a user who has the policy that the stack has for executors; return a key."""
+    """Create a user with the executor policy of the stack; return an access key."""
     iam = deployed.cloud.client("iam")
     with contextlib.suppress(iam.exceptions.EntityAlreadyExistsException):
         iam.create_user(UserName=user)
@@ -65,7 +65,7 @@ def executor_key(deployed: Deployed, user: str) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def executor_environment(deployed: Deployed) -> dict[str, str]:
-    """Make what an executor somewhere else runs with: the stack's output, and a user who has the stack's policy."""
+    """Return the environment of an executor outside AWS: the stack's output, and a user with the executor policy."""
     lines = deployed.outputs["Environment"].splitlines()
     key = executor_key(deployed, "gpu-box")
     return {**deployed.cloud.environment(key), **dict(line.split("=", 1) for line in lines)}
@@ -73,7 +73,7 @@ def executor_environment(deployed: Deployed) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def executor(executor_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Run `comfyui-gateway worker` beside a ComfyUI."""
+    """Run `comfyui-gateway worker` with a simulated ComfyUI."""
     fast = SimulatorSettings(seconds_per_step=0.0, history_lag_seconds=(0.0, 0.0))
     log = tmp_path_factory.mktemp("executor") / "log"
     with SimulatorServer(fast) as comfyui, log.open("w") as output:
@@ -82,12 +82,12 @@ def executor(executor_environment: dict[str, str], tmp_path_factory: pytest.Temp
             [sys.executable, "-m", "cli.main", "worker"], env=environment, stdout=output, stderr=output
         )
         yield
-        process.kill()  # how it stops is tested elsewhere, and takes its time
+        process.kill()  # a graceful stop is slow, and tested elsewhere
         process.wait()
 
 
 class Api:
-    """An admin of the deployed API."""
+    """A client of the deployed API with an admin key."""
 
     def __init__(self, deployed: Deployed, key: str) -> None:
         self._key = key
@@ -95,7 +95,7 @@ class Api:
         self._ca_file = str(deployed.cloud.ca_file)
 
     def __call__(self, method: str, path: str, body: object = None) -> requests.Response:
-        """Send a request to the API, or to an address that it named."""
+        """Send a request to a path of the API, or to a full URL that it returned."""
         url = path if path.startswith("https:") else self._root + path
         headers = {} if path.startswith("https:") else {"X-API-Key": self._key}
         return requests.request(
@@ -105,7 +105,7 @@ class Api:
 
 @pytest.fixture(scope="module")
 def api(deployed: Deployed) -> Api:
-    """Make a key as an operator makes the first: by the stage's name alone."""
+    """Create the first key as an operator does: with the name of the stage."""
     command = ["keys", "create", "--stage", "dev", "--name", "root", "--role", "admin"]
     key = subprocess.run(  # noqa: S603  ours
         [sys.executable, "-m", "cli.main", *command],
@@ -120,7 +120,7 @@ def api(deployed: Deployed) -> Api:
 
 @pytest.fixture(scope="module")
 def job(api: Api, executor: None) -> dict[str, Any]:  # noqa: ARG001  it runs the job
-    """Register a workflow, and run a job of it."""
+    """Register a workflow and run a job."""
     assert api("POST", "/workflows", WORKFLOW).status_code == requests.codes.created
     accepted = api("POST", "/jobs", {"workflowId": "solid", "inputs": {"color": 255}}).json()
     ended: dict[str, Any] = {}
@@ -134,7 +134,7 @@ def job(api: Api, executor: None) -> dict[str, Any]:  # noqa: ARG001  it runs th
 
 
 def test_a_job_runs_from_submission_to_stored_output(api: Api, job: dict[str, Any]) -> None:
-    """The picture comes from the API, and from the bucket by the URL that the API signed."""
+    """The image can be downloaded from the API, and from the bucket with the presigned URL."""
     assert job["status"] == "succeeded", job
     (output,) = job["outputs"]
     through_api, from_bucket = api("GET", output["url"]), api("GET", output["downloadUrl"])
@@ -143,7 +143,7 @@ def test_a_job_runs_from_submission_to_stored_output(api: Api, job: dict[str, An
 
 
 def test_a_web_page_may_follow_a_redirect_to_a_file(deployed: Deployed, job: dict[str, Any]) -> None:
-    """Its origin is null by then, and its preflight names the header that it sent to the API. It may not write."""
+    """After the redirect its origin is null, and its preflight names the header sent to the API. Writes are denied."""
     (output,) = job["outputs"]
     for method, status in (("GET", 200), ("PUT", 403)):
         asked = {
@@ -169,7 +169,7 @@ REQUESTS = [
     ("GET /outputs/{job}", None, 200),
     ("GET /outputs/{job}/none.png", None, 404),
     ("GET /workflows", None, 200),
-    ("PUT /workflows/solid", {"name": "Still one colour"}, 200),
+    ("PUT /workflows/solid", {"name": "Still one color"}, 200),
     ("POST /jobs", {"workflowId": "solid", "inputs": {"color": 255}}, 202),
     ("DELETE /workflows/solid", None, 204),
     ("GET /workflows/solid", None, 404),
@@ -180,17 +180,17 @@ REQUESTS = [
 
 
 @pytest.mark.parametrize(("line", "body", "status"), REQUESTS, ids=[line for line, _, _ in REQUESTS])
-def test_every_route_has_the_rights_that_it_needs(
+def test_every_route_has_the_permissions_that_it_needs(
     api: Api, job: dict[str, Any], line: str, body: object, status: int
 ) -> None:
-    """The deployed functions answer, each with its own role."""
+    """Each deployed function responds with its own role."""
     method, path = line.format(job=job["jobId"]).split()
     answer = api(method, path, body)
     assert answer.status_code == status, answer.text
 
 
 def test_a_prompt_that_is_too_large_for_its_message_goes_by_the_bucket(api: Api, executor: None) -> None:  # noqa: ARG001
-    """The function may store it, and the executor may read it."""
+    """The function can store the prompt, and the executor can read it."""
     node = WORKFLOW["workflowJson"]["1"]
     graph = {**{str(number): node for number in range(3, 1500)}, **WORKFLOW["workflowJson"]}
     answer = api("POST", "/workflows", {**WORKFLOW, "id": "large", "workflowJson": graph})
@@ -199,8 +199,8 @@ def test_a_prompt_that_is_too_large_for_its_message_goes_by_the_bucket(api: Api,
     wait_until(lambda: api("GET", f"/jobs/{job_id}").json()["status"] == "succeeded", "the job succeeds", STEPS_SECONDS)
 
 
-def test_a_dead_letter_starts_the_function_that_ends_its_job(deployed: Deployed, api: Api) -> None:
-    """A job whose message was received too often fails, and says why."""
+def test_a_dead_letter_fails_its_job(deployed: Deployed, api: Api) -> None:
+    """A job whose message was received too often fails with EXECUTOR_LOST."""
     job = new_job(created_at=timestamps.now())
     DynamoJobStore(deployed.cloud.client("dynamodb"), deployed.settings["TABLE_NAME"], retention_days=1).create(job)
     message = JobMessage(job_id=job.id, priority=job.priority, correlation_id=job.correlation_id, prompt={})
@@ -208,19 +208,19 @@ def test_a_dead_letter_starts_the_function_that_ends_its_job(deployed: Deployed,
     deployed.cloud.client("sqs").send_message(QueueUrl=url, MessageBody=message.model_dump_json(by_alias=True))
     wait_until(
         lambda: (api("GET", f"/jobs/{job.id}").json()["error"] or {}).get("code") == "EXECUTOR_LOST",
-        "the dead letter is dealt with",
+        "the dead letter is processed",
         STEPS_SECONDS,
     )
 
 
-def test_the_end_of_a_job_is_told_by_a_signed_webhook(deployed: Deployed, api: Api, executor: None) -> None:  # noqa: ARG001
-    """From the bus by the rule into the queue, from there by the function, with the secret that the stack made."""
+def test_a_signed_webhook_is_sent_when_a_job_ends(deployed: Deployed, api: Api, executor: None) -> None:  # noqa: ARG001
+    """From the bus through the rule and the queue to the function, signed with the stack's secret."""
     here = {"WEBHOOK_ALLOW_HTTP": "true", "WEBHOOK_ALLOW_LOOPBACK": "true"}  # where the receiver is
     for function in ("jobs", "webhook_delivery", "webhook_test"):
         deployed.configure(function, **here)
-    assert api("POST", "/workflows", {**WORKFLOW, "id": "told"}).status_code == requests.codes.created
+    assert api("POST", "/workflows", {**WORKFLOW, "id": "webhook"}).status_code == requests.codes.created
     with Receiver(answers(200)) as receiver:
-        body = {"workflowId": "told", "inputs": {"color": 7}, "callbackUrl": receiver.url}
+        body = {"workflowId": "webhook", "inputs": {"color": 7}, "callbackUrl": receiver.url}
         job_id = api("POST", "/jobs", body).json()["jobId"]
         wait_until(lambda: receiver.received, "the webhook arrives", STEPS_SECONDS)
         webhook = receiver.received[0]
@@ -233,15 +233,15 @@ def test_the_end_of_a_job_is_told_by_a_signed_webhook(deployed: Deployed, api: A
     assert api("POST", f"/jobs/{job_id}/deliveries").status_code == requests.codes.accepted
 
 
-def test_what_the_clock_starts_has_the_rights_that_it_needs(deployed: Deployed) -> None:
-    """Each scheduled function runs through."""
+def test_scheduled_functions_have_the_permissions_that_they_need(deployed: Deployed) -> None:
+    """Each scheduled function succeeds."""
     for schedule in SCHEDULES:
         answer = deployed.invoke(schedule.function.name)
         assert "FunctionError" not in answer, answer["Payload"].read()
 
 
 def test_deploying_again_changes_nothing(deployed: Deployed) -> None:
-    """The same sources make the same zips and templates."""
+    """The same sources produce the same zips and templates."""
     assert "Number of stacks with differences: 0" in deployed.differences()
 
 
@@ -261,7 +261,7 @@ def test_deploying_again_changes_nothing(deployed: Deployed) -> None:
 def test_an_executor_can_do_nothing_but_run_jobs(
     deployed: Deployed, executor_environment: dict[str, str], service: str, operation: str, arguments: dict[str, Any]
 ) -> None:
-    """Whoever gets hold of an executor's credentials makes no key, sends no job, and reads no template."""
+    """Stolen executor credentials cannot create keys, submit jobs or read templates."""
     names = {"table": "TABLE_NAME", "bucket": "BUCKET_NAME", "queue": "HIGH_QUEUE_URL"}
     named = {f"{{{short}}}": executor_environment[name] for short, name in names.items()}
     client = deployed.cloud.client(service, executor_key(deployed, "intruder"))
@@ -270,13 +270,13 @@ def test_an_executor_can_do_nothing_but_run_jobs(
 
 
 def test_no_call_was_refused(deployed: Deployed, job: dict[str, Any]) -> None:  # noqa: ARG001  after it
-    """All that happened so far happened within what IAM allows."""
+    """IAM has denied no call of the tests above."""
     refused = [call for call in deployed.cloud.calls() if not call["allowed"] and "intruder" not in call["caller"]]
     assert refused == []
 
 
 def test_destroying_leaves_nothing(deployed: Deployed, job: dict[str, Any]) -> None:  # noqa: ARG001  it has files
-    """`cdk destroy` takes out a stage that does not keep its data, once its bucket is empty."""
+    """`cdk destroy` deletes a stage without `keep_data` once its bucket is empty."""
     client = deployed.cloud.client
     files = client("s3").list_objects_v2(Bucket=deployed.settings["BUCKET_NAME"])["Contents"]
     for file in files:
@@ -295,7 +295,7 @@ def test_destroying_leaves_nothing(deployed: Deployed, job: dict[str, Any]) -> N
     assert [
         each["Name"] for each in client("s3").list_buckets()["Buckets"] if not each["Name"].startswith("cdk-")
     ] == []
-    # The account's role by which API Gateway writes logs stays, as it is not the stage's alone.
+    # The role with which API Gateway writes logs belongs to the account, and remains.
     roles = [
         role["RoleName"] for role in client("iam").list_roles()["Roles"] if not role["RoleName"].startswith("cdk-")
     ]

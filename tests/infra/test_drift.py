@@ -1,7 +1,7 @@
-"""The deployment and local mode have the same table, queues and files, down to each time-out and key.
+"""The deployment and local mode have the same table, queues and bucket, including every timeout and key.
 
-What the templates say is held against what local mode makes in the embedded AWS, as that describes it. Nothing here
-looks at resources.py, from which both are made: what one of them leaves out would show.
+The tests compare the templates with the resources of local mode, as the embedded AWS describes them. They do not read
+resources.py, from which both are made, so that an omission in one of them is detected.
 """
 
 from __future__ import annotations
@@ -22,26 +22,26 @@ pytestmark = pytest.mark.timeout(300)  # the first test may have to synthesize
 
 @pytest.fixture(scope="module")
 def dev() -> Assembly:
-    """Synthesize a stage with the default settings, which local mode has too."""
+    """Synthesize a stage with default settings, as in local mode."""
     return assembly("dev")
 
 
 def variables(dev: Assembly) -> dict[str, Any]:
-    """Read the environment of the deployed functions, but for what only some of them are told."""
+    """Return the environment of the deployed functions, without variables of the deployment only."""
     functions = [each["Properties"] for each in dev.resources("AWS::Lambda::Function").values()]
-    of_deployments = ("SECRET_ARNS", "METRICS_NAMESPACE")
+    deployment_only = ("SECRET_ARNS", "METRICS_NAMESPACE")
     return {
-        name: value for name, value in functions[0]["Environment"]["Variables"].items() if name not in of_deployments
+        name: value for name, value in functions[0]["Environment"]["Variables"].items() if name not in deployment_only
     }
 
 
-def test_functions_are_told_the_same_names(dev: Assembly, aws: dict[str, str], emulator: Any) -> None:  # noqa: ANN401
-    """What local mode makes and names, the deployment does, and nothing more."""
+def test_functions_have_the_same_variables(dev: Assembly, aws: dict[str, str], emulator: Any) -> None:  # noqa: ANN401
+    """The deployment sets the variables of local mode, and no others."""
     assert variables(dev).keys() == aws.keys() - emulator.environment.keys()
 
 
 def test_the_table_is_the_same(dev: Assembly, aws: dict[str, str], aws_clients: Clients) -> None:
-    """Keys, indexes, billing, stream, and what expires."""
+    """Keys, indexes, billing, stream and expiry."""
     there = dev.resources("AWS::DynamoDB::Table")[dev.named(variables(dev)["TABLE_NAME"])]["Properties"]
     here = aws_clients.dynamodb.describe_table(TableName=aws["TABLE_NAME"])["Table"]
     expiry = aws_clients.dynamodb.describe_time_to_live(TableName=aws["TABLE_NAME"])["TimeToLiveDescription"]
@@ -59,7 +59,7 @@ def test_the_table_is_the_same(dev: Assembly, aws: dict[str, str], aws_clients: 
 
 
 def test_the_queues_are_the_same(dev: Assembly, aws: dict[str, str], aws_clients: Clients) -> None:
-    """How long each hides and keeps messages, and where they go that were received too often."""
+    """Visibility timeout, retention, delay and receive limit."""
     queues = dev.resources("AWS::SQS::Queue")
     names = [name for name in aws if name.endswith("_QUEUE_URL")]
     assert len({dev.named(variables(dev)[name]) for name in names}) == len(names)
@@ -73,8 +73,8 @@ def test_the_queues_are_the_same(dev: Assembly, aws: dict[str, str], aws_clients
         assert there.get("RedrivePolicy", {}).get("maxReceiveCount") == redrive.get("maxReceiveCount"), name
 
 
-def test_files_expire_alike(dev: Assembly, aws: dict[str, str], aws_clients: Clients) -> None:
-    """The same prefixes and tags, after as many days."""
+def test_files_expire_at_the_same_time(dev: Assembly, aws: dict[str, str], aws_clients: Clients) -> None:
+    """The same prefixes and tags, after the same number of days."""
     bucket = dev.resources("AWS::S3::Bucket")[dev.named(variables(dev)["BUCKET_NAME"])]["Properties"]
     there = {
         (rule.get("Prefix"), json.dumps(rule.get("TagFilters", [None])[0]), rule["ExpirationInDays"])
@@ -89,8 +89,8 @@ def test_files_expire_alike(dev: Assembly, aws: dict[str, str], aws_clients: Cli
     assert there == here
 
 
-def test_web_pages_may_read_the_same(dev: Assembly, aws: dict[str, str], aws_clients: Clients) -> None:
-    """The emulator of local mode does not look at the rule, so that a missing one would show on AWS only."""
+def test_the_cors_rule_is_the_same(dev: Assembly, aws: dict[str, str], aws_clients: Clients) -> None:
+    """The embedded AWS ignores the rule, so that a missing one would be noticed on AWS only."""
     bucket = dev.resources("AWS::S3::Bucket")[dev.named(variables(dev)["BUCKET_NAME"])]["Properties"]
     (there,) = bucket["CorsConfiguration"]["CorsRules"]
     (here,) = aws_clients.s3.get_bucket_cors(Bucket=aws["BUCKET_NAME"])["CORSRules"]
@@ -103,14 +103,14 @@ def test_web_pages_may_read_the_same(dev: Assembly, aws: dict[str, str], aws_cli
 
 
 def by(described: Any, name: str) -> list[Any]:  # noqa: ANN401  what AWS describes
-    """AWS lists in any order."""
+    """Sort what AWS returns in any order."""
     return sorted(described, key=itemgetter(name))
 
 
 def test_the_rule_that_fills_the_webhooks_queue_is_the_same(
     dev: Assembly, aws: dict[str, str], aws_clients: Clients
 ) -> None:
-    """The same events, the same part of them, and the same message group."""
+    """The same events, input path and message group."""
     fed = dev.named(variables(dev)["WEBHOOK_QUEUE_URL"])
     (there,) = (
         rule["Properties"]

@@ -1,4 +1,4 @@
-"""The stack of executors: two containers on an instance of their own, as many as there is work for, closed to all."""
+"""The executor stack: two containers per instance, scaled by the number of jobs, without open ports."""
 
 from __future__ import annotations
 
@@ -16,32 +16,32 @@ MODELS_READ_ONLY = [{"ContainerPath": "/models", "ReadOnly": True, "SourceVolume
 
 @pytest.fixture(scope="module")
 def stack() -> dict[str, Any]:
-    """Synthesize a stage with executors, three at most, and a copy of their models on EFS."""
+    """Synthesize a stage with at most three executors, and a copy of the models on EFS."""
     return assembly("everything").template("executors")
 
 
 @pytest.fixture(scope="module")
 def stack_on_s3() -> dict[str, Any]:
-    """Synthesize a stage whose instances read the bucket for models itself."""
+    """Synthesize a stage whose instances mount the models bucket."""
     return assembly("models-on-s3").template("executors")
 
 
 def of_kind(stack: dict[str, Any], kind: str) -> dict[str, Any]:
-    """Find the properties of all resources of a kind, by logical id."""
+    """Return the properties of all resources of a type, by logical id."""
     found = {name: each["Properties"] for name, each in stack["Resources"].items() if each["Type"] == kind}
     assert found, kind
     return found
 
 
 def containers(stack: dict[str, Any]) -> dict[str, Any]:
-    """Find the task's containers, by name."""
+    """Return the containers of the task by name."""
     (task,) = of_kind(stack, "AWS::ECS::TaskDefinition").values()
     assert task["NetworkMode"] == "host"
     return {each["Name"]: each for each in task["ContainerDefinitions"]}
 
 
 def policies(stack: dict[str, Any], service: str) -> dict[str, dict[str, Any]]:
-    """Find the alarms of a service (`Spot`, `OnDemand`) and the scaling that each starts, by how their names begin."""
+    """Return alarms with scaling policies of a service (`Spot`, `OnDemand`), by the first letters of their names."""
     alarms = of_kind(stack, "AWS::CloudWatch::Alarm")
     found = {}
     for name, alarm in alarms.items():
@@ -53,13 +53,13 @@ def policies(stack: dict[str, Any], service: str) -> dict[str, dict[str, Any]]:
 
 
 def test_a_stage_without_executors_has_no_such_stack() -> None:
-    """Executors elsewhere need nothing of it."""
+    """Executors outside AWS do not need it."""
     dev: Assembly = assembly("dev")
     assert not [name for name in dev.templates if "executors" in name]
 
 
 def group_of_instances(stack: dict[str, Any]) -> str:
-    """Find the one security group that all instances are in."""
+    """Return the security group of all instances."""
     templates = of_kind(stack, "AWS::EC2::LaunchTemplate").values()
     cards = [card for template in templates for card in template["LaunchTemplateData"]["NetworkInterfaces"]]
     (group,) = {group["Fn::GetAtt"][0] for card in cards for group in card["Groups"]}
@@ -67,7 +67,7 @@ def group_of_instances(stack: dict[str, Any]) -> str:
 
 
 def test_nothing_can_connect_to_an_instance(stack: dict[str, Any]) -> None:
-    """Not to ComfyUI either, which listens for its own instance only."""
+    """Nor to ComfyUI, which listens on the loopback interface."""
     for group in of_kind(stack, "AWS::EC2::SecurityGroup").values():
         assert "SecurityGroupIngress" not in group
     entered = [each["GroupId"]["Fn::GetAtt"][0] for each in of_kind(stack, "AWS::EC2::SecurityGroupIngress").values()]
@@ -77,7 +77,7 @@ def test_nothing_can_connect_to_an_instance(stack: dict[str, Any]) -> None:
 
 
 def test_a_task_has_a_gpu_its_models_and_time_to_stop(stack: dict[str, Any]) -> None:
-    """The executor is stopped before ComfyUI, and within the two minutes of a spot instance that is taken back."""
+    """The executor stops before ComfyUI, and within the two minutes of a spot interruption."""
     comfyui, executor = containers(stack)["comfyui"], containers(stack)["executor"]
     assert comfyui["ResourceRequirements"] == [{"Type": "GPU", "Value": "1"}]
     assert comfyui["MountPoints"] == MODELS_READ_ONLY
@@ -90,8 +90,8 @@ def test_a_task_has_a_gpu_its_models_and_time_to_stop(stack: dict[str, Any]) -> 
     assert allowed["COMFYUI_TIMEOUT_MS"] == "1000"  # a setting of the stage
 
 
-def test_instances_are_spot_ones_and_on_demand_ones_beside_them(stack: dict[str, Any]) -> None:
-    """Each kind with a capacity provider and a service of its own, none of them to begin with."""
+def test_there_are_spot_and_on_demand_instances(stack: dict[str, Any]) -> None:
+    """Each with its own capacity provider and service, and none at the start."""
     shares = []
     for group in of_kind(stack, "AWS::AutoScaling::AutoScalingGroup").values():
         policy = group["MixedInstancesPolicy"]
@@ -107,31 +107,31 @@ def test_instances_are_spot_ones_and_on_demand_ones_beside_them(stack: dict[str,
 
 
 def test_services_come_after_the_providers_are_the_clusters(stack: dict[str, Any]) -> None:
-    """And go before: ECS refuses a service without its provider, and to let go of a provider that is in use."""
+    """ECS rejects a service without its provider, and the removal of a provider in use."""
     (association,) = of_kind(stack, "AWS::ECS::ClusterCapacityProviderAssociations")
     services = [each for each in stack["Resources"].values() if each["Type"] == "AWS::ECS::Service"]
     assert len(services) == 2
     assert all(association in service["DependsOn"] for service in services)
 
 
-def test_an_instance_that_cannot_take_part_ends_itself(stack: dict[str, Any]) -> None:
-    """Nobody else would: it is protected until ECS, which does not know it, says otherwise."""
+def test_an_instance_that_cannot_join_shuts_down(stack: dict[str, Any]) -> None:
+    """It is protected from scale-in until ECS, which does not know it, lifts the protection."""
     for template in of_kind(stack, "AWS::EC2::LaunchTemplate").values():
         data = template["LaunchTemplateData"]
         assert "trap 'shutdown -h now' ERR" in json.dumps(data["UserData"])
         assert data["InstanceInitiatedShutdownBehavior"] == "terminate"
 
 
-def test_a_metric_that_is_late_counts_as_it_was(stack: dict[str, Any]) -> None:
-    """Filled with zeros, its newest minute would always be one, and no executor would ever come."""
+def test_a_late_metric_keeps_its_last_value(stack: dict[str, Any]) -> None:
+    """Filled with zero, its newest minute would always be zero, and no executor would start."""
     for policy in (policies(stack, "Spot")["Want"], policies(stack, "OnDemand")["Miss"]):
         for each in policy["Metrics"]:
             fills = each.get("Expression", "").count("FILL(")
             assert each.get("Expression", "").count(", REPEAT), 0)") * 2 == fills
 
 
-def test_instances_drain_when_they_are_taken_back_and_keep_to_themselves(stack: dict[str, Any]) -> None:
-    """Disks are encrypted, and credentials take a token."""
+def test_instances_drain_and_are_hardened(stack: dict[str, Any]) -> None:
+    """They drain before a spot interruption, encrypt disks, and require IMDSv2."""
     for template in of_kind(stack, "AWS::EC2::LaunchTemplate").values():
         data = template["LaunchTemplateData"]
         assert data["MetadataOptions"]["HttpTokens"] == "required"
@@ -142,7 +142,7 @@ def test_instances_drain_when_they_are_taken_back_and_keep_to_themselves(stack: 
 
 
 def test_a_task_may_protect_itself_and_do_what_executors_do(stack: dict[str, Any], stack_on_s3: dict[str, Any]) -> None:
-    """Its role has the policy that executors elsewhere have, and may ask ECS for protection and read models."""
+    """Its role has the executor policy, and can protect the task and read models."""
     (task,) = of_kind(stack, "AWS::ECS::TaskDefinition").values()
     role = task["TaskRoleArn"]["Fn::GetAtt"][0]
     assert "ExecutorPolicy" in json.dumps(of_kind(stack, "AWS::IAM::Role")[role]["ManagedPolicyArns"])
@@ -153,14 +153,14 @@ def test_a_task_may_protect_itself_and_do_what_executors_do(stack: dict[str, Any
 
 
 def actions_of(stack: dict[str, Any], role: str) -> set[str]:
-    """Find what a role may do by policies of its own."""
+    """Return the actions of a role's inline policies."""
     own = [policy for policy in of_kind(stack, "AWS::IAM::Policy").values() if {"Ref": role} in policy["Roles"]]
     actions = [each["Action"] for policy in own for each in policy["PolicyDocument"]["Statement"]]
     return {action for each in actions for action in (each if isinstance(each, list) else [each])}
 
 
 def test_instances_read_the_models_from_the_bucket(stack_on_s3: dict[str, Any]) -> None:
-    """They mount it before the first task, read-only, and may read that bucket and no other; there is no EFS."""
+    """They mount it read-only before the first task, and can read no other bucket; there is no EFS."""
     for template in of_kind(stack_on_s3, "AWS::EC2::LaunchTemplate").values():
         assert "mount-s3 --read-only" in json.dumps(template["LaunchTemplateData"]["UserData"])
     (task,) = of_kind(stack_on_s3, "AWS::ECS::TaskDefinition").values()
@@ -171,7 +171,7 @@ def test_instances_read_the_models_from_the_bucket(stack_on_s3: dict[str, Any]) 
 
 
 def test_a_copy_of_the_models_is_mounted_by_task_and_encrypted(stack: dict[str, Any]) -> None:
-    """At rest and on the way. Instances mount nothing then, and have no right to the bucket."""
+    """At rest and in transit. Instances mount nothing then, and have no access to the bucket."""
     ((files, file_system),) = of_kind(stack, "AWS::EFS::FileSystem").items()
     assert file_system["Encrypted"] is True
     assert {"TransitionToIA": "AFTER_30_DAYS"} in file_system["LifecyclePolicies"]
@@ -186,14 +186,14 @@ def test_a_copy_of_the_models_is_mounted_by_task_and_encrypted(stack: dict[str, 
 
 
 def test_only_instances_reach_the_copy_of_the_models(stack: dict[str, Any]) -> None:
-    """NFS from their security group, over TLS, with a role that may: the task's to read, the copying one to write."""
+    """NFS from their security group, over TLS, with the role of the task to read or of DataSync to write."""
     ((files, file_system),) = of_kind(stack, "AWS::EFS::FileSystem").items()
     (entry,) = of_kind(stack, "AWS::EC2::SecurityGroupIngress").values()
     assert (entry["IpProtocol"], entry["FromPort"], entry["ToPort"]) == ("tcp", 2049, 2049)
     assert entry["SourceSecurityGroupId"]["Fn::GetAtt"][0] == group_of_instances(stack)
     for target in of_kind(stack, "AWS::EFS::MountTarget").values():
         assert target["SecurityGroups"] == [entry["GroupId"]]
-    (statement,) = file_system["FileSystemPolicy"]["Statement"]  # it allows nothing, so that roles have to
+    (statement,) = file_system["FileSystemPolicy"]["Statement"]  # it allows nothing, so that roles must
     assert (statement["Effect"], statement["Condition"]) == ("Deny", {"Bool": {"aws:SecureTransport": "false"}})
     allowed = {
         tuple(each["Action"]) if isinstance(each["Action"], list) else (each["Action"],)
@@ -206,7 +206,7 @@ def test_only_instances_reach_the_copy_of_the_models(stack: dict[str, Any]) -> N
 
 
 def test_the_copy_of_the_models_is_filled_from_their_bucket(stack: dict[str, Any]) -> None:
-    """By a task that also removes what is no longer there; the stack tells its name."""
+    """By a task that also removes deleted files; the stack outputs its ARN."""
     ((name, task),) = of_kind(stack, "AWS::DataSync::Task").items()
     assert task["Options"]["PreserveDeletedFiles"] == "REMOVE"
     ((source, bucket),) = of_kind(stack, "AWS::DataSync::LocationS3").items()
@@ -219,7 +219,7 @@ def test_the_copy_of_the_models_is_filled_from_their_bucket(stack: dict[str, Any
 
 
 def test_spot_tasks_follow_the_backlog_from_none_to_all(stack: dict[str, Any]) -> None:
-    """One for a single job, one more for each five, three at most; none after a while without jobs."""
+    """One task per five jobs, at most three; none after a time without jobs."""
     follow, end = policies(stack, "Spot")["Want"], policies(stack, "Spot")["Idle"]
     assert follow["AdjustmentType"] == end["AdjustmentType"] == "ExactCapacity"
     assert [step_for(follow, wanted) for wanted in (1, 2, 3)] == [1, 2, 3]
@@ -231,8 +231,8 @@ def test_spot_tasks_follow_the_backlog_from_none_to_all(stack: dict[str, Any]) -
     assert expression.count("ApproximateNumberOfMessagesNotVisible") == 3
 
 
-def test_on_demand_tasks_come_when_spot_ones_do_not(stack: dict[str, Any]) -> None:
-    """One more at a time, for as long as executors are missing."""
+def test_on_demand_tasks_start_when_spot_tasks_do_not(stack: dict[str, Any]) -> None:
+    """One at a time, while executors are missing."""
     more = policies(stack, "OnDemand")["Miss"]
     assert more["AdjustmentType"] == "ChangeInCapacity"
     assert step_for(more, 1) == 1
@@ -242,7 +242,7 @@ def test_on_demand_tasks_come_when_spot_ones_do_not(stack: dict[str, Any]) -> No
 
 
 def step_for(policy: dict[str, Any], metric: float) -> int:
-    """Tell what a policy does at a value of its alarm's metric. The threshold is zero."""
+    """Return the adjustment of a policy at a value of its alarm's metric. The threshold is zero."""
     assert policy["Threshold"] == 0
     (step,) = (
         step

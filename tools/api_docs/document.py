@@ -125,7 +125,7 @@ _SERVER_ERROR_DESCRIPTION = (
 )
 _SERVER_ERROR = {
     "error": "INTERNAL_ERROR",
-    "message": "The request failed on the server. Try again; if it fails again, report the correlation id.",
+    "message": "An internal error occurred. Try again; if it persists, report the correlation id.",
     "details": None,
     "retryable": True,
     "correlationId": examples.CORRELATION_ID,

@@ -1,4 +1,4 @@
-"""Examples in the API's document. Those of answers are typed, so that mypy checks them, and tests validate them all."""
+"""Examples of the API document. Type checkers check the examples of responses, and tests validate all examples."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from gateway.errors import RequestError
 
 BUNDLED_WORKFLOW_ID = "sdxl_realism_v1"
-WORKFLOW_ID = "one_colour"
+WORKFLOW_ID = "one_color"
 JOB_ID = "3f0c5f8e-6a57-4b0e-9d5c-0c6a1f7d2b11"
 FILENAME = "sdxl_realism_v1_00001_.png"
 CALLBACK_URL = "https://app.example.com/hooks/comfyui"
@@ -57,17 +57,17 @@ JOB_REQUEST = {
 WEBHOOK_TEST_REQUEST = {"url": CALLBACK_URL}
 WORKFLOW_REQUEST: dict[str, Any] = {
     "id": WORKFLOW_ID,
-    "name": "One colour",
+    "name": "One color",
     "workflowJson": {
         "1": {"class_type": "EmptyImage", "inputs": {"width": 64, "height": 64, "batch_size": 1, "color": "{{color}}"}},
-        "2": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": "colour"}},
+        "2": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": "color"}},
     },
     "inputSchema": {
         "type": "object",
         "fields": {"color": {"type": "integer", "required": True, "min": 0, "max": 16777215}},
     },
 }
-WORKFLOW_CHANGE = {"name": "A single colour", "version": 1}
+WORKFLOW_CHANGE = {"name": "A single color", "version": 1}
 
 JOB_ACCEPTED: responses.JobAcceptedJson = {
     "jobId": JOB_ID,
@@ -189,7 +189,7 @@ OUTPUT_CONTENT: responses.OutputContentJson = {
 }
 WORKFLOW_HEAD: responses.WorkflowHeadJson = {
     "id": WORKFLOW_ID,
-    "name": "One colour",
+    "name": "One color",
     "description": "",
     "version": 1,
     "createdAt": _ACCEPTED_AT,
@@ -211,7 +211,7 @@ WORKFLOW: responses.WorkflowAnswerJson = {
 }
 _CHECKPOINT = "sd_xl_base_1.0.safetensors"
 CAPABILITIES: responses.CapabilitiesJson = {
-    "workflows": [{"id": WORKFLOW_ID, "name": "One colour", "description": ""}],
+    "workflows": [{"id": WORKFLOW_ID, "name": "One color", "description": ""}],
     "models": {"checkpoints": [_CHECKPOINT], "loras": ["film.safetensors"]},
     "maxSize": 2048,
     "maxBatch": 8,
