@@ -1,1 +1,1 @@
-"""Lambda entry points of the HTTP API."""
+"""Lambda functions: the HTTP API, and what runs behind queues, streams and schedules."""

@@ -1,10 +1,10 @@
-"""Who is calling: the JWT in `Authorization: Bearer`.
+"""Verify the JWT in `Authorization: Bearer`.
 
 HS256 and nothing else, with the claims `sub` (the owner), `role` and `exp`. RFC 7519, https://pyjwt.readthedocs.io.
 
-Whoever has the secret names owners freely, in the one namespace that API keys' owners are in too: a token with the
-`sub` "ada" sees the jobs of a key whose owner is "ada". So that nobody becomes somebody else, let the issuer use
-subjects that no key has been given as its owner, unless the two are meant to be one.
+The issuer chooses owners freely, in the same namespace as the owners of API keys: a token with the `sub` "ada" sees
+the jobs of a key whose owner is "ada". So the issuer must use subjects that are no key's owner, unless both are meant
+to be the same caller.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from gateway.limits import MAX_SUBJECT_CHARACTERS, MAX_TOKEN_CHARACTERS
 
 
 class JwtVerifier:
-    """Finds the caller that a token names. `secret`: what its issuer signs with, at least 32 bytes (RFC 7518, 3.2)."""
+    """Verifies tokens. `secret`: the issuer's signing key, at least 32 bytes (RFC 7518, 3.2)."""
 
     def __init__(self, secret: str) -> None:
         self._secret = secret
 
     def principal(self, token: str) -> Principal:
-        """Return the caller. Raises CredentialsRejectedError for any token that is not good."""
-        import jwt  # noqa: PLC0415  a cold start pays for it only when a token is shown
+        """Return the caller that a token names. Raises CredentialsRejectedError for any token that is not valid."""
+        import jwt  # noqa: PLC0415  a cold start pays for it only when a token is sent
 
         if len(token) > MAX_TOKEN_CHARACTERS:
             raise CredentialsRejectedError("Invalid JWT token")
@@ -30,7 +30,7 @@ class JwtVerifier:
             claims = jwt.decode(token, self._secret, algorithms=["HS256"], options={"require": ["exp", "sub", "role"]})
         except jwt.ExpiredSignatureError:
             raise CredentialsRejectedError("JWT token has expired") from None
-        except jwt.MissingRequiredClaimError as error:  # known only once the signature was found good
+        except jwt.MissingRequiredClaimError as error:  # known only after the signature was verified
             raise CredentialsRejectedError(f"Invalid JWT token: the claim {error.claim} is missing") from None
         except (jwt.PyJWTError, ValueError):  # ValueError: characters that have no UTF-8
             raise CredentialsRejectedError("Invalid JWT token") from None

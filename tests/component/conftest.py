@@ -13,7 +13,7 @@ from gateway.clock import SYSTEM_CLOCK
 from gateway.domain.job import Priority
 from testing.clock import FakeClock
 from tests.component.api import Gateway
-from tests.component.backstage import Backstage
+from tests.component.event_functions import EventFunctions
 from tests.component.sweeping import Sweeps
 from tests.component.workflows import add_workflow
 
@@ -54,19 +54,19 @@ def ada(gateway: Gateway) -> Caller:
 
 
 @pytest.fixture
-def backstage(aws: dict[str, str], aws_clients: Clients) -> Backstage:
+def event_functions(aws: dict[str, str], aws_clients: Clients) -> EventFunctions:
     """Give the functions that no request calls."""
-    return Backstage(aws, aws_clients)
+    return EventFunctions(aws, aws_clients)
 
 
 @pytest.fixture
-def clock(backstage: Backstage) -> FakeClock:
+def clock(event_functions: EventFunctions) -> FakeClock:
     """Give these functions a clock that stands; the embedded AWS deletes what has expired by now."""
-    backstage.background.clock = clock = FakeClock(SYSTEM_CLOCK.now())
+    event_functions.wiring.clock = clock = FakeClock(SYSTEM_CLOCK.now())
     return clock
 
 
 @pytest.fixture
-def sweeps(backstage: Backstage, clock: FakeClock) -> Sweeps:
+def sweeps(event_functions: EventFunctions, clock: FakeClock) -> Sweeps:
     """Give the function."""
-    return Sweeps(backstage.background, clock)
+    return Sweeps(event_functions.wiring, clock)

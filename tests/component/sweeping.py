@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from functions.events import sweeper
-from tests.component.backstage import NO_CONTEXT, Backstage
+from tests.component.event_functions import NO_CONTEXT, EventFunctions
 
 if TYPE_CHECKING:
     from functions.wiring.events import EventWiring
@@ -35,7 +35,7 @@ class Sweeps:
             self.one()
 
 
-def claimed(backstage: Backstage, job: Job, lease: timedelta = timedelta(seconds=30)) -> Job:
+def claimed(event_functions: EventFunctions, job: Job, lease: timedelta = timedelta(seconds=30)) -> Job:
     """Claim a job."""
-    now = backstage.clock.now()
-    return backstage.jobs.claim(job.id, executor_id="e-1", now=now, lease_until=now + lease)
+    now = event_functions.clock.now()
+    return event_functions.jobs.claim(job.id, executor_id="e-1", now=now, lease_until=now + lease)

@@ -11,8 +11,8 @@ import pytest
 from gateway.domain import timestamps
 from gateway.domain.job import JobEnd, JobFailure, JobStatus
 from gateway.domain.job_counts import DailyJobCounts
-from tests.component.accounting import Accounting
 from tests.component.api import Gateway, aws_calls
+from tests.component.job_metrics import JobMetricsFunction
 from tests.component.samples import new_job
 from tests.component.test_api_cache import again, made
 from tests.component.test_api_cancel import claim
@@ -34,9 +34,9 @@ NOTHING = {
 
 
 @pytest.fixture
-def accounting(aws: dict[str, str], aws_clients: Clients) -> Accounting:
+def job_metrics_function(aws: dict[str, str], aws_clients: Clients) -> JobMetricsFunction:
     """Follow the stream of the gateway's table."""
-    return Accounting(aws, aws_clients)
+    return JobMetricsFunction(aws, aws_clients)
 
 
 def fail(gateway: Gateway, job_id: str, code: str) -> None:
@@ -53,7 +53,7 @@ def count_days_ago(gateway: Gateway, job_counts: Mapping[int, DailyJobCounts]) -
     gateway.wiring.job_counts.add(differences, batch_id=str(uuid.uuid4()))
 
 
-def test_it_tells_what_became_of_jobs(gateway: Gateway, ada: Caller, accounting: Accounting) -> None:
+def test_it_tells_what_became_of_jobs(gateway: Gateway, ada: Caller, job_metrics_function: JobMetricsFunction) -> None:
     """Of every owner, whatever way they went, as soon as the table's stream was read."""
     made(gateway, ada)  # which takes 5 ms
     assert again(ada).json["status"] == "cache_hit"
@@ -62,7 +62,7 @@ def test_it_tells_what_became_of_jobs(gateway: Gateway, ada: Caller, accounting:
         fail(gateway, post(ada).json["jobId"], code)
     claim(gateway, post(ada).json["jobId"])
     post(ada)
-    accounting.catch_up()
+    job_metrics_function.catch_up()
     stats = gateway.admin.get("/stats").json
     assert stats["jobs"] == {"queued": 1, "running": 1, "succeeded": 2, "failed": 3, "canceled": 1, "total": 8}
     assert stats["failedByCode"] == {"COMFYUI_OOM": 2, "EXECUTOR_LOST": 1}
@@ -71,7 +71,9 @@ def test_it_tells_what_became_of_jobs(gateway: Gateway, ada: Caller, accounting:
     assert stats["cacheHitRate"] == 1 / 8
 
 
-def test_the_means_are_those_of_all_that_ran(gateway: Gateway, ada: Caller, accounting: Accounting) -> None:
+def test_the_means_are_those_of_all_that_ran(
+    gateway: Gateway, ada: Caller, job_metrics_function: JobMetricsFunction
+) -> None:
     """A job given back and tried again is one, and waited for its first start."""
     job_id = post(ada).json["jobId"]
     jobs, now = gateway.wiring.jobs, timestamps.now()
@@ -81,7 +83,7 @@ def test_the_means_are_those_of_all_that_ran(gateway: Gateway, ada: Caller, acco
         if wait_ms == 4000:
             jobs.release(job)
     jobs.finish(job, JobEnd(status=JobStatus.SUCCEEDED, completed_at=at, execution_ms=700, outputs=()))
-    accounting.catch_up()
+    job_metrics_function.catch_up()
     stats = gateway.admin.get("/stats").json
     assert stats["jobs"]["total"] == stats["jobs"]["succeeded"] == 1
     assert 4000 <= stats["averageQueueWaitMs"] < 6000
@@ -110,7 +112,9 @@ def test_only_admins_read_it(gateway: Gateway) -> None:
     assert gateway.admin.get("/stats/x").status == 404
 
 
-def test_it_costs_one_query_however_many_jobs_there_are(gateway: Gateway, accounting: Accounting) -> None:
+def test_it_costs_one_query_however_many_jobs_there_are(
+    gateway: Gateway, job_metrics_function: JobMetricsFunction
+) -> None:
     """Jobs are not looked at: there is one small item for each day, full or empty."""
     count_days_ago(gateway, {days: DailyJobCounts(succeeded=10**6, runs=10**6) for days in range(31)})
     gateway.admin.get("/stats")
@@ -121,7 +125,7 @@ def test_it_costs_one_query_however_many_jobs_there_are(gateway: Gateway, accoun
         assert len(gateway.stored("STATS")) == 31
         for _ in range(20):
             run(gateway, gateway.wiring.jobs.create(new_job(created_at=timestamps.now())).id, {})
-        accounting.catch_up()
+        job_metrics_function.catch_up()
 
 
 def test_the_retention_time_is_the_window(aws: dict[str, str], aws_clients: Clients) -> None:

@@ -19,8 +19,8 @@ from gateway.domain.result_cache import CachedResult
 from tests.component.api import Gateway, aws_calls
 from tests.component.test_api_cache import cache_key_of
 from tests.component.workflows import add_workflow, post, received, run
-from tests.webhooks.courier import SECRET, SETTINGS, Courier
-from tests.webhooks.names import Names
+from tests.webhooks.fake_resolver import FakeResolver
+from tests.webhooks.harness import SECRET, SETTINGS, WebhookHarness
 from tests.webhooks.receiver import Receiver, answers, hangs
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def deployed(aws: dict[str, str], aws_clients: Clients) -> Callable[..., Caller]
 
     def make(*names: Sequence[str] | None, **settings: str) -> Caller:
         gateway = Gateway(aws, aws_clients, **{"WEBHOOK_SECRET": SECRET, **settings})
-        gateway.wiring.resolver = Names(*names or [["8.8.8.8"]])
+        gateway.wiring.resolver = FakeResolver(*names or [["8.8.8.8"]])
         add_workflow(gateway)
         return gateway.ada
 
@@ -170,17 +170,17 @@ def test_a_repeated_request_is_not_judged_anew(deployed: Callable[..., Caller]) 
 
 def test_a_webhooks_way_is_told(local: Gateway, aws: dict[str, str], aws_clients: Clients) -> None:
     """The job's short state, and every attempt with time, answer and error; sent again, it has the same id."""
-    courier = Courier(aws, aws_clients)
+    harness = WebhookHarness(aws, aws_clients)
     with Receiver(answers(500), answers(204)) as receiver:
         job_id = post(local.ada, callbackUrl=receiver.url).json["jobId"]
         received(local)
-        courier.announce(run(local, job_id, {"a.png": b"x"}))
-        (record,) = courier.messages()
-        courier.deal_with(record)
+        harness.announce(run(local, job_id, {"a.png": b"x"}))
+        (record,) = harness.messages()
+        harness.process(record)
         state = local.ada.get(f"/jobs/{job_id}").json["webhook"]
         assert state == {"status": "retrying", "attempts": 1, "lastStatusCode": 500}
-        courier.let_time_pass(record)
-        courier.pump()
+        harness.let_time_pass(record)
+        harness.pump()
         state = local.ada.get(f"/jobs/{job_id}").json["webhook"]
         assert state == {"status": "delivered", "attempts": 2, "lastStatusCode": 204}
         first, second = local.ada.get(f"/jobs/{job_id}/deliveries").json["deliveries"]
@@ -191,7 +191,7 @@ def test_a_webhooks_way_is_told(local: Gateway, aws: dict[str, str], aws_clients
         again = local.ada.post(f"/jobs/{job_id}/deliveries")
         assert (again.status, again.json["webhookId"]) == (202, ended_event_id(job_id))
         assert local.ada.get(f"/jobs/{job_id}").json["webhook"]["status"] == "pending"
-        assert courier.pump() == [True]
+        assert harness.pump() == [True]
     assert receiver.ids == [ended_event_id(job_id)] * 3
     assert local.ada.get(f"/jobs/{job_id}").json["webhook"] == {**state, "attempts": 3}
     assert b"t0ken" not in local.ada.get(f"/jobs/{job_id}/deliveries").body
@@ -199,7 +199,7 @@ def test_a_webhooks_way_is_told(local: Gateway, aws: dict[str, str], aws_clients
 
 def test_a_job_from_the_cache_is_told_too(local: Gateway, aws: dict[str, str], aws_clients: Clients) -> None:
     """It has ended by being accepted."""
-    courier = Courier(aws, aws_clients)
+    harness = WebhookHarness(aws, aws_clients)
     with Receiver(answers(204)) as receiver:
         inputs = {"prompt": "a fox", "seed": 7}
         first = post(local.ada, inputs=inputs).json["jobId"]
@@ -208,7 +208,7 @@ def test_a_job_from_the_cache_is_told_too(local: Gateway, aws: dict[str, str], a
         keep(local, cache_key, first, job.outputs)
         hit = post(local.ada, inputs=inputs, callbackUrl=receiver.url).json
         assert hit["status"] == "cache_hit"
-        assert courier.pump() == [True]
+        assert harness.pump() == [True]
     assert receiver.ids == [ended_event_id(hit["jobId"])]
 
 
@@ -260,11 +260,11 @@ def test_a_receiver_can_be_tried(local: Gateway) -> None:
 
 def test_a_sample_has_the_fields_of_the_real_thing(local: Gateway, aws: dict[str, str], aws_clients: Clients) -> None:
     """A receiver that takes the one takes the other."""
-    courier = Courier(aws, aws_clients)
+    harness = WebhookHarness(aws, aws_clients)
     with Receiver(answers(200)) as receiver:
         local.ada.post("/webhooks/test", {"url": receiver.url})
-        courier.announce(courier.end(receiver.url))
-        courier.pump()
+        harness.announce(harness.end(receiver.url))
+        harness.pump()
     sample, real = (json.loads(request.body) for request in receiver.received)
     assert sample.keys() == real.keys()
     assert sample["timing"].keys() == real["timing"].keys()
@@ -274,11 +274,11 @@ def test_a_sample_has_the_fields_of_the_real_thing(local: Gateway, aws: dict[str
 def test_owners_can_have_secrets_of_their_own(aws: dict[str, str], aws_clients: Clients) -> None:
     """Each is told of its own jobs by its own secret, and tries its receiver with it."""
     settings = {**SETTINGS, "WEBHOOK_SECRET_PER_OWNER": "true"}
-    gateway, courier = Gateway(aws, aws_clients, **settings), Courier(aws, aws_clients, **settings)
+    gateway, harness = Gateway(aws, aws_clients, **settings), WebhookHarness(aws, aws_clients, **settings)
     with Receiver(answers(200)) as receiver:
         gateway.ada.post("/webhooks/test", {"url": receiver.url})
-        courier.announce(courier.end(receiver.url, owner="ada"))
-        courier.pump()
+        harness.announce(harness.end(receiver.url, owner="ada"))
+        harness.pump()
         gateway.bob.post("/webhooks/test", {"url": receiver.url})
     *to_ada, to_bob = receiver.received
     for request in to_ada:

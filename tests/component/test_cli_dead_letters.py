@@ -15,7 +15,7 @@ from gateway.domain.audit import AuditAction
 from gateway.domain.job import Priority
 from gateway.domain.messages import JobEndedEvent, JobMessage
 from local.provision import PROVISIONED
-from tests.webhooks.courier import SECRET, Courier
+from tests.webhooks.harness import SECRET, WebhookHarness
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def courier(aws: dict[str, str], aws_clients: Clients, monkeypatch: pytest.MonkeyPatch) -> Courier:
+def harness(aws: dict[str, str], aws_clients: Clients, monkeypatch: pytest.MonkeyPatch) -> WebhookHarness:
     """Give the way of webhooks, to the command too."""
     for name, value in aws.items():
         monkeypatch.setenv(name, value)
-    return Courier(aws, aws_clients)
+    return WebhookHarness(aws, aws_clients)
 
 
 def run(*arguments: str) -> Result:
@@ -38,20 +38,20 @@ def run(*arguments: str) -> Result:
     return CliRunner().invoke(app, arguments)
 
 
-def dead(courier: Courier, count: int) -> list[str]:
+def dead(harness: WebhookHarness, count: int) -> list[str]:
     """Make webhooks that were given up; return their jobs' ids."""
     ids = []
     for _ in range(count):
-        job = courier.end("http://127.0.0.1:9/")
+        job = harness.end("http://127.0.0.1:9/")
         body = JobEndedEvent.of(job).model_dump_json(by_alias=True)
-        courier.clients.sqs.send_message(QueueUrl=f"{courier.url}-dead", MessageBody=body)
+        harness.clients.sqs.send_message(QueueUrl=f"{harness.url}-dead", MessageBody=body)
         ids.append(job.id)
     return ids
 
 
-def test_dead_letters_are_listed_and_stay(courier: Courier) -> None:
+def test_dead_letters_are_listed_and_stay(harness: WebhookHarness) -> None:
     """Each by its job, more of them than SQS hands out at once, and again the next time."""
-    ids = dead(courier, 12)
+    ids = dead(harness, 12)
     for _ in range(2):
         result = run("dead-letters", "list", "webhooks")
         assert result.exit_code == 0
@@ -60,22 +60,22 @@ def test_dead_letters_are_listed_and_stay(courier: Courier) -> None:
     assert len(run("dead-letters", "list", "webhooks", "--limit", "5").stdout.splitlines()) == 5
 
 
-def test_dead_letters_are_put_back(courier: Courier) -> None:
+def test_dead_letters_are_put_back(harness: WebhookHarness) -> None:
     """All of them, as new messages, and none is left."""
-    ids = dead(courier, 11)
+    ids = dead(harness, 11)
     assert "11 dead letters of webhooks" in run("dead-letters", "redrive", "webhooks").stderr
     assert run("dead-letters", "list", "webhooks").stdout == ""
-    records = [record for _ in range(2) for record in courier.messages()]
+    records = [record for _ in range(2) for record in harness.messages()]
     assert sorted(json.loads(record["body"])["jobId"] for record in records) == sorted(ids)
     assert {record["attributes"]["ApproximateReceiveCount"] for record in records} == {"1"}
 
 
-def test_a_jobs_prompt_is_not_shown(courier: Courier, aws: dict[str, str]) -> None:
+def test_a_jobs_prompt_is_not_shown(harness: WebhookHarness, aws: dict[str, str]) -> None:
     """A job's message is put back with its group; what it is to make is nobody's business here."""
-    job = courier.end(None)
+    job = harness.end(None)
     prompt = {"1": {"class_type": "A", "inputs": {"text": "a-fox-that-nobody-may-read"}}}
     message = JobMessage(job_id=job.id, priority=Priority.HIGH, correlation_id="c", prompt=prompt)
-    courier.clients.sqs.send_message(
+    harness.clients.sqs.send_message(
         QueueUrl=aws["HIGH_DEAD_LETTER_QUEUE_URL"],
         MessageBody=message.model_dump_json(by_alias=True),
         MessageGroupId="owner",
@@ -84,7 +84,7 @@ def test_a_jobs_prompt_is_not_shown(courier: Courier, aws: dict[str, str]) -> No
     assert job.id in shown.stdout
     assert "nobody-may-read" not in shown.output
     run("dead-letters", "redrive", "high")
-    (again,) = courier.clients.sqs.receive_message(
+    (again,) = harness.clients.sqs.receive_message(
         QueueUrl=aws["HIGH_QUEUE_URL"], MessageSystemAttributeNames=["MessageGroupId"]
     )["Messages"]
     assert again["Attributes"]["MessageGroupId"] == "owner"
@@ -104,18 +104,18 @@ def test_what_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         assert result.stderr.startswith(beginning)
 
 
-def test_scripts_read_json(courier: Courier) -> None:
+def test_scripts_read_json(harness: WebhookHarness) -> None:
     """Of the list, and of how many were put back."""
-    (job_id,) = dead(courier, 1)
+    (job_id,) = dead(harness, 1)
     listed = json.loads(run("dead-letters", "list", "webhooks", "--json").stdout)
     assert [letter["jobId"] for letter in listed["deadLetters"]] == [job_id]
     assert json.loads(run("dead-letters", "redrive", "webhooks", "--json").stdout)["count"] == 1
 
 
-def test_a_redrive_is_in_the_audit_log(courier: Courier, aws: dict[str, str]) -> None:
+def test_a_redrive_is_in_the_audit_log(harness: WebhookHarness, aws: dict[str, str]) -> None:
     """With its queue, and who did it."""
     run("dead-letters", "redrive", "webhooks")
-    (entry,) = DynamoAuditLog(courier.clients.dynamodb, aws["TABLE_NAME"], 30).newest(9, before=None)
+    (entry,) = DynamoAuditLog(harness.clients.dynamodb, aws["TABLE_NAME"], 30).newest(9, before=None)
     assert (entry.action, entry.target) == (AuditAction.DEAD_LETTERS_REDRIVEN, "webhooks")
     assert entry.by.actor.owner.startswith("operator ")
 

@@ -14,7 +14,7 @@ from gateway.domain import timestamps
 from gateway.domain.job import Job, JobStatus, ended_event_id
 from gateway.errors import EventNotPublishedError, LeaseLostError
 from tests.component.api import aws_calls
-from tests.component.backstage import PROMPT, Backstage, body_of, failed
+from tests.component.event_functions import PROMPT, EventFunctions, body_of, failed
 from tests.component.samples import SUCCESS, at_once
 
 if TYPE_CHECKING:
@@ -24,47 +24,49 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def handler(backstage: Backstage) -> Handler:
+def handler(event_functions: EventFunctions) -> Handler:
     """Give the function."""
-    return dead_letters.handler.make_handler(backstage.background)
+    return dead_letters.handler.make_handler(event_functions.wiring)
 
 
-def claimed(backstage: Backstage, job: Job, lease: timedelta = timedelta(seconds=30)) -> Job:
+def claimed(event_functions: EventFunctions, job: Job, lease: timedelta = timedelta(seconds=30)) -> Job:
     """Claim a job; a negative lease is one that has run out."""
     now = timestamps.now()
-    return backstage.jobs.claim(job.id, executor_id="e-1", now=now, lease_until=now + lease)
+    return event_functions.jobs.claim(job.id, executor_id="e-1", now=now, lease_until=now + lease)
 
 
-def test_a_job_that_nobody_takes_ends_as_lost(backstage: Backstage, handler: Handler) -> None:
+def test_a_job_that_nobody_takes_ends_as_lost(event_functions: EventFunctions, handler: Handler) -> None:
     """It fails, the error says what to do, its end is announced once, and its message is not wanted again."""
-    job = backstage.record()
+    job = event_functions.record()
     assert failed(handler, body_of(job)) == []
-    ended = backstage.job(job.id)
+    ended = event_functions.job(job.id)
     assert (ended.status, ended.attempt, ended.outputs) == (JobStatus.FAILED, 0, None)
     assert ended.completed_at is not None
     assert ended.error is not None
     assert (ended.error.code, ended.error.retryable) == ("EXECUTOR_LOST", True)
     assert ended.error.recommendation
-    assert [(event.event_id, event.status) for event in backstage.heard()] == [(ended_event_id(job.id), "failed")]
+    assert [(event.event_id, event.status) for event in event_functions.published()] == [
+        (ended_event_id(job.id), "failed")
+    ]
 
 
-def test_a_job_that_its_executor_left_ends_as_lost(backstage: Backstage, handler: Handler) -> None:
+def test_a_job_that_its_executor_left_ends_as_lost(event_functions: EventFunctions, handler: Handler) -> None:
     """The lease has run out minutes ago: the attempt that comes back to life can write nothing."""
-    attempt = claimed(backstage, backstage.record(), lease=timedelta(minutes=-5))
+    attempt = claimed(event_functions, event_functions.record(), lease=timedelta(minutes=-5))
     assert failed(handler, body_of(attempt)) == []
-    ended = backstage.job(attempt.id)
+    ended = event_functions.job(attempt.id)
     assert (ended.status, ended.lease_owner, ended.lease_expires_at) == (JobStatus.FAILED, None, None)
     with pytest.raises(LeaseLostError):
-        backstage.jobs.finish(attempt, SUCCESS)
-    assert backstage.job(attempt.id) == ended
+        event_functions.jobs.finish(attempt, SUCCESS)
+    assert event_functions.job(attempt.id) == ended
 
 
-def test_a_job_that_was_given_back_ends_as_lost(backstage: Backstage, handler: Handler) -> None:
+def test_a_job_that_was_given_back_ends_as_lost(event_functions: EventFunctions, handler: Handler) -> None:
     """Between two attempts nobody holds it, however short ago the last one ended."""
-    attempt = claimed(backstage, backstage.record())
-    backstage.jobs.release(attempt)
+    attempt = claimed(event_functions, event_functions.record())
+    event_functions.jobs.release(attempt)
     assert failed(handler, body_of(attempt)) == []
-    assert backstage.job(attempt.id).status is JobStatus.FAILED
+    assert event_functions.job(attempt.id).status is JobStatus.FAILED
 
 
 def everything_in(record: logging.LogRecord) -> str:
@@ -73,38 +75,42 @@ def everything_in(record: logging.LogRecord) -> str:
 
 
 @pytest.mark.parametrize("lease", [timedelta(seconds=30), timedelta(seconds=-1)], ids=["live", "just run out"])
-def test_a_job_that_somebody_holds_is_left(backstage: Backstage, handler: Handler, lease: timedelta) -> None:
+def test_a_job_that_somebody_holds_is_left(event_functions: EventFunctions, handler: Handler, lease: timedelta) -> None:
     """Its message comes back, so that the job still has an end when its executor is lost. Clocks may be apart."""
-    attempt = claimed(backstage, backstage.record(), lease)
+    attempt = claimed(event_functions, event_functions.record(), lease)
     assert failed(handler, body_of(attempt)) == [0]
-    assert backstage.job(attempt.id) == attempt
-    assert backstage.heard() == []
+    assert event_functions.job(attempt.id) == attempt
+    assert event_functions.published() == []
 
 
-def test_an_ended_job_is_announced_again(backstage: Backstage, handler: Handler) -> None:
+def test_an_ended_job_is_announced_again(event_functions: EventFunctions, handler: Handler) -> None:
     """Whoever ended it may have died before it said so; nothing else happens to it."""
-    ended = backstage.jobs.finish(claimed(backstage, backstage.record()), SUCCESS)
+    ended = event_functions.jobs.finish(claimed(event_functions, event_functions.record()), SUCCESS)
     assert failed(handler, body_of(ended)) == []
-    assert [(event.event_id, event.status) for event in backstage.heard()] == [(ended_event_id(ended.id), "succeeded")]
-    assert backstage.job(ended.id) == ended
+    assert [(event.event_id, event.status) for event in event_functions.published()] == [
+        (ended_event_id(ended.id), "succeeded")
+    ]
+    assert event_functions.job(ended.id) == ended
 
 
-def test_a_letter_without_a_job_is_dropped(backstage: Backstage, handler: Handler) -> None:
+def test_a_letter_without_a_job_is_dropped(event_functions: EventFunctions, handler: Handler) -> None:
     """The record was kept for as long as it is kept."""
-    never = backstage.record()
-    backstage.clients.dynamodb.delete_item(
-        TableName=backstage.environment["TABLE_NAME"], Key={"pk": {"S": f"JOB#{never.id}"}, "sk": {"S": "JOB"}}
+    never = event_functions.record()
+    event_functions.clients.dynamodb.delete_item(
+        TableName=event_functions.environment["TABLE_NAME"], Key={"pk": {"S": f"JOB#{never.id}"}, "sk": {"S": "JOB"}}
     )
     assert failed(handler, body_of(never)) == []
-    assert backstage.heard() == []
+    assert event_functions.published() == []
 
 
 @pytest.mark.parametrize("version", [2, "x", None])
-def test_a_message_of_another_release_ends_its_job(backstage: Backstage, handler: Handler, version: object) -> None:
+def test_a_message_of_another_release_ends_its_job(
+    event_functions: EventFunctions, handler: Handler, version: object
+) -> None:
     """No executor could read it; the job's id is enough to end the job."""
-    job = backstage.record()
+    job = event_functions.record()
     assert failed(handler, json.dumps({"version": version, "jobId": job.id, "graph": PROMPT})) == []
-    assert backstage.job(job.id).status is JobStatus.FAILED
+    assert event_functions.job(job.id).status is JobStatus.FAILED
 
 
 @pytest.mark.parametrize(
@@ -132,11 +138,11 @@ def test_what_nobody_can_read_is_thrown_away(handler: Handler, body: str, caplog
 
 
 def test_one_that_fails_does_not_bring_back_the_others(
-    backstage: Backstage, handler: Handler, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    event_functions: EventFunctions, handler: Handler, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A crash after the terminal write brings the message back, and the second time the end is announced."""
-    first, second = backstage.record(), backstage.record()
-    publish = backstage.background.bus.publish
+    first, second = event_functions.record(), event_functions.record()
+    publish = event_functions.wiring.bus.publish
 
     def publish_but_the_first(event: JobEndedEvent) -> None:
         if event.job_id == first.id:
@@ -144,38 +150,38 @@ def test_one_that_fails_does_not_bring_back_the_others(
         publish(event)
 
     with monkeypatch.context() as broken:
-        broken.setattr(backstage.background.bus, "publish", publish_but_the_first)
+        broken.setattr(event_functions.wiring.bus, "publish", publish_but_the_first)
         assert failed(handler, body_of(first), body_of(second)) == [0]
-    assert [event.job_id for event in backstage.heard()] == [second.id]
-    ended = backstage.job(first.id)
+    assert [event.job_id for event in event_functions.published()] == [second.id]
+    ended = event_functions.job(first.id)
     assert failed(handler, body_of(first)) == []
-    assert [event.event_id for event in backstage.heard()] == [ended_event_id(first.id)]
-    assert backstage.job(first.id) == ended
+    assert [event.event_id for event in event_functions.published()] == [ended_event_id(first.id)]
+    assert event_functions.job(first.id) == ended
     assert caplog.records
     assert not [record for record in caplog.records if "nobody-may-read" in everything_in(record)]
 
 
-def test_a_race_with_an_executor_has_one_end(backstage: Backstage, handler: Handler) -> None:
+def test_a_race_with_an_executor_has_one_end(event_functions: EventFunctions, handler: Handler) -> None:
     """Either the executor gets the job and the letter comes back, or the job has ended and cannot be claimed."""
     for _ in range(20):
-        job = backstage.record()
+        job = event_functions.record()
 
         def act(number: int, job: Job = job) -> object:
-            return claimed(backstage, job) if number else failed(handler, body_of(job))
+            return claimed(event_functions, job) if number else failed(handler, body_of(job))
 
         results: list[Any] = []
         try:
             results = at_once(2, act)
         except Exception:  # noqa: BLE001  the claim was refused
-            assert backstage.job(job.id).status is JobStatus.FAILED
+            assert event_functions.job(job.id).status is JobStatus.FAILED
         else:
             assert results[0] == [0]
-            assert backstage.job(job.id).status is JobStatus.RUNNING
+            assert event_functions.job(job.id).status is JobStatus.RUNNING
 
 
-def test_a_letter_costs_two_calls(backstage: Backstage, handler: Handler, aws_clients: Clients) -> None:
+def test_a_letter_costs_two_calls(event_functions: EventFunctions, handler: Handler, aws_clients: Clients) -> None:
     """The terminal write and the event; one that is left costs the refused write alone."""
-    queued, running = backstage.record(), claimed(backstage, backstage.record())
+    queued, running = event_functions.record(), claimed(event_functions, event_functions.record())
     with aws_calls(aws_clients) as calls:
         failed(handler, body_of(queued))
     assert calls == ["dynamodb.UpdateItem", "eventbridge.PutEvents"]

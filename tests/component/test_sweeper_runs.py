@@ -25,55 +25,55 @@ if TYPE_CHECKING:
     from gateway.aws.clients import Clients
     from gateway.domain.messages import JobEndedEvent
     from testing.clock import FakeClock
-    from tests.component.backstage import Backstage
+    from tests.component.event_functions import EventFunctions
 
 
 def test_an_end_is_announced_though_the_sweeper_dies(
-    backstage: Backstage, sweeps: Sweeps, monkeypatch: pytest.MonkeyPatch
+    event_functions: EventFunctions, sweeps: Sweeps, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It dies between the terminal write and the event: the next run says it, with the same id, and goes on."""
-    orphans = [backstage.record() for _ in range(3)]
+    orphans = [event_functions.record() for _ in range(3)]
 
     def die(_event: JobEndedEvent) -> None:
         raise EventNotPublishedError("InternalFailure")
 
     sweeps.some(2)
     with monkeypatch.context() as dying:
-        dying.setattr(backstage.background.bus, "publish", die)
+        dying.setattr(event_functions.wiring.bus, "publish", die)
         with pytest.raises(EventNotPublishedError):
             sweeps.one()
-    assert Counter(backstage.job(job.id).status for job in orphans) == {JobStatus.FAILED: 1, JobStatus.QUEUED: 2}
+    assert Counter(event_functions.job(job.id).status for job in orphans) == {JobStatus.FAILED: 1, JobStatus.QUEUED: 2}
     sweeps.one()
-    heard = backstage.heard()
+    heard = event_functions.published()
     assert sorted(event.event_id for event in heard) == sorted(ended_event_id(job.id) for job in orphans)
     sweeps.some()
-    assert backstage.heard() == []
+    assert event_functions.published() == []
 
 
 def test_a_second_run_at_the_same_time_does_nothing(
-    backstage: Backstage, sweeps: Sweeps, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+    event_functions: EventFunctions, sweeps: Sweeps, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whether it comes while the first one works, or right after."""
-    orphan = backstage.record()
+    orphan = event_functions.record()
     sweeps.some(2)
-    write, other = backstage.background.sweeps.write, Sweeps(backstage.background, clock)
+    write, other = event_functions.wiring.sweeps.write, Sweeps(event_functions.wiring, clock)
 
     def overtaken(sweep: Any) -> Any:  # noqa: ANN401  passed on
-        monkeypatch.setattr(backstage.background.sweeps, "write", write)
+        monkeypatch.setattr(event_functions.wiring.sweeps, "write", write)
         other.one(after_minutes=0)
         return write(sweep)
 
-    monkeypatch.setattr(backstage.background.sweeps, "write", overtaken)
+    monkeypatch.setattr(event_functions.wiring.sweeps, "write", overtaken)
     sweeps.one()
     other.one(after_minutes=0)
-    assert backstage.job(orphan.id).status is JobStatus.FAILED
-    assert len(backstage.heard()) == 1
+    assert event_functions.job(orphan.id).status is JobStatus.FAILED
+    assert len(event_functions.published()) == 1
 
 
-def test_an_idle_system_costs_little(backstage: Backstage, sweeps: Sweeps, aws_clients: Clients) -> None:
+def test_an_idle_system_costs_little(event_functions: EventFunctions, sweeps: Sweeps, aws_clients: Clients) -> None:
     """Its state, six queues, and the four parts of the list; jobs that have ended are not read again."""
     for _ in range(3):
-        backstage.jobs.finish(claimed(backstage, backstage.record()), SUCCESS)
+        event_functions.jobs.finish(claimed(event_functions, event_functions.record()), SUCCESS)
     sweeps.some()
     with aws_calls(aws_clients) as calls:
         sweeps.one()
@@ -86,55 +86,55 @@ def test_an_idle_system_costs_little(backstage: Backstage, sweeps: Sweeps, aws_c
 
 
 def test_while_nothing_can_be_told_nothing_is_read(
-    backstage: Backstage, sweeps: Sweeps, aws_clients: Clients, clock: FakeClock
+    event_functions: EventFunctions, sweeps: Sweeps, aws_clients: Clients, clock: FakeClock
 ) -> None:
     """With messages in all queues only the state and the queues are looked at, once what is older is done with."""
     for priority in Priority:
-        backstage.send(backstage.record(priority=priority))
+        event_functions.send(event_functions.record(priority=priority))
     sweeps.some(6)
     with aws_calls(aws_clients) as calls:
         sweeps.one()
     assert "dynamodb.BatchGetItem" not in calls
-    backstage.background.sweeps.write(replace(backstage.background.sweeps.read(), ended_before=clock.now()))
+    event_functions.wiring.sweeps.write(replace(event_functions.wiring.sweeps.read(), ended_before=clock.now()))
     with aws_calls(aws_clients) as calls:
         sweeps.one()
     assert Counter(calls) == {"dynamodb.GetItem": 1, "sqs.GetQueueAttributes": 6, "dynamodb.PutItem": 1}
 
 
 def test_a_run_is_bounded_and_the_next_goes_on(
-    backstage: Backstage, sweeps: Sweeps, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+    event_functions: EventFunctions, sweeps: Sweeps, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However many jobs there are, each run reads and ends so many, and in the end every lost one has ended."""
     monkeypatch.setattr(sweeper, "_MAX_JOBS_READ", 6)
     monkeypatch.setattr(sweeper, "_MAX_JOBS_FAILED", 2)
     lost = []
     for number in range(20):
-        job = backstage.record()
+        job = event_functions.record()
         clock.advance(0.001)
         if number % 3 == 0:
             lost.append(job)
         else:
-            backstage.jobs.finish(claimed(backstage, job), SUCCESS)
+            event_functions.jobs.finish(claimed(event_functions, job), SUCCESS)
     sweeps.some(2)
     ends = []
     for _ in range(6):
         sweeps.one()
-        ends.append(len(backstage.heard()))
+        ends.append(len(event_functions.published()))
     assert max(ends) == 2
     assert sum(ends) == len(lost)
-    assert {backstage.job(job.id).status for job in lost} == {JobStatus.FAILED}
+    assert {event_functions.job(job.id).status for job in lost} == {JobStatus.FAILED}
 
 
 def test_the_jobs_of_a_time_come_oldest_first(
-    backstage: Backstage, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+    event_functions: EventFunctions, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """From all parts of the list and over many pages, each once, the end of the time left out."""
     monkeypatch.setattr(job_list, "_BATCH", 3)
     start, jobs = clock.now(), []
     for _ in range(25):
-        jobs.append(backstage.record())
+        jobs.append(event_functions.record())
         clock.advance(0.001)
-    read = backstage.background.job_list.accepted
+    read = event_functions.wiring.job_list.accepted
 
     def ids(since: datetime, before: datetime) -> list[str]:
         return [job.id for job in read(since, before)]

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tests.component.api import Gateway
-from tests.webhooks.courier import SECRET
-from tests.webhooks.names import Names
+from tests.webhooks.fake_resolver import FakeResolver
+from tests.webhooks.harness import SECRET
 
 if TYPE_CHECKING:
     from comfyui_simulator.server import SimulatorServer
@@ -30,7 +30,7 @@ def test_an_ended_job_takes_one_write_unit(
 ) -> None:
     """With a bundled workflow, a prompt of 145 characters, a callback, log, output and webhook delivery."""
     gateway = Gateway(aws, aws_clients, WEBHOOK_SECRET=SECRET)
-    gateway.wiring.resolver = Names(["8.8.8.8"])
+    gateway.wiring.resolver = FakeResolver(["8.8.8.8"])
     graph, schema = (json.loads((BUNDLED / f"sdxl_realism_v1{end}.json").read_text()) for end in ("", ".schema"))
     workflow = {"id": "sdxl_realism_v1", "name": "SDXL", "workflowJson": graph, "inputSchema": schema}
     assert gateway.admin.post("/workflows", workflow).status == 201

@@ -22,8 +22,8 @@ from gateway.domain import timestamps
 from gateway.settings import BackgroundSettings
 from testing.clock import FakeClock
 from testing.waiting import wait_until
-from tests.component.accounting import Accounting
-from tests.component.backstage import NO_CONTEXT, failed
+from tests.component.event_functions import NO_CONTEXT, failed
+from tests.component.job_metrics import JobMetricsFunction
 from tests.executor.leak_observer import LeakObserver, RecordingGateway
 
 if TYPE_CHECKING:
@@ -218,7 +218,7 @@ def run_all_paths(
         assert ada.post(f"/jobs/{running}/cancel").status == 200
         aws_harness.wait_until_ended(running)
         break_the_executor(ada, observer)
-    Accounting(aws_harness.environment, aws_harness.clients).catch_up()
+    JobMetricsFunction(aws_harness.environment, aws_harness.clients).catch_up()
     read_everything(gateway)
     return {name: job.error.code if job.error else None for name, job in ended.items()}
 

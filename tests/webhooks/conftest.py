@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.webhooks.courier import Courier
+from tests.webhooks.harness import WebhookHarness
 
 if TYPE_CHECKING:
     from gateway.aws.clients import Clients
 
 
 @pytest.fixture
-def courier(aws: dict[str, str], aws_clients: Clients) -> Courier:
-    """Give the way of webhooks."""
-    return Courier(aws, aws_clients)
+def harness(aws: dict[str, str], aws_clients: Clients) -> WebhookHarness:
+    """Give the bus, the queue and the webhook function."""
+    return WebhookHarness(aws, aws_clients)

@@ -13,19 +13,19 @@ from gateway.domain.delivery import DeliveryStatus
 from gateway.domain.job import JobEnd, JobFailure, JobStatus, Output, ended_event_id
 from gateway.domain.messages import JobEndedEvent, message_group
 from tests.component.api import aws_calls
-from tests.webhooks.courier import OUTPUT, SECRET, Courier
+from tests.webhooks.harness import OUTPUT, SECRET, WebhookHarness
 from tests.webhooks.receiver import Receiver, answers, hangs
 
 if TYPE_CHECKING:
     from gateway.aws.clients import Clients
 
 
-def test_an_ended_job_is_told_to_its_receiver(courier: Courier) -> None:
+def test_an_ended_job_is_told_to_its_receiver(harness: WebhookHarness) -> None:
     """The body says all of its end, signed, with a URL for each file; the log on the job says that it was delivered."""
     with Receiver(answers(204)) as receiver:
-        job = courier.end(receiver.url, seed=7, metadata={"order": "ключ"})
-        courier.announce(job)
-        assert courier.pump() == [True]
+        job = harness.end(receiver.url, seed=7, metadata={"order": "ключ"})
+        harness.announce(job)
+        assert harness.pump() == [True]
     (request,) = receiver.received
     allowed = Webhook(SECRET).verify(request.body, request.headers)
     (output,) = allowed["result"]["outputs"]
@@ -43,9 +43,9 @@ def test_an_ended_job_is_told_to_its_receiver(courier: Courier) -> None:
         "timestamp": allowed["timing"]["completedAt"],
     }
     assert request.headers["webhook-id"] == ended_event_id(job.id)
-    delivery = courier.delivery(job)
+    delivery = harness.delivery(job)
     assert (delivery.status, delivery.attempt_count, delivery.last_status_code) == (DeliveryStatus.DELIVERED, 1, 204)
-    assert courier.left() == 0
+    assert harness.left() == 0
 
 
 @pytest.mark.parametrize(
@@ -60,11 +60,11 @@ def test_an_ended_job_is_told_to_its_receiver(courier: Courier) -> None:
     ],
     ids=lambda end: end.status,
 )
-def test_other_ends_are_told_too(courier: Courier, end: JobEnd) -> None:
+def test_other_ends_are_told_too(harness: WebhookHarness, end: JobEnd) -> None:
     """There is no result, and the error where there is one."""
     with Receiver(answers(200)) as receiver:
-        courier.announce(courier.end(receiver.url, end))
-        courier.pump()
+        harness.announce(harness.end(receiver.url, end))
+        harness.pump()
     allowed = json.loads(receiver.received[0].body)
     assert (allowed["event"], allowed["status"], allowed["result"]) == (f"job.{end.status}", end.status, None)
     assert (allowed["error"] is None) == (end.error is None)
@@ -72,65 +72,65 @@ def test_other_ends_are_told_too(courier: Courier, end: JobEnd) -> None:
         assert allowed["error"]["recommendation"] == "Lower width."
 
 
-def test_jobs_without_a_callback_cost_nothing(courier: Courier) -> None:
+def test_jobs_without_a_callback_cost_nothing(harness: WebhookHarness) -> None:
     """Their events never reach the queue."""
-    courier.announce(courier.end(None))
-    assert courier.left() == 0
+    harness.announce(harness.end(None))
+    assert harness.left() == 0
 
 
-def test_a_delivery_takes_few_calls(courier: Courier) -> None:
+def test_a_delivery_takes_few_calls(harness: WebhookHarness) -> None:
     """Two when it works, and one more to have it tried again."""
     with Receiver(answers(500), answers(200)) as receiver:
-        job = courier.end(receiver.url)
-        courier.announce(job)
-        (record,) = courier.messages()
+        job = harness.end(receiver.url)
+        harness.announce(job)
+        (record,) = harness.messages()
         for calls_expected in (
             ["dynamodb.UpdateItem"] * 2 + ["sqs.ChangeMessageVisibility"],
             ["dynamodb.UpdateItem"] * 2,
         ):
-            with aws_calls(courier.clients) as calls:
-                courier.deal_with(record)
+            with aws_calls(harness.clients) as calls:
+                harness.process(record)
             assert [call for call in calls if call != "sqs.DeleteMessage"] == calls_expected
-            courier.make_due(job)
+            harness.make_due(job)
 
 
-def test_attempts_are_metrics(courier: Courier, capsys: pytest.CaptureFixture[str]) -> None:
+def test_attempts_are_metrics(harness: WebhookHarness, capsys: pytest.CaptureFixture[str]) -> None:
     """Each, and those that failed: their share is what an operator watches."""
     with Receiver(answers(500), answers(200)) as receiver:
-        job = courier.end(receiver.url)
-        courier.announce(job)
-        (record,) = courier.messages()
-        courier.deal_with(record)
-        courier.make_due(job)
-        courier.deal_with(record)
+        job = harness.end(receiver.url)
+        harness.announce(job)
+        (record,) = harness.messages()
+        harness.process(record)
+        harness.make_due(job)
+        harness.process(record)
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"_aws"' in line]
     assert [(line["WebhookAttempts"], line["WebhookAttemptsFailed"]) for line in lines] == [(1, 1), (1, 0)]
 
 
 def test_a_refused_target_is_an_attempt_that_failed(aws: dict[str, str], aws_clients: Clients) -> None:
     """The rules are those of the moment of delivery, and the log says what is against it."""
-    courier = Courier(aws, aws_clients, WEBHOOK_ALLOW_LOOPBACK="false")
+    harness = WebhookHarness(aws, aws_clients, WEBHOOK_ALLOW_LOOPBACK="false")
     with Receiver(answers(200)) as receiver:
-        job = courier.end(receiver.url)
-        courier.announce(job)
-        assert courier.pump() == [False]
+        job = harness.end(receiver.url)
+        harness.announce(job)
+        assert harness.pump() == [False]
     assert receiver.connections == 0
-    (attempt,) = courier.delivery(job).attempts
+    (attempt,) = harness.delivery(job).attempts
     assert attempt.error == "Its host was not found, or has an address that is not public."
 
 
 def test_without_a_secret_nothing_is_sent(aws: dict[str, str], aws_clients: Clients) -> None:
     """An unsigned webhook would teach receivers to take them."""
-    courier = Courier(aws, aws_clients, WEBHOOK_SECRET="")
+    harness = WebhookHarness(aws, aws_clients, WEBHOOK_SECRET="")
     with Receiver(answers(200)) as receiver:
-        job = courier.end(receiver.url)
-        courier.announce(job)
-        assert courier.pump() == [False]
+        job = harness.end(receiver.url)
+        harness.announce(job)
+        assert harness.pump() == [False]
     assert receiver.connections == 0
-    assert courier.delivery(job).status is DeliveryStatus.RETRYING
+    assert harness.delivery(job).status is DeliveryStatus.RETRYING
 
 
-def test_a_large_body_is_cut(courier: Courier) -> None:
+def test_a_large_body_is_cut(harness: WebhookHarness) -> None:
     """It stays below 20 kB, has the first outputs, and says how many there are and where."""
     outputs = tuple(
         Output(
@@ -140,9 +140,9 @@ def test_a_large_body_is_cut(courier: Courier) -> None:
     )
     with Receiver(answers(200)) as receiver:
         end = JobEnd(status=JobStatus.SUCCEEDED, completed_at=timestamps.now(), outputs=outputs)
-        job = courier.end(receiver.url, end, metadata={"note": "x" * 8000})
-        courier.announce(job)
-        courier.pump()
+        job = harness.end(receiver.url, end, metadata={"note": "x" * 8000})
+        harness.announce(job)
+        harness.pump()
     body = receiver.received[0].body
     assert 15_000 < len(body) <= 20_000
     result = json.loads(body)["result"]
@@ -152,44 +152,44 @@ def test_a_large_body_is_cut(courier: Courier) -> None:
     ]
 
 
-def test_a_slow_receiver_takes_no_longer_than_it_may(courier: Courier) -> None:
+def test_a_slow_receiver_takes_no_longer_than_it_may(harness: WebhookHarness) -> None:
     """It is a failed attempt like any other."""
     with Receiver(hangs()) as receiver:
-        job = courier.end(receiver.url)
-        courier.announce(job)
-        assert courier.pump() == [False]
-    (attempt,) = courier.delivery(job).attempts
+        job = harness.end(receiver.url)
+        harness.announce(job)
+        assert harness.pump() == [False]
+    (attempt,) = harness.delivery(job).attempts
     assert "0.5 s" in str(attempt.error)
     assert attempt.duration_ms is not None
     assert 500 <= attempt.duration_ms < 2500
 
 
 @pytest.mark.parametrize("body", ["", "{}", "hello", '{"version": 2}'])
-def test_what_is_no_event_ends_as_a_dead_letter(courier: Courier, body: str) -> None:
+def test_what_is_no_event_ends_as_a_dead_letter(harness: WebhookHarness, body: str) -> None:
     """It stays in the queue until that gives up on it."""
     record = {"messageId": "m", "receiptHandle": "r", "body": body, "attributes": {"ApproximateReceiveCount": "1"}}
-    assert not courier.deal_with(record)
+    assert not harness.process(record)
 
 
-def test_the_event_of_a_job_that_is_gone(courier: Courier) -> None:
+def test_the_event_of_a_job_that_is_gone(harness: WebhookHarness) -> None:
     """Records are kept for a time; after that there is nothing to tell."""
-    job = courier.end("http://127.0.0.1:9/")
-    courier.announce(job)
-    courier.clients.dynamodb.delete_item(
-        TableName=courier.background.settings.table_name, Key={"pk": {"S": f"JOB#{job.id}"}, "sk": {"S": "JOB"}}
+    job = harness.end("http://127.0.0.1:9/")
+    harness.announce(job)
+    harness.clients.dynamodb.delete_item(
+        TableName=harness.wiring.settings.table_name, Key={"pk": {"S": f"JOB#{job.id}"}, "sk": {"S": "JOB"}}
     )
-    assert courier.pump() == [True]
+    assert harness.pump() == [True]
 
 
-def test_logs_name_no_url_and_no_secret(courier: Courier, caplog: pytest.LogCaptureFixture) -> None:
+def test_logs_name_no_url_and_no_secret(harness: WebhookHarness, caplog: pytest.LogCaptureFixture) -> None:
     """Tokens are often in URLs. Each line bears the job's id and the correlation id."""
     with Receiver(answers(500), answers(200)) as receiver:
-        job = courier.end(receiver.url, correlation_id="c-77")
-        courier.announce(job)
-        (record,) = courier.messages()
-        courier.deal_with(record)
-        courier.make_due(job)
-        courier.deal_with(record)
+        job = harness.end(receiver.url, correlation_id="c-77")
+        harness.announce(job)
+        (record,) = harness.messages()
+        harness.process(record)
+        harness.make_due(job)
+        harness.process(record)
     lines = [vars(record) for record in caplog.records]
     attempts = [line for line in lines if line.get("action") == "webhook_attempted"]
     assert [(line["job_id"], line["correlation_id"], line["status_code"]) for line in attempts] == [
@@ -200,12 +200,12 @@ def test_logs_name_no_url_and_no_secret(courier: Courier, caplog: pytest.LogCapt
     assert SECRET not in str(lines)
 
 
-def test_the_message_is_the_events_detail(courier: Courier) -> None:
+def test_the_message_is_the_events_detail(harness: WebhookHarness) -> None:
     """What the rule puts into the queue is what a resend puts there."""
-    job = courier.end("http://127.0.0.1:9/")
-    courier.announce(job)
-    courier.background.webhook_queue.send(JobEndedEvent.of(job))
-    records = courier.messages()
+    job = harness.end("http://127.0.0.1:9/")
+    harness.announce(job)
+    harness.wiring.webhook_queue.send(JobEndedEvent.of(job))
+    records = harness.messages()
     # The embedded AWS does not set the group that the rule says.
     assert {record["attributes"].get("MessageGroupId") for record in records} == {None, message_group(job.owner)}
     by_rule, by_hand = (JobEndedEvent.model_validate_json(record["body"]) for record in records)

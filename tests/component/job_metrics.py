@@ -11,13 +11,13 @@ from functions.wiring.events import EventWiring
 from gateway.aws.resources import JOB_CHANGES
 from gateway.settings import BackgroundSettings
 from local.event_sources.dynamodb_stream import TableStream
-from tests.component.backstage import NO_CONTEXT
+from tests.component.event_functions import NO_CONTEXT
 
 if TYPE_CHECKING:
     from gateway.aws.clients import Clients
 
 
-class Accounting:
+class JobMetricsFunction:
     """Follows the stream of a table from its beginning."""
 
     def __init__(self, environment: dict[str, str], clients: Clients) -> None:

@@ -1,4 +1,4 @@
-"""The functions that no request calls, on the table, the queues and the bus of one test."""
+"""The functions behind queues, streams and schedules, on the table, the queues and the bus of one test."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ if TYPE_CHECKING:
     from gateway.ports import Clock
 
 PROMPT = {"1": {"class_type": "A", "inputs": {"text": "a-fox-that-nobody-may-read"}}}
-NO_CONTEXT = cast("LambdaContext", None)  # these functions look at none
+NO_CONTEXT = cast("LambdaContext", None)  # these functions do not use it
 
 
-class Backstage:
-    """What a test does and sees. Whatever ends is heard from the beginning."""
+class EventFunctions:
+    """Their ports, and the events that are published from now on."""
 
     def __init__(self, environment: dict[str, str], clients: Clients) -> None:
         self.environment = environment
         self.clients = clients
-        self.background = EventWiring(BackgroundSettings.from_environment(environment))
-        self.background._clients = clients  # making them takes longer than most tests
-        self.jobs = self.background.jobs
+        self.wiring = EventWiring(BackgroundSettings.from_environment(environment))
+        self.wiring._clients = clients  # making them takes longer than most tests
+        self.jobs = self.wiring.jobs
         urls = {priority: environment[f"{priority.upper()}_QUEUE_URL"] for priority in Priority}
         self.queue = SqsJobQueue(clients.sqs, urls)
-        self._heard_url = self._subscribe()
+        self._events_url = self._subscribe()
 
     @property
     def clock(self) -> Clock:
         """The clock of these functions."""
-        return self.background.clock
+        return self.wiring.clock
 
     def record(self, **fields: Any) -> Job:  # noqa: ANN401  the fields of a job
         """Write the record of a job that was accepted just now, and no message."""
@@ -58,20 +58,20 @@ class Backstage:
         assert job is not None
         return job
 
-    def heard(self) -> list[JobEndedEvent]:
-        """Take all events that came since the last call. The emulator delivers within the call that publishes."""
+    def published(self) -> list[JobEndedEvent]:
+        """Return all events published since the last call. The emulator delivers within the call that publishes."""
         events = []
         while messages := self.clients.sqs.receive_message(
-            QueueUrl=self._heard_url, MaxNumberOfMessages=10, WaitTimeSeconds=0
+            QueueUrl=self._events_url, MaxNumberOfMessages=10, WaitTimeSeconds=0
         ).get("Messages"):
             for message in messages:
-                self.clients.sqs.delete_message(QueueUrl=self._heard_url, ReceiptHandle=message["ReceiptHandle"])
+                self.clients.sqs.delete_message(QueueUrl=self._events_url, ReceiptHandle=message["ReceiptHandle"])
                 events.append(JobEndedEvent.model_validate(json.loads(message["Body"])["detail"]))
         return events
 
     def _subscribe(self) -> str:
         bus = self.environment["EVENT_BUS_NAME"]
-        url = self.clients.sqs.create_queue(QueueName=f"{bus}-heard")["QueueUrl"]
+        url = self.clients.sqs.create_queue(QueueName=f"{bus}-published")["QueueUrl"]
         attributes: Any = self.clients.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]
         pattern = {"source": [EVENT_SOURCE], "detail-type": [JOB_ENDED_DETAIL_TYPE]}
         self.clients.events.put_rule(Name=f"{bus}-ends", EventBusName=bus, EventPattern=json.dumps(pattern))

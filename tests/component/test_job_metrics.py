@@ -20,8 +20,8 @@ from gateway.domain.job_counts import DailyJobCounts
 from gateway.domain.principal import Role
 from gateway.domain.result_cache import CachedResult
 from gateway.errors import JobCountsConflictError
-from tests.component.accounting import Accounting
 from tests.component.api import aws_calls
+from tests.component.job_metrics import JobMetricsFunction
 from tests.component.samples import LATER, NOW, OUTPUT, SOON, SUCCESS, at_once, new_job
 
 if TYPE_CHECKING:
@@ -39,9 +39,9 @@ OOM = JobEnd(
 
 
 @pytest.fixture
-def accounting(aws: dict[str, str], aws_clients: Clients) -> Accounting:
+def job_metrics_function(aws: dict[str, str], aws_clients: Clients) -> JobMetricsFunction:
     """Follow the stream of the gateway's table."""
-    return Accounting(aws, aws_clients)
+    return JobMetricsFunction(aws, aws_clients)
 
 
 @pytest.fixture
@@ -127,15 +127,17 @@ def fits(gateway: Gateway, record: dict[str, Any]) -> bool:
     )
 
 
-def test_whatever_becomes_of_jobs_is_counted_once(gateway: Gateway, accounting: Accounting) -> None:
+def test_whatever_becomes_of_jobs_is_counted_once(gateway: Gateway, job_metrics_function: JobMetricsFunction) -> None:
     """However they end, and however often they are tried."""
     everything(gateway.wiring.jobs)
     write_what_is_no_job(gateway)
-    accounting.catch_up()
+    job_metrics_function.catch_up()
     assert gateway.wiring.job_counts.since(TODAY) == {TODAY: OF_EVERYTHING}
 
 
-def test_lambda_hands_over_what_is_counted_and_nothing_else(gateway: Gateway, accounting: Accounting) -> None:
+def test_lambda_hands_over_what_is_counted_and_nothing_else(
+    gateway: Gateway, job_metrics_function: JobMetricsFunction
+) -> None:
     """The patterns, by which the deployment is set up, and the function agree; the counts' own writes fit neither."""
     everything(gateway.wiring.jobs)
     write_what_is_no_job(gateway)
@@ -149,53 +151,53 @@ def test_lambda_hands_over_what_is_counted_and_nothing_else(gateway: Gateway, ac
     )
     for job in (waiting, ended, started(gateway.wiring.jobs)):
         gateway.clients.dynamodb.delete_item(TableName=gateway.table_name, Key=job_item.key(job.id))
-    records = accounting.records()
+    records = job_metrics_function.records()
     handed_over = [record for record in records if fits(gateway, record)]
     kinds = {record["eventName"] for record in handed_over}
     assert kinds == {"INSERT", "MODIFY", "REMOVE"}
     assert len(handed_over) < len(records)
     for record in records:
         with aws_calls(gateway.clients) as calls:
-            accounting.count([record])
+            job_metrics_function.count([record])
         assert calls == (["dynamodb.TransactWriteItems"] if record in handed_over else [])
-    assert not [record for record in accounting.records() if fits(gateway, record)]
+    assert not [record for record in job_metrics_function.records() if fits(gateway, record)]
 
 
-def test_a_batch_is_one_write(gateway: Gateway, accounting: Accounting) -> None:
+def test_a_batch_is_one_write(gateway: Gateway, job_metrics_function: JobMetricsFunction) -> None:
     """However many jobs it tells of; jobs of other days included."""
     everything(gateway.wiring.jobs)
     gateway.wiring.jobs.create(new_job(created_at=NOW - timedelta(days=1)))
-    records = accounting.records()
+    records = job_metrics_function.records()
     assert len(records) > 20
     with aws_calls(gateway.clients) as calls:
-        accounting.count(records)
+        job_metrics_function.count(records)
     assert calls == ["dynamodb.TransactWriteItems"]
     assert gateway.wiring.job_counts.since(date.min) == {TODAY: OF_EVERYTHING, TODAY - timedelta(days=1): {"queued": 1}}
 
 
 def test_a_batch_that_comes_again_is_not_counted_again(
-    gateway: Gateway, accounting: Accounting, aws: dict[str, str]
+    gateway: Gateway, job_metrics_function: JobMetricsFunction, aws: dict[str, str]
 ) -> None:
     """Lambda repeats one whose call broke off, though its counts may be written."""
     everything(gateway.wiring.jobs)
-    records = accounting.records()
-    accounting.count(records)
-    accounting.count(records)
-    Accounting(aws, gateway.clients).count(records)  # another instance of the function
+    records = job_metrics_function.records()
+    job_metrics_function.count(records)
+    job_metrics_function.count(records)
+    JobMetricsFunction(aws, gateway.clients).count(records)  # another instance of the function
     assert gateway.wiring.job_counts.since(TODAY) == {TODAY: OF_EVERYTHING}
 
 
 def test_a_batch_that_failed_is_counted_when_it_comes_again(
-    gateway: Gateway, accounting: Accounting, monkeypatch: pytest.MonkeyPatch
+    gateway: Gateway, job_metrics_function: JobMetricsFunction, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What could not be written raises, or Lambda would go on to the next batch."""
     everything(gateway.wiring.jobs)
-    records = accounting.records()
+    records = job_metrics_function.records()
     with monkeypatch.context() as broken:
         broken.setattr("gateway.aws.dynamodb.transaction.write", lambda *_, **__: False)  # another one is always faster
         with pytest.raises(JobCountsConflictError):
-            accounting.count(records)
-    accounting.count(records)
+            job_metrics_function.count(records)
+    job_metrics_function.count(records)
     assert gateway.wiring.job_counts.since(TODAY) == {TODAY: OF_EVERYTHING}
 
 
@@ -206,22 +208,26 @@ def test_counts_of_the_same_day_can_be_changed_at_the_same_moment(job_counts: Jo
 
 
 @pytest.mark.parametrize("status", [JobStatus.QUEUED, JobStatus.RUNNING])
-def test_a_record_that_is_removed_leaves_no_ghost(gateway: Gateway, accounting: Accounting, status: JobStatus) -> None:
+def test_a_record_that_is_removed_leaves_no_ghost(
+    gateway: Gateway, job_metrics_function: JobMetricsFunction, status: JobStatus
+) -> None:
     """A job without an end, whose record is as old as records get, is none that waits or runs."""
     job = started(gateway.wiring.jobs) if status is JobStatus.RUNNING else gateway.wiring.jobs.create(new_job())
-    accounting.catch_up()
+    job_metrics_function.catch_up()
     assert gateway.wiring.job_counts.since(TODAY)[TODAY][status] == 1
     gateway.clients.dynamodb.delete_item(TableName=gateway.table_name, Key=job_item.key(job.id))
-    accounting.catch_up()
+    job_metrics_function.catch_up()
     assert gateway.wiring.job_counts.since(TODAY)[TODAY][status] == 0
 
 
-def test_counts_are_kept_as_long_as_the_jobs_of_their_day(gateway: Gateway, accounting: Accounting) -> None:
+def test_counts_are_kept_as_long_as_the_jobs_of_their_day(
+    gateway: Gateway, job_metrics_function: JobMetricsFunction
+) -> None:
     """To the last one, and no longer; and they stay small."""
     late = NOW.replace(hour=23, minute=59, second=59, microsecond=999000)
     job = gateway.wiring.jobs.create(new_job(created_at=late))
     everything(gateway.wiring.jobs)
-    accounting.catch_up()
+    job_metrics_function.catch_up()
     (counts,) = gateway.stored("STATS")
     (record,) = [item for item in gateway.stored("JOB#") if item["pk"]["S"].endswith(job.id)]
     assert 0 < int(counts["expiresAt"]["N"]) - int(record["expiresAt"]["N"]) <= 1
@@ -230,7 +236,7 @@ def test_counts_are_kept_as_long_as_the_jobs_of_their_day(gateway: Gateway, acco
 
 
 def test_a_record_that_cannot_be_read_holds_nothing_up(
-    gateway: Gateway, accounting: Accounting, monkeypatch: pytest.MonkeyPatch
+    gateway: Gateway, job_metrics_function: JobMetricsFunction, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each batch would come again and again with it; so it is told in the log, by its key alone, and left out."""
     log = io.StringIO()
@@ -241,7 +247,7 @@ def test_a_record_that_cannot_be_read_holds_nothing_up(
         item = {name: {"S": value} for name, value in {**text, **fields}.items()}
         gateway.clients.dynamodb.put_item(TableName=gateway.table_name, Item=item)
     gateway.wiring.jobs.create(new_job())
-    accounting.catch_up()
+    job_metrics_function.catch_up()
     assert gateway.wiring.job_counts.since(TODAY) == {TODAY: {"queued": 1}}
     lines = [json.loads(line) for line in log.getvalue().splitlines()]
     assert [(line["action"], line["key"]) for line in lines] == [("job_not_counted", f"JOB#{n}") for n in range(3)]
@@ -249,14 +255,17 @@ def test_a_record_that_cannot_be_read_holds_nothing_up(
 
 
 def test_ends_are_told_with_their_correlation_ids(
-    gateway: Gateway, accounting: Accounting, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    gateway: Gateway,
+    job_metrics_function: JobMetricsFunction,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """A job's outcome is found by the id of the request that it came with; its inputs are in no line."""
     log = io.StringIO()
     monkeypatch.setattr(event_logger.registered_handler, "stream", log)
     job = started(gateway.wiring.jobs, correlation_id="find-me", inputs={"prompt": "secret"}, metadata={"m": "secret"})
     gateway.wiring.jobs.finish(job, OOM)
-    accounting.catch_up()
+    job_metrics_function.catch_up()
     (line,) = [json.loads(line) for line in log.getvalue().splitlines()]
     allowed = {name: line[name] for name in ("action", "job_id", "correlation_id", "status", "error")}
     assert allowed == {
@@ -269,31 +278,33 @@ def test_ends_are_told_with_their_correlation_ids(
     assert "secret" not in log.getvalue() + capsys.readouterr().out
 
 
-def test_success_costs_no_line(gateway: Gateway, accounting: Accounting, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_success_costs_no_line(
+    gateway: Gateway, job_metrics_function: JobMetricsFunction, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Its executor has told it, and logs are billed by the byte."""
     log = io.StringIO()
     monkeypatch.setattr(event_logger.registered_handler, "stream", log)
     gateway.wiring.jobs.finish(started(gateway.wiring.jobs), SUCCESS)
-    accounting.catch_up()
+    job_metrics_function.catch_up()
     assert log.getvalue() == ""
 
 
 def test_metrics_are_written_for_each_batch(
-    gateway: Gateway, accounting: Accounting, capsys: pytest.CaptureFixture[str]
+    gateway: Gateway, job_metrics_function: JobMetricsFunction, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A line that CloudWatch Logs reads, for jobs accepted until they end; none for what is not counted."""
     gateway.wiring.jobs.finish(started(gateway.wiring.jobs), SUCCESS)
-    accounting.catch_up()
+    job_metrics_function.catch_up()
     (line,) = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "_aws" in line]
     assert (line["JobsAccepted"], line["JobsStarted"], line["JobsSucceeded"]) == (1, 1, 1)
     assert (line["QueueWait"], line["RunTime"]) == ([2000], [1234])
     write_what_is_no_job(gateway)
-    accounting.catch_up()
+    job_metrics_function.catch_up()
     assert capsys.readouterr().out == ""
 
 
-def test_days_are_those_of_utc(gateway: Gateway, accounting: Accounting) -> None:
+def test_days_are_those_of_utc(gateway: Gateway, job_metrics_function: JobMetricsFunction) -> None:
     """The present is in the counts that are read for today."""
     gateway.wiring.jobs.create(new_job(created_at=timestamps.now()))
-    accounting.catch_up()
+    job_metrics_function.catch_up()
     assert list(gateway.wiring.job_counts.since(date.min)) == [datetime.now(UTC).date()]
