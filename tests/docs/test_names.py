@@ -15,6 +15,7 @@ from cli.main import app
 from functions import routing
 from gateway.errors import GatewayError, JobFailedError, RequestError
 from gateway.settings import ApiSettings, BackgroundSettings, ExecutorSettings, LocalSettings
+from infra.stage import Executors, Stage
 from tests.docs.pages import ROOT, Page, all_pages
 
 if TYPE_CHECKING:
@@ -151,20 +152,38 @@ def test_make_targets_exist(page: Page) -> None:
     assert {name for text in page.code for name in re.findall(r"\bmake ([a-z-]+)", text)} <= targets
 
 
-@pytest.mark.parametrize("name", ["troubleshooting.md", "how-jobs-end.md"])
-def test_quoted_messages_exist(name: str) -> None:
-    """A message in italics is part of a text in the code, so that readers who search for it find the page."""
-    texts = [
+RUNBOOKS = [page for page in PAGES if page.name.startswith("docs/runbooks/")]
+QUOTING = [page for page in PAGES if page.name in ("docs/troubleshooting.md", "docs/how-jobs-end.md")]
+OF_AWS = {"ConcurrentExecutions"}  # a metric
+
+
+@pytest.fixture(scope="module")
+def texts() -> list[str]:
+    """Return every string of the product's code."""
+    return [
         node.value
-        for folder in ("gateway", "functions", "executor", "cli")
+        for folder in ("gateway", "functions", "executor", "cli", "infra")
         for path in (ROOT / folder).rglob("*.py")
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
     ]
-    page = (ROOT / "docs" / name).read_text(encoding="utf-8")
-    quoted = re.findall(r"(?<![*`\w])\*([^*`]+)\*(?!\*)", re.sub(r"`[^`]*`", "", page))
-    assert quoted
-    assert [message for message in quoted if not any(message in text for text in texts)] == []
+
+
+@pytest.mark.parametrize("page", [*QUOTING, *RUNBOOKS], ids=lambda page: page.name)
+def test_quoted_texts_exist(page: Page, texts: list[str]) -> None:
+    """Italics quote a message, a saved query or a graph of the dashboard, so that readers can search for it."""
+    quoted = set(re.findall(r"(?<![*`\w])\*([^*`]+)\*(?!\*)", re.sub(r"`[^`]*`", "", page.text)))
+    assert {quote for quote in quoted - OF_AWS if not any(quote in text for text in texts)} == set()
+
+
+@pytest.mark.parametrize("page", [*QUOTING[:1], *RUNBOOKS], ids=lambda page: page.name)
+def test_log_actions_and_functions_exist(page: Page, texts: list[str]) -> None:
+    """Names with underscores on the pages for operators are those in logs and code."""
+    inline = [token.content for token in page.inline if token.type == "code_inline"]
+    names = {name for code in inline for name in re.findall(r"\b[a-z]+(?:_[a-z0-9]+)+\b", code)}
+    known = {word for text in texts for word in re.findall(r"\w+", text)} | set(Stage.model_fields)
+    known |= set(Executors.model_fields)
+    assert names - known == set()
 
 
 def test_the_badges_are_true() -> None:
