@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from executor.comfyui.client import ComfyUIClient
-from executor.comfyui.execution import PromptExecution
+from executor.comfyui.execution import PromptRunner
 from executor.comfyui.monitor import PromptMonitor, PromptTimeLimits
 from executor.comfyui.websocket import ProgressSocket
 from executor.heartbeat import HeartbeatSender
@@ -56,7 +56,7 @@ class ExecutorPorts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExecutorApp:
-    """An executor: the worker and the background threads beside it."""
+    """An executor: the worker and the background threads next to it."""
 
     worker: Worker
     heartbeat: HeartbeatSender
@@ -149,7 +149,7 @@ def assemble(settings: ExecutorSettings, ports: ExecutorPorts) -> ExecutorApp:
         objects=ports.objects,
         finisher=finisher,
         comfyui=comfyui,
-        execution=PromptExecution(comfyui, progress_socket, monitor, clock),
+        execution=PromptRunner(comfyui, progress_socket, monitor, clock),
         monitor=monitor,
         outputs=OutputCollector(comfyui, ports.outputs),
         max_attempts=settings.max_attempts,

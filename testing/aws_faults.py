@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from testing.fault_proxy import Response
+from testing.fault_proxy import ServerResponse
 
 if TYPE_CHECKING:
     from testing.fault_proxy import ProxiedRequest
@@ -80,7 +80,7 @@ def event_rejected(proxied: ProxiedRequest) -> None:
     """Respond to PutEvents with 200 and a failed entry, without executing it."""
     entries = [{"ErrorCode": "InternalFailure", "ErrorMessage": "try again"}]
     body = json.dumps({"FailedEntryCount": 1, "Entries": entries}).encode()
-    proxied.respond(Response(200, body, {"Content-Type": "application/x-amz-json-1.1"}))
+    proxied.respond(ServerResponse(200, body, {"Content-Type": "application/x-amz-json-1.1"}))
 
 
 def _respond_with_error(proxied: ProxiedRequest, errors: dict[str, tuple[int, str]], s3_error: tuple[int, str]) -> None:
@@ -95,4 +95,4 @@ def _respond_with_error(proxied: ProxiedRequest, errors: dict[str, tuple[int, st
         status, code = s3_error
         headers = {"Content-Type": "application/xml"}
         body = f"<Error><Code>{code}</Code><Message>injected by a test</Message></Error>"
-    proxied.respond(Response(status, body.encode(), headers))
+    proxied.respond(ServerResponse(status, body.encode(), headers))

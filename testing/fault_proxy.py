@@ -29,7 +29,7 @@ _HOP_HEADERS = ("connection", "keep-alive", "transfer-encoding", "content-length
 
 
 @dataclass(frozen=True)
-class Request:
+class ClientRequest:
     """A client's request."""
 
     method: str
@@ -43,7 +43,7 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Response:
+class ServerResponse:
     """The response to a request."""
 
     status: int
@@ -51,7 +51,7 @@ class Response:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-def aws_step(request: Request) -> str:
+def aws_step(request: ClientRequest) -> str:
     """Name the step of a job that a request to AWS belongs to; for other requests, the operation."""
     operation = request.header("X-Amz-Target").rpartition(".")[2]
     if operation == "UpdateItem":
@@ -60,7 +60,7 @@ def aws_step(request: Request) -> str:
     return operation or f"{request.method.title()}Object"
 
 
-def comfyui_step(request: Request) -> str:
+def comfyui_step(request: ClientRequest) -> str:
     """Name a request to ComfyUI by its method and the first part of its path."""
     return f"{request.method} /{urlsplit(request.path).path.split('/')[1]}"
 
@@ -68,7 +68,7 @@ def comfyui_step(request: Request) -> str:
 class ProxiedRequest:
     """One request in the proxy, and what can be done with it."""
 
-    def __init__(self, handler: BaseHTTPRequestHandler, upstream: str, request: Request) -> None:
+    def __init__(self, handler: BaseHTTPRequestHandler, upstream: str, request: ClientRequest) -> None:
         self._handler = handler
         self._upstream = upstream
         self.request = request
@@ -77,10 +77,10 @@ class ProxiedRequest:
         """Return this request with another body."""
         headers = {name: value for name, value in self.request.headers.items() if name.lower() != "content-length"}
         headers["Content-Length"] = str(len(body))
-        request = Request(self.request.method, self.request.path, headers, body)
+        request = ClientRequest(self.request.method, self.request.path, headers, body)
         return ProxiedRequest(self._handler, self._upstream, request)
 
-    def forward(self) -> Response:
+    def forward(self) -> ServerResponse:
         """Send the request to the server; return the server's response without sending it to the client."""
         connection = http.client.HTTPConnection(self._upstream, timeout=_UPSTREAM_SECONDS)
         try:
@@ -90,11 +90,11 @@ class ProxiedRequest:
                     connection.putheader(name, value)
             connection.endheaders(self.request.body)
             response = connection.getresponse()
-            return Response(response.status, response.read(), dict(response.getheaders()))
+            return ServerResponse(response.status, response.read(), dict(response.getheaders()))
         finally:
             connection.close()
 
-    def respond(self, response: Response, *, truncated: bool = False) -> None:
+    def respond(self, response: ServerResponse, *, truncated: bool = False) -> None:
         """Send a response to the client; when truncated, half of its body and then a reset."""
         handler = self._handler
         handler.send_response_only(response.status)  # without a Date header of its own
@@ -163,7 +163,7 @@ class _Rule:
 class FaultProxy:
     """A proxy in front of `upstream_url`. `step_of` names the step of a request; faults are injected by step."""
 
-    def __init__(self, upstream_url: str, step_of: Callable[[Request], str]) -> None:
+    def __init__(self, upstream_url: str, step_of: Callable[[ClientRequest], str]) -> None:
         self._step_of = step_of
         self._rules: list[_Rule] = []
         self._lock = threading.Lock()
@@ -182,7 +182,7 @@ class FaultProxy:
 
             def handle_request(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                request = Request(self.command, self.path, dict(self.headers.items()), body)
+                request = ClientRequest(self.command, self.path, dict(self.headers.items()), body)
                 proxy._handle(ProxiedRequest(self, upstream, request))
 
             do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = handle_request  # noqa: N815  http.server's names

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 _FREE_MEMORY_SECONDS = 0.5
 
 
-class PromptExecution:
+class PromptRunner:
     """Executes prompts on one ComfyUI; safe to use from several threads."""
 
     def __init__(self, comfyui: ComfyUIClient, socket: ProgressSocket, monitor: PromptMonitor, clock: Clock) -> None:

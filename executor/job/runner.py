@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from executor.comfyui.client import ComfyUIClient
-    from executor.comfyui.execution import PromptExecution
+    from executor.comfyui.execution import PromptRunner
     from executor.comfyui.history import HistoryEntry
     from executor.comfyui.monitor import PromptMonitor
     from executor.job.finisher import JobFinisher
@@ -76,7 +76,7 @@ class JobRunner:
         objects: ObjectStore,
         finisher: JobFinisher,
         comfyui: ComfyUIClient,
-        execution: PromptExecution,
+        execution: PromptRunner,
         monitor: PromptMonitor,
         outputs: OutputCollector,
         max_attempts: int,

@@ -15,7 +15,7 @@ import pytest
 from comfyui_simulator.server import SimulatorServer
 from comfyui_simulator.settings import SimulatorSettings
 from testing.executor_harness import AwsExecutorHarness
-from tests.comfyui.gateway_process import GatewayProcess
+from tests.comfyui.gateway_process import LabGateway
 from tests.comfyui.real_comfyui import RealComfyUI
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def mortal_comfyui(request: pytest.FixtureRequest) -> Iterator[SimulatorServer |
 
 
 @pytest.fixture(scope="session")
-def gateway(comfyui_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
+def gateway(comfyui_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabGateway]:
     """Run a gateway on this ComfyUI as `make run` starts it, with keys of an admin and a user."""
-    with GatewayProcess(comfyui_url, tmp_path_factory.mktemp("gateway")) as running:
+    with LabGateway(comfyui_url, tmp_path_factory.mktemp("gateway")) as running:
         yield running

@@ -21,7 +21,7 @@ START_SECONDS = 30
 STOP_SECONDS = 10
 
 
-class GatewayProcess:
+class LabGateway:
     """`comfyui-gateway run` on a ComfyUI, with these variables. The client uses an admin key by default."""
 
     ADMIN_KEY = "admin-key"

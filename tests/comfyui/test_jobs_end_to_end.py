@@ -16,7 +16,7 @@ import requests
 from PIL import Image
 
 if TYPE_CHECKING:
-    from tests.comfyui.gateway_process import GatewayProcess
+    from tests.comfyui.gateway_process import LabGateway
 
 BUNDLED = Path(__file__).parents[2] / "workflows"
 TINY: dict[str, Any] = {"prompt": "a red fox", "width": 64, "height": 64, "steps": 2}
@@ -37,14 +37,14 @@ def lab(class_type: str, **inputs: object) -> dict[str, Any]:
 
 
 @pytest.fixture
-def solid_color(gateway: GatewayProcess) -> str:
+def solid_color(gateway: LabGateway) -> str:
     """Register a workflow without models: an image of one color."""
     gateway.register("coloured", COLOURED, {"color": {"type": "integer", "required": True, "min": 0, "max": 0xFFFFFF}})
     return "coloured"
 
 
 @pytest.mark.parametrize("color", [0x000000, 0x3366CC, 0xFFFFFF])
-def test_a_color_is_kept_exactly(gateway: GatewayProcess, solid_color: str, color: int) -> None:
+def test_a_color_is_kept_exactly(gateway: LabGateway, solid_color: str, color: int) -> None:
     """Every pixel of the downloaded file has the color of the input."""
     job = gateway.submit(solid_color, color=color)
     assert job["status"] == "succeeded", job["error"]
@@ -56,7 +56,7 @@ def test_a_color_is_kept_exactly(gateway: GatewayProcess, solid_color: str, colo
     assert hashlib.sha256(content).hexdigest() == output["sha256"]
 
 
-def test_a_file_can_be_read_in_every_form(gateway: GatewayProcess, solid_color: str) -> None:
+def test_a_file_can_be_read_in_every_form(gateway: LabGateway, solid_color: str) -> None:
     """The gateway's path, base64 and a range of the presigned URL return the same bytes."""
     job = gateway.submit(solid_color, color=42)
     (output,) = gateway.call("GET", f"/outputs/{job['jobId']}").json()["files"]
@@ -70,7 +70,7 @@ def test_a_file_can_be_read_in_every_form(gateway: GatewayProcess, solid_color: 
     assert (part.status_code, part.content) == (206, b"PNG")
 
 
-def test_another_users_job_does_not_exist(gateway: GatewayProcess, solid_color: str) -> None:
+def test_another_users_job_does_not_exist(gateway: LabGateway, solid_color: str) -> None:
     """Another user can see neither the job nor its files; an admin can."""
     job = gateway.submit(solid_color, key=gateway.USER_KEY, color=1)
     paths = [f"/jobs/{job['jobId']}", f"/outputs/{job['jobId']}", job["outputs"][0]["url"]]
@@ -78,7 +78,7 @@ def test_another_users_job_does_not_exist(gateway: GatewayProcess, solid_color: 
     assert [gateway.call("GET", path, key=gateway.ADMIN_KEY).status_code for path in paths] == [200] * 3
 
 
-def test_progress_grows_while_a_job_runs(gateway: GatewayProcess) -> None:
+def test_progress_grows_while_a_job_runs(gateway: LabGateway) -> None:
     """Percentages never decrease, and reach 100 at the end."""
     gateway.register("slow", lab("LabSleep", seconds=5, steps=50, interruptible=True, progress=True, salt="{{salt}}"),
                      {"salt": {"type": "integer", "required": True}})  # fmt: skip
@@ -98,7 +98,7 @@ def test_progress_grows_while_a_job_runs(gateway: GatewayProcess) -> None:
     ("kind", "code"),
     [("ValueError", "COMFYUI_NODE_ERROR"), ("torchOOM", "COMFYUI_OOM"), ("MemoryError", "COMFYUI_OOM")],
 )
-def test_a_failing_node_is_named(gateway: GatewayProcess, kind: str, code: str) -> None:
+def test_a_failing_node_is_named(gateway: LabGateway, kind: str, code: str) -> None:
     """The error has its code, names the node, and contains no path of the server."""
     name = f"raises-{kind}"
     gateway.register(name, lab("LabRaise", kind=kind, message="{{message}}"), {"message": {"type": "string"}})
@@ -110,7 +110,7 @@ def test_a_failing_node_is_named(gateway: GatewayProcess, kind: str, code: str) 
     assert job["outputs"] is None
 
 
-def test_a_rejected_graph_has_a_reason(gateway: GatewayProcess) -> None:
+def test_a_rejected_graph_has_a_reason(gateway: LabGateway) -> None:
     """A missing checkpoint fails the job with an error that names the node, and a similar checkpoint."""
     job = gateway.submit("sdxl_realism_v1", **TINY, checkpoint="sdxl_base.safetensors")
     assert job["status"] == "failed"
@@ -120,7 +120,7 @@ def test_a_rejected_graph_has_a_reason(gateway: GatewayProcess) -> None:
     assert "model" in job["error"]["recommendation"]
 
 
-def test_values_of_long_lists_are_suggested(gateway: GatewayProcess) -> None:
+def test_values_of_long_lists_are_suggested(gateway: LabGateway) -> None:
     """ComfyUI leaves long lists out of its rejection; they are read from /object_info."""
     graph, schema = (json.loads((BUNDLED / f"sdxl_realism_v1{end}.json").read_text()) for end in ("", ".schema"))
     schema["properties"]["sampler"] = {"type": "string"}
@@ -131,7 +131,7 @@ def test_values_of_long_lists_are_suggested(gateway: GatewayProcess) -> None:
     assert "not an allowed value; similar allowed values: euler_ancestral" in job["error"]["message"]
 
 
-def test_the_log_has_the_steps_of_a_job(gateway: GatewayProcess) -> None:
+def test_the_log_has_the_steps_of_a_job(gateway: LabGateway) -> None:
     """The executor, the loaded models, the nodes, and the stored outputs."""
     job = gateway.submit("sdxl_realism_v1", **TINY)
     messages = [line["message"] for line in gateway.call("GET", f"/jobs/{job['jobId']}/logs").json()["logs"]]
@@ -142,7 +142,7 @@ def test_the_log_has_the_steps_of_a_job(gateway: GatewayProcess) -> None:
 
 
 @pytest.mark.parametrize("workflow_id", ["sdxl_realism_v1", "sprite_transparent_bg", "icon_512"])
-def test_the_bundled_workflows_make_images(gateway: GatewayProcess, workflow_id: str) -> None:
+def test_the_bundled_workflows_make_images(gateway: LabGateway, workflow_id: str) -> None:
     """Each runs with its defaults except size and steps, draws its seed, and saves an image of the requested size."""
     job = gateway.submit(workflow_id, **TINY)
     assert job["status"] == "succeeded", job["error"]
@@ -153,7 +153,7 @@ def test_the_bundled_workflows_make_images(gateway: GatewayProcess, workflow_id:
     assert ("A" in picture.getbands()) == (workflow_id == "sprite_transparent_bg")
 
 
-def test_a_batch_and_an_upscale(gateway: GatewayProcess) -> None:
+def test_a_batch_and_an_upscale(gateway: LabGateway) -> None:
     """Each image of a batch is an output; the icon is upscaled to twice its size."""
     job = gateway.submit("icon_512", **TINY, batch_size=2, upscale=2)
     assert job["status"] == "succeeded", job["error"]
@@ -161,7 +161,7 @@ def test_a_batch_and_an_upscale(gateway: GatewayProcess) -> None:
     assert [picture.size for picture in pictures] == [(128, 128)] * 2
 
 
-def test_the_same_seed_makes_the_same_image(gateway: GatewayProcess) -> None:
+def test_the_same_seed_makes_the_same_image(gateway: LabGateway) -> None:
     """A job can be repeated with the seed that was drawn."""
     first = gateway.submit("sdxl_realism_v1", **TINY)
     # Another owner, who has nothing in the cache.
@@ -174,7 +174,7 @@ def test_the_same_seed_makes_the_same_image(gateway: GatewayProcess) -> None:
     assert pixels[0] == pixels[1]
 
 
-def test_an_equal_job_is_served_from_the_cache(gateway: GatewayProcess, solid_color: str) -> None:
+def test_an_equal_job_is_served_from_the_cache(gateway: LabGateway, solid_color: str) -> None:
     """The same owner gets the files of the first job at once."""
     first = gateway.submit(solid_color, color=77)
     second = gateway.call("POST", "/jobs", json={"workflowId": solid_color, "inputs": {"color": 77}})
@@ -184,7 +184,7 @@ def test_an_equal_job_is_served_from_the_cache(gateway: GatewayProcess, solid_co
     assert hashlib.sha256(content).hexdigest() == first["outputs"][0]["sha256"]
 
 
-def test_sixteen_clients_get_their_own_jobs(gateway: GatewayProcess, solid_color: str) -> None:
+def test_sixteen_clients_get_their_own_jobs(gateway: LabGateway, solid_color: str) -> None:
     """Responses to concurrent requests are never mixed up."""
     wrong: list[object] = []
 
@@ -203,7 +203,7 @@ def test_sixteen_clients_get_their_own_jobs(gateway: GatewayProcess, solid_color
     assert wrong == []
 
 
-def test_health_shows_little_without_a_key(gateway: GatewayProcess, comfyui_url: str) -> None:
+def test_health_shows_little_without_a_key(gateway: LabGateway, comfyui_url: str) -> None:
     """Without a key: the status. With a key: the ComfyUI and its models."""
     stranger = requests.get(f"{gateway.url}/health", timeout=10).json()
     assert stranger["comfyui"] == {"reachable": True}

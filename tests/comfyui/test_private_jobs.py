@@ -9,7 +9,7 @@ import pytest
 import requests
 from PIL import Image
 
-from tests.comfyui.gateway_process import GatewayProcess
+from tests.comfyui.gateway_process import LabGateway
 from tests.comfyui.test_jobs_end_to_end import TINY, lab
 
 if TYPE_CHECKING:
@@ -21,9 +21,9 @@ MARK = "zq-a-fox-that-nobody-may-read-qz"
 
 
 @pytest.fixture(scope="module")
-def private(comfyui_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
+def private(comfyui_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabGateway]:
     """Run a gateway in privacy mode."""
-    with GatewayProcess(comfyui_url, tmp_path_factory.mktemp("private"), PRIVACY_MODE="true") as running:
+    with LabGateway(comfyui_url, tmp_path_factory.mktemp("private"), PRIVACY_MODE="true") as running:
         yield running
 
 
@@ -36,7 +36,7 @@ def animated() -> dict[str, object]:
     }
 
 
-def test_images_are_stored_without_their_prompt(private: GatewayProcess, comfyui_url: str) -> None:
+def test_images_are_stored_without_their_prompt(private: LabGateway, comfyui_url: str) -> None:
     """A sampled image, and an animation, which has its texts in ComfyUI's own chunks."""
     private.register("animated", animated(), {"prompt": {"type": "string"}})
     jobs = [
@@ -56,7 +56,7 @@ def test_images_are_stored_without_their_prompt(private: GatewayProcess, comfyui
     assert MARK not in requests.get(f"{comfyui_url}/history", timeout=10).text
 
 
-def test_errors_have_no_values(private: GatewayProcess, comfyui_url: str) -> None:
+def test_errors_have_no_values(private: LabGateway, comfyui_url: str) -> None:
     """ComfyUI's errors repeat the name of a missing model, and a node's exception anything."""
     private.register("fails", lab("LabRaise", kind="ValueError", message="{{prompt}}"), {"prompt": {"type": "string"}})
     refused = private.submit("sdxl_realism_v1", **{**TINY, "checkpoint": f"{MARK}.safetensors"})
@@ -70,7 +70,7 @@ def test_errors_have_no_values(private: GatewayProcess, comfyui_url: str) -> Non
     assert MARK not in requests.get(f"{comfyui_url}/history", timeout=10).text
 
 
-def test_logs_have_no_values(private: GatewayProcess) -> None:
+def test_logs_have_no_values(private: LabGateway) -> None:
     """The executor's log warns once that ComfyUI writes metadata."""
     for _ in range(2):
         private.submit("icon_512", **{**TINY, "prompt": MARK})

@@ -15,6 +15,7 @@ from comfyui_simulator.server import SimulatorServer
 from comfyui_simulator.settings import SimulatorSettings
 from gateway.domain.job import JobStatus, Priority
 from gateway.domain.messages import JobMessage
+from testing.executor_harness import short_intervals
 from testing.fault_proxy import FaultProxy
 from testing.prompts import image_prompt, sleep_prompt
 from testing.waiting import wait_until
@@ -99,6 +100,7 @@ def run_all_paths(aws_harness: AwsExecutorHarness, folder: Path) -> None:
     with (
         SimulatorServer(SimulatorSettings(data_dir=folder)) as simulator,
         FaultProxy(simulator.url, lambda request: "large" if "large.bin" in request.path else "other") as proxy,
+        short_intervals(),
         aws_harness.run_executor(proxy.url, grace_seconds=0) as stop,
     ):
         # Truncate the large file when some parts of it are stored: the upload is aborted.

@@ -21,6 +21,7 @@ from gateway.aws.sqs.job_queue import SqsJobQueue
 from gateway.domain import timestamps
 from gateway.settings import BackgroundSettings
 from testing.clock import FakeClock
+from testing.executor_harness import short_intervals
 from testing.waiting import wait_until
 from tests.component.event_functions import NO_CONTEXT, failed
 from tests.component.job_metrics import JobMetricsFunction
@@ -199,7 +200,7 @@ def run_all_paths(
     assert ada.post(f"/jobs/{accepted(ada, 'paint', color=10)}/cancel").status == 200
     repeat_requests(ada)
     exhausted = run_out_of_attempts(aws_harness, ada)
-    with aws_harness.run_executor(simulator.url, MAX_ATTEMPTS="2"):
+    with short_intervals(), aws_harness.run_executor(simulator.url, MAX_ATTEMPTS="2"):
         missing = json.dumps({"images": [{"filename": f"{MARKER}.png", "subfolder": MARKER, "type": "output"}]})
         jobs = {
             "painted": accepted(ada, "paint", color=1),

@@ -10,7 +10,7 @@ from comfyui_simulator.server import SimulatorServer
 from comfyui_simulator.settings import SimulatorSettings
 from gateway.domain.job import JobStatus
 from testing.aws_faults import response_lost, response_truncated
-from testing.fault_proxy import ProxiedRequest, Response
+from testing.fault_proxy import ProxiedRequest, ServerResponse
 from testing.prompts import image_prompt, sleep_prompt
 from testing.waiting import wait_until
 
@@ -60,7 +60,7 @@ def test_lost_interrupts_are_repeated(comfyui_env: ComfyUIFaultEnvironment) -> N
 def queued_with_an_error(proxied: ProxiedRequest) -> None:
     """Queue the prompt and respond with 500, as ComfyUI does for an id and number that it has already."""
     proxied.forward()
-    proxied.respond(Response(500, b"500 Internal Server Error"))
+    proxied.respond(ServerResponse(500, b"500 Internal Server Error"))
 
 
 @pytest.mark.parametrize("fault", [queued_with_an_error, response_lost])
@@ -93,7 +93,7 @@ def test_missing_outputs_are_made_again(comfyui_env: ComfyUIFaultEnvironment) ->
 
     def missing(proxied: ProxiedRequest) -> None:
         of_first_attempt = f"{job_id}-1" in proxied.request.path
-        proxied.respond(Response(404, b"") if of_first_attempt else proxied.forward())
+        proxied.respond(ServerResponse(404, b"") if of_first_attempt else proxied.forward())
 
     comfyui_env.comfyui_proxy.inject("GET /view", missing, times=1000)
     with comfyui_env.run_executor(comfyui_env.comfyui_proxy.url):

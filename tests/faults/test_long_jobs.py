@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from gateway.domain import timestamps
 from gateway.domain.job import JobStatus
-from testing.fault_proxy import ProxiedRequest, Response
+from testing.fault_proxy import ProxiedRequest, ServerResponse
 from testing.prompts import sleep_prompt
 from testing.waiting import wait_until
 from tests.faults.executor_process import full_disk
@@ -41,7 +41,7 @@ def visibility_limit_exceeded(proxied: ProxiedRequest) -> None:
         "Content-Type": "application/x-amz-json-1.0",
         "x-amzn-query-error": "InvalidParameterValue;Sender",
     }
-    proxied.respond(Response(400, json.dumps(body).encode(), headers))
+    proxied.respond(ServerResponse(400, json.dumps(body).encode(), headers))
 
 
 def test_a_message_that_becomes_visible_is_left_alone(env: FaultEnvironment) -> None:

@@ -19,7 +19,7 @@ from gateway.domain.job_errors import JobNotClaimableError
 from gateway.domain.messages import JobMessage
 from gateway.errors import LeaseLostError, StateConflictError
 from testing.aws_faults import reset, response_lost, response_truncated, throttled
-from testing.fault_proxy import FaultProxy, ProxiedRequest, Response, aws_step
+from testing.fault_proxy import FaultProxy, ProxiedRequest, ServerResponse, aws_step
 from tests.component.samples import LATER, NOW, SOON, SUCCESS, new_job
 
 if TYPE_CHECKING:
@@ -150,7 +150,7 @@ def test_the_clock_follows_the_date_header(proxy: FaultProxy, aws: dict[str, str
             response = proxied.forward()
             headers = {name: value for name, value in response.headers.items() if name.lower() != "date"}
             date = format_datetime(timestamps.now() + shift, usegmt=True)
-            proxied.respond(Response(response.status, response.body, {**headers, "Date": date}))
+            proxied.respond(ServerResponse(response.status, response.body, {**headers, "Date": date}))
 
         return with_date
 
