@@ -1,7 +1,7 @@
 """Zips of the Lambda functions, made without Docker: what a function imports, and the locked packages for Lambda.
 
 The same sources give the same zip, down to the byte, wherever it is made with the same zlib; its name, which decides
-whether a function is deployed anew, goes by what is in it alone.
+whether a function is deployed again, goes by what is in it alone.
 """
 
 from __future__ import annotations

@@ -159,9 +159,9 @@ class _Page(HTMLParser):
 
 def test_the_page_shows_everything(gateway: Gateway, document: dict[str, Any]) -> None:
     """Each operation and each schema has an anchor, and links to it."""
-    answer = gateway.nobody.get("/docs")
-    page = _Page(answer.body.decode())
-    text = html.unescape(answer.body.decode())
+    response = gateway.nobody.get("/docs")
+    page = _Page(response.body.decode())
+    text = html.unescape(response.body.decode())
     ids = {each["operationId"] for path in document["paths"].values() for each in path.values()}
     assert page.ids == ids | set(document["components"]["schemas"])
     assert {link.removeprefix("#") for link in page.links} == page.ids | {"openapi.json"}
@@ -171,10 +171,10 @@ def test_the_page_shows_everything(gateway: Gateway, document: dict[str, Any]) -
 
 def test_the_page_has_no_scripts_and_loads_nothing(gateway: Gateway) -> None:
     """Its content security policy allows only the style sheet in the page."""
-    answer = gateway.nobody.get("/docs")
-    assert answer.headers["content-type"] == "text/html; charset=utf-8"
-    assert _Page(answer.body.decode()).tags.isdisjoint({"script", "img", "link", "iframe", "form", "object"})
-    policy = answer.headers["content-security-policy"].split("; ")
+    response = gateway.nobody.get("/docs")
+    assert response.headers["content-type"] == "text/html; charset=utf-8"
+    assert _Page(response.body.decode()).tags.isdisjoint({"script", "img", "link", "iframe", "form", "object"})
+    policy = response.headers["content-security-policy"].split("; ")
     assert policy[0] == "default-src 'none'"
     assert [rule.split()[0] for rule in policy[1:]] == ["style-src", "base-uri", "form-action", "frame-ancestors"]
 

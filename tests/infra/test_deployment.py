@@ -151,10 +151,10 @@ def test_a_web_page_may_follow_a_redirect_to_a_file(deployed: Deployed, job: dic
             "Access-Control-Request-Method": method,
             "Access-Control-Request-Headers": "x-api-key",
         }
-        answer = requests.options(
+        response = requests.options(
             output["downloadUrl"], headers=asked, verify=str(deployed.cloud.ca_file), timeout=STEPS_SECONDS
         )
-        assert answer.status_code == status
+        assert response.status_code == status
 
 
 REQUESTS = [
@@ -185,16 +185,16 @@ def test_every_route_has_the_permissions_that_it_needs(
 ) -> None:
     """Each deployed function responds with its own role."""
     method, path = line.format(job=job["jobId"]).split()
-    answer = api(method, path, body)
-    assert answer.status_code == status, answer.text
+    response = api(method, path, body)
+    assert response.status_code == status, response.text
 
 
 def test_a_prompt_that_is_too_large_for_its_message_goes_by_the_bucket(api: Api, executor: None) -> None:  # noqa: ARG001
     """The function can store the prompt, and the executor can read it."""
     node = WORKFLOW["workflowJson"]["1"]
     graph = {**{str(number): node for number in range(3, 1500)}, **WORKFLOW["workflowJson"]}
-    answer = api("POST", "/workflows", {**WORKFLOW, "id": "large", "workflowJson": graph})
-    assert answer.status_code == requests.codes.created, answer.text
+    response = api("POST", "/workflows", {**WORKFLOW, "id": "large", "workflowJson": graph})
+    assert response.status_code == requests.codes.created, response.text
     job_id = api("POST", "/jobs", {"workflowId": "large", "inputs": {"color": 3}}).json()["jobId"]
     wait_until(lambda: api("GET", f"/jobs/{job_id}").json()["status"] == "succeeded", "the job succeeds", STEPS_SECONDS)
 
@@ -236,8 +236,8 @@ def test_a_signed_webhook_is_sent_when_a_job_ends(deployed: Deployed, api: Api, 
 def test_scheduled_functions_have_the_permissions_that_they_need(deployed: Deployed) -> None:
     """Each scheduled function succeeds."""
     for schedule in SCHEDULES:
-        answer = deployed.invoke(schedule.function.name)
-        assert "FunctionError" not in answer, answer["Payload"].read()
+        response = deployed.invoke(schedule.function.name)
+        assert "FunctionError" not in response, response["Payload"].read()
 
 
 def test_deploying_again_changes_nothing(deployed: Deployed) -> None:

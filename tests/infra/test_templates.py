@@ -166,8 +166,8 @@ def test_names_do_not_clash_between_stages(stage: str) -> None:
 
 def test_responses_of_api_gateway_itself_have_the_error_body(dev: Assembly) -> None:
     """Clients need only one parser for errors."""
-    for name, answer in properties(dev, "AWS::ApiGateway::GatewayResponse"):
-        body = json.loads(answer["ResponseTemplates"]["application/json"])
+    for name, response in properties(dev, "AWS::ApiGateway::GatewayResponse"):
+        body = json.loads(response["ResponseTemplates"]["application/json"])
         assert body.keys() == {"error", "message", "details", "retryable", "correlationId"}, name
         assert body["correlationId"] == "$context.requestId"
 

@@ -144,7 +144,7 @@ DELIVERIES: responses.DeliveryListJson = {
             "timestamp": _ENDED_AT,
             "durationMs": 10_003,
             "statusCode": None,
-            "error": "There was no complete answer within 10 s.",
+            "error": "No complete response within 10 s.",
             "nextAttemptAt": "2026-01-31T12:00:28.553Z",
         },
         {
