@@ -1,4 +1,7 @@
-"""What the gateway needs of the world, as protocols. `gateway.aws` is the one implementation for production."""
+"""The ports: protocols of all stores, queues and clocks.
+
+`gateway.aws` implements them for production, `testing` in memory. `tests/ports` tests both implementations.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class Clock(Protocol):
-    """Time, as far as code waits for it or writes it down."""
+    """The current time, and waiting."""
 
     def now(self) -> datetime:
         """Return the current time, aware and in UTC, to the millisecond."""
@@ -38,95 +41,93 @@ class Clock(Protocol):
 
 
 class JobStore(Protocol):
-    """The records of jobs. Every write is conditional; a lost condition is an error, never an overwrite."""
+    """The records of jobs. Every write is conditional; a failed condition is an error, never an overwrite."""
 
     def create(self, job: Job) -> Job:
-        """Put a new job. When its id is taken, return the job that has it instead, unchanged."""
+        """Store a new job. If its id is taken, return the stored job instead, unchanged."""
 
     def get(self, job_id: str) -> Job | None:
         """Read a job, or None."""
 
     def claim(self, job_id: str, *, executor_id: str, now: datetime, lease_until: datetime) -> Job:
-        """Start an attempt: allowed for a queued job and for a running one whose lease has run out.
+        """Start an attempt: of a queued job, or of a running one whose lease has expired.
 
-        Returns the job with its attempt one higher. Raises JobNotClaimableError.
+        Returns the job with its attempt number one higher. Raises JobNotClaimableError.
         """
 
     def renew(
         self, job: Job, *, lease_until: datetime, progress: int | None, log: Sequence[LogLine] | None = None
     ) -> Job:
-        """Prolong the lease, record the progress, and the log unless it is None.
+        """Renew the lease, and store the progress and the log unless they are None.
 
-        The answer says whether a cancel was requested.
-
-        Raises LeaseLostError.
+        The returned job says whether a cancel was requested. Raises LeaseLostError.
         """
 
     def release(self, job: Job, log: Sequence[LogLine] = (), *, count_attempt: bool = True) -> None:
-        """End the attempt without ending the job: its lease runs out now. Raises LeaseLostError.
+        """End the attempt without ending the job: its lease expires now. Raises LeaseLostError.
 
         `count_attempt`: whether the attempt counts against the job.
         """
 
     def finish(self, job: Job, end: JobEnd) -> Job:
-        """Write the one terminal state. Raises LeaseLostError."""
+        """Write the terminal status. Raises LeaseLostError."""
 
     def cancel(self, job_id: str, *, now: datetime) -> Job:
-        """End a job that no attempt holds; ask the attempt that holds a running one to stop.
+        """Cancel a job without a live lease; request it of the attempt that holds any other job.
 
-        Returns the job as it is then. Raises StateConflictError when it has ended.
+        Returns the job as it is then. Raises StateConflictError when it has already ended, or does not exist.
         """
 
     def fail_if_unleased(
         self, job_id: str, failure: JobFailure, *, now: datetime, leases_expired_before: datetime
     ) -> Job:
-        """Fail a job that waits, or whose attempt's lease had run out by `leases_expired_before`.
+        """Fail a queued job, or a running one whose lease expired before or at `leases_expired_before`.
 
-        Returns the ended job. Raises JobNotClaimableError with what is stored.
+        Returns the ended job. Raises JobNotClaimableError with the stored job.
         """
 
 
 @dataclass(frozen=True, slots=True)
 class JobPage:
-    """One page of a list, newest first. `next_page_position`: where the next one begins; None at the end."""
+    """One page of a list, newest first. `next_page_position`: after which the next page starts; None at the end."""
 
     jobs: Sequence[Job]
     next_page_position: PagePosition | None
 
 
 class JobList(Protocol):
-    """Lists of jobs. What a page costs does not depend on how many jobs there are."""
+    """Lists of jobs. The cost of a page does not depend on the number of jobs."""
 
     def page(self, which: JobFilter, *, limit: int, position: PagePosition | None) -> JobPage:
-        """Read a page that begins at a position.
+        """Read the page after a position.
 
-        A filter that few jobs pass can leave a page short, or empty, and yet not be at the end.
+        With a filter that few jobs match, a page can be short or empty although there are further pages.
         """
 
     def accepted(self, since: datetime, before: datetime) -> Iterator[Job]:
-        """Read everybody's jobs that were accepted in this time, oldest first, no faster than they are taken."""
+        """Read all owners' jobs that were accepted in this period, oldest first. Reads lazily."""
 
 
 class WorkflowStore(Protocol):
     """Workflows: a small head that changes with each version, and templates that never change once written.
 
-    Each change and its entry in the audit log are one write: neither is there without the other.
+    Each change and its entry in the audit log are one atomic write.
     """
 
     def create(
         self, workflow_id: str, name: str, description: str, template: WorkflowTemplate, by: Authorship
     ) -> WorkflowHead:
-        """Put a new workflow, as its version 1. Raises StateConflictError when its id is taken."""
+        """Store a new workflow as version 1. Raises StateConflictError when its id is taken."""
 
     def update(
         self, head: WorkflowHead, name: str, description: str, template: WorkflowTemplate, by: Authorship
     ) -> WorkflowHead:
-        """Put the version after `head`. Raises StateConflictError when that is no longer the newest."""
+        """Store the version after `head`. Raises StateConflictError when `head` is no longer the newest version."""
 
     def delete(self, head: WorkflowHead, by: Authorship) -> None:
-        """Forget a workflow. Raises StateConflictError when `head` is no longer the newest version.
+        """Delete a workflow. Raises StateConflictError when `head` is no longer the newest version.
 
-        Its templates stay for as long as jobs that were accepted with them are kept.
+        Its template is retained as long as the jobs that were accepted with it.
         """
 
     def head(self, workflow_id: str) -> WorkflowHead | None:
@@ -140,48 +141,48 @@ class WorkflowStore(Protocol):
 
 
 class AuditLog(Protocol):
-    """What admins did."""
+    """The log of what admins did."""
 
     def record(self, entry: AuditEntry) -> None:
-        """Write an entry on its own, for what changes nothing in the table."""
+        """Write an entry for an action that changes nothing in the table."""
 
     def newest(self, limit: int, *, before: PagePosition | None) -> Sequence[AuditEntry]:
-        """Read so many entries, newest first: all in all, or those before a position."""
+        """Read up to `limit` entries, newest first, that are before a position if one is given."""
 
 
 class ApiKeyStore(Protocol):
-    """API keys, by their hash."""
+    """Records of API keys by their hash."""
 
     def get(self, sha256: str) -> ApiKey | None:
         """Read a key's record, or None."""
 
     def put(self, key: ApiKey) -> None:
-        """Write a key's record, in place of the one with the same hash."""
+        """Write a key's record in place of the one with the same hash."""
 
     def delete(self, sha256: str) -> None:
-        """Forget a key; nothing happens when there is none."""
+        """Delete a key's record, if there is one."""
 
 
 class ApiKeyAdmin(Protocol):
-    """API keys as an operator deals with them. Each change and its entry in the audit log are one write."""
+    """API keys for operators. Each change and its entry in the audit log are one atomic write."""
 
     def all(self) -> Sequence[ApiKey]:
-        """Read all keys, the oldest first, those included that open nothing any more."""
+        """Read all keys, oldest first, including revoked and expired ones."""
 
     def create(self, key: ApiKey, by: Authorship) -> None:
-        """Put a new key."""
+        """Store a new key."""
 
     def revoke(self, key: ApiKey, by: Authorship) -> None:
-        """Let a key open nothing any more; its record stays. Raises StateConflictError when it was revoked before."""
+        """Disable a key; its record stays. Raises StateConflictError when it is already revoked."""
 
 
 class RateLimitStore(Protocol):
     """Counts of requests."""
 
     def add(self, subject: str, window_starts_at_ms: int, *, expires_at: int) -> int:
-        """Count one more request of this subject in this window; return how many there are, this one included.
+        """Count one more request of this subject in this window; return the count, including this one.
 
-        The window is named by its start in epoch milliseconds; the count is forgotten at `expires_at`, epoch seconds.
+        The window is given by its start in epoch milliseconds; the count expires at `expires_at`, epoch seconds.
         """
 
 
@@ -189,13 +190,13 @@ class JobCountStore(Protocol):
     """Counts of jobs, by the day on which they were accepted."""
 
     def add(self, differences: Mapping[date, DailyJobCounts], *, batch_id: str) -> None:
-        """Change the counts of several days: all of them, or none. Raises JobCountsConflictError.
+        """Change the counts of several days, at most a hundred, atomically. Raises JobCountsConflictError.
 
-        With an id (36 characters at most) that was there within ten minutes before, nothing is changed.
+        Nothing changes if the same batch id (at most 36 characters) was used within the last ten minutes.
         """
 
     def since(self, day: date) -> Mapping[date, DailyJobCounts]:
-        """Read the counts of this day and of those after it; days without any are left out."""
+        """Read the counts of this day and of later ones; days without counts are left out."""
 
 
 class ExecutorStore(Protocol):
@@ -216,7 +217,7 @@ class ExecutorStore(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ReceivedJob:
-    """A job message in this receiver's hands until its visibility runs out."""
+    """A received job message; no other receiver gets it until its visibility timeout."""
 
     message: JobMessage
     receipt_handle: str
@@ -224,76 +225,76 @@ class ReceivedJob:
 
 
 class JobQueue(Protocol):
-    """One queue per priority, at-least-once."""
+    """One queue per priority, with at-least-once delivery."""
 
     def send(self, message: JobMessage, *, group: str) -> None:
-        """Enqueue. `group` keeps one owner's backlog from holding up the others'."""
+        """Enqueue. `group` is the owner: a backlog of one group does not delay the others."""
 
     def receive(self, priority: Priority, *, wait_seconds: int) -> ReceivedJob | None:
-        """Take the next message, waiting for one at most so long."""
+        """Receive the next message; wait up to `wait_seconds` for one."""
 
     def change_visibility(self, received: ReceivedJob, seconds: int) -> None:
-        """Keep the message from others for so many seconds from now; 0 gives it back at once."""
+        """Hide the message from other receivers for so many seconds from now; 0 makes it visible at once."""
 
     def delete(self, received: ReceivedJob) -> None:
         """Acknowledge."""
 
     def waiting(self) -> int:
-        """Count the messages that wait in all queues; about right, and a little late."""
+        """Return the approximate number of visible messages in all queues; it is a little late."""
 
 
 class QueueDepth(Protocol):
-    """How many messages there are."""
+    """Counts of messages."""
 
     def messages(self, priority: Priority) -> int:
-        """Count the messages of a priority, those in somebody's hands and dead letters included.
+        """Return the number of messages of a priority, including received ones and dead letters.
 
-        About right, and up to a minute or so late.
+        It is approximate, and up to a minute or so late.
         """
 
 
 class SweepStore(Protocol):
-    """What the sweeper knows from one run to the next."""
+    """The state of the sweeper between its runs."""
 
     def read(self) -> SweepState:
-        """Read what the last run knew; nothing before the first."""
+        """Read the state of the last run; a new one before the first run."""
 
     def write(self, sweep: SweepState) -> SweepState | None:
-        """Write what this run knows, and return it as written; None when another run has written meanwhile."""
+        """Write the state of this run, and return it as written; None when another run wrote since it was read."""
 
 
 class DeliveryStore(Protocol):
-    """Deliveries of jobs' ends. Every write is conditional."""
+    """Webhook deliveries. Every write is conditional."""
 
     def begin(self, job_id: str, *, now: datetime, last: bool) -> Job:
-        """Begin an attempt; return the job as it was before, with the delivery as the last attempt left it.
+        """Begin an attempt; return the job as it was before.
 
-        The `last` one is written as failed until it is recorded, in case it never is. Raises DeliveryNotDueError.
+        The `last` attempt is stored as failed until it is recorded, in case it never is. Raises DeliveryNotDueError.
         """
 
     def record(self, job_id: str, delivery: Delivery) -> None:
-        """Write how the attempt ended that began last. Raises LeaseLostError when another has begun since.
+        """Write how the latest attempt ended. Raises LeaseLostError when a later attempt has begun.
 
-        When the delivery was reopened meanwhile, it stays pending, and only the log is written.
+        A delivery that was reopened during the attempt stays pending; only its log is written.
         """
 
     def reopen(self, job_id: str) -> None:
-        """Make a delivery pending, whatever it was. Raises StateConflictError when there is none to make."""
+        """Make a delivery pending, whatever it was. Raises StateConflictError when the job has no delivery."""
 
 
 class WebhookQueue(Protocol):
-    """Deliveries that are due, at-least-once."""
+    """The queue of deliveries that are due, with at-least-once delivery."""
 
     def send(self, event: JobEndedEvent) -> None:
-        """Enqueue a delivery once more."""
+        """Enqueue a delivery again."""
 
     def change_visibility(self, receipt_handle: str, seconds: int) -> None:
-        """Keep a received message from being received again for so many seconds from now."""
+        """Hide a received message for so many seconds from now."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """What was stored: bytes and their SHA-256 in hex."""
+    """Size in bytes and SHA-256 in hex of a stored object."""
 
     size: int
     sha256: str
@@ -306,38 +307,38 @@ class ObjectStore(Protocol):
         """Store a small object."""
 
     def put_stream(self, key: str, stream: BinaryIO, *, content_type: str, disposition: str) -> StoredObject:
-        """Store an object of any size while reading it; memory does not grow with it."""
+        """Store an object of any size while reading it, in constant memory."""
 
     def get(self, key: str) -> bytes:
         """Read a whole object. Raises KeyError when there is none."""
 
     def exists(self, key: str) -> bool:
-        """Tell whether an object is there."""
+        """Return whether there is an object with this key."""
 
     def expire(self, key: str, *, content_type: str) -> None:
-        """Let an object go that no new job will need: it stays for the retention time from now, then it is removed."""
+        """Mark an object that no new job will need for removal after the retention time, counted from now."""
 
     def presigned_url(self, key: str, *, seconds: int) -> str:
-        """Make a URL that reads the object with a plain GET for so long."""
+        """Return a URL that reads the object with a plain GET for so many seconds."""
 
 
 class ResultCache(Protocol):
-    """Results that can be used again."""
+    """Cached results of jobs."""
 
     def put(self, key: str, result: CachedResult, *, expires_at: datetime) -> None:
         """Write a result in place of an older one."""
 
     def find(self, key: str, *, now: datetime) -> CachedResult | None:
-        """Read a result, or None."""
+        """Read a result that has not expired, or None."""
 
     def find_with_head(
         self, key: str, workflow_id: str, *, now: datetime
     ) -> tuple[WorkflowHead | None, CachedResult | None]:
-        """Read a result and, in the same call, the head of the workflow that it should be of."""
+        """Read a result and, in the same call, the head of its workflow."""
 
 
 class EventBus(Protocol):
-    """Where ends of jobs are announced."""
+    """The bus for "job ended" events."""
 
     def publish(self, event: JobEndedEvent) -> None:
-        """Announce; again with the same event id is harmless."""
+        """Publish an event. Publishing it again with the same event id is harmless."""

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class EventBridgeBus:
-    """The EventBus port."""
+    """Implements the port `EventBus`."""
 
     def __init__(self, client: EventBridgeClient, bus_name: str) -> None:
         self._client = client
@@ -22,7 +22,7 @@ class EventBridgeBus:
 
     def publish(self, event: JobEndedEvent) -> None:
         """Announce. PutEvents answers 200 even when it takes no event, so its count is looked at."""
-        answer = self._client.put_events(
+        response = self._client.put_events(
             Entries=[
                 {
                     "EventBusName": self._bus_name,
@@ -32,5 +32,5 @@ class EventBridgeBus:
                 }
             ]
         )
-        if answer["FailedEntryCount"]:
-            raise EventNotPublishedError(answer["Entries"][0].get("ErrorCode", "no error code"))
+        if response["FailedEntryCount"]:
+            raise EventNotPublishedError(response["Entries"][0].get("ErrorCode", "no error code"))

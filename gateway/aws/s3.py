@@ -24,7 +24,7 @@ _TRANSFER.max_in_memory_upload_chunks = 2  # 10 otherwise; boto3's own class pas
 
 
 class S3ObjectStore:
-    """The ObjectStore port."""
+    """Implements the port `ObjectStore`."""
 
     def __init__(self, client: S3Client, bucket_name: str) -> None:
         self._client = client

@@ -1,4 +1,4 @@
-"""API keys as an operator deals with them: listed, made and revoked, with an entry in the audit log for each change."""
+"""API keys for operators: list, create and revoke them, with an entry in the audit log for each change."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class DynamoApiKeyAdmin:
-    """The ApiKeyAdmin port."""
+    """Implements the port `ApiKeyAdmin`."""
 
     def __init__(
         self, client: DynamoDBClient, table_name: str, audit: DynamoAuditLog, clock: Clock = SYSTEM_CLOCK
@@ -33,7 +33,7 @@ class DynamoApiKeyAdmin:
         self._clock = clock
 
     def all(self) -> Sequence[ApiKey]:
-        """Read all keys, the oldest first, those included that open nothing any more."""
+        """Read all keys, oldest first, including revoked and expired ones."""
         pages = self._client.get_paginator("query").paginate(
             TableName=self._table_name,
             KeyConditionExpression="pk = :pk",
@@ -44,17 +44,17 @@ class DynamoApiKeyAdmin:
         return sorted(keys, key=lambda key: key.created_at)
 
     def create(self, key: ApiKey, by: Authorship) -> None:
-        """Put a new key."""
+        """Store a new key."""
         self._change(key, AuditAction.KEY_CREATED, by)
 
     def revoke(self, key: ApiKey, by: Authorship) -> None:
-        """Let a key open nothing any more; its record stays. Raises StateConflictError when it was revoked before."""
+        """Disable a key; its record stays. Raises StateConflictError when it is already revoked."""
         if key.disabled:
-            raise StateConflictError(f"The key {key.id} was revoked before.")
+            raise StateConflictError(f"The key {key.id} is already revoked.")
         self._change(replace(key, disabled=True), AuditAction.KEY_REVOKED, by)
 
     def _change(self, key: ApiKey, action: AuditAction, by: Authorship) -> None:
         entry = AuditEntry.new(action, key.name, by=by, at=self._clock.now())
         writes = api_key_store.puts(self._table_name, key)
         if not transaction.write(self._client, [*writes, {"Put": self._audit.put(entry)}]):
-            raise StateConflictError(f"Somebody else changes the key {key.id} just now. Try again.")
+            raise StateConflictError(f"The key {key.id} is being changed by another request. Try again.")

@@ -1,6 +1,6 @@
-"""API keys in DynamoDB, found by the hash of the key.
+"""API keys in DynamoDB, by the hash of the key.
 
-Each is there twice: in a partition of its own, which a request reads, and in one that lists all for an operator.
+Each has two items: one in its own partition, which requests read, and one in a partition that lists all for operators.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ LIST_PARTITION = "KEYS"
 
 
 class DynamoApiKeyStore:
-    """The ApiKeyStore port."""
+    """Implements the port `ApiKeyStore`."""
 
     def __init__(self, client: DynamoDBClient, table_name: str) -> None:
         self._client = client
@@ -31,25 +31,25 @@ class DynamoApiKeyStore:
 
     def get(self, sha256: str) -> ApiKey | None:
         """Read a key's record, or None."""
-        answer = self._client.get_item(TableName=self._table_name, Key=_key(sha256), ConsistentRead=True)
-        return from_item(answer["Item"]) if "Item" in answer else None
+        response = self._client.get_item(TableName=self._table_name, Key=_key(sha256), ConsistentRead=True)
+        return from_item(response["Item"]) if "Item" in response else None
 
     def put(self, key: ApiKey) -> None:
-        """Write a key's record, in place of the one with the same hash."""
+        """Write a key's record in place of the one with the same hash."""
         self._write(puts(self._table_name, key))
 
     def delete(self, sha256: str) -> None:
-        """Forget a key; nothing happens when there is none."""
+        """Delete a key's record, if there is one."""
         keys = (_key(sha256), attributes.write({"pk": LIST_PARTITION, "sk": sha256}))
         self._write([{"Delete": {"TableName": self._table_name, "Key": key}} for key in keys])
 
     def _write(self, items: Sequence[TransactWriteItemTypeDef]) -> None:
         if not transaction.write(self._client, items):
-            raise StateConflictError("Somebody else changes this key just now. Try again.")
+            raise StateConflictError("This key is being changed by another request. Try again.")
 
 
 def puts(table_name: str, key: ApiKey) -> list[TransactWriteItemTypeDef]:
-    """Make the writes of a key's two records."""
+    """Return the writes of a key's two items."""
     fields: attributes.Fields = {
         "sha256": key.sha256,
         "name": key.name,
@@ -64,7 +64,7 @@ def puts(table_name: str, key: ApiKey) -> list[TransactWriteItemTypeDef]:
 
 
 def from_item(item: attributes.Item) -> ApiKey:
-    """Read either of the two."""
+    """Read either of the two items."""
     fields = attributes.read(item)
     return ApiKey(
         sha256=fields["sha256"],

@@ -1,6 +1,6 @@
-"""DynamoDB attribute values: the few kinds we store, written and read without boto3's resource layer.
+"""Marshal DynamoDB attribute values, for the few types that are stored, without boto3's resource layer.
 
-Structured fields are kept as JSON, as text or packed: floats stay what they were, and an item stays one flat map.
+Structured fields are stored as JSON, as text or packed: floats do not change, and an item stays one flat map.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Fields = Mapping[str, Value | None]
 
 
 def write(fields: Fields) -> Item:
-    """Marshal; None fields are left out."""
+    """Marshal fields; None values are left out."""
     return {name: _value(value) for name, value in fields.items() if value is not None}
 
 
@@ -33,7 +33,7 @@ def _value(value: Value) -> dict[str, Any]:
 
 
 def read(item: Mapping[str, Any]) -> dict[str, Any]:
-    """Unmarshal what `write` made."""
+    """Unmarshal the result of `write`."""
     return {name: _read(value) for name, value in item.items()}
 
 
@@ -41,18 +41,18 @@ def _read(value: Mapping[str, Any]) -> Value:
     ((kind, content),) = value.items()
     if kind == "N":
         return int(content)
-    return content  # type: ignore[no-any-return]  # S, B and BOOL are what they say
+    return content  # type: ignore[no-any-return]  # S, B and BOOL have their Python types
 
 
 def to_json(value: object) -> str:
-    """Write a structured field."""
+    """Serialize a structured field."""
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 def failed_condition(error: ClientError) -> Item | None:
-    """Return the item that stood against a conditional write ({} when there is none); None for any other error."""
+    """Return the stored item when a condition failed ({} when there is none); None for any other error."""
     if error.response.get("Error", {}).get("Code") != "ConditionalCheckFailedException":
         return None
-    # The stubs do not know that a failed condition carries the item that stood against it.
-    standing: Any = error.response.get("Item", {})
-    return dict(standing)
+    # The stubs do not know that a failed condition has the stored item.
+    stored: Any = error.response.get("Item", {})
+    return dict(stored)

@@ -1,6 +1,6 @@
-"""The audit log in DynamoDB, all in one partition, sorted by time: a page is one query, whatever came before it.
+"""The audit log in DynamoDB, in one partition sorted by time: a page is one query.
 
-One partition takes a thousand writes a second; admins don't.
+One partition accepts a thousand writes a second; admins do not make that many.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _PARTITION = "AUDIT"
 
 
 class DynamoAuditLog:
-    """The AuditLog port. `retention_days`: of jobs; entries are kept as long at least."""
+    """Implements the port `AuditLog`. `retention_days`: of jobs; entries are retained at least as long."""
 
     def __init__(self, client: DynamoDBClient, table_name: str, retention_days: int) -> None:
         self._client = client
@@ -33,7 +33,7 @@ class DynamoAuditLog:
         self._retention = timedelta(days=max(retention_days, AUDIT_RETENTION_DAYS))
 
     def put(self, entry: AuditEntry) -> PutTypeDef:
-        """Make the write of an entry, for the transaction that holds the change itself."""
+        """Return the write of an entry, for the transaction that makes the change."""
         fields: attributes.Fields = {
             "pk": _PARTITION,
             "sk": entry.position.to_text(),
@@ -50,13 +50,13 @@ class DynamoAuditLog:
         return {"TableName": self._table_name, "Item": attributes.write(fields)}
 
     def record(self, entry: AuditEntry) -> None:
-        """Write an entry on its own, for what changes nothing in the table."""
+        """Write an entry for an action that changes nothing in the table."""
         self._client.put_item(**self.put(entry))
 
     def newest(self, limit: int, *, before: PagePosition | None) -> Sequence[AuditEntry]:
-        """Read so many entries, newest first: all in all, or those before a position."""
+        """Read up to `limit` entries, newest first, that are before a position if one is given."""
         values = {":pk": _PARTITION} if before is None else {":pk": _PARTITION, ":before": before.to_text()}
-        answer = self._client.query(
+        response = self._client.query(
             TableName=self._table_name,
             KeyConditionExpression="pk = :pk" if before is None else "pk = :pk AND sk < :before",
             ExpressionAttributeValues=attributes.write(values),
@@ -64,7 +64,7 @@ class DynamoAuditLog:
             Limit=limit,
             ConsistentRead=True,
         )
-        return [_from_item(item) for item in answer["Items"]]
+        return [_from_item(item) for item in response["Items"]]
 
 
 def _from_item(item: attributes.Item) -> AuditEntry:

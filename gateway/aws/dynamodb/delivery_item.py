@@ -1,4 +1,4 @@
-"""The delivery of a job's end, as attributes of the job's item: whoever reads the job has it without another call."""
+"""A job's webhook delivery as attributes of the job's item: reading the job reads it too."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def read(fields: Mapping[str, Any]) -> Delivery:
-    """Read the delivery out of a job's attributes; of a job that none was begun for, it is pending."""
+    """Read the delivery from a job's attributes; it is pending when none was begun."""
     return Delivery(
         status=DeliveryStatus(fields.get("deliveryStatus", DeliveryStatus.PENDING)),
         attempt_count=fields.get("deliveryCount", 0),
@@ -27,14 +27,14 @@ def read(fields: Mapping[str, Any]) -> Delivery:
 
 
 def due_fields(delivery: Delivery) -> attributes.Fields:
-    """Write when the next attempt is due, and which message brings it; nothing when none is."""
+    """Return the attributes of the next attempt: when it is due and which message brings it; none if none is due."""
     if delivery.due_at is None:
         return {}
     return {"deliveryDueAt": timestamps.to_milliseconds(delivery.due_at), "deliveryMessage": delivery.message_id}
 
 
 def log_text(delivery: Delivery) -> str:
-    """Write the attempts: lists, as names would take more room than what they name."""
+    """Serialize the attempts as lists: names would take more space than the values."""
     return attributes.to_json(
         [
             [

@@ -1,11 +1,12 @@
-"""Deliveries in DynamoDB: attributes of the job's item, every write conditional.
+"""Webhook deliveries in DynamoDB: attributes of the job's item, every write conditional.
 
 begin     only for an ended job with a callback, not delivered yet,
-          that is due, and that no other attempt holds                → count + 1, asked no longer
-record    only by the attempt that began last                         → held no longer
-reopen    only for an ended job with a callback                       → pending, asked, due at once
+          that is due, and that no other attempt holds                → count + 1, not reopened
+record    only by the latest attempt                                  → not held
+reopen    only for an ended job with a callback                       → pending, reopened, due at once
 
-`asked` is there so that an attempt that is under way while somebody asks for another one leaves that one to be made.
+"Reopened" is the attribute deliveryAsked. It makes sure that a running attempt, when it is recorded, does not close a
+delivery that was reopened meanwhile.
 """
 
 from __future__ import annotations
@@ -35,16 +36,16 @@ _ENDS = {":succeeded": JobStatus.SUCCEEDED, ":failed": JobStatus.FAILED, ":cance
 
 
 class DynamoDeliveryStore:
-    """The DeliveryStore port."""
+    """Implements the port `DeliveryStore`."""
 
     def __init__(self, client: DynamoDBClient, table_name: str) -> None:
         self._client = client
         self._table_name = table_name
 
     def begin(self, job_id: str, *, now: datetime, last: bool) -> Job:
-        """Begin an attempt; return the job as it was before. Raises DeliveryNotDueError with what is stored."""
+        """Begin an attempt; return the job as it was before. Raises DeliveryNotDueError with the stored job."""
         try:
-            answer = self._update(
+            response = self._update(
                 job_id,
                 f"SET deliveryHeldSince = :now{', deliveryStatus = :failed' if last else ''} "
                 "REMOVE deliveryAsked ADD deliveryCount :one",
@@ -62,16 +63,16 @@ class DynamoDeliveryStore:
                 },
             )
         except ClientError as error:
-            standing = attributes.failed_condition(error)
-            if standing is None:
+            stored = attributes.failed_condition(error)
+            if stored is None:
                 raise
-            raise DeliveryNotDueError(job_item.read(standing) if standing else None) from None
-        return job_item.read(answer["Attributes"])
+            raise DeliveryNotDueError(job_item.read(stored) if stored else None) from None
+        return job_item.read(response["Attributes"])
 
     def record(self, job_id: str, delivery: Delivery) -> None:
-        """Write how the attempt ended that began last. Raises LeaseLostError when another has begun since.
+        """Write how the latest attempt ended. Raises LeaseLostError when a later attempt has begun.
 
-        When another one was asked for meanwhile, the delivery stays pending, and only the log is written.
+        A delivery that was reopened during the attempt stays pending; only its log is written.
         """
         mine: attributes.Fields = {":mine": delivery.attempt_count, ":log": delivery_item.log_text(delivery)}
         due = delivery_item.due_fields(delivery)
@@ -85,15 +86,15 @@ class DynamoDeliveryStore:
                 {**mine, ":state": delivery.status, **{f":{name}": value for name, value in due.items()}},
             )
         except ClientError as error:
-            standing = attributes.failed_condition(error)
-            if standing is None:
+            stored = attributes.failed_condition(error)
+            if stored is None:
                 raise
-            if "deliveryAsked" not in standing:
+            if "deliveryAsked" not in stored:
                 raise LeaseLostError from None
             self._update(job_id, "SET deliveryLog = :log REMOVE deliveryHeldSince", "deliveryCount = :mine", mine)
 
     def reopen(self, job_id: str) -> None:
-        """Make a delivery pending, whatever it was. Raises StateConflictError when there is none to make."""
+        """Make a delivery pending, whatever it was. Raises StateConflictError when the job has no delivery."""
         try:
             self._update(
                 job_id,
@@ -105,11 +106,11 @@ class DynamoDeliveryStore:
             if attributes.failed_condition(error) is None:
                 raise
             raise StateConflictError(
-                "There is a webhook to send once the job has ended, if it has a callbackUrl."
+                "The job has no webhook to send: it has no callbackUrl, or has not ended."
             ) from None
 
     def _update(self, job_id: str, update: str, condition: str, values: attributes.Fields) -> UpdateItemOutputTypeDef:
-        """Update an ended job with a callback, if the condition holds as well."""
+        """Update an ended job with a callback, if the condition holds too."""
         return self._client.update_item(
             TableName=self._table_name,
             Key=job_item.key(job_id),

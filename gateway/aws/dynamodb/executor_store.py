@@ -26,7 +26,7 @@ _MODELS = "EXECUTOR_MODELS"
 
 
 class DynamoExecutorStore:
-    """The ExecutorStore port."""
+    """Implements the port `ExecutorStore`."""
 
     def __init__(self, client: DynamoDBClient, table_name: str) -> None:
         self._client = client

@@ -1,4 +1,4 @@
-"""Counts of jobs in DynamoDB: an item for each day on which jobs were accepted, gone soon after the last of them."""
+"""Counts of jobs in DynamoDB: one item for each day on which jobs were accepted. It expires after those jobs."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
 
 _PARTITION = "STATS"
-_NO_COUNTS = ("pk", "sk", "expiresAt")
-_TRIES = 5
+_NOT_COUNTS = ("pk", "sk", "expiresAt")
+_MAX_ATTEMPTS = 5
 
 
 class DynamoJobCountStore:
-    """The JobCountStore port. `retention_days`: of jobs."""
+    """Implements the port `JobCountStore`. `retention_days`: of jobs."""
 
     def __init__(self, client: DynamoDBClient, table_name: str, retention_days: int) -> None:
         self._client = client
@@ -30,18 +30,18 @@ class DynamoJobCountStore:
         self._retention = timedelta(days=retention_days)
 
     def add(self, differences: Mapping[date, DailyJobCounts], *, batch_id: str) -> None:
-        """Change the counts of several days at once, a hundred at most. Raises JobCountsConflictError.
+        """Change the counts of several days, at most a hundred, atomically. Raises JobCountsConflictError.
 
-        A transaction for its token: DynamoDB knows one that it has carried out again for ten minutes.
+        It is a transaction for its token: DynamoDB ignores a repeated token for ten minutes.
         """
         updates = [self._update(day, difference) for day, difference in sorted(differences.items())]
-        if not any(transaction.write(self._client, updates, token=batch_id) for _ in range(_TRIES)):
-            raise JobCountsConflictError("Others change the counts of jobs all the time.")
+        if not any(transaction.write(self._client, updates, token=batch_id) for _ in range(_MAX_ATTEMPTS)):
+            raise JobCountsConflictError("Other writers kept changing the counts of jobs.")
 
     def _update(self, day: date, difference: DailyJobCounts) -> TransactWriteItemTypeDef:
         numbered = list(enumerate(sorted(difference)))
         added = ", ".join(f"#{number} :{number}" for number, _ in numbered)
-        # The last job of the day is kept for this long.
+        # The last job of the day is retained until then.
         expires_at = datetime.combine(day + timedelta(days=1), time.min, UTC) + self._retention
         values = {
             **{f":{number}": difference[name] for number, name in numbered},
@@ -58,7 +58,7 @@ class DynamoJobCountStore:
         }
 
     def since(self, day: date) -> Mapping[date, DailyJobCounts]:
-        """Read the counts from this day on, with one query for about two thousand days."""
+        """Read the counts from this day on. One query reads about two thousand days."""
         pages = self._client.get_paginator("query").paginate(
             TableName=self._table_name,
             KeyConditionExpression="pk = :pk AND sk >= :day",
@@ -67,7 +67,7 @@ class DynamoJobCountStore:
         items = [attributes.read(item) for page in pages for item in page["Items"]]
         return {
             date.fromisoformat(item["sk"]): DailyJobCounts(
-                {name: n for name, n in item.items() if name not in _NO_COUNTS}
+                {name: n for name, n in item.items() if name not in _NOT_COUNTS}
             )
             for item in items
         }

@@ -1,6 +1,6 @@
 """A job as a DynamoDB item.
 
-Its every write costs by each begun KB of it: that is why nothing is in it twice, and what is long is packed.
+Every write to it is billed by each started KB of the item, so nothing is stored twice, and long fields are packed.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ if TYPE_CHECKING:
 
 
 def key(job_id: str) -> Any:  # noqa: ANN401  boto3's own type for keys is not importable
-    """Make the key of a job's item."""
+    """Return the key of a job's item."""
     return attributes.write({"pk": f"{JOB_PARTITION_PREFIX}{job_id}", "sk": JOB_SORT_KEY})
 
 
 def is_key(key: attributes.Item) -> bool:
-    """Tell whether a key is that of a job's item."""
+    """Return whether a key is that of a job's item."""
     return bool(key["pk"]["S"].startswith(JOB_PARTITION_PREFIX) and key["sk"]["S"] == JOB_SORT_KEY)
 
 
 def fields_of(job: Job, *, expires_at: datetime) -> dict[str, attributes.Value | None]:
-    """Everything a new job has; what only an attempt writes is not there yet."""
+    """Return the attributes of a new job, without those that only attempts write."""
     return {
         "pk": f"{JOB_PARTITION_PREFIX}{job.id}",
         "sk": JOB_SORT_KEY,
@@ -52,7 +52,7 @@ def fields_of(job: Job, *, expires_at: datetime) -> dict[str, attributes.Value |
         "correlationId": job.correlation_id,
         "attempt": job.attempt,
         "cacheKey": job.cache_key,
-        # A result from the cache is a job's beginning and end at once.
+        # A job with a cached result has ended when it is created.
         "completedAt": None if job.completed_at is None else timestamps.to_milliseconds(job.completed_at),
         "outputs": None if job.outputs is None else pack_outputs(job.outputs),
         "cacheHit": job.cache_hit or None,
@@ -62,9 +62,9 @@ def fields_of(job: Job, *, expires_at: datetime) -> dict[str, attributes.Value |
 
 
 def index_fields(job: Job) -> dict[str, str]:
-    """Make the attributes that put a job into the two lists, and tell its owner and when it was accepted.
+    """Return the attributes that put a job into the two lists: its owner, and when it was accepted.
 
-    None ever changes, so each list costs one write.
+    They never change, so each list costs one write.
     """
     return {
         "jobOwner": job.owner,
@@ -121,12 +121,12 @@ def read(item: attributes.Item) -> Job:
 
 
 def pack_outputs(outputs: Sequence[Output]) -> bytes:
-    """Write outputs: lists, as names would take more room than what they name."""
+    """Pack outputs as lists: names would take more space than the values."""
     return pack([[each.filename, each.key, each.size, each.sha256, each.content_type] for each in outputs])
 
 
 def unpack_outputs(packed: bytes) -> tuple[Output, ...]:
-    """Read what `pack_outputs` wrote."""
+    """Unpack the result of `pack_outputs`."""
     return tuple(
         Output(filename=filename, key=key, size=size, sha256=sha256, content_type=content_type)
         for filename, key, size, sha256, content_type in unpack(packed)
@@ -134,7 +134,7 @@ def unpack_outputs(packed: bytes) -> tuple[Output, ...]:
 
 
 def failure_text(failure: JobFailure) -> str:
-    """Write an error. It is not packed: the table's stream is read for it."""
+    """Serialize an error. It is not packed, since readers of the table's stream need its code."""
     return attributes.to_json(
         {
             "code": failure.code,
@@ -146,7 +146,7 @@ def failure_text(failure: JobFailure) -> str:
 
 
 def pack_log(log: Sequence[LogLine]) -> bytes:
-    """Write a log: lists, likewise; of each line the milliseconds since the one before."""
+    """Pack a log as lists, each with the milliseconds since the line before."""
     times = [timestamps.to_milliseconds(line.at) for line in log]
     since = [at - before for at, before in zip(times, [0, *times], strict=False)]
     return pack([[passed, line.level, line.message, line.node] for passed, line in zip(since, log, strict=True)])

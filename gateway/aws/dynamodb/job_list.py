@@ -27,28 +27,28 @@ if TYPE_CHECKING:
     from gateway.domain.job import Job
     from gateway.domain.job_filter import JobFilter
 
-MOST_LOOKED_AT = 1000  # index entries a page
-_BATCH = 100  # the most that one BatchGetItem takes
-# DynamoDB hands back what it has no capacity for; boto3 does not ask again by itself.
-_PAUSES_SECONDS = (0.0, 0.05, 0.1, 0.2, 0.4)
-_BEFORE_ALL, _BEHIND_ALL = "0", "9"  # a list is ordered by `2026-01-31T12:00:00.000Z#id`
+MAX_READ_PER_PAGE = 1000  # index entries
+_BATCH = 100  # the limit of BatchGetItem
+# DynamoDB returns the keys that it has no capacity for; boto3 does not retry them itself.
+_RETRY_DELAYS_SECONDS = (0.0, 0.05, 0.1, 0.2, 0.4)
+_BEFORE_ALL, _AFTER_ALL = "0", "9"  # a list is ordered by `2026-01-31T12:00:00.000Z#id`
 
 _Entry = tuple[str, str, str]  # order, job id, workflow id
 
 
 class DynamoJobList:
-    """The JobList port."""
+    """Implements the port `JobList`."""
 
     def __init__(self, client: DynamoDBClient, table_name: str) -> None:
         self._client = client
         self._table_name = table_name
 
     def page(self, which: JobFilter, *, limit: int, position: PagePosition | None) -> JobPage:
-        """Read a page that begins behind a position."""
+        """Read the page after a position."""
         batch_size = _BATCH if which.is_selective else min(_BATCH, limit + 1)
         entries = self._entries(which, position, batch_size)
         found: list[Job] = []
-        for _ in range(MOST_LOOKED_AT // batch_size):
+        for _ in range(MAX_READ_PER_PAGE // batch_size):
             batch = list(itertools.islice(entries, batch_size))
             if not batch:
                 return JobPage(found, None)
@@ -66,7 +66,7 @@ class DynamoJobList:
         return JobPage(found, position)
 
     def accepted(self, since: datetime, before: datetime) -> Iterator[Job]:
-        """Read everybody's jobs that were accepted in this time, oldest first, no faster than they are taken."""
+        """Read all owners' jobs that were accepted in this period, oldest first. Reads lazily."""
         oldest, newest = timestamps.to_text(since), timestamps.to_text(before)
         sorted_lists = [
             self._query(JOBS_OF_ALL, str(shard), oldest, newest, _BATCH, newest_first=False)
@@ -79,9 +79,9 @@ class DynamoJobList:
             yield from (jobs[job_id] for job_id in job_ids if job_id in jobs)
 
     def _entries(self, which: JobFilter, position: PagePosition | None, page_size: int) -> Iterator[_Entry]:
-        """Go through the index, newest first, asking for more only when it is wanted."""
-        behind = position.to_text() if position else _BEHIND_ALL
-        newest = min(behind, timestamps.to_text(which.before) if which.before else _BEHIND_ALL)
+        """Yield the entries of the index, newest first, querying lazily."""
+        behind = position.to_text() if position else _AFTER_ALL
+        newest = min(behind, timestamps.to_text(which.before) if which.before else _AFTER_ALL)
         oldest = timestamps.to_text(which.after) if which.after else _BEFORE_ALL
         if oldest > newest:
             return iter(())
@@ -90,7 +90,7 @@ class DynamoJobList:
             if which.owner is not None
             else [(JOBS_OF_ALL, str(shard)) for shard in range(LIST_SHARDS)]
         )
-        # The position itself is read once more, and is no part of the page.
+        # The entry at the position is read again; it is not part of the page.
         read_at_once = page_size + 1 if position else page_size
         sorted_lists = [
             self._query(index, key, oldest, newest, read_at_once, newest_first=True) for index, key in partitions
@@ -98,12 +98,12 @@ class DynamoJobList:
         merged = heapq.merge(*sorted_lists, reverse=True)
         return (entry for entry in merged if entry[0] != behind)
 
-    def _query(  # noqa: PLR0913  one query has so many parts
+    def _query(  # noqa: PLR0913  the parts of one query
         self, index: IndexResource, key: str, oldest: str, newest: str, page_size: int, *, newest_first: bool
     ) -> Iterator[_Entry]:
         start: dict[str, Any] = {}
         while True:
-            answer = self._client.query(
+            response = self._client.query(
                 TableName=self._table_name,
                 IndexName=index.name,
                 KeyConditionExpression="#partition = :key AND #sort BETWEEN :oldest AND :newest",
@@ -113,27 +113,27 @@ class DynamoJobList:
                 Limit=page_size,
                 **start,
             )
-            for item in answer["Items"]:
+            for item in response["Items"]:
                 fields = attributes.read(item)
                 order = fields[index.sort_key]
                 yield order, order.split("#", 1)[1], fields["workflowId"]
-            if "LastEvaluatedKey" not in answer:
+            if "LastEvaluatedKey" not in response:
                 return
-            start = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
+            start = {"ExclusiveStartKey": response["LastEvaluatedKey"]}
 
     def _read(self, job_ids: list[str]) -> dict[str, Job]:
-        """Read jobs by id; those that have grown too old meanwhile are left out."""
+        """Read jobs by id; jobs that have expired meanwhile are left out."""
         jobs: dict[str, Job] = {}
         request: Any = {self._table_name: {"Keys": [job_item.key(job_id) for job_id in job_ids]}} if job_ids else {}
-        for pause in _PAUSES_SECONDS:
+        for delay in _RETRY_DELAYS_SECONDS:
             if not request:
                 return jobs
-            time.sleep(pause)
-            answer = self._client.batch_get_item(RequestItems=request)
-            for item in answer["Responses"].get(self._table_name, []):
+            time.sleep(delay)
+            response = self._client.batch_get_item(RequestItems=request)
+            for item in response["Responses"].get(self._table_name, []):
                 job = job_item.read(item)
                 jobs[job.id] = job
-            request = answer["UnprocessedKeys"]
+            request = response["UnprocessedKeys"]
         if request:
             raise TimeoutError("DynamoDB leaves keys unprocessed")
         return jobs

@@ -1,17 +1,17 @@
 """Jobs in DynamoDB: one item each, every write conditional.
 
 create       only when the id is free
-claim        only when queued, or running with a lease that has run out     → attempt + 1
-renew        ┐
-give back    ├ only while running, and only by the attempt that claimed it
-finish       ┘
-cancel       ends what nobody holds; asks the holder of what runs
-fail unheld  ends what nobody holds: an attempt that comes back to it then has lost its lease
+claim             only when queued, or running with an expired lease             → attempt + 1
+renew             ┐
+release           ├ only while running, and only by the attempt that claimed it
+finish            ┘
+cancel            ends a job without a live lease; otherwise requests it of the attempt
+fail_if_unleased  ends a job without a live lease: its attempt, if it returns, has lost its lease
 
-A write can be done and its answer lost. boto3 then sends it again, and the second time meets the first's own work:
+A write can succeed and its response be lost. boto3 then retries it, and the retry meets the result of the first try:
 
-    claim     held by this claimId ─▶ answer lost ─▶ again: held, but by this claimId   ─▶ the claim stands
-    an end    ended at this instant ─▶ answer lost ─▶ again: ended, but at this instant ─▶ the end stands
+    claim     held by this claimId ─▶ response lost ─▶ retry: held, by this claimId    ─▶ the claim is valid
+    an end    ended at this time   ─▶ response lost ─▶ retry: ended, at this time      ─▶ the end is valid
 """
 
 from __future__ import annotations
@@ -38,23 +38,23 @@ if TYPE_CHECKING:
 
 
 class _ConditionFailedError(Exception):
-    """A conditional write met a job in another state, or none."""
+    """The condition of a write does not hold; `job` is the stored job, if there is one."""
 
-    def __init__(self, standing: attributes.Item, refusal: ClientError) -> None:
+    def __init__(self, stored: attributes.Item, refusal: ClientError) -> None:
         super().__init__()
-        self.item = standing
-        self.job = job_item.read(standing) if standing else None
+        self.item = stored
+        self.job = job_item.read(stored) if stored else None
         self._repeated = bool(refusal.response["ResponseMetadata"].get("RetryAttempts"))
 
     def own_end(self, status: JobStatus, ended_at: datetime) -> Job | None:
-        """Return the job when an earlier try of this very write has ended it."""
+        """Return the job if an earlier try of the same write has ended it."""
         if self._repeated and self.job and (self.job.status, self.job.completed_at) == (status, ended_at):
             return self.job
         return None
 
 
 class DynamoJobStore:
-    """The JobStore port. `retention_days`: how long a record is kept after acceptance."""
+    """Implements the port `JobStore`. `retention_days`: how long an item is retained after acceptance."""
 
     def __init__(self, client: DynamoDBClient, table_name: str, retention_days: int) -> None:
         self._client = client
@@ -62,7 +62,7 @@ class DynamoJobStore:
         self._retention = timedelta(days=retention_days)
 
     def create(self, job: Job) -> Job:
-        """Put a new job. When its id is taken, return the job that has it instead, unchanged."""
+        """Store a new job. If its id is taken, return the stored job instead, unchanged."""
         item = attributes.write(job_item.fields_of(job, expires_at=job.created_at + self._retention))
         try:
             self._client.put_item(
@@ -80,12 +80,12 @@ class DynamoJobStore:
 
     def get(self, job_id: str) -> Job | None:
         """Read a job as last written, or None."""
-        answer = self._client.get_item(TableName=self._table_name, Key=job_item.key(job_id), ConsistentRead=True)
-        return job_item.read(answer["Item"]) if "Item" in answer else None
+        response = self._client.get_item(TableName=self._table_name, Key=job_item.key(job_id), ConsistentRead=True)
+        return job_item.read(response["Item"]) if "Item" in response else None
 
     def claim(self, job_id: str, *, executor_id: str, now: datetime, lease_until: datetime) -> Job:
-        """Start an attempt. Raises JobNotClaimableError with what is stored."""
-        # The executor's name would not do: a message that came twice can have it claim a job twice at a time.
+        """Start an attempt. Raises JobNotClaimableError with the stored job."""
+        # The executor's id is not enough: one executor can claim a job twice at a time when its message came twice.
         claim_id = {"S": secrets.token_hex(4)}
         try:
             return self._update(
@@ -111,7 +111,7 @@ class DynamoJobStore:
     def renew(
         self, job: Job, *, lease_until: datetime, progress: int | None, log: Sequence[LogLine] | None = None
     ) -> Job:
-        """Prolong the lease and record the progress, and the log when there is a new one. Raises LeaseLostError."""
+        """Renew the lease, and store the progress and the log unless they are None. Raises LeaseLostError."""
         return self._write_as_attempt(
             job,
             {
@@ -133,7 +133,7 @@ class DynamoJobStore:
         )
 
     def finish(self, job: Job, end: JobEnd) -> Job:
-        """Write the one terminal state; the job that comes back has no cache key any more. Raises LeaseLostError."""
+        """Write the terminal status, and return the job, without its cache key. Raises LeaseLostError."""
         try:
             return self._update_as_attempt(
                 job,
@@ -154,9 +154,9 @@ class DynamoJobStore:
             return ended
 
     def cancel(self, job_id: str, *, now: datetime) -> Job:
-        """End a job that no attempt holds; ask the attempt that holds a running one to stop.
+        """Cancel a job without a live lease; request it of the attempt that holds any other job.
 
-        Returns the job as it is then. Raises StateConflictError when it has ended.
+        Returns the job as it is then. Raises StateConflictError when it has already ended, or does not exist.
         """
         try:
             return self._update(
@@ -175,7 +175,7 @@ class DynamoJobStore:
             if ended is not None:
                 return ended
         try:
-            # An attempt that was given back in between meets the request at its next claim.
+            # If the attempt was released in between, the next claim returns the request.
             return self._update(
                 job_id,
                 "SET cancelRequested = :true",
@@ -183,14 +183,14 @@ class DynamoJobStore:
                 {":true": True, ":running": JobStatus.RUNNING},
             )
         except _ConditionFailedError:
-            raise StateConflictError("The job has ended already; there is nothing to cancel.") from None
+            raise StateConflictError("The job has already ended; there is nothing to cancel.") from None
 
     def fail_if_unleased(
         self, job_id: str, failure: JobFailure, *, now: datetime, leases_expired_before: datetime
     ) -> Job:
-        """Fail a job that waits, or whose attempt's lease had run out by `leases_expired_before`.
+        """Fail a queued job, or a running one whose lease expired before or at `leases_expired_before`.
 
-        Returns the ended job. Raises JobNotClaimableError with what is stored.
+        Returns the ended job. Raises JobNotClaimableError with the stored job.
         """
         try:
             return self._update(
@@ -222,7 +222,7 @@ class DynamoJobStore:
         reserved_words: Sequence[str] = ("status",),
     ) -> Job:
         try:
-            answer = self._client.update_item(
+            response = self._client.update_item(
                 TableName=self._table_name,
                 Key=job_item.key(job_id),
                 UpdateExpression=update,
@@ -233,11 +233,11 @@ class DynamoJobStore:
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",
             )
         except ClientError as error:
-            standing = attributes.failed_condition(error)
-            if standing is None:
+            stored = attributes.failed_condition(error)
+            if stored is None:
                 raise
-            raise _ConditionFailedError(standing, error) from None
-        return job_item.read(answer["Attributes"])
+            raise _ConditionFailedError(stored, error) from None
+        return job_item.read(response["Attributes"])
 
     def _write_as_attempt(self, job: Job, fields: dict[str, attributes.Value | None]) -> Job:
         try:
@@ -253,7 +253,7 @@ class DynamoJobStore:
         if removed:
             expression += " REMOVE " + ", ".join(f"#{name}" for name in removed)
         try:
-            answer = self._client.update_item(
+            response = self._client.update_item(
                 TableName=self._table_name,
                 Key=job_item.key(job.id),
                 UpdateExpression=expression,
@@ -270,8 +270,8 @@ class DynamoJobStore:
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",
             )
         except ClientError as error:
-            standing = attributes.failed_condition(error)
-            if standing is None:
+            stored = attributes.failed_condition(error)
+            if stored is None:
                 raise
-            raise _ConditionFailedError(standing, error) from None
-        return job_item.read(answer["Attributes"])
+            raise _ConditionFailedError(stored, error) from None
+        return job_item.read(response["Attributes"])

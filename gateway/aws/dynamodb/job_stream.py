@@ -1,4 +1,4 @@
-"""Changes of jobs, as the table's stream tells them."""
+"""Changes of jobs, read from records of the table's stream."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 
 def read(record: Mapping[str, Any]) -> JobChange | None:
-    """Read a record of the stream, as Lambda hands it over; None when it is not of a job.
+    """Read a record of the stream, as Lambda passes it; None when it is not of a job.
 
-    Raises KeyError or ValueError for a job that no release of this gateway has written.
+    Raises KeyError or ValueError for an item that no release of this gateway has written.
     """
     written = record["dynamodb"]
     if not job_item.is_key(written["Keys"]):
@@ -28,7 +28,7 @@ def read(record: Mapping[str, Any]) -> JobChange | None:
 
 
 def counted(item: attributes.Item) -> CountedJob:
-    """Read what is counted of a job's item."""
+    """Read the counted fields of a job's item."""
     fields = attributes.read(item)
     accepted = PagePosition.from_text(fields["jobOrder"])
     return CountedJob(

@@ -1,4 +1,4 @@
-"""The result cache in DynamoDB: an entry says which files a result consists of."""
+"""The result cache in DynamoDB: an item lists the files of a result."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SORT_KEY = "RESULT"
 
 
 class DynamoResultCache:
-    """The ResultCache port."""
+    """Implements the port `ResultCache`."""
 
     def __init__(self, client: DynamoDBClient, table_name: str) -> None:
         self._client = client
@@ -36,17 +36,17 @@ class DynamoResultCache:
         self._client.put_item(TableName=self._table_name, Item=attributes.write(fields))
 
     def find(self, key: str, *, now: datetime) -> CachedResult | None:
-        """Read a result, or None."""
-        answer = self._client.get_item(TableName=self._table_name, Key=_key(key))
-        return _read(answer["Item"], now) if "Item" in answer else None
+        """Read a result that has not expired, or None."""
+        response = self._client.get_item(TableName=self._table_name, Key=_key(key))
+        return _read(response["Item"], now) if "Item" in response else None
 
     def find_with_head(
         self, key: str, workflow_id: str, *, now: datetime
     ) -> tuple[WorkflowHead | None, CachedResult | None]:
-        """Read a result and, in the same call, the head of the workflow that it should be of."""
+        """Read a result and, in the same call, the head of its workflow."""
         keys = [_key(key), workflow_store.head_key(workflow_id)]
-        answer = self._client.batch_get_item(RequestItems={self._table_name: {"Keys": keys, "ConsistentRead": True}})
-        found = answer["Responses"].get(self._table_name, [])
+        response = self._client.batch_get_item(RequestItems={self._table_name: {"Keys": keys, "ConsistentRead": True}})
+        found = response["Responses"].get(self._table_name, [])
         results = [item for item in found if item["sk"] == {"S": _SORT_KEY} and item["pk"] == _key(key)["pk"]]
         heads = [item for item in found if item not in results]
         return (
@@ -65,7 +65,7 @@ def _key(key: str) -> Any:  # noqa: ANN401  boto3's own type for keys is not imp
 
 def _read(item: attributes.Item, now: datetime) -> CachedResult | None:
     fields = attributes.read(item)
-    # DynamoDB removes expired items only within days.
+    # DynamoDB can take days to remove expired items.
     if fields["expiresAt"] * 1000 <= timestamps.to_milliseconds(now):
         return None
     return CachedResult(job_id=fields["jobId"], outputs=job_item.unpack_outputs(fields["outputs"]))

@@ -1,4 +1,4 @@
-"""What the sweeper knows, as one item."""
+"""The sweeper's state as one item."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ _KEY = attributes.write({"pk": "SWEEPER", "sk": "SWEEP"})
 
 
 class DynamoSweepStore:
-    """The SweepStore port."""
+    """Implements the port `SweepStore`."""
 
     def __init__(self, client: DynamoDBClient, table_name: str) -> None:
         self._client = client
         self._table_name = table_name
 
     def read(self) -> SweepState:
-        """Read what the last run knew; nothing before the first."""
-        answer = self._client.get_item(TableName=self._table_name, Key=_KEY, ConsistentRead=True)
-        if "Item" not in answer:
+        """Read the state of the last run; a new one before the first run."""
+        response = self._client.get_item(TableName=self._table_name, Key=_KEY, ConsistentRead=True)
+        if "Item" not in response:
             return SweepState()
-        fields = attributes.read(answer["Item"])
+        fields = attributes.read(response["Item"])
         return SweepState(
             version=fields["version"],
             counted_at=timestamps.from_text(fields["lookedAt"]),
@@ -44,7 +44,7 @@ class DynamoSweepStore:
         )
 
     def write(self, sweep: SweepState) -> SweepState | None:
-        """Write what this run knows, and return it as written; None when another run has written meanwhile."""
+        """Write the state of this run, and return it as written; None when another run wrote since it was read."""
         fields: attributes.Fields = {
             "version": sweep.version + 1,
             "lookedAt": timestamps.to_text(sweep.counted_at),

@@ -1,4 +1,4 @@
-"""Several writes to the table as one: all of them happen, or none."""
+"""Transactions: several writes to the table, all or none."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
 
-# What says that another writer was faster. Anything else (throttling, an item too large) is an error.
+# Reasons that mean that another writer was faster. All others (throttling, an item too large) are errors.
 # https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html
 _OVERTAKEN = {"None", "ConditionalCheckFailed", "TransactionConflict"}
 
 
 def write(client: DynamoDBClient, items: Sequence[TransactWriteItemTypeDef], *, token: str | None = None) -> bool:
-    """Write all, or nothing: False when a condition does not hold, or another transaction has one of the items.
+    """Write all items or none; False when a condition does not hold, or another transaction has one of the items.
 
-    Items that were written with a token are not written with it again for ten minutes; the answer is True then too.
-    Without one, a call that boto3 repeats because its answer was lost writes once.
+    A repeated `token` within ten minutes writes nothing, and the result is True again. Without a token, a new one
+    makes sure that boto3's retry after a lost response writes only once.
     """
     try:
         client.transact_write_items(TransactItems=items, ClientRequestToken=token or str(uuid.uuid4()))

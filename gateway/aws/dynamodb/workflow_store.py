@@ -1,12 +1,12 @@
-"""Workflows: heads in DynamoDB, all in one partition, so that a list is one query; templates in S3.
+"""Workflows: heads in one partition in DynamoDB, so that a list is one query; templates in S3.
 
     create    template ─▶ { head, if the id is free + audit entry }
     update    template ─▶ { head, if it is still the one that was read + audit entry } ─▶ old template expires
     delete                { no head, if it is still the one that was read + audit entry } ─▶ its template expires
 
-What stands in braces is one transaction. A crash after it leaves an old template in S3 for good: some kilobytes
-that nobody meets, as each template has a key of its own. A template can be larger than an item may be, and never
-changes once written, so a function keeps the ones it has read.
+The part in braces is one transaction. A crash after it leaves an old template in S3 forever: some kilobytes that
+nothing refers to, since each template has its own key. A template can be larger than an item may be. It never changes
+once written, so a function caches the templates it has read.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ if TYPE_CHECKING:
 
 _PARTITION = "WORKFLOW"
 _JSON = "application/json"
-_TEMPLATES_KEPT = 64
+_MAX_CACHED_TEMPLATES = 64
 
 logger = logging.getLogger(__name__)
 
 
 class DynamoWorkflowStore:
-    """The WorkflowStore port."""
+    """Implements the port `WorkflowStore`."""
 
     def __init__(
         self,
@@ -60,12 +60,12 @@ class DynamoWorkflowStore:
         self._objects = objects
         self._audit = audit
         self._clock = clock
-        self._kept: OrderedDict[str, WorkflowTemplate] = OrderedDict()
+        self._cache: OrderedDict[str, WorkflowTemplate] = OrderedDict()
 
     def create(
         self, workflow_id: str, name: str, description: str, template: WorkflowTemplate, by: Authorship
     ) -> WorkflowHead:
-        """Put a new workflow, template first: a head never points at nothing. Raises StateConflictError."""
+        """Store a new workflow, template first: a head never points to nothing. Raises StateConflictError."""
         now = self._clock.now()
         head = WorkflowHead(
             id=workflow_id,
@@ -86,16 +86,16 @@ class DynamoWorkflowStore:
         }
         if not transaction.write(self._client, [{"Put": put}, {"Put": self._audit.put(entry)}]):
             self._retire(head.template_key)
-            raise StateConflictError(f"A workflow '{head.id}' exists already.")
+            raise StateConflictError(f"A workflow '{head.id}' already exists.")
         return head
 
     def update(
         self, head: WorkflowHead, name: str, description: str, template: WorkflowTemplate, by: Authorship
     ) -> WorkflowHead:
-        """Put the version after `head`. Raises StateConflictError when that is no longer the newest."""
+        """Store the version after `head`. Raises StateConflictError when `head` is no longer the newest version."""
         old_template = self.template(head.template_key)
         version = head.version + 1
-        same = template.to_json() == old_template.to_json()  # Python takes 1, 1.0 and true for equal
+        same = template.to_json() == old_template.to_json()  # in Python, 1, 1.0 and True are equal
         new = replace(
             head,
             name=name,
@@ -115,7 +115,7 @@ class DynamoWorkflowStore:
         put: PutTypeDef = {
             "TableName": self._table_name,
             "Item": attributes.write(_to_fields(new)),
-            "ConditionExpression": _STILL_THERE,
+            "ConditionExpression": _IS_NEWEST,
             "ExpressionAttributeNames": _NAMES,
             "ExpressionAttributeValues": _identity(head),
         }
@@ -123,11 +123,11 @@ class DynamoWorkflowStore:
         if not same:
             self._retire(head.template_key if written else new.template_key)
         if not written:
-            raise _overtaken(head)
+            raise _conflict(head)
         return new
 
     def delete(self, head: WorkflowHead, by: Authorship) -> None:
-        """Forget a workflow. Raises StateConflictError when `head` is no longer the newest version."""
+        """Delete a workflow. Raises StateConflictError when `head` is no longer the newest version."""
         entry = AuditEntry.new(
             AuditAction.WORKFLOW_DELETED,
             head.id,
@@ -138,29 +138,29 @@ class DynamoWorkflowStore:
         delete: DeleteTypeDef = {
             "TableName": self._table_name,
             "Key": head_key(head.id),
-            "ConditionExpression": _STILL_THERE,
+            "ConditionExpression": _IS_NEWEST,
             "ExpressionAttributeNames": _NAMES,
             "ExpressionAttributeValues": _identity(head),
         }
         if not transaction.write(self._client, [{"Delete": delete}, {"Put": self._audit.put(entry)}]):
-            raise _overtaken(head)
+            raise _conflict(head)
         self._retire(head.template_key)
 
     def head(self, workflow_id: str) -> WorkflowHead | None:
         """Read the newest version's head, or None."""
-        answer = self._client.get_item(TableName=self._table_name, Key=head_key(workflow_id), ConsistentRead=True)
-        return read_head(answer["Item"]) if "Item" in answer else None
+        response = self._client.get_item(TableName=self._table_name, Key=head_key(workflow_id), ConsistentRead=True)
+        return read_head(response["Item"]) if "Item" in response else None
 
     def template(self, template_key: str) -> WorkflowTemplate:
-        """Read the template of one version; at most once per process, as long as it is in use."""
-        kept = self._kept.get(template_key)
-        if kept is None:
-            kept = WorkflowTemplate.from_json(self._objects.get(template_key))
-            self._kept[template_key] = kept
-            if len(self._kept) > _TEMPLATES_KEPT:
-                self._kept.popitem(last=False)
-        self._kept.move_to_end(template_key)
-        return kept
+        """Read the template of one version, from the cache if it has it."""
+        cached = self._cache.get(template_key)
+        if cached is None:
+            cached = WorkflowTemplate.from_json(self._objects.get(template_key))
+            self._cache[template_key] = cached
+            if len(self._cache) > _MAX_CACHED_TEMPLATES:
+                self._cache.popitem(last=False)
+        self._cache.move_to_end(template_key)
+        return cached
 
     def heads(self) -> Sequence[WorkflowHead]:
         """Read all heads, by id."""
@@ -173,7 +173,7 @@ class DynamoWorkflowStore:
         return [read_head(item) for page in pages for item in page["Items"]]
 
     def _put_template(self, workflow_id: str, version: int, template: WorkflowTemplate) -> str:
-        # A fresh key each time: an id that is deleted and taken again must not meet an old template.
+        # A new key each time: an id that is deleted and created again must not get an old template.
         key = f"{TEMPLATE_PREFIX}{workflow_id}/{version}-{uuid.uuid4().hex}.json"
         self._objects.put(key, template.to_json().encode(), content_type=_JSON)
         return key
@@ -182,12 +182,12 @@ class DynamoWorkflowStore:
         try:
             self._objects.expire(template_key, content_type=_JSON)
         except (BotoCoreError, ClientError):
-            # The change itself is written, or refused, and that is what the caller has to hear.
-            logger.warning("template %s stays in the bucket for good", template_key, exc_info=True)
+            # The change itself was written or refused; the caller must get that result.
+            logger.warning("template %s stays in the bucket forever", template_key, exc_info=True)
 
 
-# A version alone would not do: an id that was deleted and taken again starts at 1 anew, with another template.
-_STILL_THERE = "#version = :version AND templateKey = :templateKey"
+# The version alone is not enough: an id that was deleted and created again starts at 1 with another template.
+_IS_NEWEST = "#version = :version AND templateKey = :templateKey"
 _NAMES = {"#version": "version"}
 
 
@@ -195,12 +195,12 @@ def _identity(head: WorkflowHead) -> Any:  # noqa: ANN401  boto3's own type for 
     return attributes.write({":version": head.version, ":templateKey": head.template_key})
 
 
-def _overtaken(head: WorkflowHead) -> StateConflictError:
-    return StateConflictError(f"Workflow '{head.id}' was changed by somebody else meanwhile. Read it again.")
+def _conflict(head: WorkflowHead) -> StateConflictError:
+    return StateConflictError(f"Workflow '{head.id}' was changed by another request meanwhile. Read it again.")
 
 
 def head_key(workflow_id: str) -> Any:  # noqa: ANN401  boto3's own type for keys is not importable
-    """Make the key of a workflow's head."""
+    """Return the key of a workflow's head."""
     return attributes.write({"pk": _PARTITION, "sk": workflow_id})
 
 

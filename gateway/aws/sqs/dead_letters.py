@@ -31,8 +31,8 @@ class SqsDeadLetters:
     def __init__(self, client: SQSClient, queue_url: str) -> None:
         self._client = client
         self._queue_url = queue_url
-        answer = client.get_queue_attributes(QueueUrl=queue_url, AttributeNames=["RedrivePolicy"])
-        arn = str(json.loads(answer["Attributes"]["RedrivePolicy"])["deadLetterTargetArn"])
+        response = client.get_queue_attributes(QueueUrl=queue_url, AttributeNames=["RedrivePolicy"])
+        arn = str(json.loads(response["Attributes"]["RedrivePolicy"])["deadLetterTargetArn"])
         self._url = client.get_queue_url(QueueName=arn.rpartition(":")[2])["QueueUrl"]
 
     def look(self, limit: int) -> Sequence[DeadLetter]:
@@ -68,14 +68,14 @@ class SqsDeadLetters:
 
     def _receive(self, limit: int) -> Sequence[MessageTypeDef]:
         # A second's wait asks all of SQS's servers; without it, messages can be missed.
-        answer = self._client.receive_message(
+        response = self._client.receive_message(
             QueueUrl=self._url,
             MaxNumberOfMessages=min(limit, _BATCH),
             WaitTimeSeconds=1,
             VisibilityTimeout=_LOOK_SECONDS,
             MessageSystemAttributeNames=["SentTimestamp", "MessageGroupId"],
         )
-        return answer.get("Messages", [])
+        return response.get("Messages", [])
 
 
 def _letter(message: MessageTypeDef) -> DeadLetter:

@@ -46,14 +46,14 @@ class SqsJobQueue:
 
         A body that is no job message is left alone: it comes back until the dead-letter queue has it.
         """
-        answer = self._polling_client.receive_message(
+        response = self._polling_client.receive_message(
             QueueUrl=self._urls[priority],
             MaxNumberOfMessages=1,
             WaitTimeSeconds=wait_seconds,
             VisibilityTimeout=self._visibility_timeout_seconds,
             MessageSystemAttributeNames=["ApproximateReceiveCount"],
         )
-        for received in answer.get("Messages", []):
+        for received in response.get("Messages", []):
             try:
                 message = JobMessage.model_validate_json(received["Body"])
             except ValidationError:
@@ -84,8 +84,8 @@ class SqsJobQueue:
         return sum(self._waiting_in(url) for url in self._urls.values())
 
     def _waiting_in(self, url: str) -> int:
-        answer = self._client.get_queue_attributes(QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"])
-        return int(answer["Attributes"]["ApproximateNumberOfMessages"])
+        response = self._client.get_queue_attributes(QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"])
+        return int(response["Attributes"]["ApproximateNumberOfMessages"])
 
 
 def _sendable(body: str) -> str:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class SqsQueueDepth:
-    """The QueueDepth port. `urls`: of each priority's queue and of its dead-letter queue."""
+    """Implements the port `QueueDepth`. `urls`: of each priority's queue and of its dead-letter queue."""
 
     def __init__(self, client: SQSClient, urls: Mapping[Priority, Sequence[str]]) -> None:
         self._client = client
@@ -24,7 +24,7 @@ class SqsQueueDepth:
         return sum(self._messages_in(url) for url in self._urls[priority])
 
     def _messages_in(self, url: str) -> int:
-        answer = self._client.get_queue_attributes(
+        response = self._client.get_queue_attributes(
             QueueUrl=url,
             AttributeNames=[
                 "ApproximateNumberOfMessages",
@@ -32,4 +32,4 @@ class SqsQueueDepth:
                 "ApproximateNumberOfMessagesNotVisible",
             ],
         )
-        return sum(int(count) for count in answer["Attributes"].values())
+        return sum(int(count) for count in response["Attributes"].values())

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class SqsWebhookQueue:
-    """The WebhookQueue port."""
+    """Implements the port `WebhookQueue`."""
 
     def __init__(self, client: SQSClient, url: str) -> None:
         self._client = client
