@@ -1,8 +1,8 @@
-"""Logs that say what broke and where, but not with which values.
+"""Log exceptions without their messages, which can contain inputs of private jobs.
 
-An exception's message can hold whatever a job was given: boto3 prints the item that it refuses, pydantic the value.
-So the message is written only where the work at hand is known to be no private job's. Otherwise what is left of an
-exception is its type and its stack, file, line and function, and the same of what caused it.
+boto3's messages contain the rejected item, pydantic's the value. So a message is only logged where the current work is
+known not to be a private job's. Otherwise an exception is logged as its type and stack (file, line and function), and
+the same of its causes.
 """
 
 from __future__ import annotations
@@ -23,28 +23,28 @@ if TYPE_CHECKING:
 _MAX_FRAMES = 50  # of each exception, the innermost
 _MAX_CAUSES = 10
 
-# Of this thread. Work that says nothing of itself may be a private job's.
-_told: ContextVar[bool] = ContextVar("exceptions_told", default=False)
+# Of this thread. By default, the work may be a private job's.
+_messages_allowed: ContextVar[bool] = ContextVar("exception_messages_allowed", default=False)
 
 
 def allow_exception_messages(*, allowed: bool) -> None:
-    """Say whether exceptions' messages may be logged, from here on in this thread."""
-    _told.set(allowed)
+    """Set whether exceptions' messages may be logged from now on in this thread."""
+    _messages_allowed.set(allowed)
 
 
 class RedactingFormatter(LambdaPowertoolsFormatter):
-    """Powertools' formatter, without the messages of exceptions that are not to be told.
+    """Powertools' formatter, without exception messages unless they are allowed.
 
-    Times are written as the API writes them.
+    Times have the same format as in the API.
     """
 
     def __init__(self, **options: Any) -> None:  # noqa: ANN401  Powertools' own
         super().__init__(datefmt="%Y-%m-%dT%H:%M:%S.%FZ", utc=True, **options)
 
     def format(self, record: logging.LogRecord) -> str:
-        """Write a line."""
+        """Format a line."""
         error = record.exc_info[1] if record.exc_info else None
-        if error is not None and not _told.get():
+        if error is not None and not _messages_allowed.get():
             record = copy.copy(record)
             record.exc_info = None
             record.exception_name = type(error).__name__
@@ -52,7 +52,7 @@ class RedactingFormatter(LambdaPowertoolsFormatter):
         return super().format(record)
 
     def serialize(self, log: LogRecord) -> str:
-        """Write a line's fields: its message only when it says more than its action. Each byte of a job's is billed."""
+        """Serialize a line, without a message that only repeats its action: each byte of a job's log is billed."""
         fields = dict(log)
         if str(fields.get("message")).replace(" ", "_") == fields.get("action"):
             del fields["message"]
@@ -60,12 +60,12 @@ class RedactingFormatter(LambdaPowertoolsFormatter):
 
 
 def stack_of(error: BaseException) -> str:
-    """Write where an exception was raised, and likewise what caused it: types, files, lines and functions."""
+    """Return where an exception and its causes were raised: types, files, lines and functions."""
     return "\ncaused by ".join("\n".join(_lines(each)) for each in _causes(error))
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """Go from an exception to what caused it, as Python would show it."""
+    """Yield an exception and its causes, as Python shows them."""
     cause: BaseException | None = error
     for _ in range(_MAX_CAUSES):
         if cause is None:

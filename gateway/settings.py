@@ -1,6 +1,6 @@
-"""Settings: one class per host, read from the environment once, by the composition roots.
+"""Settings: one class per host, read from the environment once, in the wiring.
 
-Names in the environment are the field names in capitals.
+The environment variables are the field names in upper case.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-# Stricter than urllib.parse, which takes nearly anything for a URL. What an HTTP client would refuse later, or with
-# an error of its own making, is refused here.
+# Stricter than urllib.parse, which accepts nearly anything as a URL. A URL that an HTTP client would reject later, with
+# its own error, is rejected here.
 _LABEL = r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?"
 _HTTP_URL = re.compile(
     rf"https?://((?P<name>{_LABEL}(\.{_LABEL})*\.?)|\[(?P<ipv6>[0-9a-f:.]+)\])(:(?P<port>[0-9]{{1,5}}))?"
@@ -40,7 +40,7 @@ _MAX_PORT = 65535
 
 
 def _http_url(text: str) -> str:
-    # No message quotes the text, which may hold a password.
+    # No message contains the text, which may include a password.
     if "@" in text:
         raise ValueError("must be an address without user and password, like http://127.0.0.1:8188")
     if "?" in text or "#" in text:
@@ -57,7 +57,7 @@ def _http_url(text: str) -> str:
 
 
 def _is_ipv6(text: str) -> bool:
-    from ipaddress import IPv6Address  # noqa: PLC0415  only those who write such an address pay for it
+    from ipaddress import IPv6Address  # noqa: PLC0415  only needed for such an address
 
     try:
         IPv6Address(text)
@@ -75,7 +75,7 @@ _ORIGIN = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
 def _origins(text: str) -> tuple[str, ...]:
     origins = tuple(part.strip().lower() for part in text.split(",") if part.strip())
     if origins != ("*",) and not all(_ORIGIN.fullmatch(origin) for origin in origins):
-        raise ValueError("must be * alone, or origins like https://app.example.com, without a path, between commas")
+        raise ValueError("must be *, or origins like https://app.example.com without a path, separated by commas")
     return origins
 
 
@@ -97,7 +97,7 @@ _MIN_SIGNING_KEY_BYTES = 24
 
 
 def _signing_secret(secret: SecretStr) -> SecretStr:
-    # https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md wants 24 to 64 bytes.
+    # https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md: 24 to 64 bytes.
     text = secret.get_secret_value()
     key = text.encode()
     if text.startswith("whsec_"):
@@ -119,7 +119,7 @@ def _renewals(text: str) -> tuple[tuple[str, int], ...]:
     found = [_RENEWAL.fullmatch(part.strip()) for part in text.split(",")]
     renewals = {match["owner"]: int(match["times"]) for match in found if match}
     if len(renewals) < len(found):
-        raise ValueError("must be owners and how often their secret was replaced, like ada:1,bob:2, each once")
+        raise ValueError("must be owners and how often their secret was renewed, like ada:1,bob:2, each owner once")
     return tuple(renewals.items())
 
 
@@ -131,7 +131,7 @@ _DOMAIN = re.compile(rf"\*|(\*\.)?{_LABEL}(\.{_LABEL})*|[0-9a-f]*:[0-9a-f:.]+")
 def _domains(text: str) -> tuple[str, ...]:
     domains = tuple(part.strip().lower() for part in text.split(",") if part.strip())
     if not domains or not all(_DOMAIN.fullmatch(domain) for domain in domains):
-        raise ValueError("must be *, or names like hooks.example.com and *.example.com with commas between")
+        raise ValueError("must be *, or names like hooks.example.com and *.example.com, separated by commas")
     return domains
 
 
@@ -145,13 +145,13 @@ class _Settings(BaseModel):
     def from_environment(cls, environment: Mapping[str, str]) -> Self:
         """Read the settings. An empty variable counts as not set.
 
-        Raises SettingsInvalidError with one line that names every wrong variable.
+        Raises SettingsInvalidError with one line that names every invalid variable.
         """
         given = {name: environment.get(name.upper()) for name in cls.model_fields}
         try:
             return cls.model_validate({name: value for name, value in given.items() if value})
         except ValidationError as error:
-            # The values themselves stay out of the message: one of them may be a secret.
+            # The message contains no values: one of them may be a secret.
             wrong = "; ".join(f"{str(e['loc'][0]).upper()}: {_reason(e['type'], e['msg'])}" for e in error.errors())
             raise SettingsInvalidError(wrong) from None
 
@@ -167,9 +167,9 @@ def _port(text: object) -> object:
 
 
 class OutputBucketSettings(_Settings):
-    """A bucket of the operator's own for outputs, in S3 or in a store that speaks its API.
+    """The operator's own bucket for outputs, in S3 or in a store with the same API.
 
-    Without `s3_bucket` outputs lie in the gateway's own bucket; what is not set otherwise, boto3 finds as for that one.
+    Without `s3_bucket`, outputs are in the gateway's bucket. boto3 finds other settings that are not set as usual.
     """
 
     s3_endpoint: HttpUrl | None = None
@@ -189,7 +189,7 @@ class OutputBucketSettings(_Settings):
     @classmethod
     def _keys_come_in_pairs(cls, secret: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
         if (secret is None) != (info.data.get("s3_access_key") is None):
-            raise ValueError("must be set together with S3_ACCESS_KEY, or not at all")
+            raise ValueError("must be set together with S3_ACCESS_KEY")
         return secret
 
 
@@ -201,13 +201,13 @@ def _listed(text: str) -> tuple[str, ...]:
 
 
 class SecretSettings(_Settings):
-    """Where those settings are that are secret, when they are not in the environment."""
+    """Where secret settings are stored, if they are not in the environment."""
 
     secret_arns: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ()  # in Secrets Manager
 
 
 class _AwsSettings(OutputBucketSettings, SecretSettings):
-    """Where state is kept. Credentials, region and endpoints are boto3's own variables."""
+    """Where state is stored. Credentials, region and endpoints are boto3's own variables."""
 
     table_name: str
     bucket_name: str
@@ -220,21 +220,21 @@ class _AwsSettings(OutputBucketSettings, SecretSettings):
 
 
 class WebhookSecretSettings(_Settings):
-    """Of the command that makes owners' secrets."""
+    """For the command that prints owners' secrets."""
 
     webhook_secret: WebhookSecret
     webhook_secret_renewals: Renewals = ()
 
 
 class FunctionSettings(_AwsSettings):
-    """Of all Lambda functions. Without a secret to sign webhooks with, callbacks are refused."""
+    """For all Lambda functions. Without a webhook secret, callback URLs are rejected."""
 
     webhook_queue_url: str
     metrics_namespace: str = Field(default="ComfyUIGateway", pattern="^[A-Za-z0-9._/#:-]{1,255}$")  # in CloudWatch
     webhook_secret: WebhookSecret | None = None
-    webhook_secret_previous: WebhookSecret | None = None  # signs as well, while receivers change over
-    webhook_secret_per_owner: bool = False  # each owner has one of its own, made from it
-    webhook_secret_renewals: Renewals = ()  # how often these owners' own have been replaced
+    webhook_secret_previous: WebhookSecret | None = None  # also signs, during a rotation
+    webhook_secret_per_owner: bool = False  # each owner has its own secret, derived from it
+    webhook_secret_renewals: Renewals = ()  # how often the secrets of these owners were renewed
     webhook_allowed_domains: Domains = Field(default="*", validate_default=True)
     webhook_allow_http: bool = False
     webhook_allow_loopback: bool = False  # receivers on this machine; local mode only
@@ -256,22 +256,22 @@ class FunctionSettings(_AwsSettings):
 
 
 class ApiSettings(FunctionSettings):
-    """Of the Lambda functions that answer requests."""
+    """For the Lambda functions behind the API."""
 
-    open_access: bool = False  # every caller is an admin; local mode without keys and JWT secret only
-    jwt_secret: JwtSecret | None = None  # what JWTs are signed with; none are taken without it
-    rate_limit_max: int = Field(default=100, ge=0)  # requests per caller and window; 0 counts none
+    open_access: bool = False  # every caller is an admin; only for local mode without keys and JWT secret
+    jwt_secret: JwtSecret | None = None  # of JWTs; without it, they are rejected
+    rate_limit_max: int = Field(default=100, ge=0)  # requests per caller and window; 0 means no limit
     rate_limit_window_ms: int = Field(default=60_000, ge=1000, le=24 * 3600 * 1000)
-    cors_origins: Origins = ()  # of web pages that may call the API: * or exact ones
+    cors_origins: Origins = ()  # of web pages that may call the API: * or exact origins
     max_image_size: int = Field(default=2048, ge=1)  # pixels
     max_batch_size: int = Field(default=8, ge=1)
-    cache_enabled: bool = True  # whether equal jobs are answered with the files of the first
-    cache_scope: Literal["owner", "global"] = "owner"  # whose first
-    privacy_mode: bool = False  # whether what jobs are given is kept nowhere but in the queue
+    cache_enabled: bool = True  # whether equal jobs reuse the outputs of the first one
+    cache_scope: Literal["owner", "global"] = "owner"  # within which equal jobs are found
+    privacy_mode: bool = False  # whether inputs of jobs are stored only in the queue
 
 
 class BackgroundSettings(FunctionSettings):
-    """Of the Lambda functions that queues, the clock and the table's stream start."""
+    """For the Lambda functions behind queues, schedules and the table's stream."""
 
     high_dead_letter_queue_url: str
     normal_dead_letter_queue_url: str
@@ -279,33 +279,33 @@ class BackgroundSettings(FunctionSettings):
 
 
 class ExecutorSettings(_AwsSettings):
-    """Of the executor beside ComfyUI."""
+    """For the executor."""
 
     comfyui_url: HttpUrl = "http://127.0.0.1:8188"
-    comfyui_timeout_ms: int = Field(default=600_000, ge=1000)  # of one execution, counted from its start
-    # Of waiting in ComfyUI's own queue: longer than the prompts before it, its own executor's, may take.
+    comfyui_timeout_ms: int = Field(default=600_000, ge=1000)  # of one execution, from its start
+    # Of waiting in ComfyUI's own queue: longer than the executor's prompts before it can take.
     comfyui_queue_timeout_ms: int = Field(default=3_600_000, ge=1000)
-    comfyui_stall_ms: int = Field(default=300_000, ge=1000)  # of running without a word; then ComfyUI counts as hung
-    lease_seconds: int = Field(default=30, ge=2, le=3600)  # then others take a job whose executor died
+    comfyui_stall_ms: int = Field(default=300_000, ge=1000)  # of running without an event; then ComfyUI counts as hung
+    lease_seconds: int = Field(default=30, ge=2, le=3600)  # after which other executors claim the job of one that died
     executor_id: str | None = None  # host name and process id when not set
-    max_concurrency: int = Field(default=1, ge=1, le=16)  # prompts that ComfyUI is meant to run at the same time
-    look_ahead: int = Field(default=1, ge=0, le=8)  # prompts kept waiting in ComfyUI's own queue beside them
+    max_concurrency: int = Field(default=1, ge=1, le=16)  # prompts that ComfyUI runs at the same time
+    look_ahead: int = Field(default=1, ge=0, le=8)  # prompts waiting in ComfyUI's own queue in addition
     max_attempts: int = Field(default=3, ge=1, le=8)
-    cache_ttl_seconds: int = Field(default=24 * 3600, ge=1)  # how long a result is used again
+    cache_ttl_seconds: int = Field(default=24 * 3600, ge=1)  # how long a cached result is used
     ecs_agent_uri: HttpUrl | None = None  # of the container's agent; ECS sets it
-    health_file: str | None = None  # touched while all is well; see executor.liveness
+    health_file: str | None = None  # touched while the executor is healthy; see executor.liveness
     shutdown_grace_seconds: float = Field(default=20, ge=0, le=3600)  # for running jobs to finish
 
 
 class LocalSettings(OutputBucketSettings):
-    """Of local mode: the few things a person sets before `make run`."""
+    """For local mode: the settings that a person sets before `make run`."""
 
     host: str = "127.0.0.1"
     port: Annotated[int, BeforeValidator(_port)] = 3000
     data_dir: str = "./data"
     comfyui_url: HttpUrl = "http://127.0.0.1:8188"
     api_keys: str = ""  # key1:admin,key2:user
-    jwt_secret: JwtSecret | None = None  # for the front
-    webhook_secret: WebhookSecret | None = None  # for what signs webhooks
-    webhook_secret_previous: WebhookSecret | None = None  # likewise
-    privacy_mode: bool = False  # for the front, and the bundled simulator
+    jwt_secret: JwtSecret | None = None  # for the API
+    webhook_secret: WebhookSecret | None = None  # for the webhook function
+    webhook_secret_previous: WebhookSecret | None = None  # also for the webhook function
+    privacy_mode: bool = False  # for the API and the bundled simulator

@@ -1,8 +1,7 @@
-"""boto3 clients, made once per process and only those that a host needs.
+"""boto3 clients, created once per process, and only those that a host needs.
 
-Endpoints and credentials come from the environment as boto3 reads it (AWS_ENDPOINT_URL,
-AWS_ENDPOINT_URL_S3, AWS_REGION …), so that nothing here knows whether it talks to AWS. Only a bucket of the
-operator's own for outputs can be elsewhere.
+boto3 reads endpoints and credentials from the environment (AWS_ENDPOINT_URL, AWS_ENDPOINT_URL_S3, AWS_REGION …), so
+nothing here knows whether it calls AWS. Only the operator's own output bucket can be elsewhere.
 """
 
 from __future__ import annotations
@@ -27,30 +26,30 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
     from pydantic import SecretStr
 
-_TRIES = 3
-# A request has 29 s in all, so no single call may hang: three tries of at most 2 + 5 s.
-_QUICK = Config(
+_MAX_ATTEMPTS = 3
+# A request has 29 s in all, so no single call may hang: three attempts of at most 2 + 5 s.
+_CONFIG = Config(
     connect_timeout=2,
     read_timeout=5,
-    retries={"mode": "standard", "total_max_attempts": _TRIES},
-    # boto3 puts its own together in each call, twice, which takes a fifth of the call.
+    retries={"mode": "standard", "total_max_attempts": _MAX_ATTEMPTS},
+    # boto3 builds its own twice in each call, which takes a fifth of the call's time.
     user_agent=f"comfyui-gateway/{VERSION} boto3/{boto3.__version__}",
 )
-_SQS_AGAIN_SECONDS = 0.2
+_SQS_RETRY_SECONDS = 0.2
 
 
 class Clients:
     """The clients of one process.
 
-    `max_connections`: how many calls it makes at the same time. `output_bucket`: how to reach the one of output_s3.
-    A client of AWS's own services raises SettingsInvalidError when no region is set.
+    `max_connections`: the number of concurrent calls. `output_bucket`: the endpoint and credentials of output_s3.
+    All other clients raise SettingsInvalidError when no region is set.
     """
 
     def __init__(self, output_bucket: OutputBucketSettings | None = None, *, max_connections: int = 10) -> None:
         self._output_bucket = output_bucket or OutputBucketSettings()
-        # boto3 itself knows AWS_DEFAULT_REGION only; the other SDKs, Lambda and ECS go by AWS_REGION.
+        # boto3 itself reads AWS_DEFAULT_REGION only; the other SDKs, Lambda and ECS use AWS_REGION.
         self._session = _session(os.environ.get("AWS_REGION"))
-        self._config = _QUICK.merge(Config(max_pool_connections=max_connections))
+        self._config = _CONFIG.merge(Config(max_pool_connections=max_connections))
         self._s3_config = self._config.merge(Config(read_timeout=20, signature_version="s3v4"))
 
     @property
@@ -76,7 +75,7 @@ class Clients:
 
     def _sqs(self, config: Config) -> SQSClient:
         client = self._aws.client("sqs", config=config)
-        client.meta.events.register("needs-retry.sqs", _retry_throttled)  # type: ignore[arg-type]  # its answer counts
+        client.meta.events.register("needs-retry.sqs", _retry_throttled)  # type: ignore[arg-type]  # its result counts
         return client
 
     @cached_property
@@ -86,8 +85,8 @@ class Clients:
 
     @cached_property
     def output_s3(self) -> S3Client:
-        """The store that has the operator's own bucket for outputs."""
-        # Many stores do not know the checksums that S3 takes with every request.
+        """The store of the operator's own output bucket."""
+        # Many stores do not support the checksums that boto3 sends with every request.
         config = Config(request_checksum_calculation="when_required", response_checksum_validation="when_required")
         settings = self._output_bucket
         return self._session.client(
@@ -105,7 +104,7 @@ class Clients:
         return self._aws.client("secretsmanager", config=self._config)
 
     @cached_property
-    def cloudformation(self) -> Any:  # noqa: ANN401  one call of an operator's command is not worth its types
+    def cloudformation(self) -> Any:  # noqa: ANN401  its types are not worth it for one call of a command
         """CloudFormation."""
         return self._aws.client("cloudformation", config=self._config)
 
@@ -117,18 +116,18 @@ class Clients:
 
 @cache
 def _session(region: str | None) -> boto3.session.Session:
-    """One for all of a process: each reads the descriptions of the services, 70 ms of them, for itself."""
+    """Return one session per process: each session reads the descriptions of the services itself, in 70 ms."""
     return boto3.session.Session(region_name=region)
 
 
 def _retry_throttled(response: tuple[object, dict[str, Any]] | None, attempts: int, **_: object) -> float | None:
-    """Have boto3 try again after so many seconds when SQS throttles; None when not.
+    """Return the seconds after which boto3 retries a call that SQS throttled; None for any other response.
 
-    It knows that error as RequestThrottled, but SQS goes on naming it as it did before it spoke JSON.
+    boto3 knows this error as RequestThrottled, but SQS still uses its name from before the JSON protocol.
     """
     code = response[1].get("Error", {}).get("Code", "") if response else ""
-    if code == "AWS.SimpleQueueService.RequestThrottled" and attempts < _TRIES:
-        return random.uniform(1, 2) * _SQS_AGAIN_SECONDS * attempts  # noqa: S311  no secret hangs on it
+    if code == "AWS.SimpleQueueService.RequestThrottled" and attempts < _MAX_ATTEMPTS:
+        return random.uniform(1, 2) * _SQS_RETRY_SECONDS * attempts  # noqa: S311  not a secret
     return None
 
 

@@ -1,4 +1,4 @@
-"""How the table, the bucket and the queues are, for an operator who looks for what is wrong."""
+"""The state of the table and the queues, for diagnosis by operators."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class QueueState:
-    """How many messages there are, about: `waiting`, `taken` by a reader, and given up on (`dead`)."""
+    """Approximate numbers of messages: `waiting`, `taken` (received), and `dead` (in the dead-letter queue)."""
 
     waiting: int
     taken: int
@@ -21,12 +21,12 @@ class QueueState:
 
 
 def table_status(client: DynamoDBClient, table_name: str) -> str:
-    """Read a table's status, as DynamoDB calls it: ACTIVE when it works."""
+    """Return a table's status as DynamoDB names it: ACTIVE when it works."""
     return client.describe_table(TableName=table_name)["Table"]["TableStatus"]
 
 
 def queue_state(client: SQSClient, queue_url: str) -> QueueState:
-    """Count what is in a queue and in its dead-letter queue."""
+    """Count the messages in a queue and in its dead-letter queue."""
     found = client.get_queue_attributes(
         QueueUrl=queue_url,
         AttributeNames=["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible", "RedrivePolicy"],

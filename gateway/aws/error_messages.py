@@ -1,4 +1,4 @@
-"""What boto3 raises, told to an operator in one line."""
+"""Messages for operators, in one line, for the exceptions of boto3."""
 
 from __future__ import annotations
 
@@ -14,32 +14,32 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _DENIED = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"}
-_WHO = {"ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId", "UnrecognizedClientException"}
+_INVALID_CREDENTIALS = {"ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId", "UnrecognizedClientException"}
 
 
 @contextmanager
 def raising_operator_errors() -> Iterator[None]:
-    """Raise AwsCallFailedError for whatever boto3 raises in the block."""
+    """Raise AwsCallFailedError for any boto3 exception in the block."""
     try:
         yield
     except ClientError as error:
-        raise AwsCallFailedError(_said(error)) from None
+        raise AwsCallFailedError(_message(error)) from None
     except NoCredentialsError:
         raise AwsCallFailedError(
             "There are no AWS credentials: set AWS_PROFILE, or sign in with `aws sso login`."
         ) from None
     except (AwsConnectionError, HTTPClientError) as error:
         where = error.kwargs.get("endpoint_url") or "AWS"
-        raise AwsCallFailedError(f"{where} does not answer. Does it run, and does the network reach it?") from None
+        raise AwsCallFailedError(f"{where} does not respond. Check that it is running, and the network.") from None
     except BotoCoreError as error:
         raise AwsCallFailedError(" ".join(str(error).split())) from None
 
 
-def _said(error: ClientError) -> str:
+def _message(error: ClientError) -> str:
     code = error.response.get("Error", {}).get("Code", "an error")
     message = " ".join(error.response.get("Error", {}).get("Message", "").split())
     if code in _DENIED:
-        return f"These AWS credentials may not do {error.operation_name}: {message}"
-    if code in _WHO:
-        return f"AWS does not take these credentials ({code}): sign in again, or set AWS_PROFILE."
+        return f"These AWS credentials do not allow {error.operation_name}: {message}"
+    if code in _INVALID_CREDENTIALS:
+        return f"AWS rejected these credentials ({code}): sign in again, or set AWS_PROFILE."
     return f"AWS refused {error.operation_name} ({code}): {message}"

@@ -1,4 +1,4 @@
-"""Ends of jobs on an EventBridge bus."""
+"""Publish "job ended" events on an EventBridge bus."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class EventBridgeBus:
         self._bus_name = bus_name
 
     def publish(self, event: JobEndedEvent) -> None:
-        """Announce. PutEvents answers 200 even when it takes no event, so its count is looked at."""
+        """Publish an event. PutEvents responds with 200 even when it rejects the event: only its count shows it."""
         response = self._client.put_events(
             Entries=[
                 {

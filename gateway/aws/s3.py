@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 _MIB = 1024 * 1024
-_READINGS = 3  # of an answer that breaks off
+_MAX_READS = 3  # of a response that breaks off
 _MISSING = ("NoSuchKey", "404")
-# A file up to 8 MiB is one request; larger ones, up to 48 GiB, go up in parts, of which few are in memory at a time.
+# A file up to 8 MiB is one request; larger ones, up to 48 GiB, are uploaded in parts, with few in memory at a time.
 _TRANSFER = TransferConfig(multipart_threshold=8 * _MIB, multipart_chunksize=5 * _MIB, max_concurrency=2)
-_TRANSFER.max_in_memory_upload_chunks = 2  # 10 otherwise; boto3's own class passes it on, but does not take it
+_TRANSFER.max_in_memory_upload_chunks = 2  # instead of 10; boto3's class passes it on, but has no parameter for it
 
 
 class S3ObjectStore:
@@ -38,7 +38,7 @@ class S3ObjectStore:
         """Store an object of any size while reading it."""
         hashing = _HashingReader(stream)
         self._client.upload_fileobj(
-            # boto3 asks of a stream nothing but read().
+            # boto3 only calls read().
             cast("BinaryIO", hashing),
             self._bucket_name,
             key,
@@ -49,8 +49,8 @@ class S3ObjectStore:
 
     def get(self, key: str) -> bytes:
         """Read a whole object. Raises KeyError when there is none."""
-        # boto3 repeats the call, but not the reading of what it answers.
-        for _ in range(_READINGS - 1):
+        # boto3 retries the call, but not reading the response.
+        for _ in range(_MAX_READS - 1):
             with suppress(HTTPClientError, IncompleteReadError):
                 return self._read(key)
         return self._read(key)
@@ -64,7 +64,7 @@ class S3ObjectStore:
             raise
 
     def exists(self, key: str) -> bool:
-        """Tell whether an object is there."""
+        """Return whether there is an object with this key."""
         try:
             self._client.head_object(Bucket=self._bucket_name, Key=key)
         except ClientError as error:
@@ -74,7 +74,7 @@ class S3ObjectStore:
         return True
 
     def expire(self, key: str, *, content_type: str) -> None:
-        """Let an object go that no new job will need: it stays for the retention time from now, then it is removed."""
+        """Mark an object that no new job will need for removal after the retention time, counted from now."""
         name, value = BUCKET.expiring_tag
         self._client.copy_object(
             Bucket=self._bucket_name,
@@ -82,20 +82,20 @@ class S3ObjectStore:
             CopySource={"Bucket": self._bucket_name, "Key": key},
             TaggingDirective="REPLACE",
             Tagging=f"{name}={value}",
-            # S3 copies an object onto itself only when something beside its tags is given anew.
+            # S3 copies an object onto itself only if something besides its tags is replaced.
             MetadataDirective="REPLACE",
             ContentType=content_type,
         )
 
     def presigned_url(self, key: str, *, seconds: int) -> str:
-        """Make a URL that reads the object with a plain GET for so long. Signs here: no call is made."""
+        """Return a URL that reads the object with a plain GET for so many seconds. Signed locally, without a call."""
         return self._client.generate_presigned_url(
             "get_object", Params={"Bucket": self._bucket_name, "Key": key}, ExpiresIn=seconds
         )
 
 
 class _HashingReader:
-    """Hashes and counts what passes through."""
+    """Hashes and counts the bytes that are read."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
@@ -103,12 +103,12 @@ class _HashingReader:
         self.size = 0
 
     def read(self, size: int = -1) -> bytes:
-        # boto3 takes a short read for the end, and makes parts of what it gets: S3 refuses those under 5 MiB.
+        # boto3 takes a short read for the end, and each read for a part: S3 refuses parts under 5 MiB.
         pieces = []
-        left = size
-        while left and (piece := self._stream.read(left)):
+        remaining = size
+        while remaining and (piece := self._stream.read(remaining)):
             pieces.append(piece)
-            left = left - len(piece) if size > 0 else -1
+            remaining = remaining - len(piece) if size > 0 else -1
         chunk = b"".join(pieces)
         self.digest.update(chunk)
         self.size += len(chunk)

@@ -1,4 +1,4 @@
-"""Settings that are secret: a deployment keeps them in Secrets Manager, and not in the environment."""
+"""Read secret settings, which a deployment stores in Secrets Manager and not in the environment."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 
 def with_secrets(environment: Mapping[str, str]) -> Mapping[str, str]:
-    """Add what the secrets hold that SECRET_ARNS names; without it, nothing is called.
+    """Add the settings from the secrets in SECRET_ARNS. Makes no call if there are none.
 
-    Each secret is a JSON object of settings by the names that they have in the environment:
+    Each secret is a JSON object of settings, with their names in the environment:
     `{"JWT_SECRET": "…"}`. Raises SettingsInvalidError.
     """
     arns = SecretSettings.from_environment(environment).secret_arns
@@ -33,7 +33,7 @@ def with_secrets(environment: Mapping[str, str]) -> Mapping[str, str]:
 
 
 def _settings(text: str) -> dict[str, str]:
-    # No message quotes the text.
+    # No message contains the text.
     try:
         settings = json.loads(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""What a deployed stage tells of itself: the outputs of its stacks."""
+"""Read the settings of a deployed stage from the outputs of its stack."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _NO_SUCH_STACK = (
 
 
 def environment_of(clients: Clients, stage: str) -> str:
-    """Read a stage's settings, as lines NAME=value. Raises SettingsInvalidError when there is no such stage."""
+    """Return a stage's settings as lines NAME=value. Raises SettingsInvalidError when there is no such stage."""
     name = f"comfyui-gateway-{stage}-state"
     try:
         (stack,) = clients.cloudformation.describe_stacks(StackName=name)["Stacks"]

@@ -170,7 +170,7 @@ def test_what_aws_refuses_is_one_line(here: dict[str, str], monkeypatch: pytest.
     assert_refused(run("keys", "list"), 1, "ResourceNotFoundException")
     monkeypatch.setenv("TABLE_NAME", here["TABLE_NAME"])
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
-    assert_refused(run("keys", "list"), 1, "does not answer")
+    assert_refused(run("keys", "list"), 1, "does not respond")
 
 
 def test_of_two_who_revoke_one_is_told(here: dict[str, str], aws_clients: Clients) -> None:

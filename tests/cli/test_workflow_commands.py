@@ -77,7 +77,7 @@ def test_a_proposal_can_be_looked_at_first(command: Callable[..., Result], graph
         result.stdout.splitlines()[-1].removeprefix("comfyui-gateway ").replace("'Looked at'", "Looked_at").split()
     )
     assert command(*arguments).exit_code == 0
-    assert_refused(command(*arguments), 3, "exists already")
+    assert_refused(command(*arguments), 3, "already exists")
     replaced = json.loads(command(*arguments, "--replace", "--json").stdout)
     assert (replaced["version"], replaced["name"]) == (2, "Looked_at")
     assert command("workflows", "remove", "looked_at", "--yes", "--json").stdout == '{\n  "removed": "looked_at"\n}\n'

@@ -99,7 +99,7 @@ def test_names_that_lead_inside_are_refused(deployed: Callable[..., Caller], add
     ada = deployed(addresses)
     assert (
         refused(post(ada, callbackUrl=URL), "callbackUrl")
-        == "Its host was not found, or has an address that is not public."
+        == "The host was not found, or has an address that is not public."
     )
     assert ada.gateway.stored("JOB#") == []
 

@@ -102,7 +102,7 @@ def test_malformed_origins_are_refused(text: str) -> None:
     """What could never match, or would match more than it says, stops the start."""
     with pytest.raises(SettingsInvalidError) as caught:
         ApiSettings.from_environment({**COMPLETE, "CORS_ORIGINS": text})
-    assert caught.value.message.startswith("CORS_ORIGINS: must be * alone, or origins like ")
+    assert caught.value.message.startswith("CORS_ORIGINS: must be ")
 
 
 @pytest.mark.parametrize(

@@ -116,7 +116,7 @@ def test_a_refused_target_is_an_attempt_that_failed(aws: dict[str, str], aws_cli
         assert harness.pump() == [False]
     assert receiver.connections == 0
     (attempt,) = harness.delivery(job).attempts
-    assert attempt.error == "Its host was not found, or has an address that is not public."
+    assert attempt.error == "The host was not found, or has an address that is not public."
 
 
 def test_without_a_secret_nothing_is_sent(aws: dict[str, str], aws_clients: Clients) -> None:

@@ -1,4 +1,4 @@
-"""What a queue gave up on: looked at, and put back."""
+"""List and redrive the messages of a dead-letter queue."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
     from mypy_boto3_sqs.type_defs import MessageTypeDef, SendMessageRequestTypeDef
 
-_BATCH = 10  # SQS hands out no more at once
-_LOOK_SECONDS = 60  # how long the messages that are looked at are hidden, should their release fail
+_BATCH = 10  # the limit of one receive
+_VISIBILITY_SECONDS = 60  # in case releasing the messages fails
 
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """A message that its queue gave up on."""
+    """A message in a dead-letter queue."""
 
     body: str
-    sent_at: datetime  # to the queue that gave it up
+    sent_at: datetime  # to its original queue
 
 
 class SqsDeadLetters:
@@ -36,7 +36,7 @@ class SqsDeadLetters:
         self._url = client.get_queue_url(QueueName=arn.rpartition(":")[2])["QueueUrl"]
 
     def look(self, limit: int) -> Sequence[DeadLetter]:
-        """Read so many at most, and leave them where they are."""
+        """Read up to `limit` messages, and leave them in the queue."""
         found: dict[str, MessageTypeDef] = {}
         while len(found) < limit and (batch := self._receive(limit - len(found))):
             found |= {message["MessageId"]: message for message in batch}
@@ -47,9 +47,9 @@ class SqsDeadLetters:
         return [_letter(message) for message in found.values()]
 
     def redrive(self) -> int:
-        """Put all back into the queue that gave them up, as if they were new; return how many.
+        """Move all messages back to their original queue, as new ones; return how many.
 
-        A crash in between leaves one in both: the queue's readers expect messages more than once.
+        A crash in between leaves one message in both queues: consumers expect repeated messages.
         """
         count = 0
         while batch := self._receive(_BATCH):
@@ -67,12 +67,12 @@ class SqsDeadLetters:
         self._client.send_message(**options)
 
     def _receive(self, limit: int) -> Sequence[MessageTypeDef]:
-        # A second's wait asks all of SQS's servers; without it, messages can be missed.
+        # A wait of one second queries all of SQS's servers; without it, messages can be missed.
         response = self._client.receive_message(
             QueueUrl=self._url,
             MaxNumberOfMessages=min(limit, _BATCH),
             WaitTimeSeconds=1,
-            VisibilityTimeout=_LOOK_SECONDS,
+            VisibilityTimeout=_VISIBILITY_SECONDS,
             MessageSystemAttributeNames=["SentTimestamp", "MessageGroupId"],
         )
         return response.get("Messages", [])

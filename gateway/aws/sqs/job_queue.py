@@ -34,7 +34,7 @@ class SqsJobQueue:
         self._visibility_timeout_seconds = visibility_timeout_seconds
 
     def send(self, message: JobMessage, *, group: str) -> None:
-        """Enqueue. On a standard queue the group is what SQS's fair queues go by."""
+        """Enqueue. On a standard queue, SQS's fair queues use the group."""
         self._client.send_message(
             QueueUrl=self._urls[message.priority],
             MessageBody=_sendable(message.model_dump_json(by_alias=True, exclude_none=True)),
@@ -42,9 +42,9 @@ class SqsJobQueue:
         )
 
     def receive(self, priority: Priority, *, wait_seconds: int) -> ReceivedJob | None:
-        """Take the next message, waiting for one at most so long.
+        """Receive the next message; wait up to `wait_seconds` for one.
 
-        A body that is no job message is left alone: it comes back until the dead-letter queue has it.
+        An invalid message is left in the queue, until it is moved to the dead-letter queue.
         """
         response = self._polling_client.receive_message(
             QueueUrl=self._urls[priority],
@@ -66,7 +66,7 @@ class SqsJobQueue:
         return None
 
     def change_visibility(self, received: ReceivedJob, seconds: int) -> None:
-        """Keep the message from others for so many seconds from now; 0 gives it back at once."""
+        """Hide the message from other receivers for so many seconds from now; 0 makes it visible at once."""
         self._client.change_message_visibility(
             QueueUrl=self._urls[received.message.priority],
             ReceiptHandle=received.receipt_handle,
@@ -80,7 +80,7 @@ class SqsJobQueue:
         )
 
     def waiting(self) -> int:
-        """Count the messages that wait in all queues; about right, and a little late."""
+        """Return the approximate number of visible messages in all queues; it is a little late."""
         return sum(self._waiting_in(url) for url in self._urls.values())
 
     def _waiting_in(self, url: str) -> int:
@@ -89,5 +89,5 @@ class SqsJobQueue:
 
 
 def _sendable(body: str) -> str:
-    # These two are the only characters of a JSON text that SQS refuses. They can only stand inside strings.
+    # The only two characters of a JSON text that SQS rejects. They only occur inside strings.
     return body.replace("\ufffe", "\\ufffe").replace("\uffff", "\\uffff")

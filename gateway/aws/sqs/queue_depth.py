@@ -1,4 +1,4 @@
-"""How many messages there are, of whatever state."""
+"""Counts of messages in all states."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class SqsQueueDepth:
         self._urls = urls
 
     def messages(self, priority: Priority) -> int:
-        """Count the messages of a priority, those in somebody's hands and dead letters included."""
+        """Return the number of messages of a priority, including received ones and dead letters."""
         return sum(self._messages_in(url) for url in self._urls[priority])
 
     def _messages_in(self, url: str) -> int:

@@ -1,4 +1,4 @@
-"""The queue of webhooks to deliver. The rule on the event bus fills it with events of ended jobs."""
+"""The queue of webhooks to deliver. The webhook rule on the event bus sends "job ended" events to it."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ class SqsWebhookQueue:
         self._url = url
 
     def send(self, event: JobEndedEvent) -> None:
-        """Enqueue once more what the rule enqueued before."""
-        # In ASCII: there are characters that SQS refuses, and an owner's name may have any.
+        """Enqueue an event again, as the rule does."""
+        # In ASCII: SQS rejects some characters, and an owner's name may have any.
         body = event.model_dump_json(by_alias=True, ensure_ascii=True)
         self._client.send_message(QueueUrl=self._url, MessageBody=body, MessageGroupId=event.owner_hash)
 
     def change_visibility(self, receipt_handle: str, seconds: int) -> None:
-        """Keep a received message from being received again for so many seconds from now."""
+        """Hide a received message for so many seconds from now."""
         self._client.change_message_visibility(
             QueueUrl=self._url, ReceiptHandle=receipt_handle, VisibilityTimeout=seconds
         )
