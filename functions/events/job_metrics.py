@@ -1,7 +1,7 @@
 """Count jobs: from the table's stream, maintain the counts of GET /stats and write the metrics.
 
-So both follow the records of jobs, whoever wrote them and however a job ended, and no request and no executor waits
-for it.
+So both follow the records of jobs, whatever wrote them and however a job ended, and no request and no executor waits
+for them.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Limit how many requests a caller may make: a fixed window, counted in one table for all instances of all functions.
 
-When counting fails, the request fails. Letting it through would gain nothing: every route needs the same table. And
-whoever overloads a counter would get past the limit.
+When counting fails, the request fails. Letting it through would gain nothing, because every route needs the same table.
+And a client that overloads the counter would bypass the limit.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def get_job(jobs: JobStore, caller: Principal, job_id: str) -> Job:
     """Read a job.
 
-    Raises JobNotFoundError for another owner's job as for one that does not exist: nobody can tell the two apart.
+    Raises JobNotFoundError for another owner's job, as for one that does not exist, so callers cannot tell them apart.
     """
     job = jobs.get(job_id) if is_job_id(job_id) else None
     if job is None or not caller.may_see(job):

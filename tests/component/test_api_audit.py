@@ -54,7 +54,7 @@ def record(gateway: Gateway, count: int) -> list[AuditEntry]:
     return sorted(entries, key=lambda entry: entry.position, reverse=True)
 
 
-def test_everything_done_to_a_workflow_is_told(gateway: Gateway) -> None:
+def test_everything_done_to_a_workflow_is_reported(gateway: Gateway) -> None:
     """Who, what, on what, when, in which request, and hashes that anyone who has the workflow can work out."""
     created = gateway.admin.post("/workflows", BODY, {"X-Correlation-Id": "c-create"}).json["workflow"]
     updated = gateway.admin.put("/workflows/w", {"name": "X"}).json["workflow"]

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from gateway.aws.clients import Clients
 
 
-def test_capabilities_are_told(aws: dict[str, str], aws_clients: Clients) -> None:
+def test_capabilities_are_reported(aws: dict[str, str], aws_clients: Clients) -> None:
     """Workflows, the deployment's own limits, and what ComfyUI's save nodes write."""
     gateway = Gateway(aws, aws_clients, MAX_IMAGE_SIZE="1024", MAX_BATCH_SIZE="2")
     for workflow_id in ("b", "a"):
@@ -34,7 +34,7 @@ def test_capabilities_are_told(aws: dict[str, str], aws_clients: Clients) -> Non
     }
 
 
-def test_models_that_can_be_used_now_are_told(gateway: Gateway) -> None:
+def test_models_that_can_be_used_now_are_reported(gateway: Gateway) -> None:
     """Those of every executor that is there and reaches its ComfyUI, each once."""
     report(gateway, "gpu-1", models={"checkpoints": ["b", "a"], "loras": ["l"]})
     report(gateway, "gpu-2", models={"checkpoints": ["c", "a"]})

@@ -52,7 +52,7 @@ def test_a_page_that_is_just_full_is_the_last(ada: Caller) -> None:
     assert [len(page) for page in all_pages(ada, "limit=3")] == [3]
 
 
-def test_a_listed_job_is_told_as_by_its_own_path(ada: Caller, gateway: Gateway) -> None:
+def test_a_listed_job_is_reported_as_by_its_own_path(ada: Caller, gateway: Gateway) -> None:
     """One shape for a job wherever it stands, but for the URLs' signatures."""
     job_id = post(ada).json["jobId"]
     run(gateway, job_id, {})
@@ -108,7 +108,7 @@ def test_a_wrong_parameter_is_named(ada: Caller, query: str, path: str) -> None:
     assert [problem["path"] for problem in answer.json["details"]["errors"]] == [path]
 
 
-def test_all_problems_are_told_at_once(ada: Caller) -> None:
+def test_all_problems_are_reported_at_once(ada: Caller) -> None:
     """Three wrong parameters are three problems."""
     answer = ada.get("/jobs?status=x&limit=x&cursor=x")
     assert [problem["path"] for problem in answer.json["details"]["errors"]] == ["status", "limit", "cursor"]

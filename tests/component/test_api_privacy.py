@@ -52,7 +52,7 @@ def test_the_record_keeps_the_hash_of_what_was_asked_for(gateway: Gateway, priva
         assert "secret" not in str(unpack(field["B"]) if "B" in field else field)
 
 
-def test_seed_and_metadata_are_told_as_ever(private: Gateway) -> None:
+def test_seed_and_metadata_are_reported_as_ever(private: Gateway) -> None:
     """A number says nothing, and the metadata are the caller's own to choose."""
     job_id = private.ada.post("/jobs", {**BODY, "metadata": {"order": 7}}).json["jobId"]
     job = private.ada.get(f"/jobs/{job_id}").json

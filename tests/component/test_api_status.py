@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 
 
-def test_a_queued_job_is_told_whole(ada: Caller) -> None:
+def test_a_queued_job_is_reported_whole(ada: Caller) -> None:
     """Every field of the contract is there from the start."""
     job_id = post(ada, inputs={"prompt": "x", "seed": 5}, metadata={"a": [1, {"b": 2.5}]}).json["jobId"]
     job = ada.get(f"/jobs/{job_id}").json

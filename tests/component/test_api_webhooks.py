@@ -115,7 +115,7 @@ def test_urls_that_are_not_taken(deployed: Callable[..., Caller], url: str) -> N
     assert ada.gateway.stored("JOB#") == []
 
 
-def test_what_is_wrong_is_told_together(deployed: Callable[..., Caller]) -> None:
+def test_what_is_wrong_is_reported_together(deployed: Callable[..., Caller]) -> None:
     """Inputs and callback in one answer."""
     answer = post(deployed(), inputs={"steps": 0}, callbackUrl="http://x/")
     paths = [error["path"] for error in answer.json["details"]["errors"]]
@@ -159,7 +159,7 @@ def test_without_a_secret_no_callback_is_taken(deployed: Callable[..., Caller]) 
     assert "WEBHOOK_SECRET" in refused(ada.post("/webhooks/test", {"url": URL}), "url")
 
 
-def test_a_repeated_request_is_not_judged_anew(deployed: Callable[..., Caller]) -> None:
+def test_a_repeated_request_is_not_checked_again(deployed: Callable[..., Caller]) -> None:
     """The same key and body are answered with the first job, though the host has moved inside since."""
     ada = deployed(["8.8.8.8"], ["10.0.0.1"])
     key = {"metadata": {"requestId": "r-1"}}
@@ -168,7 +168,7 @@ def test_a_repeated_request_is_not_judged_anew(deployed: Callable[..., Caller]) 
     assert post(ada, **key).status == 422
 
 
-def test_a_webhooks_way_is_told(local: Gateway, aws: dict[str, str], aws_clients: Clients) -> None:
+def test_a_webhooks_way_is_reported(local: Gateway, aws: dict[str, str], aws_clients: Clients) -> None:
     """The job's short state, and every attempt with time, answer and error; sent again, it has the same id."""
     harness = WebhookHarness(aws, aws_clients)
     with Receiver(answers(500), answers(204)) as receiver:
@@ -197,7 +197,7 @@ def test_a_webhooks_way_is_told(local: Gateway, aws: dict[str, str], aws_clients
     assert b"t0ken" not in local.ada.get(f"/jobs/{job_id}/deliveries").body
 
 
-def test_a_job_from_the_cache_is_told_too(local: Gateway, aws: dict[str, str], aws_clients: Clients) -> None:
+def test_a_job_from_the_cache_is_sent_too(local: Gateway, aws: dict[str, str], aws_clients: Clients) -> None:
     """It has ended by being accepted."""
     harness = WebhookHarness(aws, aws_clients)
     with Receiver(answers(204)) as receiver:

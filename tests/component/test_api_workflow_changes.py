@@ -320,7 +320,7 @@ def test_a_change_of_the_version_seen_is_not_tried_again(gateway: Gateway) -> No
     assert gateway.ada.get("/workflows/w").json["workflow"]["name"] == "theirs"
 
 
-def test_a_change_that_is_made_is_told_as_made(
+def test_a_change_that_is_made_is_reported_as_made(
     gateway: Gateway, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """When the old template cannot be set to expire, that is for the log, not for the caller."""

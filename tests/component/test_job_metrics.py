@@ -254,7 +254,7 @@ def test_a_record_that_cannot_be_read_holds_nothing_up(
     assert "secret" not in log.getvalue()
 
 
-def test_ends_are_told_with_their_correlation_ids(
+def test_ends_are_reported_with_their_correlation_ids(
     gateway: Gateway,
     job_metrics_function: JobMetricsFunction,
     monkeypatch: pytest.MonkeyPatch,

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from gateway.aws.clients import Clients
 
 
-def test_an_ended_job_is_told_to_its_receiver(harness: WebhookHarness) -> None:
+def test_an_ended_job_is_reported_to_its_receiver(harness: WebhookHarness) -> None:
     """The body says all of its end, signed, with a URL for each file; the log on the job says that it was delivered."""
     with Receiver(answers(204)) as receiver:
         job = harness.end(receiver.url, seed=7, metadata={"order": "ключ"})
@@ -60,7 +60,7 @@ def test_an_ended_job_is_told_to_its_receiver(harness: WebhookHarness) -> None:
     ],
     ids=lambda end: end.status,
 )
-def test_other_ends_are_told_too(harness: WebhookHarness, end: JobEnd) -> None:
+def test_other_ends_are_reported_too(harness: WebhookHarness, end: JobEnd) -> None:
     """There is no result, and the error where there is one."""
     with Receiver(answers(200)) as receiver:
         harness.announce(harness.end(receiver.url, end))
