@@ -35,7 +35,7 @@ class ExitCode(IntEnum):
 class CommandFailedError(GatewayError):
     """A command that cannot finish.
 
-    `message` says what is wrong, in one line. `advice` says what to do about it, as a sentence of its own; it is empty
+    `message` says what is wrong, in one line. `advice` says what to do about it, as a separate sentence; it is empty
     when there is nothing to add.
     """
 

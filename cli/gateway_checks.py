@@ -137,7 +137,7 @@ def _executors(health: HealthJson) -> Iterator[Finding]:
             "executors",
             CheckState.PROBLEM,
             "none reported within the last 30 seconds, so no job runs",
-            "Start one beside ComfyUI: comfyui-gateway worker. If one is running, see its log.",
+            "Start one next to ComfyUI: comfyui-gateway worker. If one is running, see its log.",
         )
     for executor in executors:
         comfyui = executor["comfyui"]

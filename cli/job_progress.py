@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from functions.rendering.job_json import JobJson, LogLineJson
 
 # As the executor logs them.
-_STEP = re.compile(r"Step (?P<step>[0-9]+) of (?P<steps>[0-9]+) .+")
+_STEP = re.compile(r"Step (?P<step>[0-9]+) of (?P<steps>[0-9]+)\b")
 _NODE = re.compile(r'node \S+ (?:"(?P<title>.+)" )?\((?P<type>.+)\)')
 _SPEED_SECONDS = 120.0  # the time left is estimated from the progress in this period
 _MINUTE = 60
@@ -37,7 +37,7 @@ class ProgressDisplay(Protocol):
         """Show the job's current state."""
 
     def note(self, text: str) -> None:
-        """Show a text in a line of its own."""
+        """Show a text on a separate line."""
 
 
 def progress_display(eta_seconds: int | None) -> ProgressDisplay:
@@ -137,7 +137,7 @@ def _activity(job: JobJson, log: Sequence[LogLineJson]) -> tuple[str, str]:
     if job["status"] != "running" or not log:
         return job["status"], ""
     message = log[-1]["message"].rstrip(".")
-    node, step = _NODE.search(message), _STEP.fullmatch(message)
+    node, step = _NODE.search(message), _STEP.match(message)
     activity = (node["title"] or node["type"]) if node else message
     return activity, f"{step['step']}/{step['steps']}" if step else ""
 

@@ -248,4 +248,8 @@ def _print_log_line(session: GatewaySession, line: LogLineJson) -> None:
         session.printer.json_line(line)
         return
     level = "" if line["level"] == "info" else f"{line['level'].upper()}: "
-    session.printer.line(f"{session.printer.clock_time(line['timestamp'])}  {level}{line['message']}")
+    first, text = f"{session.printer.clock_time(line['timestamp'])}  ", f"{level}{line['message']}"
+    if session.printer.on_terminal:
+        session.printer.wrapped(text, first=first, indent=len(first))
+    else:
+        session.printer.line(f"{first}{text}")

@@ -121,7 +121,7 @@ def run(
 
 @app.command("worker", rich_help_panel=_SETUP)
 def worker() -> None:
-    """Run an executor beside a ComfyUI.
+    """Run an executor next to a ComfyUI.
 
     Settings are environment variables. Required are TABLE_NAME, BUCKET_NAME, EVENT_BUS_NAME, HIGH_QUEUE_URL,
     NORMAL_QUEUE_URL, LOW_QUEUE_URL, AWS_REGION, and credentials for boto3. Set COMFYUI_URL if it is not

@@ -112,7 +112,7 @@ def test_examples_of_the_page_name_what_there_is() -> None:
 
 @pytest.mark.parametrize("arguments", [[], ["keys"], ["dead-letters"], ["--help"], ["jobs", "--help"]])
 def test_help_is_shown_once(arguments: list[str]) -> None:
-    """Also to whoever names no command, which is a command line that is wrong."""
+    """Also without a command, which is an invalid command line."""
     result = CliRunner().invoke(app, arguments)
     assert result.output.count("Usage:") == 1
     assert result.exit_code == (0 if "--help" in arguments else 2)

@@ -57,7 +57,7 @@ def test_a_key_is_shown_nowhere(environment: dict[str, str]) -> None:
     assert Connection(url=PROD, token=TOKEN).headers == {"Authorization": f"Bearer {TOKEN}"}
 
 
-def test_a_profile_that_others_can_read_is_told(environment: dict[str, str]) -> None:
+def test_a_profile_that_others_can_read_is_reported(environment: dict[str, str]) -> None:
     """When its key is used; by the file to be closed."""
     file = profile_file("prod", environment)
     assert found(environment, profile="prod").exposed_file is None
@@ -80,7 +80,7 @@ def test_a_profile_that_others_can_read_is_told(environment: dict[str, str]) -> 
         ({"token": "s3cret" + "x" * 10_000}, ExitCode.NOT_ALLOWED),
     ],
 )
-def test_what_is_wrong_is_told_without_its_value(
+def test_an_invalid_value_is_reported_without_quoting_it(
     environment: dict[str, str], given: dict[str, str], code: ExitCode
 ) -> None:
     """A secret may be in it."""

@@ -99,7 +99,9 @@ def test_a_receiver_that_does_not_take_it(command: Callable[..., Result]) -> Non
     assert findings(command("doctor", "--json", "--webhook", "http://10.0.0.1/"))["webhooks"][0] == "problem"
 
 
-def test_a_user_is_told_its_role(command: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_role_of_the_credentials_is_reported(
+    command: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """And a bad key, or none, is a problem."""
     monkeypatch.setenv("COMFYUI_GATEWAY_API_KEY", USER_KEY)
     assert findings(command("doctor", "--json"))["credentials"] == ("ok", "valid, with the role user")
@@ -135,7 +137,7 @@ def test_a_region_that_is_missing(home: Path, monkeypatch: pytest.MonkeyPatch) -
     assert result.stdout.splitlines()[-1].endswith("→ Set AWS_REGION to the region of the deployment.")
 
 
-def test_nobody_answers(home: object) -> None:
+def test_an_unreachable_gateway_is_one_problem(home: object) -> None:
     """That is the one problem; in words, each finding has its advice below it."""
     del home
     port = free_port()
@@ -160,7 +162,7 @@ def test_executors_and_their_comfyuis() -> None:
 
 @pytest.mark.usefixtures("home")
 def test_models_that_are_missing() -> None:
-    """By the name that the graph has, or the default of its input; what a job has to name is nobody's fault."""
+    """By the name that the graph has, or the default of its input; a required input is not a problem."""
     graph = {
         "1": {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": "{{checkpoint}}"}},
         "2": {"class_type": "LoraLoader", "inputs": {"lora_name": "there.safetensors"}},
@@ -190,7 +192,7 @@ def test_clocks_that_differ(ahead: int, state: str) -> None:
 
 @pytest.mark.usefixtures("home")
 def test_a_gateway_of_another_version() -> None:
-    """Works, mostly; a user's credentials are good; AWS is left out where nothing tells of it."""
+    """The credentials of a user are valid; the checks of AWS are skipped if nothing names its resources."""
     found = allowed(health={**examples.HEALTH_SIGNED_IN, "version": "99.0"}, audit=refusal)
     assert found["gateway"][0] == "warning"
     assert found["credentials"] == ("ok", "valid, with the role user")

@@ -50,7 +50,7 @@ def test_what_is_there_is_not_replaced_unasked(home: Path) -> None:
     assert (home / ".env").stat().st_mode & 0o777 == 0o600
 
 
-def test_a_second_gateway_is_told_of_profiles(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_for_a_second_gateway_suggests_another_profile(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Replacing the first one's profile would lose its key: another profile is offered."""
     assert run("init", "--here").exit_code == 0
     kept = profile(home).read_text()
@@ -71,7 +71,7 @@ def test_a_profile_for_a_gateway_elsewhere(gateway: Gateway, home: Path, monkeyp
     assert_refused(run("init", "--url", gateway.url, "--profile", "test"), 3, "--force")
 
 
-def test_what_makes_no_sense_is_refused(home: Path) -> None:
+def test_contradictory_options_are_refused(home: Path) -> None:
     """Before anything is written."""
     assert_refused(run("init"), 2, "--here or --url")
     assert_refused(run("init", "--here", "--url", "http://x.example"), 2, "--here", "--url")

@@ -43,7 +43,7 @@ SCHEMA = {
     ],
 )
 def test_a_value_is_what_the_schema_says(text: str, value: object) -> None:
-    """A text stays one where a text is wanted, whatever it looks like."""
+    """A value of type string stays a string, whatever it looks like."""
     inputs, params = typed_inputs([text], SCHEMA, {})
     (read,) = inputs.values()
     assert (read, type(read), params) == (value, type(value), {})
@@ -64,7 +64,7 @@ def test_a_value_is_what_the_schema_says(text: str, value: object) -> None:
         "x",
     ],
 )
-def test_what_cannot_be_is_refused(text: str) -> None:
+def test_an_invalid_value_is_refused(text: str) -> None:
     """Before it is sent."""
     with pytest.raises(CommandFailedError):
         typed_inputs([text], SCHEMA, {})

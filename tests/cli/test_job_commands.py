@@ -89,7 +89,7 @@ def test_a_job_as_json(command: Callable[..., Result]) -> None:
     assert queued["priority"] == "high"
 
 
-def test_a_folder_that_cannot_be_is_told_before_the_job_runs(command: Callable[..., Result], home: Path) -> None:
+def test_an_unusable_folder_is_reported_before_the_job_is_submitted(command: Callable[..., Result], home: Path) -> None:
     """Nothing is submitted."""
     (home / "file").write_text("")
     newest = command("jobs", "list", "--limit", "1").stdout.partition("\t")[0]
@@ -148,7 +148,7 @@ def test_a_failed_job_fails_the_command(command: Callable[..., Result]) -> None:
     assert "COMFYUI_NODE_ERROR: " in described.stdout
 
 
-def test_wrong_inputs_are_told_all_at_once(command: Callable[..., Result]) -> None:
+def test_all_invalid_inputs_are_reported_at_once(command: Callable[..., Result]) -> None:
     """What cannot be what the schema wants is refused here, the rest by the gateway: each problem is named."""
     result = command(
         "submit", "icon_512", "-i", "prompt=x", "-i", "steps=many", "-i", "nothing=1", "-i", "cfg", "-i", "prompt=y"
@@ -163,7 +163,7 @@ def test_wrong_inputs_are_told_all_at_once(command: Callable[..., Result]) -> No
 
 
 def test_what_is_not_there_is_not_found(command: Callable[..., Result]) -> None:
-    """Exit code 5, for whatever is named."""
+    """Exit code 5, for every kind of name."""
     nobody = str(uuid.uuid4())
     assert_refused(command("submit", "nope", "-i", "prompt=x"), 5, "nope")
     assert_refused(command("submit", "nope"), 5, "nope")

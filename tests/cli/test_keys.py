@@ -36,7 +36,9 @@ def here(aws: dict[str, str], home: Path, monkeypatch: pytest.MonkeyPatch) -> di
     return aws
 
 
-def test_a_worker_without_names_is_told_where_they_are(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_of_a_worker_without_settings_says_where_they_are(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As keys are: in the command's own line."""
     del home
     for name in ("BUCKET_NAME", "EVENT_BUS_NAME"):
@@ -154,8 +156,8 @@ def test_without_any_table_it_says_how_to_name_one(home: Path) -> None:
     assert_refused(run("keys", "list"), 1, "TABLE_NAME", "--stage", "comfyui-gateway run")
 
 
-def test_a_gateway_that_has_ended_is_told(home: Path) -> None:
-    """Its folder is still there, with what it wrote down; doctor tells it as a problem."""
+def test_a_stopped_gateway_is_reported(home: Path) -> None:
+    """Its folder still has the names of its resources. Doctor reports it as a problem."""
     lines = {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{free_port()}", "TABLE_NAME": "local-gateway"}
     text = "".join(env_file.line(name, value) for name, value in lines.items())
     env_file.write(home / "data" / "environment", text, replace=False)
@@ -173,7 +175,7 @@ def test_what_aws_refuses_is_one_line(here: dict[str, str], monkeypatch: pytest.
     assert_refused(run("keys", "list"), 1, "does not respond")
 
 
-def test_of_two_who_revoke_one_is_told(here: dict[str, str], aws_clients: Clients) -> None:
+def test_the_second_of_two_revocations_is_refused(here: dict[str, str], aws_clients: Clients) -> None:
     """A key that was revoked since it was read."""
     audit = DynamoAuditLog(aws_clients.dynamodb, here["TABLE_NAME"], 30)
     ring = DynamoApiKeyAdmin(aws_clients.dynamodb, here["TABLE_NAME"], audit)
@@ -185,7 +187,7 @@ def test_of_two_who_revoke_one_is_told(here: dict[str, str], aws_clients: Client
 
 
 def test_the_commands_variables_are_those_that_are_provisioned() -> None:
-    """What tells that the environment names a gateway is what a deployment sets."""
+    """The variables that select a gateway are among those that a deployment sets."""
     from local.provision import PROVISIONED  # noqa: PLC0415  only here
 
     assert set(aws_session._NAMING_VARIABLES) <= set(PROVISIONED)

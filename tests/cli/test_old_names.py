@@ -29,8 +29,11 @@ JOB = examples.JOB_ID
         (("deliveries", JOB, "--resend"), "webhooks redeliver", f"POST /jobs/{JOB}/deliveries"),
     ],
 )
-def test_an_old_name_works_and_prints_the_new_one(old: tuple[str, ...], new: str, request_line: str) -> None:
+def test_an_old_name_works_and_prints_the_new_one(
+    old: tuple[str, ...], new: str, request_line: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """One line on stderr, before anything else, and the same request as before."""
+    monkeypatch.setattr("cli.job_wait._MAX_OUTAGE_SECONDS", 0)
     with Receiver(returns({})) as receiver:
         result = run(*old, "--url", f"http://127.0.0.1:{receiver.port}")
         assert receiver.received[0].line.removesuffix(" HTTP/1.1") == request_line

@@ -141,7 +141,7 @@ def test_ctrl_c_ends_the_waiting_and_not_the_job(command: Callable[..., Result],
 @pytest.mark.usefixtures("command")
 @pytest.mark.parametrize("more", [(), ("--json",), ("-o", "a folder")])
 def test_ctrl_c_as_soon_as_the_job_is_accepted(tmp_path: Path, more: tuple[str, ...]) -> None:
-    """When nothing was shown yet but the job's id, it is told how to go on all the same."""
+    """Even before anything but the id was shown, the error says how to continue."""
     output = tmp_path / "output"
     process = interrupted("Job ", output, *SLOW, *more)
     assert process.returncode == 130, output.read_text()
@@ -165,7 +165,7 @@ def test_ctrl_c_as_soon_as_the_job_is_accepted(tmp_path: Path, more: tuple[str, 
     ids=["reading-the-workflow", "posting-the-job"],
 )
 def test_ctrl_c_before_a_job_is_accepted(tmp_path: Path, before: tuple[Behaviour, ...], message: str) -> None:
-    """While the workflow is asked for, nothing has begun; while the job is posted, nobody knows."""
+    """While the workflow is fetched, nothing was submitted; while the job is posted, it is not known."""
     output = tmp_path / "output"
     with Receiver(*before, hangs()) as receiver:
         arguments = ("submit", "w", "-i", "color=1", "--url", f"http://127.0.0.1:{receiver.port}")
@@ -291,7 +291,7 @@ def test_a_command_imports_what_it_needs(home: Path, arguments: list[str], unnee
     assert modules & unneeded == set()
 
 
-def test_nobody_is_asked_without_a_terminal(command: Callable[..., Result]) -> None:
+def test_there_is_no_question_without_a_terminal(command: Callable[..., Result]) -> None:
     """The line says which option answers."""
     assert command("workflows", "remove", "icon_512").exit_code == 2
     assert "icon_512" in command("workflows", "list").stdout

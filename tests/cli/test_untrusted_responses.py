@@ -1,4 +1,4 @@
-"""What answers may be slow, broken, another program or an enemy: each command ends, in one line, with its code."""
+"""Servers that are slow, broken, not a gateway, or malicious: each command ends with one line and its exit code."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 JSON_TYPE = "Content-Type: application/json"
 
 
-def says(body: Mapping[str, Any], *headers: str, status: int = 200) -> Behaviour:
+def returns_json(body: Mapping[str, Any], *headers: str, status: int = 200) -> Behaviour:
     """Answer with JSON."""
     return answers(status, JSON_TYPE, *headers, body=json.dumps(body).encode())
 
@@ -36,7 +36,7 @@ def says(body: Mapping[str, Any], *headers: str, status: int = 200) -> Behaviour
 def refuses(status: int, code: str, *headers: str, message: str = "No.") -> Behaviour:
     """Answer with an error of a gateway."""
     body = {"error": code, "message": message, "details": None, "retryable": False, "correlationId": "c-1"}
-    return says(body, *headers, status=status)
+    return returns_json(body, *headers, status=status)
 
 
 def ask(receiver: Receiver, *arguments: str) -> Any:  # noqa: ANN401  the result
@@ -45,8 +45,8 @@ def ask(receiver: Receiver, *arguments: str) -> Any:  # noqa: ANN401  the result
 
 
 @pytest.fixture(autouse=True)
-def in_a_hurry(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001  where the command runs
-    """Wait for nothing as long as for a real gateway."""
+def short_timeouts(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001  where the command runs
+    """Shorten every wait."""
     monkeypatch.setattr("cli.http_client._READ_SECONDS", 0.5)
     monkeypatch.setattr("cli.http_client._TOTAL_SECONDS", 0.5)
     monkeypatch.setattr("cli.api._SUBMIT_DELAY_SECONDS", 0.01)
@@ -62,7 +62,7 @@ def in_a_hurry(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: AR
         (answers(502, body=b""), "status 502"),
         (answers(200, JSON_TYPE, body=b"[]"), "not a ComfyUI Gateway"),
         (answers(200, JSON_TYPE, body=b"[" * 50_000), "not a ComfyUI Gateway"),
-        (says({"jobs": [{"jobId": 5}], "count": 1, "nextCursor": None}), "jobs.0"),
+        (returns_json({"jobs": [{"jobId": 5}], "count": 1, "nextCursor": None}), "jobs.0"),
         (answers(302, "Location: https://elsewhere.example/"), "redirect"),
         (hangs(), "timeout"),
         (hangs(b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n{"), "Cannot reach a gateway"),
@@ -77,7 +77,7 @@ def in_a_hurry(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: AR
         "cut", "closed", "no-http", "500",
     ],
 )  # fmt: skip
-def test_what_is_no_gateway_is_told(behaviour: Behaviour, part: str) -> None:
+def test_a_server_that_is_not_a_gateway_is_reported(behaviour: Behaviour, part: str) -> None:
     """Exit code 6, in time, without the key."""
     with Receiver(behaviour) as receiver:
         result = ask(receiver, "jobs", "list")
@@ -92,7 +92,7 @@ def test_a_body_without_an_end_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
         assert_refused(ask(receiver, "jobs", "list"), 6, "more than 100000 bytes")
 
 
-def test_nobody_listens() -> None:
+def test_a_refused_connection_is_reported_with_advice() -> None:
     """It says how to start a gateway, and how to name another."""
     result = run("health", "--url", f"http://127.0.0.1:{free_port()}")
     assert_refused(result, 6, "connection refused", "comfyui-gateway run", "--url")
@@ -100,7 +100,7 @@ def test_nobody_listens() -> None:
 
 
 def test_a_gateway_without_tls_has_no_certificate() -> None:
-    """An https address of one is told to be that."""
+    """The error says that the server does not use TLS."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def answer() -> None:
@@ -138,7 +138,7 @@ def test_each_refusal_has_its_exit_code(status: int, code: str, exit_code: ExitC
 
 def test_a_submission_without_an_answer_is_sent_again() -> None:
     """With the same idempotency key, so that it is one job; the key in the header goes along each time."""
-    accepted = says(examples.JOB_ACCEPTED, status=202)
+    accepted = returns_json(examples.JOB_ACCEPTED, status=202)
     with Receiver(sends(b""), answers(502), accepted) as receiver:
         result = ask(receiver, "submit", "w")
         assert (result.exit_code, result.stdout.strip()) == (0, examples.JOB_ID)
@@ -152,7 +152,7 @@ def test_a_submission_without_an_answer_is_sent_again() -> None:
 
 def test_a_wait_outlasts_a_gateway_that_starts_again() -> None:
     """And one that wants fewer requests; then it goes on."""
-    log, ended = says(examples.JOB_LOG), says(examples.JOB_SUCCEEDED)
+    log, ended = returns_json(examples.JOB_LOG), returns_json(examples.JOB_SUCCEEDED)
     behaviours = (answers(503), refuses(429, "RATE_LIMITED", "Retry-After: 0"), ended, sends(b""), log)
     with Receiver(*behaviours) as receiver:
         result = ask(receiver, "jobs", "wait", examples.JOB_ID)
@@ -164,7 +164,7 @@ def test_a_wait_outlasts_a_gateway_that_starts_again() -> None:
 
 
 def test_a_wait_for_a_gateway_that_stays_away_ends() -> None:
-    """After a while, of which it tells once; then it says which job it was, and how to go on."""
+    """After a time limit, which is reported once. The error has the job and the command to continue."""
     with Receiver(answers(503)) as receiver:
         result = ask(receiver, "jobs", "wait", examples.JOB_ID)
     assert result.exit_code == 6
@@ -173,7 +173,7 @@ def test_a_wait_for_a_gateway_that_stays_away_ends() -> None:
 
 
 def test_paths_stay_what_they_are() -> None:
-    """An id is one part of a path, whatever is in it."""
+    """An id is one segment of a path, whatever characters it has."""
     with Receiver(refuses(404, "JOB_NOT_FOUND")) as receiver:
         assert ask(receiver, "jobs", "show", "..").exit_code == 5
         assert_refused(ask(receiver, "jobs", "show", ""), 5, "A name or id is empty")
@@ -195,7 +195,7 @@ def downloads(port: int, folder: Path, *outputs: Mapping[str, Any]) -> Callable[
     return download
 
 
-CONTENT = b"a picture"
+CONTENT = b"an image"
 HASHED = {"size": len(CONTENT), "sha256": "cdd5d3a63c2cd6ba71a1a9a8f0a7bbc0ac2f6d3b8f2bb6ad2f2a7d1d5c5a7f24"}
 
 
@@ -231,10 +231,10 @@ def test_a_file_stays_in_its_folder(home: Path, name: str) -> None:
     "behaviour",
     [
         answers(200, body=b"another content"),
-        answers(200, body=b"a pictur"),
+        answers(200, body=b"an imag"),
         answers(200, body=CONTENT + b"!"),
-        sends(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\na pic"),
-        hangs(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\na pic"),
+        sends(b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nan im"),
+        hangs(b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nan im"),
         answers(302, "Location: file:///etc/passwd"),
         answers(302, "Location: http://127.0.0.1:9/x"),
         answers(302),
@@ -242,7 +242,7 @@ def test_a_file_stays_in_its_folder(home: Path, name: str) -> None:
     ],
     ids=["other", "short", "long", "cut", "stuck", "redirect-file", "redirect-nowhere", "redirect-empty", "gone"],
 )
-def test_a_file_that_does_not_come_leaves_nothing(home: Path, behaviour: Behaviour) -> None:
+def test_a_failed_download_leaves_nothing(home: Path, behaviour: Behaviour) -> None:
     """No part of it, and no temporary file."""
     with Receiver(behaviour) as receiver, pytest.raises(CommandFailedError):
         downloads(receiver.port, home, {**HASHED, "filename": "a.png"})()
@@ -261,7 +261,7 @@ def test_a_redirect_is_followed_without_the_key(home: Path) -> None:
 
 
 @pytest.mark.parametrize("behaviour", [answers(403, body=b"<Error/>"), answers(302, "Location: http://127.0.0.1:9/")])
-def test_a_store_that_refuses_is_told(home: Path, behaviour: Behaviour) -> None:
+def test_an_error_of_the_store_is_reported(home: Path, behaviour: Behaviour) -> None:
     """And no further redirect is followed."""
     with Receiver(behaviour) as store:
         way = answers(302, f"Location: http://127.0.0.1:{store.port}/key")
@@ -271,11 +271,11 @@ def test_a_store_that_refuses_is_told(home: Path, behaviour: Behaviour) -> None:
 
 
 def test_a_netrc_changes_nothing(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The token goes as it was given, whatever a .netrc says of the host."""
+    """The token is sent unchanged, even if a .netrc has an entry for the host."""
     (home.parent / "home").mkdir()
     (home.parent / "home" / ".netrc").write_text("machine 127.0.0.1 login a password b\n")
     monkeypatch.setenv("NETRC", str(home.parent / "home" / ".netrc"))
-    with Receiver(says(examples.JOB_LIST | {"nextCursor": None})) as receiver:
+    with Receiver(returns_json(examples.JOB_LIST | {"nextCursor": None})) as receiver:
         run("jobs", "list", "--url", f"http://127.0.0.1:{receiver.port}", "--token", "t0ken")
         assert receiver.received[0].headers["authorization"] == "Bearer t0ken"
 
@@ -291,9 +291,9 @@ def test_a_symbolic_link_is_not_followed(home: Path) -> None:
 
 
 def test_a_name_that_is_no_job() -> None:
-    """An answer of a job that is none is told, not followed."""
+    """A job id with control characters is printed without them."""
     wrong = {**examples.JOB_ACCEPTED, "jobId": str(uuid.uuid4()) + "\x1b[2J"}
-    with Receiver(says(wrong, status=202)) as receiver:
+    with Receiver(returns_json(wrong, status=202)) as receiver:
         result = ask(receiver, "submit", "w")
     assert "\x1b" not in result.output
 
@@ -301,17 +301,17 @@ def test_a_name_that_is_no_job() -> None:
 def test_a_list_without_an_end_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pages that are empty or larger than asked for, each with another after it."""
     monkeypatch.setattr("cli.jobs._MAX_PAGES", 5)
-    with Receiver(says({"jobs": [], "count": 0, "nextCursor": "more"})) as receiver:
+    with Receiver(returns_json({"jobs": [], "count": 0, "nextCursor": "more"})) as receiver:
         result = ask(receiver, "jobs", "list")
         assert (result.exit_code, result.stdout, len(receiver.received)) == (0, "", 5)
         assert "There may be more" in result.stderr
-    with Receiver(says({"jobs": [examples.JOB_SUCCEEDED] * 7, "count": 7, "nextCursor": "more"})) as receiver:
+    with Receiver(returns_json({"jobs": [examples.JOB_SUCCEEDED] * 7, "count": 7, "nextCursor": "more"})) as receiver:
         assert len(ask(receiver, "jobs", "list", "--limit", "3").stdout.splitlines()) == 3
 
 
 def test_a_name_begins_no_line_of_its_own() -> None:
     """What comes from elsewhere stays in its column."""
     job = {**examples.JOB_SUCCEEDED, "workflowId": "a\nfake\tline\r\x1b[2J"}
-    with Receiver(says({"jobs": [job], "count": 1, "nextCursor": None})) as receiver:
+    with Receiver(returns_json({"jobs": [job], "count": 1, "nextCursor": None})) as receiver:
         (line,) = ask(receiver, "jobs", "list").stdout.splitlines()
     assert line.split("\t")[2] == "a fake line �[2J"

@@ -43,7 +43,7 @@ def test_workflows_are_listed_and_shown(command: Callable[..., Result]) -> None:
 
 
 def test_a_graph_becomes_a_workflow_that_runs(command: Callable[..., Result], graph: Path) -> None:
-    """What was found is told, the id comes from the file's name, and the printed command works; then it is removed."""
+    """The proposal is printed, the id comes from the file's name, and the printed command works; then it is removed."""
     added = command("workflows", "add", str(graph), "--yes")
     assert added.exit_code == 0, added.output
     assert "  width            1 (EmptyImage) width: 64" in added.stderr
@@ -59,7 +59,7 @@ def test_a_graph_becomes_a_workflow_that_runs(command: Callable[..., Result], gr
 
 
 def test_a_proposal_can_be_looked_at_first(command: Callable[..., Result], graph: Path, home: Path) -> None:
-    """Where there is nobody to ask, graph and schema are written, and the printed command registers them.
+    """Without a terminal, graph and schema are written, and the printed command registers them.
 
     It ends with 3, as nothing is registered: a script must not go on as if it were.
     """

@@ -116,7 +116,7 @@ def test_a_second_seed_keeps_its_own() -> None:
 
 
 def test_without_a_sampler() -> None:
-    """Texts that are encoded are taken as they stand; a title tells which is the negative one."""
+    """All encoded texts are prompts; a title identifies the negative one."""
     graph = {
         "1": node("TextEncodeAceStepAudio", tags="piano", lyrics="", clip=["9", 0]),
         "2": node("CLIPTextEncode", "My negative", text="noise", clip=["9", 0]),
