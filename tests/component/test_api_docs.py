@@ -23,7 +23,6 @@ from tests.component.api import aws_calls
 from tests.component.contract import resolved, validator
 from tools.api_docs.__main__ import docs_text, openapi_text
 from tools.api_docs.document import document as api_document
-from tools.api_docs.examples import ERRORS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -76,9 +75,8 @@ def test_a_linter_finds_nothing_in_the_document(document: dict[str, Any], tmp_pa
 
 
 def test_every_error_is_documented(document: dict[str, Any]) -> None:
-    """Each error class has one example, and is a response of some operation."""
+    """Each error class is a response of some operation."""
     kinds = all_kinds(RequestError)
-    assert sorted(type(each).__name__ for each in ERRORS) == sorted(kind.__name__ for kind in kinds)
     documented = {
         example["value"]["error"]
         for media in contents(document)
