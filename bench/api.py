@@ -22,7 +22,7 @@ from functions.routing import function_for, module_of
 from functions.wiring.workflows import WorkflowWiring
 from gateway.aws.clients import Clients
 from gateway.aws.dynamodb.api_key_store import DynamoApiKeyStore
-from gateway.domain import timestamps
+from gateway.clock import SYSTEM_CLOCK
 from gateway.domain.audit import Authorship
 from gateway.domain.principal import ApiKey, Role, hash_key
 from gateway.domain.workflow import WorkflowTemplate
@@ -72,7 +72,7 @@ class Api:
             scheme="https",
             port=443,
         )
-        text = json.dumps(to_event(request, request_id=str(uuid.uuid4()), received_at=timestamps.now()))
+        text = json.dumps(to_event(request, request_id=str(uuid.uuid4()), received_at=SYSTEM_CLOCK.now()))
         name = function_for(method, path)
         handler = self._handler_of(name)
         context = cast("LambdaContext", LocalContext(name, "r", time.monotonic() + 3600))
@@ -118,10 +118,12 @@ def emulated() -> Iterator[tuple[WorkflowWiring, Clients]]:
         measured._config = measured._config.merge(Config(read_timeout=60))  # noqa: SLF001  as above
         keys = DynamoApiKeyStore(clients.dynamodb, settings.table_name)
         admin = ApiKey(
-            sha256=hash_key(ADMIN_KEY), name="root", owner="root", role=Role.ADMIN, created_at=timestamps.now()
+            sha256=hash_key(ADMIN_KEY), name="root", owner="root", role=Role.ADMIN, created_at=SYSTEM_CLOCK.now()
         )
         keys.put(admin)
-        keys.put(ApiKey(sha256=hash_key(USER_KEY), name=USER, owner=USER, role=Role.USER, created_at=timestamps.now()))
+        keys.put(
+            ApiKey(sha256=hash_key(USER_KEY), name=USER, owner=USER, role=Role.USER, created_at=SYSTEM_CLOCK.now())
+        )
         for name, template in bundled_workflows().items():
             wiring.workflows.create(name, name, "", template, Authorship(actor=admin.principal, correlation_id="bench"))
         try:

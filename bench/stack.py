@@ -17,7 +17,7 @@ import requests
 from gateway.aws.clients import Clients
 from gateway.aws.dynamodb.job_store import DynamoJobStore
 from gateway.aws.sqs.job_queue import SqsJobQueue
-from gateway.domain import timestamps
+from gateway.clock import SYSTEM_CLOCK
 from gateway.domain.job import Job, Priority
 from gateway.domain.messages import JobMessage
 from local.child_process import Child, free_port, is_responding
@@ -75,7 +75,7 @@ class Stack:
             priority=priority,
             inputs={},
             correlation_id="bench",
-            created_at=timestamps.now(),
+            created_at=SYSTEM_CLOCK.now(),
         )
         self.jobs.create(job)
         message = JobMessage(job_id=job.id, priority=priority, correlation_id="bench", prompt=dict(prompt))

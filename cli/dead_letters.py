@@ -9,6 +9,7 @@ import typer
 
 from cli.aws_session import AwsSession, operator, with_aws
 from cli.command_app import CommandApp
+from gateway.clock import SYSTEM_CLOCK
 from gateway.domain import timestamps
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def redrive(session: AwsSession, queue: Annotated[Queue, typer.Argument(help="Qu
     letters = _letters(session, queue)
     # Before the redrive, so that none is without an entry.
     session.audit_log.record(
-        AuditEntry.new(AuditAction.DEAD_LETTERS_REDRIVEN, queue, by=operator(), at=timestamps.now())
+        AuditEntry.new(AuditAction.DEAD_LETTERS_REDRIVEN, queue, by=operator(), at=SYSTEM_CLOCK.now())
     )
     count = letters.redrive()
     if session.printer.as_json:

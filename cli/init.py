@@ -108,10 +108,10 @@ def _local(comfyui_url: str, port: int, profile: str, *, with_key: bool) -> Mapp
 
 
 def _new_key() -> str:
-    from gateway.domain import timestamps  # noqa: PLC0415  only --here needs it
+    from gateway.clock import SYSTEM_CLOCK  # noqa: PLC0415  only --here needs it
     from gateway.domain.principal import Role, mint_key  # noqa: PLC0415  only --here needs it
 
-    return mint_key(name="init", owner="init", role=Role.ADMIN, now=timestamps.now())[0]
+    return mint_key(name="init", owner="init", role=Role.ADMIN, now=SYSTEM_CLOCK.now())[0]
 
 
 def _settings(comfyui_url: str, port: int, key: str | None) -> str:

@@ -10,6 +10,7 @@ from cli import completion, times
 from cli.aws_session import AwsSession, operator, with_aws
 from cli.command_app import CommandApp
 from cli.exit_codes import CommandFailedError, ExitCode
+from gateway.clock import SYSTEM_CLOCK
 from gateway.domain import timestamps
 from gateway.domain.principal import ApiKey, Role, mint_key
 
@@ -47,7 +48,7 @@ def create_key(
         name=name,
         owner=owner or name,
         role=role,
-        now=timestamps.now(),
+        now=SYSTEM_CLOCK.now(),
         expires_at=_expiry(expires) if expires else None,
     )
     session.api_keys.create(record, operator())
@@ -120,8 +121,8 @@ def revoke_key(
 
 def _expiry(text: str) -> datetime:
     """Read when a key expires. Raises CommandFailedError."""
-    time = timestamps.whole_milliseconds(times.future_time("--expires", text, timestamps.now()))
-    if time <= timestamps.now():
+    time = timestamps.whole_milliseconds(times.future_time("--expires", text, SYSTEM_CLOCK.now()))
+    if time <= SYSTEM_CLOCK.now():
         raise CommandFailedError("--expires: must be in the future", ExitCode.USAGE)
     return time
 
@@ -143,7 +144,7 @@ def _find(keys: Sequence[ApiKey], id_or_name: str) -> ApiKey:
 def _state(key: ApiKey) -> str:
     if key.disabled:
         return "revoked"
-    return "good" if key.usable(timestamps.now()) else "expired"
+    return "good" if key.usable(SYSTEM_CLOCK.now()) else "expired"
 
 
 def _view(key: ApiKey) -> dict[str, str | None]:

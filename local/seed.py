@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from gateway.aws.dynamodb import attributes
 from gateway.aws.dynamodb.api_key_store import DynamoApiKeyStore
-from gateway.domain import timestamps
+from gateway.clock import SYSTEM_CLOCK
 from gateway.domain.audit import Authorship
 from gateway.domain.principal import ApiKey, Principal, Role, hash_key
 from gateway.domain.workflow import WorkflowTemplate
@@ -92,7 +92,7 @@ def seed_keys(client: DynamoDBClient, table_name: str, keys: Sequence[SeededKey]
                 name="API_KEYS",
                 owner=f"key-{key.sha256[:16]}",
                 role=key.role,
-                created_at=timestamps.now(),
+                created_at=SYSTEM_CLOCK.now(),
             )
         )
     _write_record(client, table_name, wanted)

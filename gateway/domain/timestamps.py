@@ -5,11 +5,6 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 
-def now() -> datetime:
-    """Return the present, to the millisecond: what is stored and what is compared are then the same."""
-    return whole_milliseconds(datetime.now(UTC))
-
-
 def whole_milliseconds(instant: datetime) -> datetime:
     """Truncate to milliseconds."""
     return instant.replace(microsecond=instant.microsecond // 1000 * 1000)

@@ -7,6 +7,7 @@ import threading
 import uuid
 from typing import TYPE_CHECKING
 
+from gateway.clock import SYSTEM_CLOCK
 from gateway.domain import timestamps
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ class ScheduleSource:
                 "id": str(uuid.uuid4()),
                 "detail-type": "Scheduled Event",
                 "source": "aws.events",
-                "time": timestamps.to_text(timestamps.now()),
+                "time": timestamps.to_text(SYSTEM_CLOCK.now()),
                 "resources": [],
                 "detail": {},
             }

@@ -13,7 +13,7 @@ from gateway.aws.clients import Clients
 from gateway.aws.dynamodb.api_key_admin import DynamoApiKeyAdmin
 from gateway.aws.dynamodb.api_key_store import DynamoApiKeyStore
 from gateway.aws.dynamodb.audit_log import DynamoAuditLog
-from gateway.domain import timestamps
+from gateway.clock import SYSTEM_CLOCK
 from gateway.domain.audit import AuditAction
 from gateway.domain.principal import Role, hash_key, mint_key
 from gateway.errors import StateConflictError
@@ -59,7 +59,7 @@ def test_a_key_is_made_listed_and_revoked(here: dict[str, str], aws_clients: Cli
     key = made.stdout.strip()
     record = DynamoApiKeyStore(aws_clients.dynamodb, here["TABLE_NAME"]).get(hash_key(key))
     assert record is not None
-    assert (record.name, record.owner, record.role, record.usable(timestamps.now())) == (
+    assert (record.name, record.owner, record.role, record.usable(SYSTEM_CLOCK.now())) == (
         "shop",
         "ada",
         Role.ADMIN,
@@ -73,7 +73,7 @@ def test_a_key_is_made_listed_and_revoked(here: dict[str, str], aws_clients: Cli
     assert key not in str(items)
     assert run("keys", "revoke", record.id).exit_code == 0
     assert listed()[0]["state"] == "revoked"
-    assert_refused(run("keys", "revoke", record.id), 3, "revoked before")
+    assert_refused(run("keys", "revoke", record.id), 3, "already revoked")
     assert_refused(run("keys", "revoke", "000000000000"), 5, "000000000000")
     entries = DynamoAuditLog(aws_clients.dynamodb, here["TABLE_NAME"], 30).newest(9, before=None)
     assert [(e.action, e.target) for e in entries] == [
@@ -179,7 +179,7 @@ def test_the_second_of_two_revocations_is_refused(here: dict[str, str], aws_clie
     """A key that was revoked since it was read."""
     audit = DynamoAuditLog(aws_clients.dynamodb, here["TABLE_NAME"], 30)
     ring = DynamoApiKeyAdmin(aws_clients.dynamodb, here["TABLE_NAME"], audit)
-    _, key = mint_key(name="a", owner="a", role=Role.USER, now=timestamps.now())
+    _, key = mint_key(name="a", owner="a", role=Role.USER, now=SYSTEM_CLOCK.now())
     ring.create(key, BY)
     ring.revoke(ring.all()[0], BY)
     with pytest.raises(StateConflictError):

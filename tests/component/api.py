@@ -18,7 +18,7 @@ from functions.routing import function_for, module_of
 from functions.wiring.workflows import WorkflowWiring
 from gateway.aws.dynamodb.api_key_store import DynamoApiKeyStore
 from gateway.aws.resources import REQUEST_SECONDS
-from gateway.domain import timestamps
+from gateway.clock import SYSTEM_CLOCK
 from gateway.domain.principal import ApiKey, Role, hash_key
 from gateway.settings import ApiSettings
 from local.api_event import HttpRequest, to_event
@@ -115,7 +115,9 @@ class Gateway:
 
     def caller(self, key: str, owner: str, role: Role = Role.USER, **fields: Any) -> Caller:  # noqa: ANN401  a key's
         """Make a key, and a client that sends it."""
-        record = ApiKey(sha256=hash_key(key), name=owner, owner=owner, role=role, created_at=timestamps.now(), **fields)
+        record = ApiKey(
+            sha256=hash_key(key), name=owner, owner=owner, role=role, created_at=SYSTEM_CLOCK.now(), **fields
+        )
         self.keys.put(record)
         return Caller(self, {"X-API-Key": key})
 
@@ -132,7 +134,7 @@ class Gateway:
             scheme="https",
             port=443,
         )
-        event = to_event(request, request_id=str(uuid.uuid4()), received_at=timestamps.now())
+        event = to_event(request, request_id=str(uuid.uuid4()), received_at=SYSTEM_CLOCK.now())
         name = function_for(method, path)
         answer = _read(invoke(name, self._handler(name), event, timeout_seconds=REQUEST_SECONDS))
         assert not (problems := contract_problems(method, path, answer)), f"{method} {path}: {problems}"

@@ -12,7 +12,7 @@ import jwt
 import pytest
 
 from functions.http.auth import Authenticator, Caller
-from gateway.domain import timestamps
+from gateway.clock import SYSTEM_CLOCK
 from gateway.domain.principal import ApiKey, Role, hash_key
 from gateway.errors import CredentialsRejectedError
 from testing.clock import FakeClock
@@ -75,7 +75,7 @@ def test_a_disabled_key_opens_nothing(gateway: Gateway) -> None:
 
 def test_an_expired_key_opens_nothing(gateway: Gateway) -> None:
     """A key is good until it expires."""
-    now = timestamps.now()
+    now = SYSTEM_CLOCK.now()
     assert gateway.caller("k1", "ada", expires_at=now + timedelta(hours=1)).get("/workflows").status == 200
     assert_refused(gateway.caller("k2", "ada", expires_at=now).get("/workflows"), "Invalid API key")
 
@@ -110,7 +110,7 @@ class Request:
 
 def test_a_revoked_key_stops_within_a_minute() -> None:
     """A function that knows a key asks again before a minute is over, and not at every request."""
-    key = ApiKey(sha256=hash_key("k"), name="n", owner="ada", role=Role.USER, created_at=timestamps.now())
+    key = ApiKey(sha256=hash_key("k"), name="n", owner="ada", role=Role.USER, created_at=SYSTEM_CLOCK.now())
     keys, clock = Keys(key), FakeClock()
     authenticator = Authenticator(keys, clock, open_access=False)
     request: APIGatewayProxyEvent = Request("k")  # type: ignore[assignment]  # the part of it that is read

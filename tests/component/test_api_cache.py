@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gateway.domain import timestamps
+from gateway.clock import SYSTEM_CLOCK
 from gateway.domain.job import JobStatus, Priority
 from gateway.domain.result_cache import CachedResult
 from tests.component.api import Gateway
@@ -30,7 +30,7 @@ def made(gateway: Gateway, caller: Caller, *, seconds: float = 60, **fields: Any
     assert gateway.wiring.results is not None
     assert cache_key is not None
     kept = CachedResult(job_id=job.id, outputs=job.outputs or ())
-    gateway.wiring.results.put(cache_key, kept, expires_at=timestamps.now() + timedelta(seconds=seconds))
+    gateway.wiring.results.put(cache_key, kept, expires_at=SYSTEM_CLOCK.now() + timedelta(seconds=seconds))
     while (message := gateway.wiring.queue.receive(Priority.NORMAL, wait_seconds=0)) is not None:
         gateway.wiring.queue.delete(message)
     return job_id

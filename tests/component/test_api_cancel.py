@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.domain import timestamps
+from gateway.clock import SYSTEM_CLOCK
 from gateway.domain.job import JobEnd, JobStatus
 from gateway.domain.job_errors import JobNotClaimableError
 from gateway.errors import LeaseLostError, StateConflictError
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def claim(gateway: Gateway, job_id: str, seconds: float = 30) -> Job:
     """Claim a job as an executor does."""
-    now = timestamps.now()
+    now = SYSTEM_CLOCK.now()
     return gateway.wiring.jobs.claim(job_id, executor_id="e", now=now, lease_until=now + timedelta(seconds=seconds))
 
 
@@ -53,7 +53,7 @@ def test_a_running_job_is_asked_to_stop(gateway: Gateway, ada: Caller) -> None:
     job_id = post(ada).json["jobId"]
     job = claim(gateway, job_id)
     assert ada.post(f"/jobs/{job_id}/cancel").json["status"] == "running"
-    renewed = gateway.wiring.jobs.renew(job, lease_until=timestamps.now() + timedelta(seconds=30), progress=1)
+    renewed = gateway.wiring.jobs.renew(job, lease_until=SYSTEM_CLOCK.now() + timedelta(seconds=30), progress=1)
     assert renewed.cancel_requested
 
 
@@ -64,7 +64,7 @@ def test_a_job_between_two_attempts_is_canceled_at_once(gateway: Gateway, ada: C
     gateway.wiring.jobs.release(job)
     assert ada.post(f"/jobs/{job_id}/cancel").json["status"] == "canceled"
     with pytest.raises(LeaseLostError):
-        gateway.wiring.jobs.finish(job, JobEnd(status=JobStatus.SUCCEEDED, completed_at=timestamps.now()))
+        gateway.wiring.jobs.finish(job, JobEnd(status=JobStatus.SUCCEEDED, completed_at=SYSTEM_CLOCK.now()))
 
 
 def test_an_ended_job_cannot_be_canceled(gateway: Gateway, ada: Caller) -> None:
@@ -94,7 +94,7 @@ def test_a_cancel_and_a_claim_never_both_win(gateway: Gateway, ada: Caller) -> N
         executor = threading.Thread(target=claim_at_once, args=(gateway, job_id, together, claimed))
         executor.start()
         together.wait()
-        canceled = gateway.wiring.jobs.cancel(job_id, now=timestamps.now())
+        canceled = gateway.wiring.jobs.cancel(job_id, now=SYSTEM_CLOCK.now())
         executor.join()
         stored = gateway.wiring.jobs.get(job_id)
         assert stored is not None
@@ -114,13 +114,13 @@ def test_of_a_cancel_and_a_finish_one_wins(gateway: Gateway, ada: Caller) -> Non
 
         def finish(job: Job = job, together: threading.Barrier = together) -> None:
             together.wait()
-            gateway.wiring.jobs.finish(job, JobEnd(status=JobStatus.SUCCEEDED, completed_at=timestamps.now()))
+            gateway.wiring.jobs.finish(job, JobEnd(status=JobStatus.SUCCEEDED, completed_at=SYSTEM_CLOCK.now()))
 
         executor = threading.Thread(target=finish)
         executor.start()
         together.wait()
         with contextlib.suppress(StateConflictError):
-            gateway.wiring.jobs.cancel(job_id, now=timestamps.now())
+            gateway.wiring.jobs.cancel(job_id, now=SYSTEM_CLOCK.now())
         executor.join()
         stored = gateway.wiring.jobs.get(job_id)
         assert stored is not None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from gateway.domain import timestamps
+from gateway.clock import SYSTEM_CLOCK
 from tests.component.api import Gateway, aws_calls
 from tests.component.test_api_health import report
 from tests.component.workflows import add_workflow
@@ -39,7 +39,7 @@ def test_models_that_can_be_used_now_are_reported(gateway: Gateway) -> None:
     report(gateway, "gpu-1", models={"checkpoints": ["b", "a"], "loras": ["l"]})
     report(gateway, "gpu-2", models={"checkpoints": ["c", "a"]})
     report(gateway, "gpu-3", models={"checkpoints": ["ill"]}, comfyui_reachable=False)
-    report(gateway, "gpu-4", models={"vae": ["gone"]}, last_seen_at=timestamps.now() - timedelta(hours=1))
+    report(gateway, "gpu-4", models={"vae": ["gone"]}, last_seen_at=SYSTEM_CLOCK.now() - timedelta(hours=1))
     models = gateway.ada.get("/capabilities").json["models"]
     assert models == {"checkpoints": ["a", "b", "c"], "loras": ["l"]}
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gateway.__about__ import VERSION
+from gateway.clock import SYSTEM_CLOCK
 from gateway.domain import timestamps
 from gateway.domain.executor import HEARTBEAT_MAX_AGE, Device, Heartbeat
 from gateway.domain.model_files import listed
@@ -27,7 +28,7 @@ def report(
     """Let an executor report, now if not told otherwise."""
     usual: dict[str, Any] = {
         "version": "1.0",
-        "last_seen_at": timestamps.now(),
+        "last_seen_at": SYSTEM_CLOCK.now(),
         "jobs": 1,
         "waiting": 0,
         "comfyui_url": "http://10.0.0.5:8188",
@@ -106,7 +107,7 @@ def test_only_admins_learn_which_job_runs(gateway: Gateway) -> None:
 @pytest.mark.parametrize("age", [HEARTBEAT_MAX_AGE + timedelta(seconds=1), timedelta(days=1)])
 def test_an_old_report_counts_for_nothing(gateway: Gateway, age: timedelta) -> None:
     """An executor that has stopped reporting is not there, even before its item is swept away."""
-    report(gateway, "gpu-1", last_seen_at=timestamps.now() - age)
+    report(gateway, "gpu-1", last_seen_at=SYSTEM_CLOCK.now() - age)
     assert gateway.ada.get("/health").json["executors"] == []
     assert gateway.nobody.get("/health").json["comfyui"] == {"reachable": False}
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.domain import timestamps
+from gateway.clock import SYSTEM_CLOCK
 from gateway.domain.job import JobEnd, JobFailure, JobStatus
 from gateway.domain.job_counts import DailyJobCounts
 from tests.component.api import Gateway, aws_calls
@@ -42,13 +42,13 @@ def job_metrics_function(aws: dict[str, str], aws_clients: Clients) -> JobMetric
 def fail(gateway: Gateway, job_id: str, code: str) -> None:
     """Run a job that fails after a while."""
     failure = JobFailure(code=code, message="It failed.", retryable=False)
-    end = JobEnd(status=JobStatus.FAILED, completed_at=timestamps.now(), execution_ms=95, error=failure)
+    end = JobEnd(status=JobStatus.FAILED, completed_at=SYSTEM_CLOCK.now(), execution_ms=95, error=failure)
     gateway.wiring.jobs.finish(claim(gateway, job_id), end)
 
 
 def count_days_ago(gateway: Gateway, job_counts: Mapping[int, DailyJobCounts]) -> None:
     """Have jobs counted under days that are so many days ago."""
-    today = timestamps.now().date()
+    today = SYSTEM_CLOCK.now().date()
     differences = {today - timedelta(days=days): tally for days, tally in job_counts.items()}
     gateway.wiring.job_counts.add(differences, batch_id=str(uuid.uuid4()))
 
@@ -76,7 +76,7 @@ def test_the_means_are_those_of_all_that_ran(
 ) -> None:
     """A job given back and tried again is one, and waited for its first start."""
     job_id = post(ada).json["jobId"]
-    jobs, now = gateway.wiring.jobs, timestamps.now()
+    jobs, now = gateway.wiring.jobs, SYSTEM_CLOCK.now()
     for wait_ms in (4000, 9000):
         at = now + timedelta(milliseconds=wait_ms)
         job = jobs.claim(job_id, executor_id="e", now=at, lease_until=at + timedelta(seconds=30))
@@ -93,7 +93,7 @@ def test_the_means_are_those_of_all_that_ran(
 def test_it_begins_with_nothing(gateway: Gateway) -> None:
     """No mean of nothing; and it tells since when jobs are counted: from the start of a day."""
     stats = gateway.admin.get("/stats").json
-    first_day = (timestamps.now() - timedelta(days=30)).date()
+    first_day = (SYSTEM_CLOCK.now() - timedelta(days=30)).date()
     assert stats == {**NOTHING, "since": f"{first_day}T00:00:00.000Z"}
 
 
@@ -124,12 +124,12 @@ def test_it_costs_one_query_however_many_jobs_there_are(
         assert calls == ["dynamodb.UpdateItem", "dynamodb.Query"]
         assert len(gateway.stored("STATS")) == 31
         for _ in range(20):
-            run(gateway, gateway.wiring.jobs.create(new_job(created_at=timestamps.now())).id, {})
+            run(gateway, gateway.wiring.jobs.create(new_job(created_at=SYSTEM_CLOCK.now())).id, {})
         job_metrics_function.catch_up()
 
 
 def test_the_retention_time_is_the_window(aws: dict[str, str], aws_clients: Clients) -> None:
     """Of this gateway's settings."""
     gateway = Gateway(aws, aws_clients, RETENTION_DAYS="7")
-    first_day = (timestamps.now() - timedelta(days=7)).date()
+    first_day = (SYSTEM_CLOCK.now() - timedelta(days=7)).date()
     assert gateway.admin.get("/stats").json["since"].startswith(str(first_day))

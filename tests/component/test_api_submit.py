@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gateway.domain import timestamps
+from gateway.clock import SYSTEM_CLOCK
 from gateway.domain.executor import Heartbeat
 from gateway.domain.job import Priority
 from gateway.domain.messages import MAX_MESSAGE_PROMPT_BYTES
@@ -60,7 +60,7 @@ def test_a_job_is_accepted(gateway: Gateway, ada: Caller) -> None:
 
 def test_the_estimate_comes_from_what_executors_report(gateway: Gateway, ada: Caller) -> None:
     """With one busy executor of ten seconds a run and nothing waiting, a new job ends after two runs."""
-    now = timestamps.now()
+    now = SYSTEM_CLOCK.now()
     report = Heartbeat(
         id="e",
         version="1",

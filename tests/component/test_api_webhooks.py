@@ -13,7 +13,7 @@ from standardwebhooks import Webhook
 
 from functions.webhooks.http_client import WebhookSender
 from functions.webhooks.signing import owner_secret
-from gateway.domain import timestamps
+from gateway.clock import SYSTEM_CLOCK
 from gateway.domain.job import ended_event_id
 from gateway.domain.result_cache import CachedResult
 from tests.component.api import Gateway, aws_calls
@@ -216,7 +216,7 @@ def keep(gateway: Gateway, cache_key: str | None, job_id: str, outputs: Any) -> 
     """Keep a result for equal jobs, as an executor does."""
     assert gateway.wiring.results is not None
     result = CachedResult(job_id=job_id, outputs=outputs)
-    gateway.wiring.results.put(str(cache_key), result, expires_at=timestamps.now() + timedelta(hours=1))
+    gateway.wiring.results.put(str(cache_key), result, expires_at=SYSTEM_CLOCK.now() + timedelta(hours=1))
 
 
 def test_only_ended_jobs_with_a_callback_are_sent_again(local: Gateway) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from functions.events import dead_letters
-from gateway.domain import timestamps
+from gateway.clock import SYSTEM_CLOCK
 from gateway.domain.job import Job, JobStatus, ended_event_id
 from gateway.errors import EventNotPublishedError, LeaseLostError
 from tests.component.api import aws_calls
@@ -31,7 +31,7 @@ def handler(event_functions: EventFunctions) -> Handler:
 
 def claimed(event_functions: EventFunctions, job: Job, lease: timedelta = timedelta(seconds=30)) -> Job:
     """Claim a job; a negative lease is one that has run out."""
-    now = timestamps.now()
+    now = SYSTEM_CLOCK.now()
     return event_functions.jobs.claim(job.id, executor_id="e-1", now=now, lease_until=now + lease)
 
 

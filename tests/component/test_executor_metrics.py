@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from functions.events import executor_metrics
-from gateway.domain import timestamps
+from gateway.clock import SYSTEM_CLOCK
 from gateway.domain.executor import HEARTBEAT_MAX_AGE, Heartbeat
 from tests.component.event_functions import NO_CONTEXT, EventFunctions
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 def report(event_functions: EventFunctions, executor_id: str, **fields: Any) -> None:  # noqa: ANN401  of a report
     """Have an executor say how it is, now unless it is said otherwise."""
-    usual = {"version": "1", "last_seen_at": timestamps.now(), "jobs": 0, "waiting": 0, "comfyui_reachable": True}
+    usual = {"version": "1", "last_seen_at": SYSTEM_CLOCK.now(), "jobs": 0, "waiting": 0, "comfyui_reachable": True}
     made = Heartbeat(id=executor_id, comfyui_url="http://127.0.0.1:8188", **{**usual, **fields})
-    event_functions.wiring.executors.put_heartbeat(made, expires_at=timestamps.now() + timedelta(days=1))
+    event_functions.wiring.executors.put_heartbeat(made, expires_at=SYSTEM_CLOCK.now() + timedelta(days=1))
 
 
 def written(event_functions: EventFunctions, capsys: pytest.CaptureFixture[str]) -> dict[str, int]:
@@ -40,7 +40,7 @@ def test_executors_whose_comfyui_answers_are_counted(
     report(event_functions, "idle")
     report(event_functions, "busy", jobs=2)
     report(event_functions, "without-comfyui", comfyui_reachable=False, jobs=1)
-    report(event_functions, "gone", last_seen_at=timestamps.now() - 2 * HEARTBEAT_MAX_AGE)
+    report(event_functions, "gone", last_seen_at=SYSTEM_CLOCK.now() - 2 * HEARTBEAT_MAX_AGE)
     assert written(event_functions, capsys) == {"ExecutorsHealthy": 2, "ExecutorsBusy": 1}
 
 

@@ -14,7 +14,7 @@ import pytest
 from functions.logs import event_logger
 from gateway.aws.dynamodb import job_item
 from gateway.aws.resources import JOB_CHANGES
-from gateway.domain import timestamps
+from gateway.clock import SYSTEM_CLOCK
 from gateway.domain.job import Job, JobEnd, JobFailure, JobStatus
 from gateway.domain.job_counts import DailyJobCounts
 from gateway.domain.principal import Role
@@ -305,6 +305,6 @@ def test_metrics_are_written_for_each_batch(
 
 def test_days_are_those_of_utc(gateway: Gateway, job_metrics_function: JobMetricsFunction) -> None:
     """The present is in the counts that are read for today."""
-    gateway.wiring.jobs.create(new_job(created_at=timestamps.now()))
+    gateway.wiring.jobs.create(new_job(created_at=SYSTEM_CLOCK.now()))
     job_metrics_function.catch_up()
     assert list(gateway.wiring.job_counts.since(date.min)) == [datetime.now(UTC).date()]

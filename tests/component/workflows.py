@@ -6,7 +6,7 @@ import hashlib
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from gateway.domain import timestamps
+from gateway.clock import SYSTEM_CLOCK
 from gateway.domain.file_names import content_type, disposition
 from gateway.domain.job import JobEnd, JobStatus, Output, Priority
 from gateway.domain.workflow import WorkflowTemplate
@@ -56,7 +56,7 @@ def received(gateway: Gateway, priority: Priority = Priority.NORMAL) -> Received
 
 def run(gateway: Gateway, job_id: str, files: Mapping[str, bytes]) -> Job:
     """Do what an executor does: claim the job, store its outputs, end it."""
-    now = timestamps.now()
+    now = SYSTEM_CLOCK.now()
     job = gateway.wiring.jobs.claim(job_id, executor_id="e", now=now, lease_until=now + timedelta(seconds=30))
     outputs = []
     for name, content in files.items():

@@ -18,7 +18,7 @@ from functions.events import dead_letters, sweeper
 from functions.wiring.events import EventWiring
 from gateway.aws.eventbridge import EventBridgeBus
 from gateway.aws.sqs.job_queue import SqsJobQueue
-from gateway.domain import timestamps
+from gateway.clock import SYSTEM_CLOCK
 from gateway.settings import BackgroundSettings
 from testing.clock import FakeClock
 from testing.executor_harness import short_intervals
@@ -127,7 +127,7 @@ def break_the_queue(ada: Caller) -> None:
 def sweep(aws_harness: AwsExecutorHarness, ada: Caller) -> None:
     """Run the sweeper later, which finds the job without a message."""
     wiring = EventWiring(BackgroundSettings.from_environment(aws_harness.environment))
-    wiring.clock = clock = FakeClock(timestamps.now())
+    wiring.clock = clock = FakeClock(SYSTEM_CLOCK.now())
     handler = sweeper.handler.make_handler(wiring)
     for _ in range(4):
         clock.advance(5 * 60)
@@ -158,7 +158,7 @@ def run_dead_letter_function(aws_harness: AwsExecutorHarness, ada: Caller) -> No
 def run_out_of_attempts(aws_harness: AwsExecutorHarness, ada: Caller) -> str:
     """Claim a job for dead executors until its attempts are exhausted."""
     job_id = accepted(ada, "paint", color=30)
-    now = timestamps.now()
+    now = SYSTEM_CLOCK.now()
     for _ in range(2):
         aws_harness.jobs.claim(job_id, executor_id="dead", now=now, lease_until=now - timedelta(seconds=1))
     return job_id

@@ -6,7 +6,7 @@ import json
 import time
 from typing import TYPE_CHECKING
 
-from gateway.domain import timestamps
+from gateway.clock import SYSTEM_CLOCK
 from gateway.domain.job import JobStatus
 from testing.fault_proxy import ProxiedRequest, ServerResponse
 from testing.prompts import sleep_prompt
@@ -26,7 +26,7 @@ def test_lease_and_visibility_timeout_are_renewed(env: FaultEnvironment) -> None
         wait_until(lambda: env.harness.job(job_id).status is JobStatus.RUNNING, "a claim")
         while (job := env.harness.job(job_id)).status is JobStatus.RUNNING:
             assert job.lease_expires_at is not None
-            assert job.lease_expires_at > timestamps.now()
+            assert job.lease_expires_at > SYSTEM_CLOCK.now()
             assert env.harness.visible_message_count() == 0
             time.sleep(0.05)
         (job,) = env.check_ended(job_id)

@@ -9,7 +9,7 @@ import pytest
 
 from comfyui_simulator.server import SimulatorServer
 from comfyui_simulator.settings import SimulatorSettings
-from gateway.domain import timestamps
+from gateway.clock import SYSTEM_CLOCK
 from gateway.domain.job import JobStatus
 from testing.prompts import image_prompt, sleep_prompt
 from testing.waiting import wait_until
@@ -57,7 +57,7 @@ def test_a_job_is_claimed_when_its_lease_expires(env: FaultEnvironment) -> None:
     """Not only a whole lease after its message was received."""
     env.lease_seconds = 30
     job_id = env.harness.create_job()
-    now = timestamps.now()
+    now = SYSTEM_CLOCK.now()
     env.harness.jobs.claim(job_id, executor_id="gone", now=now, lease_until=now + timedelta(seconds=3))
     env.harness.send_message(job_id, image_prompt())
     with env.healthy_executor():

@@ -13,7 +13,7 @@ from gateway.aws.clock import AwsClock
 from gateway.aws.dynamodb.job_store import DynamoJobStore
 from gateway.aws.s3 import S3ObjectStore
 from gateway.aws.sqs.job_queue import SqsJobQueue
-from gateway.domain import timestamps
+from gateway.clock import SYSTEM_CLOCK
 from gateway.domain.job import JobEnd, JobFailure, JobStatus, Priority
 from gateway.domain.job_errors import JobNotClaimableError
 from gateway.domain.messages import JobMessage
@@ -149,7 +149,7 @@ def test_the_clock_follows_the_date_header(proxy: FaultProxy, aws: dict[str, str
         def with_date(proxied: ProxiedRequest) -> None:
             response = proxied.forward()
             headers = {name: value for name, value in response.headers.items() if name.lower() != "date"}
-            date = format_datetime(timestamps.now() + shift, usegmt=True)
+            date = format_datetime(SYSTEM_CLOCK.now() + shift, usegmt=True)
             proxied.respond(ServerResponse(response.status, response.body, {**headers, "Date": date}))
 
         return with_date
@@ -159,7 +159,7 @@ def test_the_clock_follows_the_date_header(proxy: FaultProxy, aws: dict[str, str
     for shift in (timedelta(hours=hours), timedelta()):
         proxy.inject("DescribeTable", dated(shift))
         client.describe_table(TableName=aws["TABLE_NAME"])
-        assert abs(clock.now() - timestamps.now() - shift) < timedelta(seconds=1.5)
+        assert abs(clock.now() - SYSTEM_CLOCK.now() - shift) < timedelta(seconds=1.5)
 
 
 def test_a_right_clock_is_not_changed(proxy: FaultProxy, aws: dict[str, str]) -> None:
@@ -168,4 +168,4 @@ def test_a_right_clock_is_not_changed(proxy: FaultProxy, aws: dict[str, str]) ->
     client, clock = Clients().dynamodb, AwsClock()
     clock.follow(client)
     client.describe_table(TableName=aws["TABLE_NAME"])
-    assert abs(clock.now() - timestamps.now()) < timedelta(milliseconds=20)
+    assert abs(clock.now() - SYSTEM_CLOCK.now()) < timedelta(milliseconds=20)

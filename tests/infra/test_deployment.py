@@ -18,7 +18,7 @@ from botocore.exceptions import ClientError
 from comfyui_simulator import SimulatorServer, SimulatorSettings
 from gateway.aws.dynamodb.job_store import DynamoJobStore
 from gateway.aws.resources import SCHEDULES
-from gateway.domain import timestamps
+from gateway.clock import SYSTEM_CLOCK
 from gateway.domain.messages import JobMessage
 from testing.waiting import wait_until
 from tests.component.samples import new_job
@@ -201,7 +201,7 @@ def test_a_prompt_that_is_too_large_for_its_message_goes_by_the_bucket(api: Api,
 
 def test_a_dead_letter_fails_its_job(deployed: Deployed, api: Api) -> None:
     """A job whose message was received too often fails with EXECUTOR_LOST."""
-    job = new_job(created_at=timestamps.now())
+    job = new_job(created_at=SYSTEM_CLOCK.now())
     DynamoJobStore(deployed.cloud.client("dynamodb"), deployed.settings["TABLE_NAME"], retention_days=1).create(job)
     message = JobMessage(job_id=job.id, priority=job.priority, correlation_id=job.correlation_id, prompt={})
     url = deployed.settings["LOW_DEAD_LETTER_QUEUE_URL"]

@@ -8,7 +8,7 @@ from gateway.aws.dynamodb.api_key_store import DynamoApiKeyStore
 from gateway.aws.dynamodb.audit_log import DynamoAuditLog
 from gateway.aws.dynamodb.workflow_store import DynamoWorkflowStore
 from gateway.aws.s3 import S3ObjectStore
-from gateway.domain import timestamps
+from gateway.clock import SYSTEM_CLOCK
 from gateway.domain.principal import ApiKey, Role, hash_key
 from gateway.errors import SettingsInvalidError
 from local.seed import parse_keys, seed_keys, seed_workflows
@@ -36,7 +36,7 @@ def test_a_seeded_key_has_its_role(keys: DynamoApiKeyStore, aws: dict[str, str],
     assert two
     assert (one.role, two.role) == (Role.ADMIN, Role.USER)
     assert one.owner != two.owner
-    assert one.usable(timestamps.now())
+    assert one.usable(SYSTEM_CLOCK.now())
 
 
 def test_an_owner_stays_the_same_over_restarts(
@@ -54,7 +54,7 @@ def test_an_owner_stays_the_same_over_restarts(
 
 def test_a_key_no_longer_listed_is_deleted(keys: DynamoApiKeyStore, aws: dict[str, str], aws_clients: Clients) -> None:
     """A key of an earlier run is deleted with its entry; a key created in another way stays."""
-    made = ApiKey(sha256=hash_key("made"), name="ci", owner="ci", role=Role.USER, created_at=timestamps.now())
+    made = ApiKey(sha256=hash_key("made"), name="ci", owner="ci", role=Role.USER, created_at=SYSTEM_CLOCK.now())
     keys.put(made)
     seed("one:admin,two:user", aws, aws_clients)
     seed("two:user,three:user", aws, aws_clients)

@@ -22,7 +22,7 @@ import requests
 
 from gateway.aws.clients import Clients
 from gateway.aws.dynamodb.job_store import DynamoJobStore
-from gateway.domain import timestamps
+from gateway.clock import SYSTEM_CLOCK
 from gateway.errors import SettingsInvalidError
 from gateway.settings import LocalSettings
 from local import supervisor
@@ -141,7 +141,7 @@ def test_event_functions_run(running: GatewayProcess, monkeypatch: pytest.Monkey
     variables = dict(line.split("=", 1) for line in lines if line)
     for name in (name for name in variables if name.startswith("AWS_")):
         monkeypatch.setenv(name, variables[name])
-    clients, job = Clients(), new_job(created_at=timestamps.now())
+    clients, job = Clients(), new_job(created_at=SYSTEM_CLOCK.now())
     DynamoJobStore(clients.dynamodb, variables["TABLE_NAME"], 30).create(job)
     dead_letters = variables["NORMAL_DEAD_LETTER_QUEUE_URL"]
     clients.sqs.send_message(QueueUrl=dead_letters, MessageBody=json.dumps({"jobId": job.id}))

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.domain import timestamps
+from gateway.clock import SYSTEM_CLOCK
 from gateway.domain.executor import Heartbeat, eta_seconds
 
 
@@ -11,7 +11,7 @@ def report(jobs: int, waiting: int, mean_run_ms: int | None) -> Heartbeat:
     return Heartbeat(
         id=f"{jobs}-{waiting}",
         version="1",
-        last_seen_at=timestamps.now(),
+        last_seen_at=SYSTEM_CLOCK.now(),
         jobs=jobs,
         waiting=waiting,
         mean_run_ms=mean_run_ms,

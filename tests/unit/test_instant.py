@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.clock import SYSTEM_CLOCK
 from gateway.domain import timestamps
 
 milliseconds = st.integers(0, 4_000_000_000_000)
@@ -36,12 +37,12 @@ def test_the_text_is_the_contracts() -> None:
     """RFC 3339 in UTC, with milliseconds and Z, whatever the zone was."""
     moment = datetime(2026, 1, 31, 14, 0, 0, 5999, timezone(timedelta(hours=2)))
     assert timestamps.to_text(moment) == "2026-01-31T12:00:00.005Z"
-    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", timestamps.to_text(timestamps.now()))
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", timestamps.to_text(SYSTEM_CLOCK.now()))
 
 
 def test_the_present_has_nothing_that_its_text_loses() -> None:
     """What is stored and what is compared are the same."""
-    now = timestamps.now()
+    now = SYSTEM_CLOCK.now()
     assert timestamps.from_text(timestamps.to_text(now)) == now
     assert abs(datetime.now(UTC) - now) < timedelta(seconds=5)
 

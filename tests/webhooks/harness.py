@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 from functions.events import webhook_delivery
 from functions.webhooks.http_client import WebhookSender
 from functions.wiring.events import EventWiring
+from gateway.clock import SYSTEM_CLOCK
 from gateway.domain import timestamps
 from gateway.domain.job import Job, JobEnd, JobStatus, Output
 from gateway.domain.messages import JobEndedEvent
@@ -43,7 +44,7 @@ class WebhookHarness:
 
     def end(self, callback_url: str | None, end: JobEnd | None = None, **fields: Any) -> Job:  # noqa: ANN401  a job's
         """Let a job end, without announcing it."""
-        now = timestamps.now()
+        now = SYSTEM_CLOCK.now()
         job = self.wiring.jobs.create(new_job(callback_url=callback_url, created_at=now, **fields))
         job = self.wiring.jobs.claim(job.id, executor_id="e", now=now, lease_until=now)
         return self.wiring.jobs.finish(
@@ -89,14 +90,14 @@ class WebhookHarness:
 
     def let_time_pass(self, record: dict[str, Any]) -> None:
         """Make an invisible message visible: the next attempt is due."""
-        self._set(json.loads(record["body"])["jobId"], "deliveryDueAt", timestamps.now())
+        self._set(json.loads(record["body"])["jobId"], "deliveryDueAt", SYSTEM_CLOCK.now())
         self.clients.sqs.change_message_visibility(
             QueueUrl=self.url, ReceiptHandle=record["receiptHandle"], VisibilityTimeout=0
         )
 
     def make_due(self, job: Job) -> None:
         """Make the next attempt due."""
-        self._set(job.id, "deliveryDueAt", timestamps.now())
+        self._set(job.id, "deliveryDueAt", SYSTEM_CLOCK.now())
 
     def let_go(self, job: Job, since: datetime) -> None:
         """Set when the attempt that holds the delivery started."""

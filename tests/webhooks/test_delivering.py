@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from standardwebhooks import Webhook
 
-from gateway.domain import timestamps
+from gateway.clock import SYSTEM_CLOCK
 from gateway.domain.delivery import DeliveryStatus
 from gateway.domain.job import JobEnd, JobFailure, JobStatus, Output, ended_event_id
 from gateway.domain.messages import JobEndedEvent, message_group
@@ -53,10 +53,10 @@ def test_an_ended_job_is_reported_to_its_receiver(harness: WebhookHarness) -> No
     [
         JobEnd(
             status=JobStatus.FAILED,
-            completed_at=timestamps.now(),
+            completed_at=SYSTEM_CLOCK.now(),
             error=JobFailure(code="COMFYUI_OOM", message="Too large.", retryable=False, recommendation="Lower width."),
         ),
-        JobEnd(status=JobStatus.CANCELED, completed_at=timestamps.now()),
+        JobEnd(status=JobStatus.CANCELED, completed_at=SYSTEM_CLOCK.now()),
     ],
     ids=lambda end: end.status,
 )
@@ -139,7 +139,7 @@ def test_a_large_body_is_cut(harness: WebhookHarness) -> None:
         for n in range(200)
     )
     with Receiver(answers(200)) as receiver:
-        end = JobEnd(status=JobStatus.SUCCEEDED, completed_at=timestamps.now(), outputs=outputs)
+        end = JobEnd(status=JobStatus.SUCCEEDED, completed_at=SYSTEM_CLOCK.now(), outputs=outputs)
         job = harness.end(receiver.url, end, metadata={"note": "x" * 8000})
         harness.announce(job)
         harness.pump()

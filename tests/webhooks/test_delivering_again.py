@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gateway.domain import timestamps
+from gateway.clock import SYSTEM_CLOCK
 from gateway.domain.delivery import ATTEMPT_HOLD, MAX_DELIVERY_ATTEMPTS, DeliveryStatus
 from gateway.domain.job import ended_event_id
 from gateway.domain.job_errors import DeliveryNotDueError
@@ -148,7 +148,7 @@ def test_a_crash_after_the_post(
                 assert not harness.process(record)
         assert not harness.process(record)  # too early: nobody knows yet that the first one has ended
         assert len(receiver.received) == 1
-        harness.let_go(job, timestamps.now() - ATTEMPT_HOLD)
+        harness.let_go(job, SYSTEM_CLOCK.now() - ATTEMPT_HOLD)
         assert harness.process(record)
     assert receiver.ids == [ended_event_id(job.id)] * 2
     delivery = harness.delivery(job)
@@ -182,10 +182,10 @@ def test_an_attempt_that_was_overtaken_writes_nothing(harness: WebhookHarness) -
     """Its function was frozen for longer than it may run, and another attempt has begun since."""
     job = harness.end("http://127.0.0.1:9/")
     deliveries = harness.wiring.deliveries
-    slow = deliveries.begin(job.id, now=timestamps.now() - timedelta(minutes=5), last=False).delivery.begun(
-        timestamps.now()
+    slow = deliveries.begin(job.id, now=SYSTEM_CLOCK.now() - timedelta(minutes=5), last=False).delivery.begun(
+        SYSTEM_CLOCK.now()
     )
-    deliveries.begin(job.id, now=timestamps.now(), last=False)
+    deliveries.begin(job.id, now=SYSTEM_CLOCK.now(), last=False)
     with pytest.raises(GatewayError):
         deliveries.record(job.id, slow)
     assert harness.delivery(job).attempts == ()
@@ -213,7 +213,7 @@ def test_of_many_at_once_one_begins(harness: WebhookHarness) -> None:
 
     def begun(_number: int) -> bool:
         try:
-            harness.wiring.deliveries.begin(job.id, now=timestamps.now(), last=False)
+            harness.wiring.deliveries.begin(job.id, now=SYSTEM_CLOCK.now(), last=False)
         except DeliveryNotDueError:
             return False
         return True

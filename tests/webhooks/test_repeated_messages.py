@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gateway.domain import timestamps
+from gateway.clock import SYSTEM_CLOCK
 from gateway.domain.delivery import ATTEMPT_HOLD, MAX_DELIVERY_ATTEMPTS, DeliveryStatus
 from gateway.domain.job import ended_event_id
 from gateway.domain.messages import JobEndedEvent
@@ -108,7 +108,7 @@ def test_a_crash_on_the_last_try(harness: WebhookHarness, monkeypatch: pytest.Mo
     """The queue gives the message up, and the job says so, and how; redriven, it can still arrive."""
 
     def crash() -> None:
-        assert harness.delivery(job).visible_at(timestamps.now()).status is DeliveryStatus.RETRYING
+        assert harness.delivery(job).visible_at(SYSTEM_CLOCK.now()).status is DeliveryStatus.RETRYING
         raise KilledError
 
     with Receiver(answers(200)) as receiver:
@@ -120,8 +120,8 @@ def test_a_crash_on_the_last_try(harness: WebhookHarness, monkeypatch: pytest.Mo
             during_the_post(harness, patch, crash)
             with pytest.raises(KilledError):
                 harness.process(record)
-        harness.let_go(job, timestamps.now() - ATTEMPT_HOLD)
-        seen = harness.delivery(job).visible_at(timestamps.now())
+        harness.let_go(job, SYSTEM_CLOCK.now() - ATTEMPT_HOLD)
+        seen = harness.delivery(job).visible_at(SYSTEM_CLOCK.now())
         assert seen.status is DeliveryStatus.FAILED
         assert [attempt.error for attempt in seen.attempts] == [
             "The attempt was interrupted; whether the webhook arrived is not known."
