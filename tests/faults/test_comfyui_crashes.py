@@ -51,7 +51,8 @@ def test_a_long_absence_costs_one_attempt(comfyui_env: ComfyUIFaultEnvironment) 
 def test_a_dead_worker_thread_is_detected(comfyui_env: ComfyUIFaultEnvironment) -> None:
     """ComfyUI responds but runs nothing: its jobs are released, and none is received until it was restarted."""
     with comfyui_env.run_executor(COMFYUI_STALL_MS=STALL_MS):
-        hanging = comfyui_env.harness.submit(sleep_prompt(1.0))
+        hanging = comfyui_env.harness.submit(sleep_prompt(2.0))
+        wait_until(lambda: comfyui_env.prompt_count() == 1, "a running prompt")
         waiting = comfyui_env.harness.submit(image_prompt())
         wait_until(lambda: comfyui_env.prompt_count() == 2, "one running and one waiting prompt")
         comfyui_env.simulator.faults.worker_dead = True
