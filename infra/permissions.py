@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
 
-from gateway.aws.resources import JOB_QUEUES, OUTPUT_PREFIX, PROMPT_PREFIX, TABLE, TEMPLATE_PREFIX, WEBHOOK_QUEUE
+from gateway.aws.resources import JOB_QUEUES, TABLE, WEBHOOK_QUEUE
+from gateway.domain.object_keys import OUTPUT_PREFIX, PROMPT_PREFIX, TEMPLATE_PREFIX
 from infra.nag_suppressions import acknowledge
 from infra.secrets import Secret
 

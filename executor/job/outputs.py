@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from executor.comfyui.client import ComfyUIFile
 from executor.job.png_text import PngTextStripper
-from gateway.aws.resources import OUTPUT_PREFIX
 from gateway.domain.file_names import content_type, disposition, known_ending, safe_name
 from gateway.domain.job import Output
+from gateway.domain.object_keys import OUTPUT_PREFIX
 from gateway.errors import JobFailedError, OutputStorageError, OutputUnusableError
 from gateway.limits import MAX_OUTPUT_LIST_BYTES
 

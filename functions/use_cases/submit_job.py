@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from functions.logs import api_logger
-from gateway.aws.resources import PROMPT_PREFIX
 from gateway.domain.job import Job, JobStatus, idempotent_job_id, new_job_id
 from gateway.domain.messages import MAX_MESSAGE_PROMPT_BYTES, JobEndedEvent, JobMessage
+from gateway.domain.object_keys import PROMPT_PREFIX
 from gateway.errors import IdempotencyMismatchError, RequestInvalidError, WorkflowNotFoundError
 
 if TYPE_CHECKING:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from gateway.domain.delivery import FUNCTION_SECONDS, MAX_DELIVERY_ATTEMPTS
 from gateway.domain.job import JobStatus, Priority
+from gateway.domain.object_keys import OUTPUT_PREFIX, PROMPT_PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -250,11 +251,8 @@ SCHEDULES = (
     ScheduleResource(function=EXECUTOR_METRICS, every_minutes=1),
 )
 
-OUTPUT_PREFIX = "outputs/"
-PROMPT_PREFIX = "prompts/"
 # A template gets the tag when its workflow is updated or deleted. Jobs accepted before need it while they are stored;
 # the additional day is for jobs that were being accepted at that moment.
-TEMPLATE_PREFIX = "workflows/"
 BUCKET = BucketResource(
     name="files",
     expiring_prefixes=(OUTPUT_PREFIX, PROMPT_PREFIX),

@@ -10,7 +10,8 @@ from botocore.exceptions import ClientError
 
 from functions.use_cases.delete_workflow import delete_workflow
 from functions.use_cases.update_workflow import WorkflowChange, update_workflow
-from gateway.aws.resources import BUCKET, TEMPLATE_PREFIX
+from gateway.aws.resources import BUCKET
+from gateway.domain.object_keys import TEMPLATE_PREFIX
 from gateway.errors import StateConflictError, WorkflowNotFoundError
 from tests.component.api import Gateway, aws_calls
 from tests.component.samples import BY, at_once
@@ -315,7 +316,7 @@ def test_a_change_of_the_version_seen_is_not_tried_again(gateway: Gateway) -> No
             return stale
 
     gateway.admin.put("/workflows/w", {"name": "theirs"})
-    with pytest.raises(StateConflictError, match="somebody else"):
+    with pytest.raises(StateConflictError, match="another request"):
         update_workflow(Stale(), "w", WorkflowChange(**{**NOTHING, "name": "ours", "version": 1}), BY)
     assert gateway.ada.get("/workflows/w").json["workflow"]["name"] == "theirs"
 

@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from gateway.aws.dynamodb import attributes, transaction
-from gateway.aws.resources import TEMPLATE_PREFIX
 from gateway.clock import SYSTEM_CLOCK
 from gateway.domain import timestamps
 from gateway.domain.audit import AuditAction, AuditEntry
+from gateway.domain.object_keys import TEMPLATE_PREFIX
 from gateway.domain.workflow import WorkflowHead, WorkflowTemplate, fingerprint
 from gateway.errors import StateConflictError
 
