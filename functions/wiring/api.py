@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from functions.http.routes import Route
     from functions.wiring.entry import Handler
     from gateway.aws.dynamodb.audit_log import DynamoAuditLog
-    from gateway.ports import ApiKeyStore
+    from gateway.ports import ApiKeyStore, RateLimitStore
 
 
 class ApiWiring(BaseWiring):
@@ -68,11 +68,14 @@ class ApiWiring(BaseWiring):
         """Counts requests; None when the rate limit is off."""
         if not self.settings.rate_limit_max:
             return None
+        limit, window_ms = self.settings.rate_limit_max, self.settings.rate_limit_window_ms
+        return RateLimiter(self._rates, self.clock, limit=limit, window_ms=window_ms)
+
+    @cached_property
+    def _rates(self) -> RateLimitStore:
         from gateway.aws.dynamodb.rate_limit_store import DynamoRateLimitStore  # noqa: PLC0415  see BaseWiring
 
-        store = DynamoRateLimitStore(self._clients.dynamodb, self.settings.table_name)
-        limit, window_ms = self.settings.rate_limit_max, self.settings.rate_limit_window_ms
-        return RateLimiter(store, self.clock, limit=limit, window_ms=window_ms)
+        return DynamoRateLimitStore(self._clients.dynamodb, self.settings.table_name)
 
     @cached_property
     def _keys(self) -> ApiKeyStore:

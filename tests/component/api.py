@@ -23,6 +23,7 @@ from gateway.domain.principal import ApiKey, Role, hash_key
 from gateway.settings import ApiSettings
 from local.api_event import HttpRequest, to_event
 from local.lambda_runtime import invoke
+from testing.ports import InMemoryPorts
 from tests.component.contract import contract_problems
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from functions.wiring.entry import Handler
     from gateway.aws.clients import Clients
+    from gateway.ports import ApiKeyStore
 
 ADMIN_KEY, ADA_KEY, BOB_KEY = "key-of-root", "key-of-ada", "key-of-bob"
 
@@ -81,17 +83,59 @@ class Caller:
         return self.gateway.answer(method, target, {**self.headers, **(headers or {})}, body)
 
 
-class Gateway:
-    """The functions of one deployment, warm. Its settings are the environment's, but for those given."""
+# Settings that name resources; in-memory ports have none of these.
+_RESOURCE_SETTINGS = (
+    "TABLE_NAME",
+    "BUCKET_NAME",
+    "EVENT_BUS_NAME",
+    "WEBHOOK_QUEUE_URL",
+    "HIGH_QUEUE_URL",
+    "NORMAL_QUEUE_URL",
+    "LOW_QUEUE_URL",
+)
 
-    def __init__(self, environment: dict[str, str], clients: Clients, **settings: str) -> None:
-        self.table_name = environment["TABLE_NAME"]
+
+class Gateway:
+    """The functions of one deployment, warm, around the ports of its wiring."""
+
+    def __init__(self, wiring: WorkflowWiring, keys: ApiKeyStore) -> None:
         self.source_ip = "192.0.2.1"  # of every caller
-        self.clients = clients
-        self.wiring = WorkflowWiring(ApiSettings.from_environment({**environment, **settings}))
-        self.wiring._clients = clients  # making them takes longer than most tests
-        self.keys = DynamoApiKeyStore(clients.dynamodb, self.table_name)
+        self.wiring = wiring
+        self.keys = keys
         self._handlers: dict[str, Handler] = {}
+
+    @classmethod
+    def in_memory(cls, **settings: str) -> Gateway:
+        """Make a gateway on new in-memory ports."""
+        ports = InMemoryPorts(SYSTEM_CLOCK)
+        wiring = WorkflowWiring(
+            ApiSettings.from_environment({**dict.fromkeys(_RESOURCE_SETTINGS, "in-memory"), **settings})
+        )
+        wiring.__dict__.update(  # in place of what the cached properties would make
+            jobs=ports.jobs,
+            job_list=ports.job_list,
+            job_counts=ports.job_counts,
+            executors=ports.executors,
+            bus=ports.events,
+            objects=ports.objects,
+            outputs=ports.objects,
+            deliveries=ports.deliveries,
+            webhook_queue=ports.webhooks,
+            audit=ports.audit,
+            workflows=ports.workflows,
+            results=ports.results if wiring.settings.cache_enabled else None,
+            queue=ports.queue,
+            _keys=ports.keys,
+            _rates=ports.rates,
+        )
+        return cls(wiring, ports.keys)
+
+    @classmethod
+    def on_aws(cls, environment: dict[str, str], clients: Clients, **settings: str) -> AwsGateway:
+        """Make a gateway on the embedded AWS. Its settings are the environment's, but for those given."""
+        wiring = WorkflowWiring(ApiSettings.from_environment({**environment, **settings}))
+        wiring._clients = clients  # making them takes longer than most tests
+        return AwsGateway(wiring, clients, environment["TABLE_NAME"])
 
     @cached_property
     def admin(self) -> Caller:
@@ -144,6 +188,15 @@ class Gateway:
         if name not in self._handlers:
             self._handlers[name] = importlib.import_module(module_of(name)).handler.make_handler(self.wiring)
         return self._handlers[name]
+
+
+class AwsGateway(Gateway):
+    """A gateway on the embedded AWS."""
+
+    def __init__(self, wiring: WorkflowWiring, clients: Clients, table_name: str) -> None:
+        super().__init__(wiring, DynamoApiKeyStore(clients.dynamodb, table_name))
+        self.clients = clients
+        self.table_name = table_name
 
     def stored(self, prefix: str) -> list[dict[str, Any]]:
         """Read all items of the table whose partition key starts so."""

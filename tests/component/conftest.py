@@ -19,7 +19,7 @@ from tests.component.workflows import add_workflow
 
 if TYPE_CHECKING:
     from gateway.aws.clients import Clients
-    from tests.component.api import Caller
+    from tests.component.api import AwsGateway, Caller
 
 
 @pytest.fixture
@@ -41,9 +41,21 @@ def queue(aws: dict[str, str], aws_clients: Clients) -> SqsJobQueue:
 
 
 @pytest.fixture
-def gateway(aws: dict[str, str], aws_clients: Clients) -> Gateway:
-    """Run a gateway whose callers have keys: an admin's, and those of two users."""
-    return Gateway(aws, aws_clients)
+def gateway(request: pytest.FixtureRequest) -> Gateway:
+    """Give a gateway whose callers have keys: an admin's, and those of two users.
+
+    It is on in-memory ports; for a test that also asks for `aws_gateway`, it is that one.
+    """
+    if "aws_gateway" in request.fixturenames:
+        gateway: Gateway = request.getfixturevalue("aws_gateway")
+        return gateway
+    return Gateway.in_memory()
+
+
+@pytest.fixture
+def aws_gateway(aws: dict[str, str], aws_clients: Clients) -> AwsGateway:
+    """Give a gateway on the embedded AWS, for tests of AWS calls and of what is stored."""
+    return Gateway.on_aws(aws, aws_clients)
 
 
 @pytest.fixture

@@ -145,7 +145,7 @@ JWT_SECRET = "a secret of the tests, 32 bytes long"
 @pytest.fixture
 def signing(aws: dict[str, str], aws_clients: Clients) -> Gateway:
     """Run a gateway that takes JWTs."""
-    gateway = Gateway(aws, aws_clients, JWT_SECRET=JWT_SECRET)
+    gateway = Gateway.on_aws(aws, aws_clients, JWT_SECRET=JWT_SECRET)
     add_workflow(gateway)
     return gateway
 
@@ -196,7 +196,7 @@ def test_only_admins_create_workflows(gateway: Gateway) -> None:
     answer = gateway.ada.post("/workflows", {"id": "w"})
     assert (answer.status, answer.json["error"]) == (403, "FORBIDDEN")
     assert answer.json["message"].startswith("Admin role required")
-    assert gateway.stored("WORKFLOW") == []
+    assert list(gateway.wiring.workflows.heads()) == []
 
 
 @pytest.mark.parametrize("path", ["/jobs/{id}", "/jobs/{id}?wait=1", "/outputs/{id}", "/outputs/{id}/a.png"])
@@ -215,7 +215,7 @@ def test_another_owners_job_is_not_there(gateway: Gateway, path: str) -> None:
 
 def test_open_access_makes_everybody_an_admin(aws: dict[str, str], aws_clients: Clients) -> None:
     """Local mode without keys: no key is asked for, and none is looked at."""
-    gateway = Gateway(aws, aws_clients, OPEN_ACCESS="true")
+    gateway = Gateway.on_aws(aws, aws_clients, OPEN_ACCESS="true")
     assert gateway.nobody.get("/workflows").status == 200
     assert gateway.nobody.get("/workflows", {"X-API-Key": "any"}).status == 200
     assert gateway.nobody.post("/workflows", {"id": "w"}).status == 400

@@ -10,7 +10,7 @@ import pytest
 from gateway.clock import SYSTEM_CLOCK
 from gateway.domain.job import JobStatus, Priority
 from gateway.domain.result_cache import CachedResult
-from tests.component.api import Gateway
+from tests.component.api import AwsGateway, Gateway
 from tests.component.workflows import add_workflow, post, run
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def test_an_owners_results_are_its_own(gateway: Gateway, ada: Caller) -> None:
 
 def test_results_can_be_shared(aws: dict[str, str], aws_clients: Clients) -> None:
     """With CACHE_SCOPE=global, and the files are readable through the new owner's job."""
-    gateway = Gateway(aws, aws_clients, CACHE_SCOPE="global")
+    gateway = Gateway.on_aws(aws, aws_clients, CACHE_SCOPE="global")
     add_workflow(gateway)
     made(gateway, gateway.ada)
     answer = again(gateway.bob)
@@ -133,18 +133,18 @@ def test_results_can_be_shared(aws: dict[str, str], aws_clients: Clients) -> Non
 
 def test_the_cache_can_be_off(aws: dict[str, str], aws_clients: Clients) -> None:
     """With CACHE_ENABLED=false every job runs, and none is marked to be kept."""
-    gateway = Gateway(aws, aws_clients, CACHE_ENABLED="false")
+    gateway = Gateway.on_aws(aws, aws_clients, CACHE_ENABLED="false")
     add_workflow(gateway)
     job_id = again(gateway.ada).json["jobId"]
     assert cache_key_of(gateway, job_id) is None
     assert again(gateway.ada).status == 202
 
 
-def test_a_result_whose_files_are_gone_is_none(gateway: Gateway, ada: Caller) -> None:
+def test_a_result_whose_files_are_gone_is_none(aws_gateway: AwsGateway, ada: Caller) -> None:
     """Somebody emptied the bucket: the job runs again."""
-    first = made(gateway, ada)
+    first = made(aws_gateway, ada)
     key = ada.get(f"/jobs/{first}").json["outputs"][0]["storagePath"]
-    gateway.clients.s3.delete_object(Bucket=gateway.wiring.settings.bucket_name, Key=key)
+    aws_gateway.clients.s3.delete_object(Bucket=aws_gateway.wiring.settings.bucket_name, Key=key)
     assert again(ada).status == 202
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def test_capabilities_are_reported(aws: dict[str, str], aws_clients: Clients) -> None:
     """Workflows, the deployment's own limits, and what ComfyUI's save nodes write."""
-    gateway = Gateway(aws, aws_clients, MAX_IMAGE_SIZE="1024", MAX_BATCH_SIZE="2")
+    gateway = Gateway.on_aws(aws, aws_clients, MAX_IMAGE_SIZE="1024", MAX_BATCH_SIZE="2")
     for workflow_id in ("b", "a"):
         add_workflow(gateway, workflow_id)
     gateway.ada.get("/workflows")

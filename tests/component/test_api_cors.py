@@ -41,13 +41,13 @@ PATHS = {
 def named(aws: dict[str, str], aws_clients: Clients) -> Gateway:
     """Run a gateway that two origins may use."""
     limit = {"RATE_LIMIT_MAX": "20", "RATE_LIMIT_WINDOW_MS": DAY_MS}
-    return Gateway(aws, aws_clients, CORS_ORIGINS=f"{PAGE}, {OTHER_PAGE}", **limit)
+    return Gateway.on_aws(aws, aws_clients, CORS_ORIGINS=f"{PAGE}, {OTHER_PAGE}", **limit)
 
 
 @pytest.fixture
 def public(aws: dict[str, str], aws_clients: Clients) -> Gateway:
     """Run a gateway that every origin may use."""
-    return Gateway(aws, aws_clients, CORS_ORIGINS="*")
+    return Gateway.on_aws(aws, aws_clients, CORS_ORIGINS="*")
 
 
 def preflight(gateway: Gateway, path: str, origin: str, method: str = "POST") -> Answer:

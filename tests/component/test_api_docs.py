@@ -19,7 +19,7 @@ import pytest
 from functions.api.static import DOCS_HTML, OPENAPI_JSON
 from functions.routing import ROUTES
 from gateway.errors import MethodNotAllowedError, RequestError
-from tests.component.api import aws_calls
+from tests.component.api import AwsGateway, aws_calls
 from tests.component.contract import resolved, validator
 from tools.api_docs.__main__ import docs_text, openapi_text
 from tools.api_docs.document import document as api_document
@@ -178,16 +178,16 @@ def test_the_page_has_no_scripts_and_loads_nothing(gateway: Gateway) -> None:
 
 
 @pytest.mark.parametrize("path", ["/openapi.json", "/docs"])
-def test_both_are_public_and_cheap(gateway: Gateway, path: str) -> None:
+def test_both_are_public_and_cheap(aws_gateway: AwsGateway, path: str) -> None:
     """They need no key and ignore a wrong one; the only call to AWS counts the request."""
-    first = gateway.nobody.get(path)
+    first = aws_gateway.nobody.get(path)
     assert first.status == 200
-    assert gateway.nobody.get(path, {"X-API-Key": "wrong"}).body == first.body
-    with aws_calls(gateway.clients) as calls:
-        again = gateway.nobody.get(path, {"If-None-Match": f'"other", {first.headers["etag"]}'})
+    assert aws_gateway.nobody.get(path, {"X-API-Key": "wrong"}).body == first.body
+    with aws_calls(aws_gateway.clients) as calls:
+        again = aws_gateway.nobody.get(path, {"If-None-Match": f'"other", {first.headers["etag"]}'})
     assert (again.status, again.body, again.headers["etag"]) == (304, b"", first.headers["etag"])
     assert calls == ["dynamodb.UpdateItem"]
-    assert gateway.nobody.get(path, {"If-None-Match": '"other"'}).status == 200
+    assert aws_gateway.nobody.get(path, {"If-None-Match": '"other"'}).status == 200
 
 
 def test_the_server_is_relative_to_the_document(document: dict[str, Any]) -> None:

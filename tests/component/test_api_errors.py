@@ -11,7 +11,7 @@ import pytest
 
 from functions.logs import api_logger
 from gateway.errors import GatewayError
-from tests.component.api import Gateway
+from tests.component.api import AwsGateway, Gateway
 
 if TYPE_CHECKING:
     from gateway.aws.clients import Clients
@@ -102,10 +102,10 @@ def test_an_inner_failure_tells_nothing(
         assert not [word for word in ("secret", "Traceback", failure.__name__, ".py") if word in text]
 
 
-def test_a_failure_while_signing_in_tells_nothing(gateway: Gateway, aws: dict[str, str]) -> None:
+def test_a_failure_while_signing_in_tells_nothing(aws_gateway: AwsGateway, aws: dict[str, str]) -> None:
     """A table that is not there is a 500 like any other, and lets nobody in."""
-    gateway.clients.dynamodb.delete_table(TableName=aws["TABLE_NAME"])
-    answer = gateway.nobody.get("/workflows", {"X-API-Key": "k"})
+    aws_gateway.clients.dynamodb.delete_table(TableName=aws["TABLE_NAME"])
+    answer = aws_gateway.nobody.get("/workflows", {"X-API-Key": "k"})
     assert_error(answer, 500, "INTERNAL_ERROR")
     assert "ResourceNotFound" not in answer.body.decode()
 
@@ -151,7 +151,7 @@ def test_refusals_that_operators_watch_are_metrics(
     aws: dict[str, str], aws_clients: Clients, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Callers without good credentials, and those with too many requests. Any other request writes no metric."""
-    gateway = Gateway(aws, aws_clients, RATE_LIMIT_MAX="4")
+    gateway = Gateway.on_aws(aws, aws_clients, RATE_LIMIT_MAX="4")
     statuses = [gateway.ada.get(path).status for path in ("/workflows", "/nothing", "/audit", "/jobs?limit=x")]
     assert statuses == [200, 404, 403, 400]
     assert capsys.readouterr().out == ""

@@ -12,7 +12,7 @@ from gateway.clock import SYSTEM_CLOCK
 from gateway.domain import timestamps
 from gateway.domain.executor import HEARTBEAT_MAX_AGE, Device, Heartbeat
 from gateway.domain.model_files import listed
-from tests.component.api import aws_calls
+from tests.component.api import AwsGateway, aws_calls
 
 if TYPE_CHECKING:
     from tests.component.api import Gateway
@@ -112,10 +112,10 @@ def test_an_old_report_counts_for_nothing(gateway: Gateway, age: timedelta) -> N
     assert gateway.nobody.get("/health").json["comfyui"] == {"reachable": False}
 
 
-def test_health_is_two_calls_or_three(gateway: Gateway) -> None:
+def test_health_is_two_calls_or_three(aws_gateway: AwsGateway) -> None:
     """One counts the request, one reads the reports, one the models: however many executors there are."""
-    gateway.ada.get("/health")
-    with aws_calls(gateway.clients) as calls:
-        gateway.nobody.get("/health")
-        gateway.ada.get("/health")
+    aws_gateway.ada.get("/health")
+    with aws_calls(aws_gateway.clients) as calls:
+        aws_gateway.nobody.get("/health")
+        aws_gateway.ada.get("/health")
     assert calls == ["dynamodb.UpdateItem", "dynamodb.Query"] * 2 + ["dynamodb.Query"]

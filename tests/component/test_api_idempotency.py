@@ -10,9 +10,9 @@ from botocore.exceptions import ClientError
 
 from gateway.domain.job import JobStatus, Priority
 from gateway.domain.submission import Submission
-from tests.component.api import Gateway, aws_calls
+from tests.component.api import AwsGateway, Gateway, aws_calls
 from tests.component.samples import at_once
-from tests.component.workflows import add_workflow, post, received, run
+from tests.component.workflows import add_workflow, post, received, run, stored_jobs
 
 if TYPE_CHECKING:
     from gateway.domain.job import Job
@@ -41,7 +41,7 @@ def test_the_same_request_again_is_the_same_job(gateway: Gateway, ada: Caller) -
     again = ada.post("/jobs", BODY, KEY)
     assert (first.status, again.status) == (202, 202)
     assert again.json == first.json
-    assert len(gateway.stored("JOB#")) == 1
+    assert len(stored_jobs(gateway)) == 1
 
 
 def test_a_job_that_is_still_queued_gets_its_message_again(gateway: Gateway, ada: Caller) -> None:
@@ -53,12 +53,12 @@ def test_a_job_that_is_still_queued_gets_its_message_again(gateway: Gateway, ada
     assert messages[1].correlation_id == "first"
 
 
-def test_a_job_that_has_started_gets_no_second_message(gateway: Gateway, ada: Caller) -> None:
+def test_a_job_that_has_started_gets_no_second_message(aws_gateway: AwsGateway, ada: Caller) -> None:
     """Once claimed, or ended, the job is only told."""
     job_id = ada.post("/jobs", BODY, KEY).json["jobId"]
-    run(gateway, job_id, {})
-    received(gateway)
-    with aws_calls(gateway.clients) as calls:
+    run(aws_gateway, job_id, {})
+    received(aws_gateway)
+    with aws_calls(aws_gateway.clients) as calls:
         again = ada.post("/jobs", BODY, KEY)
     assert (again.status, again.json["jobId"], again.json["status"]) == (202, job_id, "succeeded")
     assert "sqs.SendMessage" not in calls
@@ -143,7 +143,7 @@ def test_of_twenty_requests_at_once_one_makes_the_job(gateway: Gateway) -> None:
     jobs = at_once(20, lambda number: submit(replace(SUBMISSION, correlation_id=f"c-{number}")).job)
     assert len({job.id for job in jobs}) == 1
     assert len({job.seed for job in jobs}) == 1
-    assert len(gateway.stored("JOB#")) == 1
+    assert len(stored_jobs(gateway)) == 1
     messages: list[JobMessage] = [received(gateway).message for _ in range(20)]
     assert all(message == messages[0] for message in messages)
     assert messages[0].prompt is not None
@@ -186,28 +186,28 @@ def test_a_queue_that_fails_is_made_good_by_a_retry(
         assert (answer.status, answer.json["retryable"]) == (500, True)
     job_id = ada.post("/jobs", BODY, KEY).json["jobId"]
     assert received(gateway).message.job_id == job_id
-    assert len(gateway.stored("JOB#")) == 1
+    assert len(stored_jobs(gateway)) == 1
 
 
-def test_a_retry_finds_its_job_whatever_became_of_the_workflow(gateway: Gateway, ada: Caller) -> None:
+def test_a_retry_finds_its_job_whatever_became_of_the_workflow(aws_gateway: AwsGateway, ada: Caller) -> None:
     """What was accepted once is not refused the second time; a new request is."""
     job_id = ada.post("/jobs", BODY, KEY).json["jobId"]
     key = {"pk": {"S": "WORKFLOW"}, "sk": {"S": BODY["workflowId"]}}
-    gateway.clients.dynamodb.delete_item(TableName=gateway.table_name, Key=key)
+    aws_gateway.clients.dynamodb.delete_item(TableName=aws_gateway.table_name, Key=key)
     again = ada.post("/jobs", BODY, KEY)
     assert (again.status, again.json["jobId"]) == (202, job_id)
     assert ada.post("/jobs", BODY, {"Idempotency-Key": "another"}).status == 404
 
 
-def test_a_retry_sends_what_was_accepted(gateway: Gateway, ada: Caller, aws: dict[str, str]) -> None:
+def test_a_retry_sends_what_was_accepted(aws_gateway: AwsGateway, ada: Caller, aws: dict[str, str]) -> None:
     """Neither a new version of the workflow nor a lower limit changes what the first request has become."""
     ada.post("/jobs", BODY, {**KEY, "X-Correlation-Id": "c"})
     change = {"workflowJson": {"1": {"class_type": "Other", "inputs": {"text": "{{prompt}}"}}}}
-    assert gateway.admin.put("/workflows/w", change).status == 200
-    stricter = Gateway(aws, gateway.clients, MAX_IMAGE_SIZE="64")
+    assert aws_gateway.admin.put("/workflows/w", change).status == 200
+    stricter = Gateway.on_aws(aws, aws_gateway.clients, MAX_IMAGE_SIZE="64")
     assert stricter.ada.post("/jobs", BODY, KEY).status == 202
     assert stricter.ada.post("/jobs", BODY).status == 400
-    first, again = received(gateway).message, received(gateway).message
+    first, again = received(aws_gateway).message, received(aws_gateway).message
     assert again == first
     assert first.prompt is not None
     assert first.prompt["5"]["inputs"]["text"] == "a fox"

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.component.api import aws_calls
+from tests.component.api import AwsGateway, aws_calls
 from tests.component.workflows import add_workflow, post, run
 
 if TYPE_CHECKING:
@@ -120,24 +120,26 @@ def test_older_clients_may_send_the_offset_zero(ada: Caller) -> None:
 
 
 @pytest.mark.parametrize(("limit", "batches"), [(20, 1), (99, 1), (200, 3)])
-def test_a_page_costs_one_query_and_a_batch_a_hundred(gateway: Gateway, ada: Caller, limit: int, batches: int) -> None:
+def test_a_page_costs_one_query_and_a_batch_a_hundred(
+    aws_gateway: AwsGateway, ada: Caller, limit: int, batches: int
+) -> None:
     """A user's page reads the index once and its jobs in batches, however many jobs there are."""
     ada.get("/jobs")
     for number in range(3):
         post(ada, metadata={"n": number})
-    with aws_calls(gateway.clients) as calls:
+    with aws_calls(aws_gateway.clients) as calls:
         ada.get(f"/jobs?limit={limit}")
     assert calls.count("dynamodb.Query") == 1
     assert 1 <= calls.count("dynamodb.BatchGetItem") <= batches
 
 
-def test_a_page_costs_the_same_wherever_it_is(gateway: Gateway, ada: Caller) -> None:
+def test_a_page_costs_the_same_wherever_it_is(aws_gateway: AwsGateway, ada: Caller) -> None:
     """One that begins behind a cursor reads the index once, as the first does."""
     for _ in range(7):
         post(ada)
     cursor = ""
     for _ in range(3):
-        with aws_calls(gateway.clients) as calls:
+        with aws_calls(aws_gateway.clients) as calls:
             page = ada.get(f"/jobs?limit=2{cursor}").json
         assert (calls.count("dynamodb.Query"), calls.count("dynamodb.BatchGetItem")) == (1, 1)
         cursor = f"&cursor={quote(page['nextCursor'])}"

@@ -11,7 +11,7 @@ import pytest
 import requests
 
 from gateway.limits import MAX_DIRECT_DOWNLOAD_BYTES
-from tests.component.api import aws_calls
+from tests.component.api import AwsGateway, aws_calls
 from tests.component.workflows import post, run
 
 if TYPE_CHECKING:
@@ -56,11 +56,11 @@ def test_the_files_are_those_of_the_job(gateway: Gateway, ada: Caller) -> None:
     assert [lasting(file) for file in answer["files"]] == [lasting(file) for file in of_job]
 
 
-def test_every_file_has_urls_that_work(gateway: Gateway, ada: Caller) -> None:
+def test_every_file_has_urls_that_work(aws_gateway: AwsGateway, ada: Caller) -> None:
     """`url` with the key, `downloadUrl` as it stands, ranges too."""
     job_id = post(ada).json["jobId"]
     names = ["ü b+c&d%20e.png", "a#b?.txt", "日本.mp4", "[1] (2) 'x'.png", "sub/dir.png", "%2e%2e.png"]
-    run(gateway, job_id, {name: name.encode() for name in names})
+    run(aws_gateway, job_id, {name: name.encode() for name in names})
     for file in ada.get(f"/outputs/{job_id}").json["files"]:
         content = file["filename"].encode()
         assert ada.get(file["url"]).body == content
@@ -91,13 +91,13 @@ def test_a_text_file_is_saved_and_an_empty_file_is_a_file(gateway: Gateway, ada:
     assert (ada.get(f"/outputs/{job_id}/b.png").status, ada.get(f"/outputs/{job_id}/b.png").body) == (200, b"")
 
 
-def test_a_file_that_is_there_already_is_not_sent_again(gateway: Gateway, ada: Caller) -> None:
+def test_a_file_that_is_there_already_is_not_sent_again(aws_gateway: AwsGateway, ada: Caller) -> None:
     """Whoever names its ETag is told so, without a look into the bucket; any other gets the file."""
-    job_id = job_with(gateway, ada, a_png=PICTURE)
+    job_id = job_with(aws_gateway, ada, a_png=PICTURE)
     path = f"/outputs/{job_id}/a.png"
     tag = ada.get(path).headers["etag"]
     for given in (tag, f"W/{tag}", f'"other", {tag}', "*"):
-        with aws_calls(gateway.clients) as calls:
+        with aws_calls(aws_gateway.clients) as calls:
             answer = ada.get(path, {"If-None-Match": given})
         assert (answer.status, answer.body, answer.headers["etag"]) == (304, b"", tag)
         assert "s3.GetObject" not in calls
@@ -116,10 +116,10 @@ def test_the_largest_direct_answer_fits_lambda(gateway: Gateway, ada: Caller) ->
     )
 
 
-def test_a_large_file_is_a_redirect(gateway: Gateway, ada: Caller) -> None:
+def test_a_large_file_is_a_redirect(aws_gateway: AwsGateway, ada: Caller) -> None:
     """What does not fit is answered with a URL that anybody can read, and is not read meanwhile."""
-    job_id = job_with(gateway, ada, a_bin=LARGE)
-    with aws_calls(gateway.clients) as calls:
+    job_id = job_with(aws_gateway, ada, a_bin=LARGE)
+    with aws_calls(aws_gateway.clients) as calls:
         answer = ada.get(f"/outputs/{job_id}/a.bin")
     assert (answer.status, answer.body) == (302, b"")
     assert "s3.GetObject" not in calls
@@ -162,10 +162,10 @@ def test_another_form_is_400(gateway: Gateway, ada: Caller, form: str) -> None:
         "outputs/{id}/1/a.png", "1/a.png", "x" * 3000,
     ],
 )  # fmt: skip
-def test_a_name_that_is_no_output_is_404(gateway: Gateway, ada: Caller, name: str) -> None:
+def test_a_name_that_is_no_output_is_404(aws_gateway: AwsGateway, ada: Caller, name: str) -> None:
     """Whatever a name contains, it is only ever compared; the store is not asked."""
-    job_id = job_with(gateway, ada, a_png=PICTURE)
-    with aws_calls(gateway.clients) as calls:
+    job_id = job_with(aws_gateway, ada, a_png=PICTURE)
+    with aws_calls(aws_gateway.clients) as calls:
         assert_no_output(ada.get(f"/outputs/{job_id}/{name.format(id=job_id)}"))
     assert not [call for call in calls if call.startswith("s3")]
 
@@ -184,19 +184,21 @@ def test_a_file_of_another_job_is_404(gateway: Gateway, ada: Caller) -> None:
         assert_no_output(ada.get(f"/outputs/{one}/{name}"))
 
 
-def test_a_file_that_has_expired_is_404(gateway: Gateway, ada: Caller) -> None:
+def test_a_file_that_has_expired_is_404(aws_gateway: AwsGateway, ada: Caller) -> None:
     """The record may outlive the file by a little."""
-    job_id = job_with(gateway, ada, a_png=PICTURE)
-    gateway.clients.s3.delete_object(Bucket=gateway.wiring.settings.bucket_name, Key=f"outputs/{job_id}/1/a.png")
+    job_id = job_with(aws_gateway, ada, a_png=PICTURE)
+    aws_gateway.clients.s3.delete_object(
+        Bucket=aws_gateway.wiring.settings.bucket_name, Key=f"outputs/{job_id}/1/a.png"
+    )
     assert_no_output(ada.get(f"/outputs/{job_id}/a.png"))
     assert_no_output(ada.get(f"/outputs/{job_id}/a.png?format=base64"))
 
 
-def test_a_warm_function_makes_few_calls(gateway: Gateway, ada: Caller) -> None:
+def test_a_warm_function_makes_few_calls(aws_gateway: AwsGateway, ada: Caller) -> None:
     """The list takes two calls, a file three, the count of the request included: URLs are signed without any."""
-    job_id = job_with(gateway, ada, a_png=PICTURE)
+    job_id = job_with(aws_gateway, ada, a_png=PICTURE)
     ada.get(f"/outputs/{job_id}")
-    with aws_calls(gateway.clients) as calls:
+    with aws_calls(aws_gateway.clients) as calls:
         ada.get(f"/outputs/{job_id}")
         ada.get(f"/outputs/{job_id}/a.png")
     assert calls == ["dynamodb.UpdateItem", "dynamodb.GetItem"] * 2 + ["s3.GetObject"]

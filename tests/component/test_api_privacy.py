@@ -13,7 +13,7 @@ from gateway.aws.dynamodb.compression import unpack
 from gateway.aws.sqs.job_queue import SqsJobQueue
 from gateway.domain.workflow import WorkflowTemplate
 from gateway.limits import MAX_PRIVATE_PROMPT_BYTES
-from tests.component.api import Gateway, aws_calls
+from tests.component.api import AwsGateway, Gateway, aws_calls
 from tests.component.samples import BY
 from tests.component.test_api_cache import made
 from tests.component.workflows import add_workflow, post, received
@@ -31,20 +31,20 @@ BODY: dict[str, Any] = {
 
 
 @pytest.fixture
-def private(aws: dict[str, str], aws_clients: Clients) -> Gateway:
+def private(aws: dict[str, str], aws_clients: Clients) -> AwsGateway:
     """Run a gateway in privacy mode that has the workflow `w`."""
-    gateway = Gateway(aws, aws_clients, PRIVACY_MODE="true")
+    gateway = Gateway.on_aws(aws, aws_clients, PRIVACY_MODE="true")
     add_workflow(gateway)
     return gateway
 
 
-def test_the_record_keeps_the_hash_of_what_was_asked_for(gateway: Gateway, private: Gateway) -> None:
+def test_the_record_keeps_the_hash_of_what_was_asked_for(aws_gateway: AwsGateway, private: AwsGateway) -> None:
     """Neither inputs nor parameters stand there, defaults included; in usual mode they do, and the hash is the same."""
     private.ada.post("/jobs", BODY, {"Idempotency-Key": "one"})
     (item,) = private.stored("JOB#")
     assert not item.keys() & {"inputs", "params"}
-    gateway.ada.post("/jobs", BODY, {"Idempotency-Key": "two"})
-    (usual,) = [other for other in gateway.stored("JOB#") if other != item]
+    aws_gateway.ada.post("/jobs", BODY, {"Idempotency-Key": "two"})
+    (usual,) = [other for other in aws_gateway.stored("JOB#") if other != item]
     assert usual["requestHash"] == item["requestHash"]
     assert unpack(usual["inputs"]["B"])["prompt"] == "a secret fox"
     assert unpack(usual["params"]["B"])["checkpoint"] == "secret.safetensors"
@@ -52,7 +52,7 @@ def test_the_record_keeps_the_hash_of_what_was_asked_for(gateway: Gateway, priva
         assert "secret" not in str(unpack(field["B"]) if "B" in field else field)
 
 
-def test_seed_and_metadata_are_reported_as_ever(private: Gateway) -> None:
+def test_seed_and_metadata_are_reported_as_ever(private: AwsGateway) -> None:
     """A number says nothing, and the metadata are the caller's own to choose."""
     job_id = private.ada.post("/jobs", {**BODY, "metadata": {"order": 7}}).json["jobId"]
     job = private.ada.get(f"/jobs/{job_id}").json
@@ -60,7 +60,7 @@ def test_seed_and_metadata_are_reported_as_ever(private: Gateway) -> None:
     assert job["metadata"] == {"order": 7}
 
 
-def test_the_prompt_travels_in_the_message(private: Gateway) -> None:
+def test_the_prompt_travels_in_the_message(private: AwsGateway) -> None:
     """The message says that its job is private, and costs no more calls than any other."""
     private.ada.post("/jobs", BODY)
     with aws_calls(private.clients) as calls:
@@ -73,7 +73,7 @@ def test_the_prompt_travels_in_the_message(private: Gateway) -> None:
 
 
 @pytest.mark.parametrize("character", ["x", "é", "\uffff", "\x00"], ids=ascii)
-def test_a_large_prompt_travels_in_the_message_too(private: Gateway, character: str) -> None:
+def test_a_large_prompt_travels_in_the_message_too(private: AwsGateway, character: str) -> None:
     """Up to 500 KiB, whatever its characters take; nothing of it is put into the bucket. A larger one is refused."""
     graph = {"1": {"class_type": "A", "inputs": {str(n): "{{prompt}}" for n in range(6)}}}
     template = WorkflowTemplate.register(graph, {"properties": {"prompt": {"type": "string"}}}, None)
@@ -92,16 +92,16 @@ def test_a_large_prompt_travels_in_the_message_too(private: Gateway, character: 
     assert "in privacy mode" in refused.json["message"]
 
 
-def test_a_retry_sends_the_same_message_again(private: Gateway) -> None:
+def test_a_retry_sends_the_same_message_again(private: AwsGateway) -> None:
     """The prompt is made of the request, so that nothing has to be kept for it; a drawn seed is the first one's."""
     for _ in range(2):
         assert private.ada.post("/jobs", BODY, {**KEY, "X-Correlation-Id": "c"}).status == 202
     assert received(private).message == received(private).message
 
 
-def test_a_retry_is_of_the_mode_that_its_job_was_accepted_in(gateway: Gateway, private: Gateway) -> None:
+def test_a_retry_is_of_the_mode_that_its_job_was_accepted_in(aws_gateway: AwsGateway, private: AwsGateway) -> None:
     """The setting counts at acceptance: what is private stays private, and what is not stays as it is."""
-    for first, second in ((private, gateway), (gateway, private)):
+    for first, second in ((private, aws_gateway), (aws_gateway, private)):
         key = {"Idempotency-Key": str(first), "X-Correlation-Id": "c"}
         first.ada.post("/jobs", BODY, key)
         second.ada.post("/jobs", BODY, key)
@@ -111,7 +111,7 @@ def test_a_retry_is_of_the_mode_that_its_job_was_accepted_in(gateway: Gateway, p
 
 
 def test_a_failure_inside_is_logged_without_its_message(
-    gateway: Gateway, private: Gateway, monkeypatch: pytest.MonkeyPatch
+    aws_gateway: AwsGateway, private: AwsGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where it broke can be read in the log; what it says there may be the prompt, and is logged in usual mode only."""
 
@@ -120,7 +120,7 @@ def test_a_failure_inside_is_logged_without_its_message(
 
     monkeypatch.setattr(SqsJobQueue, "send", broken)
     logs = []
-    for each in (private, gateway):
+    for each in (private, aws_gateway):
         log = io.StringIO()
         monkeypatch.setattr(api_logger.registered_handler, "stream", log)
         assert each.ada.post("/jobs", BODY).status == 500
@@ -130,9 +130,9 @@ def test_a_failure_inside_is_logged_without_its_message(
     assert "a secret fox" in logs[1]
 
 
-def test_results_of_usual_jobs_are_not_used_for_private_ones(gateway: Gateway, private: Gateway) -> None:
+def test_results_of_usual_jobs_are_not_used_for_private_ones(aws_gateway: AwsGateway, private: AwsGateway) -> None:
     """Their files may bear what they were given in their names; a private job's result is for private ones."""
-    made(gateway, gateway.ada)
+    made(aws_gateway, aws_gateway.ada)
     assert post(private.ada, inputs={"prompt": "a fox", "seed": 7}).status == 202
     made(private, private.bob)
     assert post(private.bob, inputs={"prompt": "a fox", "seed": 7}).status == 200

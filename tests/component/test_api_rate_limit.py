@@ -15,8 +15,9 @@ from functions.wiring.workflows import WorkflowWiring
 from gateway.aws.dynamodb.rate_limit_store import DynamoRateLimitStore
 from gateway.settings import ApiSettings
 from testing.clock import FakeClock
-from tests.component.api import Gateway, aws_calls
+from tests.component.api import AwsGateway, Gateway, aws_calls
 from tests.component.samples import at_once
+from tests.component.workflows import stored_jobs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from gateway.aws.clients import Clients
     from tests.component.api import Answer
 
-    MakeGateway = Callable[..., Gateway]
+    MakeGateway = Callable[..., AwsGateway]
 
 DAY_MS = "86400000"
 SECRET = "a secret of the tests, 32 bytes long"
@@ -35,8 +36,8 @@ LIMIT, REMAINING, RESET = "x-ratelimit-limit", "x-ratelimit-remaining", "x-ratel
 def limited(aws: dict[str, str], aws_clients: Clients) -> MakeGateway:
     """Run gateways of one deployment with a limit."""
 
-    def make(limit: int, **settings: str) -> Gateway:
-        return Gateway(aws, aws_clients, RATE_LIMIT_MAX=str(limit), RATE_LIMIT_WINDOW_MS=DAY_MS, **settings)
+    def make(limit: int, **settings: str) -> AwsGateway:
+        return Gateway.on_aws(aws, aws_clients, RATE_LIMIT_MAX=str(limit), RATE_LIMIT_WINDOW_MS=DAY_MS, **settings)
 
     return make
 
@@ -85,7 +86,7 @@ def test_one_too_many_is_429_on_every_path(limited: MakeGateway) -> None:
         ("PUT", "/jobs"),
     ]:
         assert_limited(gateway.ada.send(method, path))
-    assert gateway.stored("JOB#") == []
+    assert stored_jobs(gateway) == []
 
 
 def test_each_key_has_a_limit_of_its_own(limited: MakeGateway) -> None:

@@ -11,7 +11,7 @@ import pytest
 from gateway.clock import SYSTEM_CLOCK
 from gateway.domain.job import JobEnd, JobFailure, JobStatus
 from gateway.domain.job_counts import DailyJobCounts
-from tests.component.api import Gateway, aws_calls
+from tests.component.api import AwsGateway, Gateway, aws_calls
 from tests.component.job_metrics import JobMetricsFunction
 from tests.component.samples import new_job
 from tests.component.test_api_cache import again, made
@@ -39,31 +39,33 @@ def job_metrics_function(aws: dict[str, str], aws_clients: Clients) -> JobMetric
     return JobMetricsFunction(aws, aws_clients)
 
 
-def fail(gateway: Gateway, job_id: str, code: str) -> None:
+def fail(aws_gateway: AwsGateway, job_id: str, code: str) -> None:
     """Run a job that fails after a while."""
     failure = JobFailure(code=code, message="It failed.", retryable=False)
     end = JobEnd(status=JobStatus.FAILED, completed_at=SYSTEM_CLOCK.now(), execution_ms=95, error=failure)
-    gateway.wiring.jobs.finish(claim(gateway, job_id), end)
+    aws_gateway.wiring.jobs.finish(claim(aws_gateway, job_id), end)
 
 
-def count_days_ago(gateway: Gateway, job_counts: Mapping[int, DailyJobCounts]) -> None:
+def count_days_ago(aws_gateway: AwsGateway, job_counts: Mapping[int, DailyJobCounts]) -> None:
     """Have jobs counted under days that are so many days ago."""
     today = SYSTEM_CLOCK.now().date()
     differences = {today - timedelta(days=days): tally for days, tally in job_counts.items()}
-    gateway.wiring.job_counts.add(differences, batch_id=str(uuid.uuid4()))
+    aws_gateway.wiring.job_counts.add(differences, batch_id=str(uuid.uuid4()))
 
 
-def test_it_tells_what_became_of_jobs(gateway: Gateway, ada: Caller, job_metrics_function: JobMetricsFunction) -> None:
+def test_it_tells_what_became_of_jobs(
+    aws_gateway: AwsGateway, ada: Caller, job_metrics_function: JobMetricsFunction
+) -> None:
     """Of every owner, whatever way they went, as soon as the table's stream was read."""
-    made(gateway, ada)  # which takes 5 ms
+    made(aws_gateway, ada)  # which takes 5 ms
     assert again(ada).json["status"] == "cache_hit"
-    gateway.bob.post(f"/jobs/{post(gateway.bob).json['jobId']}/cancel")
+    aws_gateway.bob.post(f"/jobs/{post(aws_gateway.bob).json['jobId']}/cancel")
     for code in ("COMFYUI_OOM", "COMFYUI_OOM", "EXECUTOR_LOST"):
-        fail(gateway, post(ada).json["jobId"], code)
-    claim(gateway, post(ada).json["jobId"])
+        fail(aws_gateway, post(ada).json["jobId"], code)
+    claim(aws_gateway, post(ada).json["jobId"])
     post(ada)
     job_metrics_function.catch_up()
-    stats = gateway.admin.get("/stats").json
+    stats = aws_gateway.admin.get("/stats").json
     assert stats["jobs"] == {"queued": 1, "running": 1, "succeeded": 2, "failed": 3, "canceled": 1, "total": 8}
     assert stats["failedByCode"] == {"COMFYUI_OOM": 2, "EXECUTOR_LOST": 1}
     assert stats["averageProcessingTimeMs"] == round((5 + 3 * 95) / 4)
@@ -72,11 +74,11 @@ def test_it_tells_what_became_of_jobs(gateway: Gateway, ada: Caller, job_metrics
 
 
 def test_the_means_are_those_of_all_that_ran(
-    gateway: Gateway, ada: Caller, job_metrics_function: JobMetricsFunction
+    aws_gateway: AwsGateway, ada: Caller, job_metrics_function: JobMetricsFunction
 ) -> None:
     """A job given back and tried again is one, and waited for its first start."""
     job_id = post(ada).json["jobId"]
-    jobs, now = gateway.wiring.jobs, SYSTEM_CLOCK.now()
+    jobs, now = aws_gateway.wiring.jobs, SYSTEM_CLOCK.now()
     for wait_ms in (4000, 9000):
         at = now + timedelta(milliseconds=wait_ms)
         job = jobs.claim(job_id, executor_id="e", now=at, lease_until=at + timedelta(seconds=30))
@@ -84,52 +86,52 @@ def test_the_means_are_those_of_all_that_ran(
             jobs.release(job)
     jobs.finish(job, JobEnd(status=JobStatus.SUCCEEDED, completed_at=at, execution_ms=700, outputs=()))
     job_metrics_function.catch_up()
-    stats = gateway.admin.get("/stats").json
+    stats = aws_gateway.admin.get("/stats").json
     assert stats["jobs"]["total"] == stats["jobs"]["succeeded"] == 1
     assert 4000 <= stats["averageQueueWaitMs"] < 6000
     assert stats["averageProcessingTimeMs"] == 700
 
 
-def test_it_begins_with_nothing(gateway: Gateway) -> None:
+def test_it_begins_with_nothing(aws_gateway: AwsGateway) -> None:
     """No mean of nothing; and it tells since when jobs are counted: from the start of a day."""
-    stats = gateway.admin.get("/stats").json
+    stats = aws_gateway.admin.get("/stats").json
     first_day = (SYSTEM_CLOCK.now() - timedelta(days=30)).date()
     assert stats == {**NOTHING, "since": f"{first_day}T00:00:00.000Z"}
 
 
-def test_days_past_the_retention_time_do_not_count(gateway: Gateway) -> None:
+def test_days_past_the_retention_time_do_not_count(aws_gateway: AwsGateway) -> None:
     """DynamoDB takes its time to remove what has expired."""
-    count_days_ago(gateway, {days: DailyJobCounts(succeeded=1) for days in (0, 30, 31)})
-    assert gateway.admin.get("/stats").json["jobs"]["total"] == 2
+    count_days_ago(aws_gateway, {days: DailyJobCounts(succeeded=1) for days in (0, 30, 31)})
+    assert aws_gateway.admin.get("/stats").json["jobs"]["total"] == 2
 
 
-def test_only_admins_read_it(gateway: Gateway) -> None:
+def test_only_admins_read_it(aws_gateway: AwsGateway) -> None:
     """Users are told so, strangers have to sign in; other methods are not for this path."""
-    for caller, status, code in ((gateway.ada, 403, "FORBIDDEN"), (gateway.nobody, 401, "AUTH_FAILED")):
+    for caller, status, code in ((aws_gateway.ada, 403, "FORBIDDEN"), (aws_gateway.nobody, 401, "AUTH_FAILED")):
         answer = caller.get("/stats")
         assert (answer.status, answer.json["error"]) == (status, code)
-    assert gateway.admin.post("/stats").status == 405
-    assert gateway.admin.get("/stats/x").status == 404
+    assert aws_gateway.admin.post("/stats").status == 405
+    assert aws_gateway.admin.get("/stats/x").status == 404
 
 
 def test_it_costs_one_query_however_many_jobs_there_are(
-    gateway: Gateway, job_metrics_function: JobMetricsFunction
+    aws_gateway: AwsGateway, job_metrics_function: JobMetricsFunction
 ) -> None:
     """Jobs are not looked at: there is one small item for each day, full or empty."""
-    count_days_ago(gateway, {days: DailyJobCounts(succeeded=10**6, runs=10**6) for days in range(31)})
-    gateway.admin.get("/stats")
+    count_days_ago(aws_gateway, {days: DailyJobCounts(succeeded=10**6, runs=10**6) for days in range(31)})
+    aws_gateway.admin.get("/stats")
     for total in (31 * 10**6, 31 * 10**6 + 20):
-        with aws_calls(gateway.clients) as calls:
-            assert gateway.admin.get("/stats").json["jobs"]["total"] == total
+        with aws_calls(aws_gateway.clients) as calls:
+            assert aws_gateway.admin.get("/stats").json["jobs"]["total"] == total
         assert calls == ["dynamodb.UpdateItem", "dynamodb.Query"]
-        assert len(gateway.stored("STATS")) == 31
+        assert len(aws_gateway.stored("STATS")) == 31
         for _ in range(20):
-            run(gateway, gateway.wiring.jobs.create(new_job(created_at=SYSTEM_CLOCK.now())).id, {})
+            run(aws_gateway, aws_gateway.wiring.jobs.create(new_job(created_at=SYSTEM_CLOCK.now())).id, {})
         job_metrics_function.catch_up()
 
 
-def test_the_retention_time_is_the_window(aws: dict[str, str], aws_clients: Clients) -> None:
+def test_the_retention_time_is_the_window() -> None:
     """Of this gateway's settings."""
-    gateway = Gateway(aws, aws_clients, RETENTION_DAYS="7")
+    gateway = Gateway.in_memory(RETENTION_DAYS="7")
     first_day = (SYSTEM_CLOCK.now() - timedelta(days=7)).date()
     assert gateway.admin.get("/stats").json["since"].startswith(str(first_day))

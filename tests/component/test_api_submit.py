@@ -13,9 +13,10 @@ from gateway.domain.executor import Heartbeat
 from gateway.domain.job import Priority
 from gateway.domain.messages import MAX_MESSAGE_PROMPT_BYTES
 from gateway.domain.workflow import WorkflowTemplate
-from tests.component.api import Gateway, aws_calls
+from testing.object_store import InMemoryObjectStore
+from tests.component.api import AwsGateway, Gateway, aws_calls
 from tests.component.samples import BY
-from tests.component.workflows import post, received
+from tests.component.workflows import post, received, stored_jobs
 
 if TYPE_CHECKING:
     from tests.component.api import Caller
@@ -23,10 +24,10 @@ if TYPE_CHECKING:
 
 def assert_nothing_was_accepted(gateway: Gateway) -> None:
     """Check that there is neither record, message nor file of a job."""
-    assert gateway.stored("JOB#") == []
+    assert stored_jobs(gateway) == []
     assert [gateway.wiring.queue.receive(priority, wait_seconds=0) for priority in Priority] == [None] * 3
-    bucket = gateway.wiring.settings.bucket_name
-    assert gateway.clients.s3.list_objects_v2(Bucket=bucket, Prefix="prompts/").get("KeyCount", 0) == 0
+    assert isinstance(gateway.wiring.objects, InMemoryObjectStore)
+    assert not [key for key in gateway.wiring.objects.objects if key.startswith("prompts/")]
 
 
 def test_a_job_is_accepted(gateway: Gateway, ada: Caller) -> None:
@@ -219,19 +220,19 @@ def test_an_unknown_workflow_is_404(gateway: Gateway, ada: Caller) -> None:
     assert_nothing_was_accepted(gateway)
 
 
-def test_a_warm_function_makes_few_calls(gateway: Gateway, ada: Caller) -> None:
+def test_a_warm_function_makes_few_calls(aws_gateway: AwsGateway, ada: Caller) -> None:
     """Submitting takes four calls, a status two, one of which counts the request; a wrong submission writes nothing."""
     post(ada)
-    with aws_calls(gateway.clients) as calls:
+    with aws_calls(aws_gateway.clients) as calls:
         job_id = post(ada).json["jobId"]
     assert calls == ["dynamodb.UpdateItem", "dynamodb.GetItem", "dynamodb.PutItem", "sqs.SendMessage"]
-    with aws_calls(gateway.clients) as calls:  # a result is looked for in the same call as the workflow
+    with aws_calls(aws_gateway.clients) as calls:  # a result is looked for in the same call as the workflow
         post(ada, inputs={"prompt": "a fox", "seed": 7})
     assert calls == ["dynamodb.UpdateItem", "dynamodb.BatchGetItem", "dynamodb.PutItem", "sqs.SendMessage"]
-    with aws_calls(gateway.clients) as calls:
+    with aws_calls(aws_gateway.clients) as calls:
         ada.get(f"/jobs/{job_id}")
     assert calls == ["dynamodb.UpdateItem", "dynamodb.GetItem"]
-    with aws_calls(gateway.clients) as calls:
+    with aws_calls(aws_gateway.clients) as calls:
         post(ada, inputs={})
         ada.get("/jobs/no-id")
     assert calls == ["dynamodb.UpdateItem", "dynamodb.GetItem", "dynamodb.UpdateItem"]
@@ -246,7 +247,7 @@ def test_what_inputs_make_is_bounded(gateway: Gateway) -> None:
     assert answer.status == 400
     (problem,) = answer.json["details"]["errors"]
     assert (problem["path"], "bytes" in problem["message"]) == ("inputs", True)
-    assert gateway.stored("JOB#") == []
+    assert stored_jobs(gateway) == []
 
 
 @pytest.mark.parametrize("body", [b"[]", b'"text"', b"7", b"null"])

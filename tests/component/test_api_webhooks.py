@@ -18,7 +18,7 @@ from gateway.domain.job import ended_event_id
 from gateway.domain.result_cache import CachedResult
 from tests.component.api import Gateway, aws_calls
 from tests.component.test_api_cache import cache_key_of
-from tests.component.workflows import add_workflow, post, received, run
+from tests.component.workflows import add_workflow, post, received, run, stored_jobs
 from tests.webhooks.fake_resolver import FakeResolver
 from tests.webhooks.harness import SECRET, SETTINGS, WebhookHarness
 from tests.webhooks.receiver import Receiver, answers, hangs
@@ -33,11 +33,11 @@ URL = "https://hooks.example.com/comfyui?token=t0ken"
 
 
 @pytest.fixture
-def deployed(aws: dict[str, str], aws_clients: Clients) -> Callable[..., Caller]:
+def deployed() -> Callable[..., Caller]:
     """Make users of gateways as they are deployed, which know names by test data."""
 
     def make(*names: Sequence[str] | None, **settings: str) -> Caller:
-        gateway = Gateway(aws, aws_clients, **{"WEBHOOK_SECRET": SECRET, **settings})
+        gateway = Gateway.in_memory(**{"WEBHOOK_SECRET": SECRET, **settings})
         gateway.wiring.resolver = FakeResolver(*names or [["8.8.8.8"]])
         add_workflow(gateway)
         return gateway.ada
@@ -48,7 +48,7 @@ def deployed(aws: dict[str, str], aws_clients: Clients) -> Callable[..., Caller]
 @pytest.fixture
 def local(aws: dict[str, str], aws_clients: Clients) -> Gateway:
     """Give a gateway that sends to this machine."""
-    gateway = Gateway(aws, aws_clients, **SETTINGS)
+    gateway = Gateway.on_aws(aws, aws_clients, **SETTINGS)
     add_workflow(gateway)
     gateway.wiring.sender = WebhookSender(gateway.wiring.callback_policy, gateway.wiring.resolver, seconds=0.5)
     return gateway
@@ -74,14 +74,17 @@ def test_a_callback_is_taken_and_shown_as_pending(deployed: Callable[..., Caller
     assert ada.get(f"/jobs/{post(ada).json['jobId']}").json["webhook"] is None
 
 
-def test_a_callback_costs_no_call(deployed: Callable[..., Caller]) -> None:
+def test_a_callback_costs_no_call(aws: dict[str, str], aws_clients: Clients) -> None:
     """Submitting takes four calls, a status two."""
-    ada = deployed()
+    gateway = Gateway.on_aws(aws, aws_clients, WEBHOOK_SECRET=SECRET)
+    gateway.wiring.resolver = FakeResolver(["8.8.8.8"])
+    add_workflow(gateway)
+    ada = gateway.ada
     post(ada)
-    with aws_calls(ada.gateway.clients) as calls:
+    with aws_calls(aws_clients) as calls:
         job_id = post(ada, callbackUrl=URL).json["jobId"]
     assert len(calls) == 4
-    with aws_calls(ada.gateway.clients) as calls:
+    with aws_calls(aws_clients) as calls:
         ada.get(f"/jobs/{job_id}")
     assert len(calls) == 2
 
@@ -101,7 +104,7 @@ def test_names_that_lead_inside_are_refused(deployed: Callable[..., Caller], add
         refused(post(ada, callbackUrl=URL), "callbackUrl")
         == "The host was not found, or has an address that is not public."
     )
-    assert ada.gateway.stored("JOB#") == []
+    assert stored_jobs(ada.gateway) == []
 
 
 @pytest.mark.parametrize(
@@ -112,7 +115,7 @@ def test_urls_that_are_not_taken(deployed: Callable[..., Caller], url: str) -> N
     """They are told why, and nothing is accepted."""
     ada = deployed()
     assert refused(post(ada, callbackUrl=url), "callbackUrl")
-    assert ada.gateway.stored("JOB#") == []
+    assert stored_jobs(ada.gateway) == []
 
 
 def test_what_is_wrong_is_reported_together(deployed: Callable[..., Caller]) -> None:
@@ -274,7 +277,7 @@ def test_a_sample_has_the_fields_of_the_real_thing(local: Gateway, aws: dict[str
 def test_owners_can_have_secrets_of_their_own(aws: dict[str, str], aws_clients: Clients) -> None:
     """Each is told of its own jobs by its own secret, and tries its receiver with it."""
     settings = {**SETTINGS, "WEBHOOK_SECRET_PER_OWNER": "true"}
-    gateway, harness = Gateway(aws, aws_clients, **settings), WebhookHarness(aws, aws_clients, **settings)
+    gateway, harness = Gateway.on_aws(aws, aws_clients, **settings), WebhookHarness(aws, aws_clients, **settings)
     with Receiver(answers(200)) as receiver:
         gateway.ada.post("/webhooks/test", {"url": receiver.url})
         harness.announce(harness.end(receiver.url, owner="ada"))
@@ -293,6 +296,6 @@ def test_trying_is_for_callers_and_their_limits(local: Gateway, aws: dict[str, s
     refused(local.ada.post("/webhooks/test", {"url": "https://10.0.0.1/"}), "url")
     refused(local.ada.post("/webhooks/test", {"url": "x" * 3000}), "url")
     refused(local.ada.post("/webhooks/test", {}), "url")
-    limited = Gateway(aws, aws_clients, **SETTINGS, RATE_LIMIT_MAX="1").bob
+    limited = Gateway.on_aws(aws, aws_clients, **SETTINGS, RATE_LIMIT_MAX="1").bob
     assert limited.post("/webhooks/test", {"url": "https://10.0.0.1/"}).status == 400
     assert limited.post("/webhooks/test", {"url": "https://10.0.0.1/"}).status == 429

@@ -13,7 +13,7 @@ from functions.use_cases.update_workflow import WorkflowChange, update_workflow
 from gateway.aws.resources import BUCKET
 from gateway.domain.object_keys import TEMPLATE_PREFIX
 from gateway.errors import StateConflictError, WorkflowNotFoundError
-from tests.component.api import Gateway, aws_calls
+from tests.component.api import AwsGateway, Gateway, aws_calls
 from tests.component.samples import BY, at_once
 from tests.component.workflows import GRAPH, PARAMS, SCHEMA, add_workflow, post, received
 
@@ -27,7 +27,7 @@ NOTHING: dict[str, Any] = {
 }  # fmt: skip
 
 
-def tagged(gateway: Gateway) -> dict[str, bool]:
+def tagged(gateway: AwsGateway) -> dict[str, bool]:
     """List the templates in the bucket, and whether they bear the tag by which they expire."""
     s3, bucket = gateway.clients.s3, gateway.wiring.settings.bucket_name
     name, value = BUCKET.expiring_tag
@@ -88,15 +88,15 @@ def test_each_part_can_be_changed_alone(gateway: Gateway) -> None:
         ({"inputSchema": {"properties": {"a": {"$ref": "http://127.0.0.1/"}}}}, "inputSchema"),
     ],
 )
-def test_the_whole_result_is_checked(gateway: Gateway, change: dict[str, Any], path: str) -> None:
+def test_the_whole_result_is_checked(aws_gateway: AwsGateway, change: dict[str, Any], path: str) -> None:
     """What is sent is checked together with what stays; a refused change leaves no trace."""
-    add_workflow(gateway)
-    before = gateway.ada.get("/workflows/w").json
-    answer = gateway.admin.put("/workflows/w", change)
+    add_workflow(aws_gateway)
+    before = aws_gateway.ada.get("/workflows/w").json
+    answer = aws_gateway.admin.put("/workflows/w", change)
     assert (answer.status, answer.json["error"]) == (400, "VALIDATION_ERROR")
     assert path in [error["path"] for error in answer.json["details"]["errors"]]
-    assert gateway.ada.get("/workflows/w").json == before
-    assert len(tagged(gateway)) == len(gateway.stored("AUDIT")) == 1
+    assert aws_gateway.ada.get("/workflows/w").json == before
+    assert len(tagged(aws_gateway)) == len(aws_gateway.wiring.audit.newest(100, before=None)) == 1
 
 
 def test_only_admins_change_workflows(gateway: Gateway) -> None:
@@ -133,61 +133,63 @@ def test_a_caller_can_insist_on_the_version_it_saw(gateway: Gateway) -> None:
     assert gateway.ada.get("/workflows/w").json["workflow"]["name"] == "a"
 
 
-def test_a_change_of_words_keeps_the_template(gateway: Gateway) -> None:
+def test_a_change_of_words_keeps_the_template(aws_gateway: AwsGateway) -> None:
     """A new name writes no template, so no function has to read one anew; a number of another kind is a change."""
-    add_workflow(gateway)
-    key = key_of(gateway)
-    gateway.admin.put("/workflows/w", {"name": "x", "workflowJson": GRAPH})
-    assert (key_of(gateway), tagged(gateway)) == (key, {key: False})
-    gateway.admin.put("/workflows/w", {"defaultParams": {**PARAMS, "tiled": True}})
-    gateway.admin.put("/workflows/w", {"defaultParams": {**PARAMS, "tiled": 1}})
-    assert gateway.ada.get("/workflows/w").json["workflow"]["defaultParams"]["tiled"] is not True
+    add_workflow(aws_gateway)
+    key = key_of(aws_gateway)
+    aws_gateway.admin.put("/workflows/w", {"name": "x", "workflowJson": GRAPH})
+    assert (key_of(aws_gateway), tagged(aws_gateway)) == (key, {key: False})
+    aws_gateway.admin.put("/workflows/w", {"defaultParams": {**PARAMS, "tiled": True}})
+    aws_gateway.admin.put("/workflows/w", {"defaultParams": {**PARAMS, "tiled": 1}})
+    assert aws_gateway.ada.get("/workflows/w").json["workflow"]["defaultParams"]["tiled"] is not True
 
 
-def test_every_function_sees_a_change_at_once(gateway: Gateway, aws: dict[str, str], aws_clients: Clients) -> None:
+def test_every_function_sees_a_change_at_once(
+    aws_gateway: AwsGateway, aws: dict[str, str], aws_clients: Clients
+) -> None:
     """A function that has the old template in memory runs the next job with the new one."""
-    add_workflow(gateway)
-    other = Gateway(aws, aws_clients)
-    for each in (gateway, other):
+    add_workflow(aws_gateway)
+    other = Gateway.on_aws(aws, aws_clients)
+    for each in (aws_gateway, other):
         post(each.ada)
-        received(gateway)
-    gateway.admin.put("/workflows/w", {"workflowJson": GREETING})
-    for each in (gateway, other):
+        received(aws_gateway)
+    aws_gateway.admin.put("/workflows/w", {"workflowJson": GREETING})
+    for each in (aws_gateway, other):
         assert post(each.ada).status == 202
-        assert received(gateway).message.prompt == {"1": {"class_type": "Greeting", "inputs": {"text": "a fox"}}}
+        assert received(aws_gateway).message.prompt == {"1": {"class_type": "Greeting", "inputs": {"text": "a fox"}}}
 
 
 @pytest.mark.parametrize("change", [("PUT", b'{"workflowJson": {"1": {"class_type": "B"}}}'), ("DELETE", b"")])
 def test_an_accepted_job_runs_with_its_own_template(
-    gateway: Gateway, aws: dict[str, str], aws_clients: Clients, change: tuple[str, bytes]
+    aws_gateway: AwsGateway, aws: dict[str, str], aws_clients: Clients, change: tuple[str, bytes]
 ) -> None:
     """What a job was accepted with is there for as long as it may be needed, in functions that never read it too."""
-    add_workflow(gateway)
+    add_workflow(aws_gateway)
     key = {"Idempotency-Key": "k"}
     body = {"workflowId": "w", "inputs": {"prompt": "a fox", "seed": 5}}
-    job_id = gateway.ada.post("/jobs", body, key).json["jobId"]
-    prompt = received(gateway).message.prompt
-    answer = gateway.admin.send(change[0], "/workflows/w", change[1])
+    job_id = aws_gateway.ada.post("/jobs", body, key).json["jobId"]
+    prompt = received(aws_gateway).message.prompt
+    answer = aws_gateway.admin.send(change[0], "/workflows/w", change[1])
     assert answer.status in (200, 204)
-    job = gateway.wiring.jobs.get(job_id)
+    job = aws_gateway.wiring.jobs.get(job_id)
     assert job is not None
-    template = Gateway(aws, aws_clients).wiring.workflows.template(job.template_key)
+    template = Gateway.on_aws(aws, aws_clients).wiring.workflows.template(job.template_key)
     assert template.graph == GRAPH
     assert prompt is not None
     assert prompt["5"]["inputs"]["text"] == "a fox"
-    assert gateway.ada.get(f"/jobs/{job_id}").json["status"] == "queued"
+    assert aws_gateway.ada.get(f"/jobs/{job_id}").json["status"] == "queued"
 
 
-def test_old_templates_expire(gateway: Gateway) -> None:
+def test_old_templates_expire(aws_gateway: AwsGateway) -> None:
     """A template that was replaced, or whose workflow is gone, is tagged, its bytes and its type as they were."""
-    add_workflow(gateway)
-    first = key_of(gateway)
-    gateway.admin.put("/workflows/w", {"workflowJson": GREETING})
-    second = key_of(gateway)
-    assert tagged(gateway) == {first: True, second: False}
-    gateway.admin.delete("/workflows/w")
-    assert tagged(gateway) == {first: True, second: True}
-    stored = gateway.clients.s3.get_object(Bucket=gateway.wiring.settings.bucket_name, Key=first)
+    add_workflow(aws_gateway)
+    first = key_of(aws_gateway)
+    aws_gateway.admin.put("/workflows/w", {"workflowJson": GREETING})
+    second = key_of(aws_gateway)
+    assert tagged(aws_gateway) == {first: True, second: False}
+    aws_gateway.admin.delete("/workflows/w")
+    assert tagged(aws_gateway) == {first: True, second: True}
+    stored = aws_gateway.clients.s3.get_object(Bucket=aws_gateway.wiring.settings.bucket_name, Key=first)
     assert stored["ContentType"] == "application/json"
     assert b"KSampler" in stored["Body"].read()
 
@@ -234,13 +236,15 @@ def test_a_change_never_meets_a_namesake(gateway: Gateway) -> None:
     assert gateway.ada.get("/workflows/w").json["workflow"]["name"] == "W"
 
 
-def test_of_many_changes_at_once_none_is_lost(gateway: Gateway, aws: dict[str, str], aws_clients: Clients) -> None:
+def test_of_many_changes_at_once_none_is_lost(
+    aws_gateway: AwsGateway, aws: dict[str, str], aws_clients: Clients
+) -> None:
     """Eight threads change a workflow: each change is a version of its own with one audit entry, or is refused.
 
     A handler answers one request at a time in a process, so it is what it calls that runs in threads here.
     """
-    add_workflow(gateway)
-    stores = [Gateway(aws, aws_clients).wiring.workflows for _ in range(8)]
+    add_workflow(aws_gateway)
+    stores = [Gateway.on_aws(aws, aws_clients).wiring.workflows for _ in range(8)]
 
     def change(number: int) -> list[int]:
         versions = []
@@ -258,9 +262,9 @@ def test_of_many_changes_at_once_none_is_lost(gateway: Gateway, aws: dict[str, s
     written = sorted(version for versions in at_once(8, change) for version in versions)
     assert written
     assert written == list(range(2, len(written) + 2))
-    workflow = gateway.ada.get("/workflows/w").json["workflow"]
+    workflow = aws_gateway.ada.get("/workflows/w").json["workflow"]
     assert workflow["version"] == written[-1]
-    entries = gateway.wiring.audit.newest(100, before=None)
+    entries = aws_gateway.wiring.audit.newest(100, before=None)
     updates = [entry for entry in entries if entry.action == "workflow.updated"]
     assert len(updates) == len(written)
     # The chain of hashes is whole: each change was made to what the one before it had left.
@@ -269,7 +273,7 @@ def test_of_many_changes_at_once_none_is_lost(gateway: Gateway, aws: dict[str, s
     while state in after:
         state, steps = after[state], steps + 1
     assert steps == len(written)
-    assert [key for key, gone in tagged(gateway).items() if not gone] == [key_of(gateway)]
+    assert [key for key, gone in tagged(aws_gateway).items() if not gone] == [key_of(aws_gateway)]
 
 
 def test_changes_of_different_parts_both_happen(gateway: Gateway) -> None:
@@ -300,10 +304,10 @@ def test_changes_of_different_parts_both_happen(gateway: Gateway) -> None:
         delete_workflow(Overtaken(), "w", BY)
 
 
-def test_a_change_of_the_version_seen_is_not_tried_again(gateway: Gateway) -> None:
+def test_a_change_of_the_version_seen_is_not_tried_again(aws_gateway: AwsGateway) -> None:
     """Whoever sent a version hears of the change that came between."""
-    add_workflow(gateway)
-    workflows = gateway.wiring.workflows
+    add_workflow(aws_gateway)
+    workflows = aws_gateway.wiring.workflows
     stale = workflows.head("w")
 
     class Stale:
@@ -315,36 +319,36 @@ def test_a_change_of_the_version_seen_is_not_tried_again(gateway: Gateway) -> No
         def head(self, _workflow_id: str) -> Any:  # noqa: ANN401  the store's
             return stale
 
-    gateway.admin.put("/workflows/w", {"name": "theirs"})
+    aws_gateway.admin.put("/workflows/w", {"name": "theirs"})
     with pytest.raises(StateConflictError, match="another request"):
         update_workflow(Stale(), "w", WorkflowChange(**{**NOTHING, "name": "ours", "version": 1}), BY)
-    assert gateway.ada.get("/workflows/w").json["workflow"]["name"] == "theirs"
+    assert aws_gateway.ada.get("/workflows/w").json["workflow"]["name"] == "theirs"
 
 
 def test_a_change_that_is_made_is_reported_as_made(
-    gateway: Gateway, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    aws_gateway: AwsGateway, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """When the old template cannot be set to expire, that is for the log, not for the caller."""
-    add_workflow(gateway)
+    add_workflow(aws_gateway)
 
     def broken(_key: str, **_: object) -> None:
         raise ClientError({"Error": {"Code": "SlowDown"}}, "CopyObject")
 
-    monkeypatch.setattr(gateway.wiring.objects, "expire", broken)
+    monkeypatch.setattr(aws_gateway.wiring.objects, "expire", broken)
     with caplog.at_level(logging.WARNING):
-        assert gateway.admin.put("/workflows/w", {"workflowJson": GREETING}).status == 200
-        assert gateway.admin.delete("/workflows/w").status == 204
+        assert aws_gateway.admin.put("/workflows/w", {"workflowJson": GREETING}).status == 200
+        assert aws_gateway.admin.delete("/workflows/w").status == 204
     assert len([record for record in caplog.records if "stays in the bucket" in record.message]) == 2
 
 
-def test_a_change_makes_few_calls(gateway: Gateway) -> None:
+def test_a_change_makes_few_calls(aws_gateway: AwsGateway) -> None:
     """Beside the count, a new name is two calls; a new template is put, written with its entry, the old one expires."""
-    add_workflow(gateway)
-    gateway.admin.put("/workflows/w", {"name": "x"})
-    with aws_calls(gateway.clients) as calls:
-        gateway.admin.put("/workflows/w", {"name": "y"})
+    add_workflow(aws_gateway)
+    aws_gateway.admin.put("/workflows/w", {"name": "x"})
+    with aws_calls(aws_gateway.clients) as calls:
+        aws_gateway.admin.put("/workflows/w", {"name": "y"})
     assert calls == ["dynamodb.UpdateItem", "dynamodb.GetItem", "dynamodb.TransactWriteItems"]
-    with aws_calls(gateway.clients) as calls:
-        gateway.admin.put("/workflows/w", {"workflowJson": GREETING})
+    with aws_calls(aws_gateway.clients) as calls:
+        aws_gateway.admin.put("/workflows/w", {"workflowJson": GREETING})
     written = ["s3.PutObject", "dynamodb.TransactWriteItems", "s3.CopyObject"]
     assert calls == ["dynamodb.UpdateItem", "dynamodb.GetItem", *written]

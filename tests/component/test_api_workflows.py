@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.component.api import aws_calls
+from tests.component.api import AwsGateway, aws_calls
 from tests.component.workflows import GRAPH, PARAMS, SCHEMA, add_workflow
 
 if TYPE_CHECKING:
@@ -84,13 +84,13 @@ def test_an_id_that_is_taken_is_409(gateway: Gateway) -> None:
         ({"version": 2}, "version"),
     ],
 )
-def test_what_is_wrong_is_400(gateway: Gateway, fields: dict[str, Any], path: str) -> None:
+def test_what_is_wrong_is_400(aws_gateway: AwsGateway, fields: dict[str, Any], path: str) -> None:
     """A mistake is named by its path, and nothing is stored of it."""
-    answer = gateway.admin.post("/workflows", {**BODY, **fields})
+    answer = aws_gateway.admin.post("/workflows", {**BODY, **fields})
     assert (answer.status, answer.json["error"]) == (400, "VALIDATION_ERROR")
     assert path in [error["path"] for error in answer.json["details"]["errors"]]
-    assert gateway.stored("WORKFLOW") == []
-    assert "Contents" not in gateway.clients.s3.list_objects_v2(Bucket=gateway.wiring.settings.bucket_name)
+    assert list(aws_gateway.wiring.workflows.heads()) == []
+    assert "Contents" not in aws_gateway.clients.s3.list_objects_v2(Bucket=aws_gateway.wiring.settings.bucket_name)
 
 
 def test_infinity_is_not_stored(gateway: Gateway) -> None:
@@ -125,11 +125,11 @@ def test_an_unknown_workflow_is_404(gateway: Gateway, workflow_id: str) -> None:
     assert (answer.status, answer.json["error"]) == (404, "WORKFLOW_NOT_FOUND")
 
 
-def test_a_warm_function_makes_two_calls(gateway: Gateway) -> None:
+def test_a_warm_function_makes_two_calls(aws_gateway: AwsGateway) -> None:
     """One counts the request; the list is one query, and a template is read only once."""
-    add_workflow(gateway)
-    gateway.ada.get("/workflows/w")
-    with aws_calls(gateway.clients) as calls:
-        gateway.ada.get("/workflows")
-        gateway.ada.get("/workflows/w")
+    add_workflow(aws_gateway)
+    aws_gateway.ada.get("/workflows/w")
+    with aws_calls(aws_gateway.clients) as calls:
+        aws_gateway.ada.get("/workflows")
+        aws_gateway.ada.get("/workflows/w")
     assert calls == ["dynamodb.UpdateItem", "dynamodb.Query", "dynamodb.UpdateItem", "dynamodb.GetItem"]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from gateway.clock import SYSTEM_CLOCK
 from gateway.domain.file_names import content_type, disposition
 from gateway.domain.job import JobEnd, JobStatus, Output, Priority
+from gateway.domain.job_filter import JobFilter
 from gateway.domain.workflow import WorkflowTemplate
 from tests.component.samples import BY
 
@@ -54,6 +56,11 @@ def received(gateway: Gateway, priority: Priority = Priority.NORMAL) -> Received
     return message
 
 
+def stored_jobs(gateway: Gateway) -> list[Job]:
+    """Read all jobs, of every owner."""
+    return list(gateway.wiring.job_list.page(JobFilter(), limit=100, position=None).jobs)
+
+
 def run(gateway: Gateway, job_id: str, files: Mapping[str, bytes]) -> Job:
     """Do what an executor does: claim the job, store its outputs, end it."""
     now = SYSTEM_CLOCK.now()
@@ -67,12 +74,11 @@ def run(gateway: Gateway, job_id: str, files: Mapping[str, bytes]) -> Job:
             sha256=hashlib.sha256(content).hexdigest(),
             content_type=content_type(name),
         )
-        gateway.clients.s3.put_object(
-            Bucket=gateway.wiring.settings.bucket_name,
-            Key=output.key,
-            Body=content,
-            ContentType=output.content_type,
-            ContentDisposition=disposition(name, output.content_type),
+        gateway.wiring.outputs.put_stream(
+            output.key,
+            io.BytesIO(content),
+            content_type=output.content_type,
+            disposition=disposition(name, output.content_type),
         )
         outputs.append(output)
     end = JobEnd(status=JobStatus.SUCCEEDED, completed_at=now, execution_ms=5, outputs=tuple(outputs))

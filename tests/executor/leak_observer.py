@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from executor import log as executor_log
 from functions.logs import api_logger, event_logger
+from functions.wiring.workflows import WorkflowWiring
 from gateway.aws.dynamodb.compression import unpack
-from tests.component.api import Gateway
+from gateway.settings import ApiSettings
+from tests.component.api import AwsGateway
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,11 +22,13 @@ if TYPE_CHECKING:
     from tests.component.api import Answer
 
 
-class RecordingGateway(Gateway):
+class RecordingGateway(AwsGateway):
     """A gateway that keeps all its responses."""
 
     def __init__(self, environment: dict[str, str], clients: Clients, **settings: str) -> None:
-        super().__init__(environment, clients, **settings)
+        wiring = WorkflowWiring(ApiSettings.from_environment({**environment, **settings}))
+        wiring._clients = clients  # making them takes longer than most tests
+        super().__init__(wiring, clients, environment["TABLE_NAME"])
         self.responses: list[Answer] = []
 
     def answer(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> Answer:

@@ -29,7 +29,7 @@ def test_an_ended_job_takes_one_write_unit(
     aws_harness: AwsExecutorHarness, aws: dict[str, str], aws_clients: Clients, simulator: SimulatorServer
 ) -> None:
     """With a bundled workflow, a prompt of 145 characters, a callback, log, output and webhook delivery."""
-    gateway = Gateway(aws, aws_clients, WEBHOOK_SECRET=SECRET)
+    gateway = Gateway.on_aws(aws, aws_clients, WEBHOOK_SECRET=SECRET)
     gateway.wiring.resolver = FakeResolver(["8.8.8.8"])
     graph, schema = (json.loads((BUNDLED / f"sdxl_realism_v1{end}.json").read_text()) for end in ("", ".schema"))
     workflow = {"id": "sdxl_realism_v1", "name": "SDXL", "workflowJson": graph, "inputSchema": schema}
