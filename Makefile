@@ -11,7 +11,7 @@ STAGE ?= dev
 QUICK ?=
 REAL ?=
 
-.PHONY: help setup run test check docs bench charts test-comfyui test-deployment synth deploy destroy lock clean
+.PHONY: help setup run test check docs bench charts test-slow test-comfyui test-deployment synth deploy destroy lock clean
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
 
@@ -20,8 +20,10 @@ setup: $(READY) ## create .venv with the command comfyui-gateway
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed (set PYTHON=…)" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --no-compile --requirement requirements.lock
-	$(BIN)/python -m pip install --quiet --no-deps --editable .
+	@# uv installs in a tenth of the time of pip.
+	$(BIN)/python -m pip install --quiet --no-compile $$(grep '^uv==' requirements.lock)
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --requirement requirements.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
 	@# Without the 200 MB of CDK, of which a synthesis imports a tenth. Files with the syntax of other versions are no error.
 	@$(BIN)/python -m compileall -qq -j 0 -x '/(aws_cdk|sympy)/' $(VENV)/lib || true
 	@touch $(READY)
@@ -34,8 +36,11 @@ $(LINTER): $(READY) Makefile
 run: $(READY) ## run the whole gateway on this machine until Ctrl-C
 	@exec $(BIN)/comfyui-gateway run
 
-test: $(READY) $(LINTER) ## run the tests with the embedded AWS and the simulated ComfyUI
-	$(BIN)/pytest -m "not comfyui and not deployment" -n 4 --dist worksteal
+test: $(READY) $(LINTER) ## run the tests with the embedded AWS and the simulated ComfyUI: 4 min
+	$(BIN)/pytest -m "not slow" --ignore=tests/comfyui --ignore=tests/infra -n 4 --dist worksteal
+
+test-slow: $(READY) ## inject faults into executors, fuzz the API, restart gateways, store large outputs
+	$(BIN)/pytest -m slow --ignore=tests/comfyui --ignore=tests/infra -n 4 --dist worksteal
 
 check: $(READY) ## check format, lint, types and import rules
 	$(BIN)/ruff format --check .
@@ -65,8 +70,8 @@ charts: $(BENCH) ## draw the charts of docs/measurements from the stored results
 test-comfyui: $(READY) ## run the same jobs on the simulator and on a real ComfyUI (first run: downloads 2 GB into ~/.cache)
 	$(BIN)/pytest tests/comfyui
 
-test-deployment: $(CDK) ## deploy the stacks to an embedded AWS that enforces IAM and TLS, run jobs, destroy the stacks
-	$(BIN)/pytest -m deployment tests/infra
+test-deployment: $(CDK) ## check the templates, deploy them to an embedded AWS that enforces IAM and TLS, run jobs there
+	$(BIN)/pytest tests/infra
 
 # The CDK command is also on npm only. Its version 3 does not accept the output of aws-cdk-lib 2.
 $(CDK): $(READY) Makefile

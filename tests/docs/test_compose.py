@@ -10,6 +10,7 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import compose_spec
+import pytest
 import requests
 import yaml  # type: ignore[import-untyped]
 
@@ -78,6 +79,7 @@ def test_variables_are_settings_and_the_file_has_no_secrets() -> None:
         assert all(re.fullmatch(r"\$\{[A-Z0-9_]+:\?\}", value) for value in secrets.values())
 
 
+@pytest.mark.slow
 def test_the_services_work_together_as_plain_processes(tmp_path: Path) -> None:
     """Gateway, store, two ComfyUIs and the second executor run with the file's commands and variables."""
     with ExitStack() as stack:

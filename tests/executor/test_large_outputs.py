@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from testing.executor_harness import AwsExecutorHarness
 
+pytestmark = pytest.mark.slow
 MIB = 1024**2
 
 

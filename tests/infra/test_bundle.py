@@ -17,7 +17,7 @@ from infra.module_graph import imports_of
 from tests.infra.assembly import THIS_MACHINE
 from tests.infra.functions import FUNCTIONS
 
-pytestmark = [pytest.mark.deployment, pytest.mark.timeout(300)]  # the first tests install packages
+pytestmark = pytest.mark.timeout(300)  # the first tests install packages
 
 MOST_BYTES = 8 * 1024 * 1024
 # The packages of the Lambda runtime.

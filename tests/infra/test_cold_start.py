@@ -53,7 +53,6 @@ def slowness() -> float:
     return float(min(load("reference")["cpu_ms"] for _ in range(5)) / BUDGET["reference_cpu_ms"])
 
 
-@pytest.mark.deployment  # run without other load
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_a_function_loads_within_its_time(function: str) -> None:
     """CPU time of the best of some rounds: other load makes rounds slower, and none faster."""

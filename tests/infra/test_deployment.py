@@ -29,10 +29,7 @@ from tests.webhooks.receiver import Receiver, answers
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = [
-    pytest.mark.deployment,
-    pytest.mark.timeout(300),  # every function has its cold start here
-]
+pytestmark = pytest.mark.timeout(300)  # every function has its cold start here
 
 WORKFLOW: dict[str, Any] = {
     "id": "solid",

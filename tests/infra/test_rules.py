@@ -11,7 +11,7 @@ import pytest
 from tests.infra.assembly import assembly
 from tests.infra.stages import STAGES
 
-pytestmark = [pytest.mark.deployment, pytest.mark.timeout(300)]  # it may have to synthesize
+pytestmark = pytest.mark.timeout(300)  # it may have to synthesize
 
 
 def test_cfn_lint_finds_nothing() -> None:

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pytest
 import requests
 
 from local.child_process import is_responding
@@ -26,8 +27,6 @@ from tests.local.command import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    import pytest
 
 
 def job_counts(url: str) -> dict[str, int]:
@@ -50,6 +49,7 @@ def saved_and_next_job(url: str, job: dict[str, Any]) -> dict[str, Any]:
 
 
 @LINUX_ONLY
+@pytest.mark.slow
 def test_ended_and_waiting_jobs_are_there_after_a_restart(start: Callable[..., GatewayProcess]) -> None:
     """An ended job keeps its outputs; jobs that ran or waited at Ctrl-C, with a client waiting, end in the next run."""
     first = start()
@@ -89,6 +89,7 @@ def test_ended_and_waiting_jobs_are_there_after_a_restart(start: Callable[..., G
     assert third.end(signal.SIGTERM) == 0
 
 
+@pytest.mark.slow
 def test_every_orderly_end_saves_the_state(start: Callable[..., GatewayProcess]) -> None:
     """Signals that arrive twice, a second Ctrl-C, a closed terminal: the next run has the job of the last one."""
     run = start()
