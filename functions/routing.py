@@ -21,10 +21,19 @@ DEFAULT_FUNCTION = "health"
 API_FUNCTIONS = frozenset({DEFAULT_FUNCTION, *(route.function for route in ROUTES)})
 
 
+def _module_of_each_function() -> Mapping[str, str]:
+    modules: dict[str, str] = {}
+    for package, routes in _SURFACES.items():
+        for route in routes:
+            module = f"functions.{package}.{route.function}"
+            if modules.setdefault(route.function, module) != module:
+                raise ValueError(f"Two surfaces declare routes of a function named {route.function}.")
+    return modules
+
+
 def module_of(function: str) -> str:
     """Return the module of a function; its Lambda entry point is `handler` there."""
-    packages = (name for name, routes in _SURFACES.items() if function in {route.function for route in routes})
-    return f"functions.{next(packages, 'events')}.{function}"
+    return _MODULES.get(function, f"functions.events.{function}")
 
 
 def function_for(method: str, path: str) -> str:
@@ -65,6 +74,7 @@ def _segment_pattern(segment: str) -> str:
     return f"(?P<{segment[1:-1]}>[^/]+)" if segment.startswith("{") else re.escape(segment)
 
 
+_MODULES = _module_of_each_function()
 _ROUTES_BY_PATH = routes_by_path()
 _PATTERNS = [
     (path, re.compile("/".join(map(_segment_pattern, path.split("/")))))

@@ -10,9 +10,9 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
 
 from functions.api import requests, responses
+from functions.api.routes import ROUTES
 from functions.http.routes import Access
 from functions.rendering import webhook_json
-from functions.routing import ROUTES
 from gateway.__about__ import VERSION
 from gateway.errors import (
     CredentialsRejectedError,
@@ -282,12 +282,11 @@ def _error_body_response(description: str, *bodies: Mapping[str, Any], headers: 
 def _error_example(error_class: type[RequestError]) -> dict[str, Any]:
     """Return the example of this class, or one with its docstring as the message."""
     own = next((error for error in examples.ERRORS if type(error) is error_class), None)
-    error = own or error_class(f"{error_class.__doc__}")
     return {
-        "error": error.code,
-        "message": error.message,
-        "details": error.details,
-        "retryable": error.retryable,
+        "error": error_class.code,
+        "message": own.message if own else str(error_class.__doc__),
+        "details": own.details if own else None,
+        "retryable": error_class.retryable,
         "correlationId": examples.CORRELATION_ID,
     }
 
