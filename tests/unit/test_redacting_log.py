@@ -116,7 +116,7 @@ def test_what_is_left_of_an_exception_is_its_type_and_its_stack(act: Callable[[]
     heads = [part.splitlines()[0] for part in line["exception"].split("caused by ")]
     assert [head.rsplit(".", 1)[-1] for head in heads] == types
     assert f"in {act.__name__}" in line["exception"]
-    assert "test_discreet_log.py" in line["exception"]
+    assert "test_redacting_log.py" in line["exception"]
 
 
 def test_no_line_of_source_is_quoted() -> None:
