@@ -37,7 +37,7 @@ ADMIN_KEY, ADA_KEY, BOB_KEY = "key-of-root", "key-of-ada", "key-of-bob"
 
 
 @dataclass(frozen=True)
-class Answer:
+class Response:
     """What a client sees."""
 
     status: int
@@ -61,26 +61,26 @@ class Caller:
     gateway: Gateway
     headers: Mapping[str, str] = field(default_factory=dict)
 
-    def get(self, target: str, headers: Mapping[str, str] | None = None) -> Answer:
+    def get(self, target: str, headers: Mapping[str, str] | None = None) -> Response:
         """GET a path, query included."""
         return self.send("GET", target, headers=headers)
 
-    def post(self, target: str, body: object = b"", headers: Mapping[str, str] | None = None) -> Answer:
+    def post(self, target: str, body: object = b"", headers: Mapping[str, str] | None = None) -> Response:
         """POST bytes as they are, or anything else as JSON."""
         content = body if isinstance(body, bytes) else json_module.dumps(body).encode()
         return self.send("POST", target, content, headers=headers)
 
-    def put(self, target: str, body: object) -> Answer:
+    def put(self, target: str, body: object) -> Response:
         """PUT something as JSON."""
         return self.send("PUT", target, json_module.dumps(body).encode())
 
-    def delete(self, target: str) -> Answer:
+    def delete(self, target: str) -> Response:
         """DELETE what is at a path."""
         return self.send("DELETE", target)
 
-    def send(self, method: str, target: str, body: bytes = b"", headers: Mapping[str, str] | None = None) -> Answer:
+    def send(self, method: str, target: str, body: bytes = b"", headers: Mapping[str, str] | None = None) -> Response:
         """Send any request."""
-        return self.gateway.answer(method, target, {**self.headers, **(headers or {})}, body)
+        return self.gateway.send(method, target, {**self.headers, **(headers or {})}, body)
 
 
 # Settings that name resources; in-memory ports have none of these.
@@ -165,8 +165,8 @@ class Gateway:
         self.keys.put(record)
         return Caller(self, {"X-API-Key": key})
 
-    def answer(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> Answer:
-        """Make the event, let the function that the path is routed to answer it, read the answer."""
+    def send(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> Response:
+        """Make the event, let the function that the path is routed to answer it, read the response."""
         path, _, query = target.partition("?")
         request = HttpRequest(
             method=method,
@@ -180,9 +180,9 @@ class Gateway:
         )
         event = to_event(request, request_id=str(uuid.uuid4()), received_at=SYSTEM_CLOCK.now())
         name = function_for(method, path)
-        answer = _read(invoke(name, self._handler(name), event, timeout_seconds=REQUEST_SECONDS))
-        assert not (problems := contract_problems(method, path, answer)), f"{method} {path}: {problems}"
-        return answer
+        response = _read(invoke(name, self._handler(name), event, timeout_seconds=REQUEST_SECONDS))
+        assert not (problems := contract_problems(method, path, response)), f"{method} {path}: {problems}"
+        return response
 
     def _handler(self, name: str) -> Handler:
         if name not in self._handlers:
@@ -204,13 +204,13 @@ class AwsGateway(Gateway):
         return [item for item in items if item["pk"]["S"].startswith(prefix)]
 
 
-def _read(answer: dict[str, Any]) -> Answer:
+def _read(response: dict[str, Any]) -> Response:
     # Both forms of headers are merged, multi-value ones win, as AWS documents it.
-    headers = {name.lower(): value for name, value in (answer.get("headers") or {}).items()}
-    headers |= {name.lower(): ", ".join(values) for name, values in (answer.get("multiValueHeaders") or {}).items()}
-    text = answer.get("body") or ""
-    body = base64.b64decode(text, validate=True) if answer.get("isBase64Encoded") else text.encode()
-    return Answer(answer["statusCode"], headers, body)
+    headers = {name.lower(): value for name, value in (response.get("headers") or {}).items()}
+    headers |= {name.lower(): ", ".join(values) for name, values in (response.get("multiValueHeaders") or {}).items()}
+    text = response.get("body") or ""
+    body = base64.b64decode(text, validate=True) if response.get("isBase64Encoded") else text.encode()
+    return Response(response["statusCode"], headers, body)
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from functions.api.static import OPENAPI_JSON
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.component.api import Answer
+    from tests.component.api import Response
 
 _ERROR = {"$ref": "#/components/schemas/Error"}
 
@@ -24,17 +24,17 @@ def _document() -> dict[str, Any]:
     return dict(json.loads(OPENAPI_JSON.read_text(encoding="utf-8")))
 
 
-def contract_problems(method: str, path: str, answer: Answer) -> list[str]:
+def contract_problems(method: str, path: str, response: Response) -> list[str]:
     """Return how a response differs from the document. A field that is not documented counts as a difference."""
     operation = _operation(method, path)
     if operation is None:
-        return list(_undocumented_problems(method, answer))
-    status = str(answer.status)
+        return list(_undocumented_problems(method, response))
+    status = str(response.status)
     responses = operation["responses"]
-    response = resolved(responses.get(status) or responses.get(f"{status[0]}XX"))
-    if response is None:
+    documented = resolved(responses.get(status) or responses.get(f"{status[0]}XX"))
+    if documented is None:
         return [f"{status} is not documented"]
-    return [*_header_problems(response, answer), *_body_problems(response.get("content", {}), answer)]
+    return [*_header_problems(documented, response), *_body_problems(documented.get("content", {}), response)]
 
 
 def _operation(method: str, path: str) -> dict[str, Any] | None:
@@ -47,20 +47,20 @@ def _operation(method: str, path: str) -> dict[str, Any] | None:
     return None
 
 
-def _undocumented_problems(method: str, answer: Answer) -> Iterator[str]:
+def _undocumented_problems(method: str, response: Response) -> Iterator[str]:
     """Allow preflights, and the errors for unknown paths and methods that the introduction describes."""
-    if method == "OPTIONS" and answer.status == 204:
+    if method == "OPTIONS" and response.status == 204:
         return
-    if answer.status not in (401, 404, 405, 429, 500):
-        yield f"{answer.status} to a request that is not documented"
-    yield from _schema_problems(_ERROR, answer)
+    if response.status not in (401, 404, 405, 429, 500):
+        yield f"{response.status} to a request that is not documented"
+    yield from _schema_problems(_ERROR, response)
 
 
-def _header_problems(response: dict[str, Any], answer: Answer) -> Iterator[str]:
-    for name, reference in response["headers"].items():
+def _header_problems(documented: dict[str, Any], response: Response) -> Iterator[str]:
+    for name, reference in documented["headers"].items():
         header = resolved(reference)
         assert header is not None
-        value = answer.headers.get(name.lower())
+        value = response.headers.get(name.lower())
         if value is None:
             if header.get("required"):
                 yield f"the header {name} is missing"
@@ -68,24 +68,24 @@ def _header_problems(response: dict[str, Any], answer: Answer) -> Iterator[str]:
             yield f"the header {name} is {value!r}"
 
 
-def _body_problems(content: dict[str, Any], answer: Answer) -> Iterator[str]:
+def _body_problems(content: dict[str, Any], response: Response) -> Iterator[str]:
     if not content:
-        if answer.body:
+        if response.body:
             yield "a body is not documented"
         return
-    media_type = answer.headers["content-type"].partition(";")[0]
+    media_type = response.headers["content-type"].partition(";")[0]
     media = content.get(media_type) or content.get("*/*")
     if media is None:
         yield f"{media_type} is not documented"
     elif media_type == "application/json":
-        yield from _schema_problems(media["schema"], answer)
+        yield from _schema_problems(media["schema"], response)
         codes = [example["value"].get("error") for example in media.get("examples", {}).values()]
-        if answer.status >= 400 and answer.json["error"] not in codes:
-            yield f"{answer.json['error']} is not documented for {answer.status}"
+        if response.status >= 400 and response.json["error"] not in codes:
+            yield f"{response.json['error']} is not documented for {response.status}"
 
 
-def _schema_problems(schema: dict[str, Any], answer: Answer) -> Iterator[str]:
-    for error in validator(json.dumps(schema)).iter_errors(answer.json):
+def _schema_problems(schema: dict[str, Any], response: Response) -> Iterator[str]:
+    for error in validator(json.dumps(schema)).iter_errors(response.json):
         yield f"{'.'.join(map(str, error.instance_path))}: {error.message}"
 
 

@@ -90,8 +90,8 @@ def failed(handler: Handler, *bodies: str) -> list[int]:
     """Give a handler one batch with these messages; return which of them it wants to have again."""
     records = [_record(body) for body in bodies]
     ids = [record["messageId"] for record in records]
-    answer = handler({"Records": records}, NO_CONTEXT)
-    return [ids.index(item["itemIdentifier"]) for item in answer["batchItemFailures"]]
+    response = handler({"Records": records}, NO_CONTEXT)
+    return [ids.index(item["itemIdentifier"]) for item in response["batchItemFailures"]]
 
 
 def _record(body: str) -> dict[str, Any]:

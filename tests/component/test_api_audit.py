@@ -60,10 +60,10 @@ def test_everything_done_to_a_workflow_is_reported(gateway: Gateway) -> None:
     updated = gateway.admin.put("/workflows/w", {"name": "X"}).json["workflow"]
     ops = gateway.caller("key-of-ops", "ops", Role.ADMIN)
     ops.delete("/workflows/w")
-    answer = gateway.admin.get("/audit")
-    assert answer.status == 200
-    assert (answer.json["count"], answer.json["nextCursor"]) == (3, None)
-    entries = answer.json["entries"]
+    response = gateway.admin.get("/audit")
+    assert response.status == 200
+    assert (response.json["count"], response.json["nextCursor"]) == (3, None)
+    entries = response.json["entries"]
     assert list(entries[0]) == ["at", "actor", "action", "target", "before", "after", "correlationId"]
     assert all(INSTANT.fullmatch(entry["at"]) for entry in entries)
     assert [entry["at"] for entry in entries] == sorted((entry["at"] for entry in entries), reverse=True)
@@ -82,7 +82,7 @@ def test_everything_done_to_a_workflow_is_reported(gateway: Gateway) -> None:
 
 
 def test_entries_hold_nothing_of_a_template(gateway: Gateway) -> None:
-    """Not in the table and not in the answer."""
+    """Not in the table and not in the response."""
     graph = {"1": {"class_type": "SecretClass", "inputs": {"text": "secret words"}}}
     gateway.admin.post("/workflows", {"id": "w", "name": "secret name", "workflowJson": graph})
     gateway.admin.put("/workflows/w", {"description": "secret description"})
@@ -119,8 +119,8 @@ def test_a_change_without_its_entry_does_not_happen(aws_gateway: AwsGateway, mon
 def test_only_admins_read_it(gateway: Gateway) -> None:
     """Users are told so, strangers have to sign in; other methods are not for this path."""
     for caller, status, code in ((gateway.ada, 403, "FORBIDDEN"), (gateway.nobody, 401, "AUTH_FAILED")):
-        answer = caller.get("/audit?limit=x&cursor=x")
-        assert (answer.status, answer.json["error"]) == (status, code)
+        response = caller.get("/audit?limit=x&cursor=x")
+        assert (response.status, response.json["error"]) == (status, code)
     assert gateway.admin.post("/audit").status == 405
     assert gateway.admin.get("/audit/x").status == 404
     assert gateway.admin.get("/audit").json == {"entries": [], "count": 0, "nextCursor": None}
@@ -181,9 +181,9 @@ def made_up(text: str) -> str:
 def test_garbage_is_400(gateway: Gateway, query: str) -> None:
     """What is no limit or no cursor is named as such."""
     record(gateway, 1)
-    answer = gateway.admin.get(f"/audit?{query}")
-    assert (answer.status, answer.json["error"]) == (400, "VALIDATION_ERROR")
-    assert [error["path"] for error in answer.json["details"]["errors"]] == [query.partition("=")[0]]
+    response = gateway.admin.get(f"/audit?{query}")
+    assert (response.status, response.json["error"]) == (400, "VALIDATION_ERROR")
+    assert [error["path"] for error in response.json["details"]["errors"]] == [query.partition("=")[0]]
 
 
 @pytest.mark.parametrize("at", ["0001-01-01T00:00:00.000Z", "9999-12-31T23:59:59.999Z"])

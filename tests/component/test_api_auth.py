@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEvent
 
     from gateway.aws.clients import Clients
-    from tests.component.api import Answer
+    from tests.component.api import Response
 
 JOB = "0b7f4f52-6d0f-4f0e-a6a8-3c8c1b7cf001"
 GUARDED = [
@@ -40,10 +40,10 @@ GUARDED = [
 ]
 
 
-def assert_refused(answer: Answer, message: str) -> None:
+def assert_refused(response: Response, message: str) -> None:
     """Check that this is the contract's 401."""
-    assert (answer.status, answer.json["error"], answer.json["retryable"]) == (401, "AUTH_FAILED", False)
-    assert answer.json["message"].startswith(message)
+    assert (response.status, response.json["error"], response.json["retryable"]) == (401, "AUTH_FAILED", False)
+    assert response.json["message"].startswith(message)
 
 
 @pytest.mark.parametrize(("method", "path"), GUARDED)
@@ -186,16 +186,16 @@ def test_of_a_key_and_a_token_the_key_decides(signing: Gateway) -> None:
 
 def test_without_a_secret_no_token_is_looked_at(gateway: Gateway) -> None:
     """Tokens are off until a secret is configured, and so is their mention."""
-    answer = gateway.nobody.get("/workflows", bearer("ada", "admin"))
-    assert_refused(answer, "Authentication required.")
-    assert "JWT" not in answer.json["message"]
+    response = gateway.nobody.get("/workflows", bearer("ada", "admin"))
+    assert_refused(response, "Authentication required.")
+    assert "JWT" not in response.json["message"]
 
 
 def test_only_admins_create_workflows(gateway: Gateway) -> None:
     """A user is told which role it takes, and nothing is created."""
-    answer = gateway.ada.post("/workflows", {"id": "w"})
-    assert (answer.status, answer.json["error"]) == (403, "FORBIDDEN")
-    assert answer.json["message"].startswith("Admin role required")
+    response = gateway.ada.post("/workflows", {"id": "w"})
+    assert (response.status, response.json["error"]) == (403, "FORBIDDEN")
+    assert response.json["message"].startswith("Admin role required")
     assert list(gateway.wiring.workflows.heads()) == []
 
 
@@ -206,10 +206,10 @@ def test_another_owners_job_is_not_there(gateway: Gateway, path: str) -> None:
     job_id = gateway.ada.post("/jobs", {"workflowId": "w", "inputs": {"prompt": "x"}}).json["jobId"]
     run(gateway, job_id, {"a.png": b"picture"})
     missing = str(uuid.uuid4())
-    answer = gateway.bob.get(path.format(id=job_id), {"X-Correlation-Id": "c"})
-    assert (answer.status, answer.json["error"]) == (404, "JOB_NOT_FOUND")
+    response = gateway.bob.get(path.format(id=job_id), {"X-Correlation-Id": "c"})
+    assert (response.status, response.json["error"]) == (404, "JOB_NOT_FOUND")
     nothing = gateway.bob.get(path.format(id=missing), {"X-Correlation-Id": "c"})
-    assert answer.body.replace(job_id.encode(), b"") == nothing.body.replace(missing.encode(), b"")
+    assert response.body.replace(job_id.encode(), b"") == nothing.body.replace(missing.encode(), b"")
     assert [caller.get(path.format(id=job_id)).status for caller in (gateway.ada, gateway.admin)] == [200, 200]
 
 

@@ -15,16 +15,16 @@ from tests.component.workflows import add_workflow, post, run
 
 if TYPE_CHECKING:
     from gateway.aws.clients import Clients
-    from tests.component.api import Answer, Caller
+    from tests.component.api import Caller, Response
 
 FIXED: dict[str, Any] = {"prompt": "a fox", "seed": 7}
 
 
 def made(gateway: Gateway, caller: Caller, *, seconds: float = 60, **fields: Any) -> str:  # noqa: ANN401  a body's
     """Have a job made, and its result kept as an executor does."""
-    answer = post(caller, **{"inputs": FIXED, **fields})
-    assert answer.status == 202, answer.json
-    job_id = str(answer.json["jobId"])
+    response = post(caller, **{"inputs": FIXED, **fields})
+    assert response.status == 202, response.json
+    job_id = str(response.json["jobId"])
     cache_key = cache_key_of(gateway, job_id)
     job = run(gateway, job_id, {"a.png": b"picture"})
     assert gateway.wiring.results is not None
@@ -43,7 +43,7 @@ def cache_key_of(gateway: Gateway, job_id: str) -> str | None:
     return job.cache_key
 
 
-def again(caller: Caller, **fields: Any) -> Answer:  # noqa: ANN401  a body's fields
+def again(caller: Caller, **fields: Any) -> Response:  # noqa: ANN401  a body's fields
     """Ask for the same once more."""
     return post(caller, **{"inputs": FIXED, **fields})
 
@@ -51,14 +51,14 @@ def again(caller: Caller, **fields: Any) -> Answer:  # noqa: ANN401  a body's fi
 def test_an_equal_job_is_answered_with_the_files(gateway: Gateway, ada: Caller) -> None:
     """200, a job of its own that has succeeded, and nothing in the queue."""
     first = made(gateway, ada)
-    answer = again(ada)
-    assert (answer.status, answer.json["status"]) == (200, "cache_hit")
-    job_id = answer.json["jobId"]
+    response = again(ada)
+    assert (response.status, response.json["status"]) == (200, "cache_hit")
+    job_id = response.json["jobId"]
     assert job_id != first
-    assert answer.json["pollUrl"] == f"/jobs/{job_id}"
+    assert response.json["pollUrl"] == f"/jobs/{job_id}"
     job = ada.get(f"/jobs/{job_id}").json
     assert (job["status"], job["cacheHit"], job["progress"], job["attempts"]) == ("succeeded", True, 100, 0)
-    assert [output["sha256"] for output in job["outputs"]] == [output["sha256"] for output in answer.json["outputs"]]
+    assert [output["sha256"] for output in job["outputs"]] == [output["sha256"] for output in response.json["outputs"]]
     assert ada.get(f"/outputs/{job_id}/a.png").body == b"picture"
     assert gateway.wiring.queue.receive(Priority.NORMAL, wait_seconds=0) is None
     assert "cache" in ada.get(f"/jobs/{job_id}/logs").json["logs"][-1]["message"]
@@ -126,9 +126,9 @@ def test_results_can_be_shared(aws: dict[str, str], aws_clients: Clients) -> Non
     gateway = Gateway.on_aws(aws, aws_clients, CACHE_SCOPE="global")
     add_workflow(gateway)
     made(gateway, gateway.ada)
-    answer = again(gateway.bob)
-    assert answer.json["status"] == "cache_hit"
-    assert gateway.bob.get(f"/outputs/{answer.json['jobId']}/a.png").body == b"picture"
+    response = again(gateway.bob)
+    assert response.json["status"] == "cache_hit"
+    assert gateway.bob.get(f"/outputs/{response.json['jobId']}/a.png").body == b"picture"
 
 
 def test_the_cache_can_be_off(aws: dict[str, str], aws_clients: Clients) -> None:
@@ -167,6 +167,6 @@ def test_a_retry_of_a_job_that_ran_is_no_hit(gateway: Gateway, ada: Caller) -> N
     """Its key stands for the job that ran, whatever the cache holds by now."""
     key: dict[str, Any] = {"metadata": {"requestId": "r-1"}}
     first = made(gateway, ada, **key)
-    answer = again(ada, **key)
-    assert (answer.status, answer.json["jobId"]) == (202, first)
+    response = again(ada, **key)
+    assert (response.status, response.json["jobId"]) == (202, first)
     assert gateway.wiring.jobs.get(first).status is JobStatus.SUCCEEDED  # type: ignore[union-attr]  # it is there

@@ -36,8 +36,8 @@ def claim_at_once(gateway: Gateway, job_id: str, together: threading.Barrier, cl
 def test_a_queued_job_is_canceled_at_once(gateway: Gateway, ada: Caller) -> None:
     """It ends, and no executor can claim it any more."""
     job_id = post(ada).json["jobId"]
-    answer = ada.post(f"/jobs/{job_id}/cancel")
-    assert (answer.status, answer.json) == (
+    response = ada.post(f"/jobs/{job_id}/cancel")
+    assert (response.status, response.json) == (
         200,
         {"jobId": job_id, "status": "canceled", "message": "Cancellation requested"},
     )
@@ -72,8 +72,8 @@ def test_an_ended_job_cannot_be_canceled(gateway: Gateway, ada: Caller) -> None:
     job_id = post(ada).json["jobId"]
     run(gateway, job_id, {})
     before = ada.get(f"/jobs/{job_id}").json
-    answer = ada.post(f"/jobs/{job_id}/cancel")
-    assert (answer.status, answer.json["error"]) == (409, "CONFLICT")
+    response = ada.post(f"/jobs/{job_id}/cancel")
+    assert (response.status, response.json["error"]) == (409, "CONFLICT")
     assert ada.get(f"/jobs/{job_id}").json == before
 
 

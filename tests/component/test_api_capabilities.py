@@ -21,10 +21,10 @@ def test_capabilities_are_reported(aws: dict[str, str], aws_clients: Clients) ->
         add_workflow(gateway, workflow_id)
     gateway.ada.get("/workflows")
     with aws_calls(gateway.clients) as calls:
-        answer = gateway.ada.get("/capabilities")
+        response = gateway.ada.get("/capabilities")
     assert calls == ["dynamodb.UpdateItem", *["dynamodb.Query"] * 3]
-    assert answer.status == 200
-    assert answer.json == {
+    assert response.status == 200
+    assert response.json == {
         "workflows": [{"id": "a", "name": "W", "description": ""}, {"id": "b", "name": "W", "description": ""}],
         "models": {},
         "maxSize": 1024,

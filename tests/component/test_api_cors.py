@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from gateway.aws.clients import Clients
-    from tests.component.api import Answer
+    from tests.component.api import Response
 
 PAGE, OTHER_PAGE = "https://app.example.com", "http://localhost:5173"
 DAY_MS = "86400000"
@@ -50,7 +50,7 @@ def public(aws: dict[str, str], aws_clients: Clients) -> Gateway:
     return Gateway.on_aws(aws, aws_clients, CORS_ORIGINS="*")
 
 
-def preflight(gateway: Gateway, path: str, origin: str, method: str = "POST") -> Answer:
+def preflight(gateway: Gateway, path: str, origin: str, method: str = "POST") -> Response:
     """Ask as a browser does before a request of a page."""
     headers = {
         "Origin": origin,
@@ -60,18 +60,18 @@ def preflight(gateway: Gateway, path: str, origin: str, method: str = "POST") ->
     return gateway.nobody.send("OPTIONS", path, headers=headers)
 
 
-def cors_headers(answer: Answer) -> Mapping[str, str]:
+def cors_headers(response: Response) -> Mapping[str, str]:
     """Pick the headers that browsers go by."""
-    return {name: value for name, value in answer.headers.items() if name.startswith("access-control-")}
+    return {name: value for name, value in response.headers.items() if name.startswith("access-control-")}
 
 
 @pytest.mark.parametrize(("path", "methods"), PATHS.items())
 def test_a_preflight_tells_the_methods_of_its_path(named: Gateway, path: str, methods: str) -> None:
     """No key is asked for, and every header that the API reads may be sent."""
-    answer = preflight(named, path, OTHER_PAGE)
-    assert (answer.status, answer.body) == (204, b"")
-    assert answer.headers["vary"] == "Origin"
-    allowed = cors_headers(answer)
+    response = preflight(named, path, OTHER_PAGE)
+    assert (response.status, response.body) == (204, b"")
+    assert response.headers["vary"] == "Origin"
+    allowed = cors_headers(response)
     assert allowed["access-control-allow-origin"] == OTHER_PAGE
     assert allowed["access-control-allow-methods"] == methods
     sent = "Content-Type, Authorization, X-API-Key, X-Correlation-Id, Idempotency-Key, If-None-Match"
@@ -88,10 +88,10 @@ def test_every_function_has_a_path_here() -> None:
 def test_a_preflight_of_an_unknown_path_is_404(named: Gateway) -> None:
     """The page may read why."""
     for path in ("/nothing", "/jobs/a/b/c"):
-        answer = preflight(named, path, PAGE)
-        assert (answer.status, answer.json["error"]) == (404, "NOT_FOUND")
-        assert cors_headers(answer)["access-control-allow-origin"] == PAGE
-        assert "access-control-allow-methods" not in answer.headers
+        response = preflight(named, path, PAGE)
+        assert (response.status, response.json["error"]) == (404, "NOT_FOUND")
+        assert cors_headers(response)["access-control-allow-origin"] == PAGE
+        assert "access-control-allow-methods" not in response.headers
 
 
 @pytest.mark.parametrize(
@@ -109,15 +109,15 @@ def test_a_preflight_of_an_unknown_path_is_404(named: Gateway) -> None:
 )
 def test_another_origin_gets_nothing(named: Gateway, origin: str) -> None:
     """Near misses are other origins. The answer differs by origin, so caches are told."""
-    for answer in (preflight(named, "/jobs", origin), named.ada.get("/workflows", {"Origin": origin})):
-        assert cors_headers(answer) == {}
-        assert answer.headers["vary"] == "Origin"
+    for response in (preflight(named, "/jobs", origin), named.ada.get("/workflows", {"Origin": origin})):
+        assert cors_headers(response) == {}
+        assert response.headers["vary"] == "Origin"
 
 
 def test_a_page_may_read_answers_and_errors(named: Gateway) -> None:
     """401, 404, 405, 429 and 500 too: a page can say what is wrong."""
     named.wiring.workflows.heads = lambda: 1 / 0  # type: ignore[method-assign, assignment, return-value]  # it breaks
-    answers = [
+    responses = [
         named.nobody.get("/health", {"Origin": PAGE}),
         named.nobody.get("/jobs", {"Origin": PAGE}),
         named.nobody.get("/nothing", {"Origin": PAGE}),
@@ -125,28 +125,28 @@ def test_a_page_may_read_answers_and_errors(named: Gateway) -> None:
         named.ada.get("/workflows", {"Origin": PAGE}),
         *[named.nobody.get("/health", {"Origin": PAGE}) for _ in range(18)],
     ]
-    assert [answer.status for answer in answers[:5]] == [200, 401, 404, 405, 500]
-    assert answers[-1].status == 429
-    for answer in answers:
-        allowed = cors_headers(answer)
+    assert [response.status for response in responses[:5]] == [200, 401, 404, 405, 500]
+    assert responses[-1].status == 429
+    for response in responses:
+        allowed = cors_headers(response)
         assert allowed["access-control-allow-origin"] == PAGE
         exposed = allowed["access-control-expose-headers"].lower().split(", ")
-        own = {name for name in answer.headers if name.startswith("x-") or name in ("retry-after", "etag")}
+        own = {name for name in response.headers if name.startswith("x-") or name in ("retry-after", "etag")}
         assert own <= set(exposed)
 
 
 def test_every_origin_is_a_wildcard_without_credentials(public: Gateway) -> None:
     """Whoever has a key may use it from any page, and no cookie is ever meant."""
-    for answer in (preflight(public, "/jobs", PAGE), public.ada.get("/workflows", {"Origin": PAGE})):
-        allowed = cors_headers(answer)
+    for response in (preflight(public, "/jobs", PAGE), public.ada.get("/workflows", {"Origin": PAGE})):
+        allowed = cors_headers(response)
         assert allowed["access-control-allow-origin"] == "*"
         assert "access-control-allow-credentials" not in allowed
 
 
 def test_without_origins_there_is_no_cors(gateway: Gateway) -> None:
     """OPTIONS still tells a path's methods, and a browser takes that for a no."""
-    answer = preflight(gateway, "/jobs", PAGE)
-    assert (answer.status, answer.headers["allow"]) == (204, "GET, POST")
-    for each in (answer, gateway.ada.get("/workflows", {"Origin": PAGE})):
+    response = preflight(gateway, "/jobs", PAGE)
+    assert (response.status, response.headers["allow"]) == (204, "GET, POST")
+    for each in (response, gateway.ada.get("/workflows", {"Origin": PAGE})):
         assert cors_headers(each) == {}
         assert "vary" not in each.headers

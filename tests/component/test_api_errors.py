@@ -1,4 +1,4 @@
-"""One shape for every error, a correlation id on every answer, and nothing inner in either."""
+"""One shape for every error, a correlation id on every response, and nothing inner in either."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from tests.component.api import AwsGateway, Gateway
 
 if TYPE_CHECKING:
     from gateway.aws.clients import Clients
-    from tests.component.api import Answer
+    from tests.component.api import Response
 
 JOB = "0b7f4f52-6d0f-4f0e-a6a8-3c8c1b7cf001"
 
 
-def assert_error(answer: Answer, status: int, code: str) -> None:
+def assert_error(response: Response, status: int, code: str) -> None:
     """Check that this is an error in the contract's shape."""
-    assert (answer.status, answer.json["error"]) == (status, code)
-    assert list(answer.json) == ["error", "message", "details", "retryable", "correlationId"]
-    assert answer.json["correlationId"] == answer.headers["x-correlation-id"]
-    assert answer.json["message"]
-    assert answer.json["retryable"] is (status >= 500)
-    assert answer.headers["content-type"] == "application/json"
+    assert (response.status, response.json["error"]) == (status, code)
+    assert list(response.json) == ["error", "message", "details", "retryable", "correlationId"]
+    assert response.json["correlationId"] == response.headers["x-correlation-id"]
+    assert response.json["message"]
+    assert response.json["retryable"] is (status >= 500)
+    assert response.headers["content-type"] == "application/json"
 
 
 @pytest.mark.parametrize("path", ["/", "/nothing", "/jobs/a/b/c", "/workflows/a/b", "/outputs", "/JOBS", "//jobs"])
@@ -53,10 +53,10 @@ def test_an_unknown_path_is_404(gateway: Gateway, path: str) -> None:
 )
 def test_another_method_is_405(gateway: Gateway, method: str, path: str) -> None:
     """The path is there, but not for this method; the answer says what is."""
-    answer = gateway.admin.send(method, path)
-    assert_error(answer, 405, "METHOD_NOT_ALLOWED")
-    assert answer.headers["allow"]
-    assert all(name in answer.json["message"] for name in answer.headers["allow"].split(", "))
+    response = gateway.admin.send(method, path)
+    assert_error(response, 405, "METHOD_NOT_ALLOWED")
+    assert response.headers["allow"]
+    assert all(name in response.json["message"] for name in response.headers["allow"].split(", "))
 
 
 @pytest.mark.parametrize(
@@ -79,9 +79,9 @@ def test_every_refusal_has_the_shape(gateway: Gateway, method: str, path: str, s
 def test_what_is_no_job_id_is_404(gateway: Gateway, job_id: str) -> None:
     """No text in place of an id gets further than the contract's 404."""
     for path in (f"/jobs/{job_id}", f"/outputs/{job_id}", f"/outputs/{job_id}/a.png"):
-        answer = gateway.admin.get(path)
-        assert_error(answer, 404, answer.json["error"])
-        assert answer.json["error"] in ("JOB_NOT_FOUND", "NOT_FOUND")
+        response = gateway.admin.get(path)
+        assert_error(response, 404, response.json["error"])
+        assert response.json["error"] in ("JOB_NOT_FOUND", "NOT_FOUND")
 
 
 @pytest.mark.parametrize("failure", [RuntimeError, KeyError, GatewayError, OSError, RecursionError])
@@ -96,26 +96,26 @@ def test_an_inner_failure_tells_nothing(
     assert gateway.ada.get(f"/jobs/{JOB}").status == 404
     monkeypatch.setattr(gateway.wiring.jobs, "get", broken)
     for path in (f"/jobs/{JOB}", f"/outputs/{JOB}", f"/outputs/{JOB}/a.png"):
-        answer = gateway.ada.get(path)
-        assert_error(answer, 500, "INTERNAL_ERROR")
-        text = answer.body.decode()
+        response = gateway.ada.get(path)
+        assert_error(response, 500, "INTERNAL_ERROR")
+        text = response.body.decode()
         assert not [word for word in ("secret", "Traceback", failure.__name__, ".py") if word in text]
 
 
 def test_a_failure_while_signing_in_tells_nothing(aws_gateway: AwsGateway, aws: dict[str, str]) -> None:
     """A table that is not there is a 500 like any other, and lets nobody in."""
     aws_gateway.clients.dynamodb.delete_table(TableName=aws["TABLE_NAME"])
-    answer = aws_gateway.nobody.get("/workflows", {"X-API-Key": "k"})
-    assert_error(answer, 500, "INTERNAL_ERROR")
-    assert "ResourceNotFound" not in answer.body.decode()
+    response = aws_gateway.nobody.get("/workflows", {"X-API-Key": "k"})
+    assert_error(response, 500, "INTERNAL_ERROR")
+    assert "ResourceNotFound" not in response.body.decode()
 
 
 @pytest.mark.parametrize("given", ["a", "req-1.2:3_4", "9789a3ef-e449-4c04-aeb3-c26dcd68bcad", "x" * 128])
 def test_a_sane_correlation_id_is_taken_over(gateway: Gateway, given: str) -> None:
     """The caller's own id comes back, on successes and on errors."""
     for path in ("/health", "/nothing", "/workflows", "/jobs"):
-        answer = gateway.ada.get(path, {"x-correlation-id": given})
-        assert answer.headers["x-correlation-id"] == given
+        response = gateway.ada.get(path, {"x-correlation-id": given})
+        assert response.headers["x-correlation-id"] == given
 
 
 @pytest.mark.parametrize("given", ["", " ", "x" * 129, "a b", "a\nSet-Cookie: b", "<script>", "é", "-a", '{"a"}'])

@@ -47,11 +47,11 @@ def report(
 def test_anybody_learns_that_it_is_up(gateway: Gateway) -> None:
     """Without a key: whether it is up and reaches a ComfyUI, and no address, model or executor."""
     report(gateway, "gpu-1")
-    answer = gateway.nobody.get("/health")
-    uptime = answer.json.pop("uptime")
-    assert answer.status == 200
+    response = gateway.nobody.get("/health")
+    uptime = response.json.pop("uptime")
+    assert response.status == 200
     assert uptime >= 0
-    assert answer.json == {"ok": True, "version": VERSION, "comfyui": {"reachable": True}}
+    assert response.json == {"ok": True, "version": VERSION, "comfyui": {"reachable": True}}
 
 
 def test_without_executors_there_is_no_comfyui(gateway: Gateway) -> None:

@@ -82,8 +82,8 @@ def test_the_same_key_with_another_body_is_422(gateway: Gateway, ada: Caller, ot
     job_id = ada.post("/jobs", BODY, KEY).json["jobId"]
     before = gateway.wiring.jobs.get(job_id)
     received(gateway)
-    answer = ada.post("/jobs", {**BODY, **other}, KEY)
-    assert (answer.status, answer.json["error"]) == (422, "IDEMPOTENCY_MISMATCH")
+    response = ada.post("/jobs", {**BODY, **other}, KEY)
+    assert (response.status, response.json["error"]) == (422, "IDEMPOTENCY_MISMATCH")
     assert gateway.wiring.jobs.get(job_id) == before
     assert [gateway.wiring.queue.receive(priority, wait_seconds=0) for priority in Priority] == [None] * 3
 
@@ -122,9 +122,9 @@ def test_a_key_belongs_to_its_owner(gateway: Gateway, ada: Caller) -> None:
 @pytest.mark.parametrize("key", ["x" * 256, "é" * 300])
 def test_an_endless_key_is_400(ada: Caller, key: str) -> None:
     """A key has 255 characters at most."""
-    answer = ada.post("/jobs", BODY, {"Idempotency-Key": key})
-    assert answer.status == 400
-    assert [error["path"] for error in answer.json["details"]["errors"]] == ["Idempotency-Key"]
+    response = ada.post("/jobs", BODY, {"Idempotency-Key": key})
+    assert response.status == 400
+    assert [error["path"] for error in response.json["details"]["errors"]] == ["Idempotency-Key"]
 
 
 @pytest.mark.parametrize("key", ["x" * 255, "a:b/c", "🦊", " "])
@@ -150,7 +150,7 @@ def test_of_twenty_requests_at_once_one_makes_the_job(gateway: Gateway) -> None:
     assert messages[0].prompt["3"]["inputs"]["seed"] == jobs[0].seed
 
 
-class LostAnswer:
+class LostResponse:
     """A job store whose first answer to `create` is lost, so that boto3 sends the request again."""
 
     def __init__(self, jobs: JobStore) -> None:
@@ -166,7 +166,7 @@ class LostAnswer:
 def test_a_put_that_boto3_repeats_is_no_other_request(gateway: Gateway, key: str | None) -> None:
     """The record that is found is this request's own: the job is accepted, and has its message."""
     add_workflow(gateway)
-    gateway.wiring.jobs = LostAnswer(gateway.wiring.jobs)  # type: ignore[assignment]  # the one method that is called
+    gateway.wiring.jobs = LostResponse(gateway.wiring.jobs)  # type: ignore[assignment]  # the one method that is called
     job = gateway.wiring.submitter.submit(replace(SUBMISSION, idempotency_key=key)).job
     assert job.status is JobStatus.QUEUED
     assert received(gateway).message.job_id == job.id
@@ -182,8 +182,8 @@ def test_a_queue_that_fails_is_made_good_by_a_retry(
 
     with monkeypatch.context() as patch:
         patch.setattr(gateway.wiring.queue, "send", broken)
-        answer = ada.post("/jobs", BODY, KEY)
-        assert (answer.status, answer.json["retryable"]) == (500, True)
+        response = ada.post("/jobs", BODY, KEY)
+        assert (response.status, response.json["retryable"]) == (500, True)
     job_id = ada.post("/jobs", BODY, KEY).json["jobId"]
     assert received(gateway).message.job_id == job_id
     assert len(stored_jobs(gateway)) == 1

@@ -103,15 +103,15 @@ def test_filters_are_combined(gateway: Gateway, ada: Caller) -> None:
 )
 def test_a_wrong_parameter_is_named(ada: Caller, query: str, path: str) -> None:
     """Nothing wrong is silently ignored."""
-    answer = ada.get(f"/jobs?{quote(query, safe='=&')}")
-    assert answer.status == 400
-    assert [problem["path"] for problem in answer.json["details"]["errors"]] == [path]
+    response = ada.get(f"/jobs?{quote(query, safe='=&')}")
+    assert response.status == 400
+    assert [problem["path"] for problem in response.json["details"]["errors"]] == [path]
 
 
 def test_all_problems_are_reported_at_once(ada: Caller) -> None:
     """Three wrong parameters are three problems."""
-    answer = ada.get("/jobs?status=x&limit=x&cursor=x")
-    assert [problem["path"] for problem in answer.json["details"]["errors"]] == ["status", "limit", "cursor"]
+    response = ada.get("/jobs?status=x&limit=x&cursor=x")
+    assert [problem["path"] for problem in response.json["details"]["errors"]] == ["status", "limit", "cursor"]
 
 
 def test_older_clients_may_send_the_offset_zero(ada: Caller) -> None:

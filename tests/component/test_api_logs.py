@@ -15,12 +15,12 @@ def test_a_log_begins_and_ends_with_the_job(gateway: Gateway, ada: Caller) -> No
     job_id = post(ada).json["jobId"]
     assert [line["message"] for line in ada.get(f"/jobs/{job_id}/logs").json["logs"]] == ["Accepted."]
     run(gateway, job_id, {})
-    answer = ada.get(f"/jobs/{job_id}/logs").json
+    response = ada.get(f"/jobs/{job_id}/logs").json
     job = ada.get(f"/jobs/{job_id}").json
-    assert answer["jobId"] == job_id
-    assert answer["logs"][0] == {"timestamp": job["timing"]["createdAt"], "level": "info", "message": "Accepted."}
-    assert answer["logs"][-1]["timestamp"] == job["timing"]["completedAt"]
-    assert answer["logs"][-1]["message"].startswith("Succeeded.")
+    assert response["jobId"] == job_id
+    assert response["logs"][0] == {"timestamp": job["timing"]["createdAt"], "level": "info", "message": "Accepted."}
+    assert response["logs"][-1]["timestamp"] == job["timing"]["completedAt"]
+    assert response["logs"][-1]["message"].startswith("Succeeded.")
 
 
 def test_a_canceled_job_says_so(ada: Caller) -> None:

@@ -15,7 +15,7 @@ from tests.component.api import AwsGateway, aws_calls
 from tests.component.workflows import post, run
 
 if TYPE_CHECKING:
-    from tests.component.api import Answer, Caller, Gateway
+    from tests.component.api import Caller, Gateway, Response
 
 PICTURE = b"\x89PNG\r\n\x1a\n\x00\xff"
 LARGE = b"x" * (MAX_DIRECT_DOWNLOAD_BYTES + 1)
@@ -35,9 +35,9 @@ def fetched(url: str, **headers: str) -> requests.Response:
         return session.get(url, headers=headers, timeout=5, allow_redirects=False)
 
 
-def assert_no_output(answer: Answer) -> None:
+def assert_no_output(response: Response) -> None:
     """Check that this is the contract's 404."""
-    assert (answer.status, answer.json["error"]) == (404, "OUTPUT_NOT_FOUND")
+    assert (response.status, response.json["error"]) == (404, "OUTPUT_NOT_FOUND")
 
 
 def test_the_files_are_those_of_the_job(gateway: Gateway, ada: Caller) -> None:
@@ -45,15 +45,15 @@ def test_the_files_are_those_of_the_job(gateway: Gateway, ada: Caller) -> None:
     queued = post(ada).json["jobId"]
     assert ada.get(f"/outputs/{queued}").json == {"jobId": queued, "files": []}
     job_id = job_with(gateway, ada, b_png=b"b", a_mp4=b"a")
-    answer = ada.get(f"/outputs/{job_id}").json
-    assert answer["jobId"] == job_id
-    assert [file["filename"] for file in answer["files"]] == ["b.png", "a.mp4"]
+    response = ada.get(f"/outputs/{job_id}").json
+    assert response["jobId"] == job_id
+    assert [file["filename"] for file in response["files"]] == ["b.png", "a.mp4"]
 
     def lasting(file: dict[str, object]) -> dict[str, object]:
         return {name: value for name, value in file.items() if not name.startswith("downloadUrl")}
 
     of_job = ada.get(f"/jobs/{job_id}").json["outputs"]
-    assert [lasting(file) for file in answer["files"]] == [lasting(file) for file in of_job]
+    assert [lasting(file) for file in response["files"]] == [lasting(file) for file in of_job]
 
 
 def test_every_file_has_urls_that_work(aws_gateway: AwsGateway, ada: Caller) -> None:
@@ -72,14 +72,14 @@ def test_every_file_has_urls_that_work(aws_gateway: AwsGateway, ada: Caller) -> 
 def test_a_file_comes_as_it_is(gateway: Gateway, ada: Caller) -> None:
     """Bytes, type, disposition and entity tag; nothing in it may run as a page of the API."""
     job_id = job_with(gateway, ada, a_png=PICTURE)
-    answer = ada.get(f"/outputs/{job_id}/a.png")
-    assert (answer.status, answer.body) == (200, PICTURE)
-    assert answer.headers["content-type"] == "image/png"
-    assert answer.headers["content-disposition"].startswith('inline; filename="a.png"')
-    assert answer.headers["etag"] == f'"{hashlib.sha256(PICTURE).hexdigest()}"'
-    assert answer.headers["x-content-type-options"] == "nosniff"
-    assert "sandbox" in answer.headers["content-security-policy"]
-    assert answer.headers["x-correlation-id"]
+    response = ada.get(f"/outputs/{job_id}/a.png")
+    assert (response.status, response.body) == (200, PICTURE)
+    assert response.headers["content-type"] == "image/png"
+    assert response.headers["content-disposition"].startswith('inline; filename="a.png"')
+    assert response.headers["etag"] == f'"{hashlib.sha256(PICTURE).hexdigest()}"'
+    assert response.headers["x-content-type-options"] == "nosniff"
+    assert "sandbox" in response.headers["content-security-policy"]
+    assert response.headers["x-correlation-id"]
 
 
 def test_a_text_file_is_saved_and_an_empty_file_is_a_file(gateway: Gateway, ada: Caller) -> None:
@@ -98,8 +98,8 @@ def test_a_file_that_is_there_already_is_not_sent_again(aws_gateway: AwsGateway,
     tag = ada.get(path).headers["etag"]
     for given in (tag, f"W/{tag}", f'"other", {tag}', "*"):
         with aws_calls(aws_gateway.clients) as calls:
-            answer = ada.get(path, {"If-None-Match": given})
-        assert (answer.status, answer.body, answer.headers["etag"]) == (304, b"", tag)
+            response = ada.get(path, {"If-None-Match": given})
+        assert (response.status, response.body, response.headers["etag"]) == (304, b"", tag)
         assert "s3.GetObject" not in calls
     for given in ('"other"', tag.strip('"'), ""):
         assert ada.get(path, {"If-None-Match": given}).body == PICTURE
@@ -120,10 +120,10 @@ def test_a_large_file_is_a_redirect(aws_gateway: AwsGateway, ada: Caller) -> Non
     """What does not fit is answered with a URL that anybody can read, and is not read meanwhile."""
     job_id = job_with(aws_gateway, ada, a_bin=LARGE)
     with aws_calls(aws_gateway.clients) as calls:
-        answer = ada.get(f"/outputs/{job_id}/a.bin")
-    assert (answer.status, answer.body) == (302, b"")
+        response = ada.get(f"/outputs/{job_id}/a.bin")
+    assert (response.status, response.body) == (302, b"")
     assert "s3.GetObject" not in calls
-    assert fetched(answer.headers["location"]).content == LARGE
+    assert fetched(response.headers["location"]).content == LARGE
 
 
 def test_a_file_as_base64(gateway: Gateway, ada: Caller) -> None:
@@ -140,17 +140,17 @@ def test_a_file_as_base64(gateway: Gateway, ada: Caller) -> None:
 def test_a_large_file_as_base64_is_413(gateway: Gateway, ada: Caller) -> None:
     """The answer names where to look for a URL that works."""
     job_id = job_with(gateway, ada, a_bin=LARGE)
-    answer = ada.get(f"/outputs/{job_id}/a.bin?format=base64")
-    assert (answer.status, answer.json["error"]) == (413, "PAYLOAD_TOO_LARGE")
-    assert f"/outputs/{job_id}" in answer.json["message"]
-    assert "downloadUrl" in answer.json["message"]
+    response = ada.get(f"/outputs/{job_id}/a.bin?format=base64")
+    assert (response.status, response.json["error"]) == (413, "PAYLOAD_TOO_LARGE")
+    assert f"/outputs/{job_id}" in response.json["message"]
+    assert "downloadUrl" in response.json["message"]
 
 
 @pytest.mark.parametrize("form", ["", "hex", "BASE64"])
 def test_another_form_is_400(gateway: Gateway, ada: Caller, form: str) -> None:
     """Only base64 is known."""
-    answer = ada.get(f"/outputs/{job_with(gateway, ada, a_png=PICTURE)}/a.png?format={form}")
-    assert (answer.status, answer.json["error"]) == (400, "VALIDATION_ERROR")
+    response = ada.get(f"/outputs/{job_with(gateway, ada, a_png=PICTURE)}/a.png?format={form}")
+    assert (response.status, response.json["error"]) == (400, "VALIDATION_ERROR")
 
 
 @pytest.mark.parametrize(
@@ -173,8 +173,8 @@ def test_a_name_that_is_no_output_is_404(aws_gateway: AwsGateway, ada: Caller, n
 def test_an_empty_name_is_404_or_the_list(gateway: Gateway, ada: Caller) -> None:
     """Nothing after the slash names no file."""
     job_id = job_with(gateway, ada, a_png=PICTURE)
-    answer = ada.get(f"/outputs/{job_id}/")
-    assert answer.status == 404 or answer.json["jobId"] == job_id
+    response = ada.get(f"/outputs/{job_id}/")
+    assert response.status == 404 or response.json["jobId"] == job_id
 
 
 def test_a_file_of_another_job_is_404(gateway: Gateway, ada: Caller) -> None:

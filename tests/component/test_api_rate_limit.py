@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gateway.aws.clients import Clients
-    from tests.component.api import Answer
+    from tests.component.api import Response
 
     MakeGateway = Callable[..., AwsGateway]
 
@@ -42,11 +42,11 @@ def limited(aws: dict[str, str], aws_clients: Clients) -> MakeGateway:
     return make
 
 
-def assert_limited(answer: Answer) -> None:
+def assert_limited(response: Response) -> None:
     """Check that this is the contract's 429."""
-    assert (answer.status, answer.json["error"], answer.json["retryable"]) == (429, "RATE_LIMITED", True)
-    assert 0 < int(answer.headers["retry-after"]) <= 86400
-    assert answer.headers[REMAINING] == "0"
+    assert (response.status, response.json["error"], response.json["retryable"]) == (429, "RATE_LIMITED", True)
+    assert 0 < int(response.headers["retry-after"]) <= 86400
+    assert response.headers[REMAINING] == "0"
 
 
 def test_every_answer_tells_the_limit(limited: MakeGateway, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -62,16 +62,18 @@ def test_every_answer_tells_the_limit(limited: MakeGateway, monkeypatch: pytest.
             ("POST", "/health", {}),
         ]
     ]
-    assert [answer.status for answer in anonymous] == [200, 401, 401, 404, 405]
+    assert [response.status for response in anonymous] == [200, 401, 401, 404, 405]
     signed_in = [gateway.ada.get("/jobs/x"), gateway.ada.post("/jobs", b"{"), gateway.ada.post("/workflows")]
     monkeypatch.setattr(gateway.wiring.workflows, "heads", lambda: 1 / 0)
     signed_in.append(gateway.ada.get("/workflows"))
-    assert [answer.status for answer in signed_in] == [404, 400, 403, 500]
-    for answers in (anonymous, signed_in):
-        assert {answer.headers[LIMIT] for answer in answers} == {"50"}
-        assert [answer.headers[REMAINING] for answer in answers] == ["49", "48", "47", "46", "45"][: len(answers)]
-        assert all(0 < int(answer.headers[RESET]) - time.time() <= 86401 for answer in answers)
-        assert not any("retry-after" in answer.headers for answer in answers)
+    assert [response.status for response in signed_in] == [404, 400, 403, 500]
+    for responses in (anonymous, signed_in):
+        assert {response.headers[LIMIT] for response in responses} == {"50"}
+        assert [response.headers[REMAINING] for response in responses] == ["49", "48", "47", "46", "45"][
+            : len(responses)
+        ]
+        assert all(0 < int(response.headers[RESET]) - time.time() <= 86401 for response in responses)
+        assert not any("retry-after" in response.headers for response in responses)
 
 
 def test_one_too_many_is_429_on_every_path(limited: MakeGateway) -> None:
@@ -126,8 +128,8 @@ def test_bad_credentials_count_by_address(limited: MakeGateway) -> None:
 def test_a_header_is_no_address(limited: MakeGateway, header: str) -> None:
     """A client that names another address with each request is counted by its own all the same."""
     gateway = limited(2)
-    answers = [gateway.nobody.get("/health", {header: f"198.51.100.{number}"}).status for number in range(3)]
-    assert answers == [200, 200, 429]
+    responses = [gateway.nobody.get("/health", {header: f"198.51.100.{number}"}).status for number in range(3)]
+    assert responses == [200, 200, 429]
 
 
 def test_zero_counts_nothing(limited: MakeGateway) -> None:
@@ -135,9 +137,9 @@ def test_zero_counts_nothing(limited: MakeGateway) -> None:
     gateway = limited(0)
     gateway.ada.get("/workflows")
     with aws_calls(gateway.clients) as calls:
-        answer = gateway.ada.get("/workflows")
+        response = gateway.ada.get("/workflows")
     assert calls == ["dynamodb.Query"]
-    assert not [name for name in answer.headers if "ratelimit" in name]
+    assert not [name for name in response.headers if "ratelimit" in name]
     assert gateway.stored("RATE#") == []
 
 
@@ -155,9 +157,9 @@ def test_options_are_not_counted(limited: MakeGateway) -> None:
     """Browsers ask for a path's methods before each request; that costs nobody anything."""
     gateway = limited(1)
     with aws_calls(gateway.clients) as calls:
-        answers = [gateway.nobody.send("OPTIONS", path) for path in ("/jobs", "/health", "/workflows/w", "/nothing")]
+        responses = [gateway.nobody.send("OPTIONS", path) for path in ("/jobs", "/health", "/workflows/w", "/nothing")]
     assert calls == []
-    assert [answer.status for answer in answers] == [204, 204, 204, 404]
+    assert [response.status for response in responses] == [204, 204, 204, 404]
     assert gateway.nobody.get("/health").status == 200
 
 
@@ -165,9 +167,9 @@ def test_a_failing_count_lets_nobody_through(limited: MakeGateway, aws: dict[str
     """It is a 500 that may be tried again, and promises nothing."""
     gateway = limited(5)
     gateway.clients.dynamodb.delete_table(TableName=aws["TABLE_NAME"])
-    answer = gateway.nobody.get("/health")
-    assert (answer.status, answer.json["error"], answer.json["retryable"]) == (500, "INTERNAL_ERROR", True)
-    assert (answer.headers[LIMIT], answer.headers[REMAINING]) == ("5", "0")
+    response = gateway.nobody.get("/health")
+    assert (response.status, response.json["error"], response.json["retryable"]) == (500, "INTERNAL_ERROR", True)
+    assert (response.headers[LIMIT], response.headers[REMAINING]) == ("5", "0")
 
 
 def test_all_instances_count_together(aws: dict[str, str]) -> None:
@@ -186,9 +188,9 @@ def test_all_instances_count_together(aws: dict[str, str]) -> None:
 def test_instances_share_what_their_callers_used(limited: MakeGateway) -> None:
     """What one instance let through is missing at the other."""
     first, second = limited(3), limited(3)
-    answers = [instance.ada.get("/workflows") for instance in (first, second, first, second)]
-    assert [answer.status for answer in answers] == [200, 200, 200, 429]
-    assert [answer.headers[REMAINING] for answer in answers] == ["2", "1", "0", "0"]
+    responses = [instance.ada.get("/workflows") for instance in (first, second, first, second)]
+    assert [response.status for response in responses] == [200, 200, 200, 429]
+    assert [response.headers[REMAINING] for response in responses] == ["2", "1", "0", "0"]
 
 
 def test_the_table_forgets_the_window(aws: dict[str, str], aws_clients: Clients) -> None:

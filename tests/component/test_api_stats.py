@@ -108,8 +108,8 @@ def test_days_past_the_retention_time_do_not_count(aws_gateway: AwsGateway) -> N
 def test_only_admins_read_it(aws_gateway: AwsGateway) -> None:
     """Users are told so, strangers have to sign in; other methods are not for this path."""
     for caller, status, code in ((aws_gateway.ada, 403, "FORBIDDEN"), (aws_gateway.nobody, 401, "AUTH_FAILED")):
-        answer = caller.get("/stats")
-        assert (answer.status, answer.json["error"]) == (status, code)
+        response = caller.get("/stats")
+        assert (response.status, response.json["error"]) == (status, code)
     assert aws_gateway.admin.post("/stats").status == 405
     assert aws_gateway.admin.get("/stats/x").status == 404
 

@@ -112,6 +112,6 @@ def test_waiting_ends_when_the_time_is_up(ada: Caller) -> None:
 @pytest.mark.parametrize("wait", ["", "-1", "26", "25.1", "soon", "nan", "inf", "0x1"])
 def test_a_wrong_wait_is_400(ada: Caller, wait: str) -> None:
     """Only 0 to 25 seconds can be waited for."""
-    answer = ada.get(f"/jobs/{post(ada).json['jobId']}?wait={wait}")
-    assert answer.status == 400
-    assert [error["path"] for error in answer.json["details"]["errors"]] == ["wait"]
+    response = ada.get(f"/jobs/{post(ada).json['jobId']}?wait={wait}")
+    assert response.status == 400
+    assert [error["path"] for error in response.json["details"]["errors"]] == ["wait"]

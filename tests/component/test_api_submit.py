@@ -32,7 +32,7 @@ def assert_nothing_was_accepted(gateway: Gateway) -> None:
 
 def test_a_job_is_accepted(gateway: Gateway, ada: Caller) -> None:
     """The answer is the contract's; record and message are there, and say the same."""
-    answer = ada.post(
+    response = ada.post(
         "/jobs",
         {
             "workflowId": "w",
@@ -41,9 +41,9 @@ def test_a_job_is_accepted(gateway: Gateway, ada: Caller) -> None:
         },
         {"X-Correlation-Id": "c-1"},
     )
-    assert answer.status == 202
-    job_id = answer.json["jobId"]
-    assert answer.json == {"jobId": job_id, "status": "queued", "etaSeconds": 0, "pollUrl": f"/jobs/{job_id}"}
+    assert response.status == 202
+    job_id = response.json["jobId"]
+    assert response.json == {"jobId": job_id, "status": "queued", "etaSeconds": 0, "pollUrl": f"/jobs/{job_id}"}
     assert str(uuid.UUID(job_id)) == job_id
     message = received(gateway).message
     assert (message.job_id, message.correlation_id) == (job_id, "c-1")
@@ -143,9 +143,9 @@ def test_any_text_is_accepted_and_carried(gateway: Gateway, ada: Caller, text: s
 )
 def test_malformed_json_is_400(gateway: Gateway, ada: Caller, body: bytes) -> None:
     """What is no JSON, no JSON object, or JSON that cannot be kept is a validation error, never a 500."""
-    answer = ada.post("/jobs", body)
-    assert (answer.status, answer.json["error"]) == (400, "VALIDATION_ERROR")
-    assert answer.json["details"]["errors"]
+    response = ada.post("/jobs", body)
+    assert (response.status, response.json["error"]) == (400, "VALIDATION_ERROR")
+    assert response.json["details"]["errors"]
     assert_nothing_was_accepted(gateway)
 
 
@@ -155,8 +155,8 @@ def test_the_body_is_bounded(gateway: Gateway, ada: Caller) -> None:
     most = 1024 * 1024 - len(start) - len(end)
     assert ada.post("/jobs", start + b"x" * most + end).status == 400
     for content in (b"x" * (most + 1), "é".encode() * (most // 2 + 1)):
-        answer = ada.post("/jobs", start + content + end)
-        assert (answer.status, answer.json["error"]) == (413, "PAYLOAD_TOO_LARGE")
+        response = ada.post("/jobs", start + content + end)
+        assert (response.status, response.json["error"]) == (413, "PAYLOAD_TOO_LARGE")
     assert_nothing_was_accepted(gateway)
 
 
@@ -179,29 +179,29 @@ def test_the_body_is_bounded(gateway: Gateway, ada: Caller) -> None:
 )
 def test_wrong_fields_are_400(gateway: Gateway, ada: Caller, fields: dict[str, Any], paths: list[str]) -> None:
     """Each wrong field is named by its path, all of them at once."""
-    answer = post(ada, **fields)
-    assert (answer.status, answer.json["error"]) == (400, "VALIDATION_ERROR")
-    assert sorted(error["path"] for error in answer.json["details"]["errors"]) == paths
-    assert "dictionary" not in answer.json["message"]  # a word for programmers in Python
+    response = post(ada, **fields)
+    assert (response.status, response.json["error"]) == (400, "VALIDATION_ERROR")
+    assert sorted(error["path"] for error in response.json["details"]["errors"]) == paths
+    assert "dictionary" not in response.json["message"]  # a word for programmers in Python
     assert_nothing_was_accepted(gateway)
 
 
 def test_wrong_inputs_are_listed_all_together(gateway: Gateway, ada: Caller) -> None:
-    """Missing, wrong, too large and unknown ones come in one answer, and nothing is written or sent."""
-    answer = post(ada, inputs={"steps": 0, "width": 4096, "promt": "x"}, params={"sampler": "euler"})
-    assert answer.status == 400
-    assert sorted(error["path"] for error in answer.json["details"]["errors"]) == [
+    """Missing, wrong, too large and unknown ones come in one response, and nothing is written or sent."""
+    response = post(ada, inputs={"steps": 0, "width": 4096, "promt": "x"}, params={"sampler": "euler"})
+    assert response.status == 400
+    assert sorted(error["path"] for error in response.json["details"]["errors"]) == [
         "inputs.prompt", "inputs.promt", "inputs.steps", "inputs.width", "params.sampler",
     ]  # fmt: skip
-    assert all(error["message"] for error in answer.json["details"]["errors"])
+    assert all(error["message"] for error in response.json["details"]["errors"])
     assert_nothing_was_accepted(gateway)
 
 
 def test_a_flood_of_problems_is_a_short_answer(gateway: Gateway, ada: Caller) -> None:
     """A megabyte of unknown inputs is answered within what Lambda can send."""
-    answer = post(ada, inputs={f"a{i}": 1 for i in range(80_000)})
-    assert answer.status == 400
-    assert len(answer.body) < 100_000
+    response = post(ada, inputs={f"a{i}": 1 for i in range(80_000)})
+    assert response.status == 400
+    assert len(response.body) < 100_000
     assert_nothing_was_accepted(gateway)
 
 
@@ -214,9 +214,9 @@ def test_inputs_that_the_record_cannot_hold_are_400(gateway: Gateway, ada: Calle
 
 def test_an_unknown_workflow_is_404(gateway: Gateway, ada: Caller) -> None:
     """The answer says which, and where the known ones are."""
-    answer = post(ada, workflowId="unknown")
-    assert (answer.status, answer.json["error"]) == (404, "WORKFLOW_NOT_FOUND")
-    assert "unknown" in answer.json["message"]
+    response = post(ada, workflowId="unknown")
+    assert (response.status, response.json["error"]) == (404, "WORKFLOW_NOT_FOUND")
+    assert "unknown" in response.json["message"]
     assert_nothing_was_accepted(gateway)
 
 
@@ -243,9 +243,9 @@ def test_what_inputs_make_is_bounded(gateway: Gateway) -> None:
     graph = {"1": {"class_type": "A", "inputs": {str(n): "{{prompt}} {{prompt}}" for n in range(40)}}}
     template = WorkflowTemplate.register(graph, {"properties": {"prompt": {"type": "string"}}}, None)
     gateway.wiring.workflows.create("w", "W", "", template, BY)
-    answer = post(gateway.ada, inputs={"prompt": "x" * 99_000})
-    assert answer.status == 400
-    (problem,) = answer.json["details"]["errors"]
+    response = post(gateway.ada, inputs={"prompt": "x" * 99_000})
+    assert response.status == 400
+    (problem,) = response.json["details"]["errors"]
     assert (problem["path"], "bytes" in problem["message"]) == ("inputs", True)
     assert stored_jobs(gateway) == []
 
@@ -253,5 +253,5 @@ def test_what_inputs_make_is_bounded(gateway: Gateway) -> None:
 @pytest.mark.parametrize("body", [b"[]", b'"text"', b"7", b"null"])
 def test_a_body_is_an_object(ada: Caller, body: bytes) -> None:
     """Anything else is told so, in the API's own words."""
-    answer = ada.post("/jobs", body)
-    assert answer.json["details"]["errors"] == [{"path": "", "message": "The body must be a JSON object."}]
+    response = ada.post("/jobs", body)
+    assert response.json["details"]["errors"] == [{"path": "", "message": "The body must be a JSON object."}]

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from gateway.aws.clients import Clients
-    from tests.component.api import Answer, Caller
+    from tests.component.api import Caller, Response
 
 URL = "https://hooks.example.com/comfyui?token=t0ken"
 
@@ -54,10 +54,10 @@ def local(aws: dict[str, str], aws_clients: Clients) -> Gateway:
     return gateway
 
 
-def refused(answer: Answer, path: str) -> str:
+def refused(response: Response, path: str) -> str:
     """Check that it is refused for this field alone; return why."""
-    assert (answer.status, answer.json["error"]) == (400, "VALIDATION_ERROR")
-    (problem,) = answer.json["details"]["errors"]
+    assert (response.status, response.json["error"]) == (400, "VALIDATION_ERROR")
+    (problem,) = response.json["details"]["errors"]
     assert problem["path"] == path
     return str(problem["message"])
 
@@ -66,9 +66,9 @@ def test_a_callback_is_taken_and_shown_as_pending(deployed: Callable[..., Caller
     """The URL itself is not: it may hold a token."""
     ada = deployed()
     job_id = post(ada, callbackUrl=URL).json["jobId"]
-    answer = ada.get(f"/jobs/{job_id}")
-    assert answer.json["webhook"] == {"status": "pending", "attempts": 0, "lastStatusCode": None}
-    assert b"t0ken" not in answer.body
+    response = ada.get(f"/jobs/{job_id}")
+    assert response.json["webhook"] == {"status": "pending", "attempts": 0, "lastStatusCode": None}
+    assert b"t0ken" not in response.body
     assert ada.get(f"/jobs/{job_id}/deliveries").json == {"jobId": job_id, "deliveries": []}
     assert ada.get("/jobs").json["jobs"][0]["webhook"]["status"] == "pending"
     assert ada.get(f"/jobs/{post(ada).json['jobId']}").json["webhook"] is None
@@ -119,9 +119,9 @@ def test_urls_that_are_not_taken(deployed: Callable[..., Caller], url: str) -> N
 
 
 def test_what_is_wrong_is_reported_together(deployed: Callable[..., Caller]) -> None:
-    """Inputs and callback in one answer."""
-    answer = post(deployed(), inputs={"steps": 0}, callbackUrl="http://x/")
-    paths = [error["path"] for error in answer.json["details"]["errors"]]
+    """Inputs and callback in one response."""
+    response = post(deployed(), inputs={"steps": 0}, callbackUrl="http://x/")
+    paths = [error["path"] for error in response.json["details"]["errors"]]
     assert sorted(paths) == ["callbackUrl", "inputs.prompt", "inputs.steps"]
 
 
@@ -227,8 +227,8 @@ def test_only_ended_jobs_with_a_callback_are_sent_again(local: Gateway) -> None:
     plain = post(local.ada).json["jobId"]
     waiting = post(local.ada, callbackUrl="http://127.0.0.1:9/").json["jobId"]
     for job_id in (plain, waiting):
-        answer = local.ada.post(f"/jobs/{job_id}/deliveries")
-        assert (answer.status, answer.json["error"]) == (409, "CONFLICT")
+        response = local.ada.post(f"/jobs/{job_id}/deliveries")
+        assert (response.status, response.json["error"]) == (409, "CONFLICT")
     local.ada.post(f"/jobs/{plain}/cancel")
     assert local.ada.post(f"/jobs/{plain}/deliveries").status == 409
 
@@ -238,8 +238,8 @@ def test_others_see_no_deliveries(local: Gateway) -> None:
     job_id = post(local.ada, callbackUrl="http://127.0.0.1:9/").json["jobId"]
     local.ada.post(f"/jobs/{job_id}/cancel")
     for path in (f"/jobs/{job_id}/deliveries", "/jobs/no-id/deliveries"):
-        for answer in (local.bob.get(path), local.bob.post(path)):
-            assert (answer.status, answer.json["error"]) == (404, "JOB_NOT_FOUND")
+        for response in (local.bob.get(path), local.bob.post(path)):
+            assert (response.status, response.json["error"]) == (404, "JOB_NOT_FOUND")
         assert local.nobody.get(path).status == local.nobody.post(path).status == 401
     assert local.admin.get(f"/jobs/{job_id}/deliveries").status == 200
     assert local.admin.post(f"/jobs/{job_id}/deliveries").status == 202
@@ -249,8 +249,8 @@ def test_a_receiver_can_be_tried(local: Gateway) -> None:
     """A signed sample comes at once, and the answer says what became of it."""
     with Receiver(answers(201), answers(500), hangs()) as receiver:
         results = [local.ada.post("/webhooks/test", {"url": receiver.url}) for _ in range(3)]
-    assert [answer.status for answer in results] == [200, 200, 200]
-    good, bad, slow = (answer.json for answer in results)
+    assert [response.status for response in results] == [200, 200, 200]
+    good, bad, slow = (response.json for response in results)
     assert (good["delivered"], good["statusCode"], good["error"]) == (True, 201, None)
     assert (bad["delivered"], bad["statusCode"], "500" in bad["error"]) == (False, 500, True)
     assert (slow["delivered"], slow["statusCode"]) == (False, None)

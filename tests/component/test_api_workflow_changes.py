@@ -56,9 +56,9 @@ def test_each_part_can_be_changed_alone(gateway: Gateway) -> None:
         {"name": "Wölfe", "description": "", "defaultParams": PARAMS, "inputSchema": None},
     ]
     for version, change in enumerate(changes, start=2):
-        answer = gateway.admin.put("/workflows/w", change)
-        assert answer.status == 200
-        workflow = answer.json["workflow"]
+        response = gateway.admin.put("/workflows/w", change)
+        assert response.status == 200
+        workflow = response.json["workflow"]
         assert workflow["version"] == version
         assert workflow["updatedAt"] > before["updatedAt"]
         for part in ("id", "createdAt", "name", "description", "workflowJson", "defaultParams"):
@@ -92,9 +92,9 @@ def test_the_whole_result_is_checked(aws_gateway: AwsGateway, change: dict[str, 
     """What is sent is checked together with what stays; a refused change leaves no trace."""
     add_workflow(aws_gateway)
     before = aws_gateway.ada.get("/workflows/w").json
-    answer = aws_gateway.admin.put("/workflows/w", change)
-    assert (answer.status, answer.json["error"]) == (400, "VALIDATION_ERROR")
-    assert path in [error["path"] for error in answer.json["details"]["errors"]]
+    response = aws_gateway.admin.put("/workflows/w", change)
+    assert (response.status, response.json["error"]) == (400, "VALIDATION_ERROR")
+    assert path in [error["path"] for error in response.json["details"]["errors"]]
     assert aws_gateway.ada.get("/workflows/w").json == before
     assert len(tagged(aws_gateway)) == len(aws_gateway.wiring.audit.newest(100, before=None)) == 1
 
@@ -103,33 +103,33 @@ def test_only_admins_change_workflows(gateway: Gateway) -> None:
     """A user is told so, a stranger has to sign in; nothing happens."""
     add_workflow(gateway)
     for caller, status, code in ((gateway.ada, 403, "FORBIDDEN"), (gateway.nobody, 401, "AUTH_FAILED")):
-        for answer in (
+        for response in (
             caller.put("/workflows/w", {"name": "x"}),
             caller.put("/workflows/unknown", {}),
             caller.delete("/workflows/w"),
             caller.delete("/workflows/unknown"),
         ):
-            assert (answer.status, answer.json["error"]) == (status, code)
+            assert (response.status, response.json["error"]) == (status, code)
     assert gateway.ada.get("/workflows/w").json["workflow"]["version"] == 1
 
 
 @pytest.mark.parametrize("workflow_id", ["unknown", "..", "a%2Fb", "x" * 3000, "é"])
 def test_what_is_not_there_is_404(gateway: Gateway, workflow_id: str) -> None:
     """For both, whatever stands in place of the id."""
-    for answer in (
+    for response in (
         gateway.admin.put(f"/workflows/{workflow_id}", {"name": "x"}),
         gateway.admin.delete(f"/workflows/{workflow_id}"),
     ):
-        assert (answer.status, answer.json["error"]) == (404, "WORKFLOW_NOT_FOUND")
+        assert (response.status, response.json["error"]) == (404, "WORKFLOW_NOT_FOUND")
 
 
 def test_a_caller_can_insist_on_the_version_it_saw(gateway: Gateway) -> None:
     """With another version in place the change is refused, and the answer says which one is there."""
     add_workflow(gateway)
     assert gateway.admin.put("/workflows/w", {"name": "a", "version": 1}).status == 200
-    answer = gateway.admin.put("/workflows/w", {"name": "b", "version": 1})
-    assert (answer.status, answer.json["error"]) == (409, "CONFLICT")
-    assert "version 2" in answer.json["message"]
+    response = gateway.admin.put("/workflows/w", {"name": "b", "version": 1})
+    assert (response.status, response.json["error"]) == (409, "CONFLICT")
+    assert "version 2" in response.json["message"]
     assert gateway.ada.get("/workflows/w").json["workflow"]["name"] == "a"
 
 
@@ -169,8 +169,8 @@ def test_an_accepted_job_runs_with_its_own_template(
     body = {"workflowId": "w", "inputs": {"prompt": "a fox", "seed": 5}}
     job_id = aws_gateway.ada.post("/jobs", body, key).json["jobId"]
     prompt = received(aws_gateway).message.prompt
-    answer = aws_gateway.admin.send(change[0], "/workflows/w", change[1])
-    assert answer.status in (200, 204)
+    response = aws_gateway.admin.send(change[0], "/workflows/w", change[1])
+    assert response.status in (200, 204)
     job = aws_gateway.wiring.jobs.get(job_id)
     assert job is not None
     template = Gateway.on_aws(aws, aws_clients).wiring.workflows.template(job.template_key)
@@ -197,9 +197,9 @@ def test_old_templates_expire(aws_gateway: AwsGateway) -> None:
 def test_a_deleted_workflow_is_gone(gateway: Gateway) -> None:
     """It is neither read nor listed nor run; to delete it again is 404."""
     add_workflow(gateway)
-    answer = gateway.admin.delete("/workflows/w")
-    assert (answer.status, answer.body) == (204, b"")
-    assert answer.headers["x-correlation-id"]
+    response = gateway.admin.delete("/workflows/w")
+    assert (response.status, response.body) == (204, b"")
+    assert response.headers["x-correlation-id"]
     assert gateway.ada.get("/workflows/w").status == 404
     assert gateway.ada.get("/workflows").json["count"] == 0
     assert post(gateway.ada).status == 404

@@ -27,9 +27,9 @@ BODY: dict[str, Any] = {
 
 def test_a_workflow_is_registered_listed_and_read(gateway: Gateway) -> None:
     """All three answers are the contract's, and agree; a user may read what an admin registered."""
-    answer = gateway.admin.post("/workflows", BODY)
-    assert answer.status == 201
-    workflow = answer.json["workflow"]
+    response = gateway.admin.post("/workflows", BODY)
+    assert response.status == 201
+    workflow = response.json["workflow"]
     assert {name: workflow[name] for name in ("id", "name", "description", "workflowJson", "defaultParams")} == {
         name: BODY[name] for name in ("id", "name", "description", "workflowJson", "defaultParams")
     }
@@ -60,9 +60,9 @@ def test_the_optional_fields_may_be_left_out(gateway: Gateway) -> None:
 def test_an_id_that_is_taken_is_409(gateway: Gateway) -> None:
     """The first workflow stays as it was."""
     gateway.admin.post("/workflows", BODY)
-    answer = gateway.admin.post("/workflows", {**BODY, "name": "other"})
-    assert (answer.status, answer.json["error"]) == (409, "CONFLICT")
-    assert "my_workflow-1" in answer.json["message"]
+    response = gateway.admin.post("/workflows", {**BODY, "name": "other"})
+    assert (response.status, response.json["error"]) == (409, "CONFLICT")
+    assert "my_workflow-1" in response.json["message"]
     assert gateway.ada.get("/workflows/my_workflow-1").json["workflow"]["name"] == "Füchse"
 
 
@@ -86,9 +86,9 @@ def test_an_id_that_is_taken_is_409(gateway: Gateway) -> None:
 )
 def test_what_is_wrong_is_400(aws_gateway: AwsGateway, fields: dict[str, Any], path: str) -> None:
     """A mistake is named by its path, and nothing is stored of it."""
-    answer = aws_gateway.admin.post("/workflows", {**BODY, **fields})
-    assert (answer.status, answer.json["error"]) == (400, "VALIDATION_ERROR")
-    assert path in [error["path"] for error in answer.json["details"]["errors"]]
+    response = aws_gateway.admin.post("/workflows", {**BODY, **fields})
+    assert (response.status, response.json["error"]) == (400, "VALIDATION_ERROR")
+    assert path in [error["path"] for error in response.json["details"]["errors"]]
     assert list(aws_gateway.wiring.workflows.heads()) == []
     assert "Contents" not in aws_gateway.clients.s3.list_objects_v2(Bucket=aws_gateway.wiring.settings.bucket_name)
 
@@ -112,17 +112,17 @@ def test_of_a_key_that_is_written_twice_the_last_counts(gateway: Gateway) -> Non
 def test_a_flood_of_problems_is_a_short_answer(gateway: Gateway) -> None:
     """However many mistakes a megabyte holds, the answer fits Lambda's."""
     graph = {"x" * 100_000: {"class_type": "A", "inputs": {"a": "{{}}" * 100_000}}}
-    answer = gateway.admin.post("/workflows", {**BODY, "workflowJson": graph})
-    assert answer.status == 400
-    assert len(answer.body) < 100_000
+    response = gateway.admin.post("/workflows", {**BODY, "workflowJson": graph})
+    assert response.status == 400
+    assert len(response.body) < 100_000
 
 
 @pytest.mark.parametrize("workflow_id", ["unknown", "..", "%2e%2e", "a%2Fb", "x" * 3000, "é", "WORKFLOW"])
 def test_an_unknown_workflow_is_404(gateway: Gateway, workflow_id: str) -> None:
     """Whatever stands in place of the id."""
     add_workflow(gateway)
-    answer = gateway.ada.get(f"/workflows/{workflow_id}")
-    assert (answer.status, answer.json["error"]) == (404, "WORKFLOW_NOT_FOUND")
+    response = gateway.ada.get(f"/workflows/{workflow_id}")
+    assert (response.status, response.json["error"]) == (404, "WORKFLOW_NOT_FOUND")
 
 
 def test_a_warm_function_makes_two_calls(aws_gateway: AwsGateway) -> None:

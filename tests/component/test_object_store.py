@@ -32,10 +32,10 @@ def test_a_presigned_url_is_good_for_a_plain_get(objects: S3ObjectStore, http: r
     key = "outputs/j/ü b+c.png"
     objects.put_stream(key, io.BytesIO(BLOCK), content_type="image/png", disposition='inline; filename="b.png"')
     url = objects.presigned_url(key, seconds=600)
-    answer = http.get(url, timeout=5)
-    assert (answer.status_code, answer.content) == (200, BLOCK)
-    assert answer.headers["Content-Type"] == "image/png"
-    assert answer.headers["Content-Disposition"] == 'inline; filename="b.png"'
+    response = http.get(url, timeout=5)
+    assert (response.status_code, response.content) == (200, BLOCK)
+    assert response.headers["Content-Type"] == "image/png"
+    assert response.headers["Content-Disposition"] == 'inline; filename="b.png"'
     part = http.get(url, headers={"Range": "bytes=10-19"}, timeout=5)
     assert (part.status_code, part.content) == (206, BLOCK[10:20])
     assert part.headers["Content-Range"] == f"bytes 10-19/{len(BLOCK)}"

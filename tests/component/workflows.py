@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from gateway.domain.job import Job
     from gateway.ports import ReceivedJob
-    from tests.component.api import Answer, Caller, Gateway
+    from tests.component.api import Caller, Gateway, Response
 
 GRAPH: dict[str, Any] = {
     "3": {"class_type": "KSampler", "inputs": {"seed": "{{seed}}", "steps": "{{steps}}", "model": ["4", 0]}},
@@ -44,7 +44,7 @@ def add_workflow(gateway: Gateway, workflow_id: str = "w") -> None:
     gateway.wiring.workflows.create(workflow_id, "W", "", template, BY)
 
 
-def post(caller: Caller, **fields: Any) -> Answer:  # noqa: ANN401  a body's fields
+def post(caller: Caller, **fields: Any) -> Response:  # noqa: ANN401  a body's fields
     """Post a job for `w` that is usual but for these fields."""
     return caller.post("/jobs", {"workflowId": "w", "inputs": {"prompt": "a fox"}, **fields})
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pytest
 
     from gateway.aws.clients import Clients
-    from tests.component.api import Answer
+    from tests.component.api import Response
 
 
 class RecordingGateway(AwsGateway):
@@ -29,13 +29,13 @@ class RecordingGateway(AwsGateway):
         wiring = WorkflowWiring(ApiSettings.from_environment({**environment, **settings}))
         wiring._clients = clients  # making them takes longer than most tests
         super().__init__(wiring, clients, environment["TABLE_NAME"])
-        self.responses: list[Answer] = []
+        self.responses: list[Response] = []
 
-    def answer(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> Answer:
+    def send(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> Response:
         """Handle a request, and keep the response."""
-        answer = super().answer(method, target, headers, body)
-        self.responses.append(answer)
-        return answer
+        response = super().send(method, target, headers, body)
+        self.responses.append(response)
+        return response
 
 
 class LeakObserver:
@@ -69,8 +69,8 @@ class LeakObserver:
         pages = self._clients.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket)
         found = []
         for key in [item["Key"] for page in pages for item in page.get("Contents", [])]:
-            answer = self._clients.s3.get_object(Bucket=bucket, Key=key)
-            found.append(f"{key} {answer['ResponseMetadata']['HTTPHeaders']} {_text(answer['Body'].read())}")
+            response = self._clients.s3.get_object(Bucket=bucket, Key=key)
+            found.append(f"{key} {response['ResponseMetadata']['HTTPHeaders']} {_text(response['Body'].read())}")
         return found
 
     def _subscribe_to_events(self) -> str:

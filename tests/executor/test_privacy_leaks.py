@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from comfyui_simulator.server import SimulatorServer
     from gateway.aws.clients import Clients
     from testing.executor_harness import AwsExecutorHarness
-    from tests.component.api import Answer, Caller
+    from tests.component.api import Caller, Response
 
 MARKER = "zq-a-fox-that-nobody-may-read-qz"
 BUNDLED = Path(__file__).parents[2] / "workflows"
@@ -77,7 +77,7 @@ def register(admin: Caller) -> None:
     assert admin.post("/workflows", body).status == 201
 
 
-def post(ada: Caller, workflow_id: str, **inputs: object) -> Answer:
+def post(ada: Caller, workflow_id: str, **inputs: object) -> Response:
     """Post a job with the marker."""
     return ada.post("/jobs", body_of(workflow_id, **inputs))
 
@@ -90,9 +90,9 @@ def body_of(workflow_id: str, **inputs: object) -> dict[str, Any]:
 
 def accepted(ada: Caller, workflow_id: str, **inputs: object) -> str:
     """Post a job that is accepted; return its id."""
-    answer = post(ada, workflow_id, **inputs)
-    assert answer.status == 202, answer.json
-    return str(answer.json["jobId"])
+    response = post(ada, workflow_id, **inputs)
+    assert response.status == 202, response.json
+    return str(response.json["jobId"])
 
 
 def refuse_requests(ada: Caller) -> None:
