@@ -41,7 +41,7 @@ PARTS = (
     "claim",
     "submit to ComfyUI, until it starts",
 )
-SEEN, ANSWERED, RECEIVED = (
+SEEN, RESPONDED, RECEIVED = (
     "until visible as succeeded",
     "until a request with ?wait= returns",
     "until the webhook is received",
@@ -64,12 +64,12 @@ class LatencyMeasurement:
     def before_ms(self, priority: Priority) -> list[float]:
         """Run a job and return the time of each step before its run."""
         posted, job_id = self._post(priority=priority)
-        answered = time.time()
+        responded_at = time.time()
         timing = self._json("GET", f"{self._url}/jobs/{job_id}?wait=25")["timing"]
         logs = self._json("GET", f"{self._url}/jobs/{job_id}/logs")["logs"]
-        (claimed,) = (line["timestamp"] for line in logs if line["message"].startswith("Taken by"))
+        (claimed,) = (line["timestamp"] for line in logs if line["message"].startswith("Claimed by"))
         began = self._ran(job_id)["execution_start"]
-        ends = [_seconds(timing["createdAt"]), answered, _seconds(timing["startedAt"]), _seconds(claimed), began]
+        ends = [_seconds(timing["createdAt"]), responded_at, _seconds(timing["startedAt"]), _seconds(claimed), began]
         return [(end - start) * 1000 for start, end in zip([posted, *ends], ends, strict=False)]
 
     def after_ms(self, *, waiting: bool) -> dict[str, float]:
@@ -85,7 +85,7 @@ class LatencyMeasurement:
         wait_until(lambda: self._received and self._received[-1].job_id == job_id, "a webhook", _WEBHOOK_SECONDS)
         ended = self._ran(job_id)["execution_success"]
         return {
-            ANSWERED if waiting else SEEN: (seen - ended) * 1000,
+            RESPONDED if waiting else SEEN: (seen - ended) * 1000,
             RECEIVED: (self._received[-1].at - ended) * 1000,
         }
 
@@ -144,7 +144,7 @@ def main() -> None:
         part: {priority: round(statistics.median(each[index] for each in seen), 1) for priority, seen in before.items()}
         for index, part in enumerate(PARTS)
     }
-    ends = {what: summary([each[what] for each in after if what in each]) for what in (SEEN, ANSWERED, RECEIVED)}
+    ends = {what: summary([each[what] for each in after if what in each]) for what in (SEEN, RESPONDED, RECEIVED)}
     table = Table("from POST to the start of the run, median ms", *before)
     for part, of_priorities in parts.items():
         table.add_row(part, *(f"{value:g}" for value in of_priorities.values()), end_section=part == PARTS[-1])

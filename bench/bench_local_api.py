@@ -51,9 +51,9 @@ def client(url: str, method: str, path: str) -> Work:
     def send() -> None:
         job = {"workflowId": "solid", "inputs": {"color": next(colors)}}
         connection.request(method, path, json.dumps(job) if method == "POST" else None, headers)
-        answer = connection.getresponse()
-        body = answer.read()
-        if answer.status >= http.client.BAD_REQUEST:
+        response = connection.getresponse()
+        body = response.read()
+        if response.status >= http.client.BAD_REQUEST:
             raise RuntimeError(body.decode())
 
     return send

@@ -42,9 +42,11 @@ def main() -> None:
     given = arguments().parse_args()
     jobs = 5 if given.quick else JOBS
     order = measure(jobs)
-    places = {priority: [place for place, ran in enumerate(order, start=1) if ran is priority] for priority in Priority}
+    positions = {
+        priority: [position for position, ran in enumerate(order, start=1) if ran is priority] for priority in Priority
+    }
     table = Table("priority", "first ran as", "median", "last ran as")
-    for priority, ran in places.items():
+    for priority, ran in positions.items():
         table.add_row(priority, str(ran[0]), f"{statistics.median(ran):g}", str(ran[-1]))
     Console(width=120).print(table)
     blocks = [[priority, len(list(jobs))] for priority, jobs in groupby(order)]

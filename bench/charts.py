@@ -64,9 +64,9 @@ def overhead(result: Result) -> Any:  # noqa: ANN401  a figure
         rows = [row for row in result["rows"] if row["clients"] == count]
         measured = {row["way"]: (row["median_ms"], row["p95_ms"]) for row in rows}
         _bars_with_spread(panel, measured)
-        for place, way in enumerate(ways):
+        for position, way in enumerate(ways):
             if way not in measured:
-                panel.text(0, place, "  only measured with 1 client", va="center", fontsize=8, color="#666666")
+                panel.text(0, position, "  only measured with 1 client", va="center", fontsize=8, color="#666666")
         panel.set_title(f"{count} concurrent client{'s' if count > 1 else ''}")
     panels[0].set_yticks(range(len(ways)), [LABELS.get(way, way) for way in ways])
     panels[0].invert_yaxis()
@@ -77,10 +77,10 @@ def overhead(result: Result) -> Any:  # noqa: ANN401  a figure
 
 def _bars_with_spread(panel: Any, values: Mapping[str, tuple[float, float]]) -> None:  # noqa: ANN401  axes
     """Draw medians as bars, in order, and 95th percentiles as lines, with the median as text."""
-    for place, (name, (median, p95)) in enumerate(values.items()):
-        panel.barh(place, median, 0.65, color=COLORS.get(name, OURS))
-        panel.plot([median, p95], [place, place], color="black", linewidth=1)
-        panel.text(p95, place, f"  {median:.0f} ms", va="center", fontsize=9)
+    for position, (name, (median, p95)) in enumerate(values.items()):
+        panel.barh(position, median, 0.65, color=COLORS.get(name, OURS))
+        panel.plot([median, p95], [position, position], color="black", linewidth=1)
+        panel.text(p95, position, f"  {median:.0f} ms", va="center", fontsize=9)
     panel.set_xlim(0, 1.4 * max(p95 for _, p95 in values.values()))
 
 
@@ -92,11 +92,11 @@ def gpu_idle(result: Result) -> Any:  # noqa: ANN401  a figure
     height = 0.6 / len(ways)
     for number, way in enumerate(ways):
         shares = [row["share"] * 100 for row in result["rows"] if row["way"] == way]
-        places = [place + (number - (len(ways) - 1) / 2) * height for place in range(len(cases))]
-        panel.plot(shares, places, "o", markersize=6, label=LABELS.get(way, way), color=COLORS[way])
+        positions = [position + (number - (len(ways) - 1) / 2) * height for position in range(len(cases))]
+        panel.plot(shares, positions, "o", markersize=6, label=LABELS.get(way, way), color=COLORS[way])
         if way in ("gateway", "plain loop"):
-            for share, place in zip(shares, places, strict=True):
-                panel.text(share * 1.12, place, f"{share:.3g} %", va="center", fontsize=8, color=COLORS[way])
+            for share, position in zip(shares, positions, strict=True):
+                panel.text(share * 1.12, position, f"{share:.3g} %", va="center", fontsize=8, color=COLORS[way])
     panel.set_yticks(range(len(cases)), [f"{seconds:g} s, {mib} MiB" for seconds, mib in cases])
     panel.invert_yaxis()
     panel.grid(axis="y", color="#eeeeee", linewidth=8)
@@ -117,10 +117,10 @@ def latency(result: Result) -> Any:  # noqa: ANN401  a figure
     figure, (before, after) = plt.subplots(2, 1, figsize=(10, 4.6), height_ratios=[5, 3])
     parts = result["parts_median_ms"]
     left = 0.0
-    for place, values in enumerate(parts.values()):
-        before.barh(place, values["normal"], left=left, color=OURS)
+    for position, values in enumerate(parts.values()):
+        before.barh(position, values["normal"], left=left, color=OURS)
         left += values["normal"]
-        before.text(left, place, f"  {values['normal']:.0f} ms", va="center", fontsize=9)
+        before.text(left, position, f"  {values['normal']:.0f} ms", va="center", fontsize=9)
     before.set_yticks(range(len(parts)), list(parts))
     before.set_xlim(0, 1.1 * left)
     before.set_title("From POST to the start of the run, step by step (medians)")
@@ -141,17 +141,17 @@ def local_api(result: Result) -> Any:  # noqa: ANN401  a figure
     figure, panels = plt.subplots(1, len(requests), figsize=(10, 3.6))
     for panel, request in zip(panels, requests, strict=True):
         rows = [row for row in result["rows"] if row["request"] == request]
-        places = range(len(rows))
+        positions = range(len(rows))
         for name, color, label in (
             ("its_calls_alone_per_second", FAINT, "its AWS calls alone: limit of the embedded AWS"),
             ("its_calls_by_boto3_per_second", "#7fb3cc", "its AWS calls by boto3: limit of the SDK"),
         ):
-            panel.bar(places, [row[name] for row in rows], 0.7, color=color, label=label)
-        bars = panel.bar(places, [row["per_second"] for row in rows], 0.4, color=OURS, label="the API process")
+            panel.bar(positions, [row[name] for row in rows], 0.7, color=color, label=label)
+        bars = panel.bar(positions, [row["per_second"] for row in rows], 0.4, color=OURS, label="the API process")
         panel.bar_label(
             bars, [f"{row['per_second']:.0f}" for row in rows], fontsize=9, label_type="center", color="white"
         )
-        panel.set_xticks(places, [str(row["clients"]) for row in rows])
+        panel.set_xticks(positions, [str(row["clients"]) for row in rows])
         panel.set_xlabel("concurrent clients")
         panel.set_ylabel("requests per second")
         panel.set_title(request)
@@ -228,8 +228,8 @@ def cost(result: Result) -> Any:  # noqa: ANN401  a figure
         dollars = [bill.get(unit, 0.0) for bill in parts.values()]
         panel.barh(list(parts), dollars, left=list(left.values()), color=shade, label=unit)
         left = {part: left[part] + more for part, more in zip(parts, dollars, strict=True)}
-    for place, dollars_of_part in enumerate(left.values()):
-        panel.text(dollars_of_part + 0.1, place, f"${dollars_of_part:.2f}", va="center", fontsize=9)
+    for position, dollars_of_part in enumerate(left.values()):
+        panel.text(dollars_of_part + 0.1, position, f"${dollars_of_part:.2f}", va="center", fontsize=9)
     panel.invert_yaxis()
     panel.set_xlim(0, 1.12 * max(left.values()))
     panel.set_xlabel(f"dollars per million jobs, list prices of {result['prices']['as_of']}")

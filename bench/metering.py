@@ -35,7 +35,7 @@ _S3 = {
 class Meter:
     """Units by part of the work: calls of this thread count for the part of `part`, those of others for `elsewhere`.
 
-    Left out: looks at empty queues, and what executors report of themselves, as no job causes them.
+    Excluded: polls of empty queues, and heartbeats, as no job causes them.
     """
 
     def __init__(self, elsewhere: str) -> None:

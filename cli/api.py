@@ -23,7 +23,7 @@ _SUBMIT_DELAY_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class SubmittedJob:
+class AcceptedJob:
     """A job that the gateway accepted. `eta_seconds`: estimated time to its end; None if unknown or ended."""
 
     job_id: str
@@ -72,16 +72,16 @@ class GatewayApi:
         """DELETE /workflows/{id}."""
         self._http.read(self._http.send("DELETE", f"/workflows/{part(workflow_id)}"))
 
-    def submit(self, body: Mapping[str, Any], idempotency_key: str) -> SubmittedJob:
+    def submit(self, body: Mapping[str, Any], idempotency_key: str) -> AcceptedJob:
         """POST /jobs. A request without a response is sent again: with the same key it is the same job."""
         headers = {"Idempotency-Key": idempotency_key}
         for attempt in range(1, _MAX_SUBMIT_ATTEMPTS + 1):
             try:
                 response = self._http.send("POST", "/jobs", body=body, headers=headers)
                 if response.status_code == HTTPStatus.OK:
-                    return SubmittedJob(self._http.parse(response, responses.JobFromCacheJson)["jobId"])
+                    return AcceptedJob(self._http.parse(response, responses.JobFromCacheJson)["jobId"])
                 accepted = self._http.parse(response, responses.JobAcceptedJson)
-                return SubmittedJob(accepted["jobId"], accepted["etaSeconds"] or None)
+                return AcceptedJob(accepted["jobId"], accepted["etaSeconds"] or None)
             except CommandFailedError as error:
                 if error.code is not ExitCode.UNREACHABLE or attempt == _MAX_SUBMIT_ATTEMPTS:
                     raise

@@ -56,16 +56,7 @@ def list_jobs(  # noqa: PLR0913  a command's options
       comfyui-gateway jobs list --limit 1000 --json | jq -r '.jobs[].jobId'
 
     """
-    now = datetime.now(UTC)
-    query: dict[str, str | int] = {}
-    if status is not None:
-        query["status"] = status
-    if workflow is not None:
-        query["workflowId"] = workflow
-    if after is not None:
-        query["after"] = timestamps.to_text(times.past_time("--after", after, now))
-    if before is not None:
-        query["before"] = timestamps.to_text(times.past_time("--before", before, now))
+    query = _list_query(status=status, workflow=workflow, after=after, before=before)
     found: list[JobJson] = []
     more = True
     for page in islice(session.api.job_pages(query, limit=limit), _MAX_PAGES):
@@ -93,6 +84,20 @@ def list_jobs(  # noqa: PLR0913  a command's options
     session.printer.table(columns, rows, unbroken=("JOB", "STATUS", "ACCEPTED", "RAN FOR"))
     if not found:
         session.printer.note("No jobs.")
+
+
+def _list_query(
+    *, status: JobStatus | None, workflow: str | None, after: str | None, before: str | None
+) -> dict[str, str | int]:
+    """Return the query of `GET /jobs` for the filters that were given."""
+    now = datetime.now(UTC)
+    filters = {
+        "status": status,
+        "workflowId": workflow,
+        "after": after and timestamps.to_text(times.past_time("--after", after, now)),
+        "before": before and timestamps.to_text(times.past_time("--before", before, now)),
+    }
+    return {name: value for name, value in filters.items() if value is not None}
 
 
 @app.command("show")

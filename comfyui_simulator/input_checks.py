@@ -55,7 +55,7 @@ def is_type_accepted(received: str, wanted: object) -> bool:
 def check_value(name: str, config: InputConfig, value: _Json, *, is_checked_by_node: bool) -> CheckedValue:
     """Convert a value and check it against the minimum, maximum or list of its input.
 
-    `is_checked_by_node` tells that the class checks the input itself, so that the declared limits do not count.
+    `is_checked_by_node` is true if the class validates the input itself; the declared limits are then ignored.
     """
     input_type = config[0]
     options: JsonObject = config[1]

@@ -55,7 +55,3 @@ class NodeGraph:
     def display_id(self, node_id: str) -> str:
         """Return the node under which clients show this one."""
         return self.real_id(node_id)
-
-    def is_expanded(self, node_id: str) -> bool:
-        """Return whether an expansion added the node."""
-        return node_id in self._parents

@@ -27,7 +27,7 @@ def tensor_text(images: list[Image.Image]) -> str:
     channels = len(images[0].getbands())
     shape = [len(images), height, width] + ([channels] if channels > 1 else [])
     size = len(images) * height * width * channels
-    shown = [_shown(length, summarised=size > _SUMMARY_THRESHOLD) for length in shape]
+    shown = [_shown(length, summarized=size > _SUMMARY_THRESHOLD) for length in shape]
 
     def pixel(image: Image.Image, x: int, y: int) -> _Nested:
         value = image.getpixel((x, y))
@@ -48,9 +48,9 @@ def tensor_text(images: list[Image.Image]) -> str:
     return f"tensor({_format(values, len(shape), len('tensor('), '{:.0f}.' if whole_numbers else '{:.4f}')})"
 
 
-def _shown(length: int, *, summarised: bool) -> list[int | None]:
+def _shown(length: int, *, summarized: bool) -> list[int | None]:
     """Return the indices that are printed, None standing for the dots between the edges."""
-    if not summarised or length <= 2 * _EDGE_ITEMS:
+    if not summarized or length <= 2 * _EDGE_ITEMS:
         return list(range(length))
     return [*range(_EDGE_ITEMS), None, *range(length - _EDGE_ITEMS, length)]
 

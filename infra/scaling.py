@@ -94,7 +94,7 @@ class Scaling(Construct):
         alarm = cloudwatch.Alarm(
             self,
             name,
-            alarm_description="Scales executors. Notifies nobody.",
+            alarm_description="Scales executors. Sends no notification.",
             metric=metric,
             threshold=0,
             comparison_operator=greater if above else not_greater,

@@ -24,7 +24,7 @@ _MODES: dict[str, Callable[[Image.Image, Image.Image], Image.Image]] = {
 
 @node("ImageBlend")
 def blend_images(run: NodeRun) -> Returned:
-    """Mix an image with its blend with a second one, in a mode such as multiply."""
+    """Blend two images in a mode such as multiply."""
     mode, factor = run.text("blend_mode"), run.number("blend_factor")
     first = run.images("image1")
     second = resize_and_cut(run.images("image2"), *first[0].size, "bicubic")
@@ -33,7 +33,7 @@ def blend_images(run: NodeRun) -> Returned:
 
 @node("ImageBlur")
 def blur_image(run: NodeRun) -> Returned:
-    """Blur with a Gaussian kernel of 2 * blur_radius + 1 pixels, on which sigma 1 reaches from centre to edge."""
+    """Blur with a Gaussian kernel of 2 * blur_radius + 1 pixels, on which sigma 1 reaches from center to edge."""
     radius, sigma = run.integer("blur_radius"), run.number("sigma")
     weights = [math.exp(-((offset / radius) ** 2) / (2 * sigma**2)) for offset in range(-radius, radius + 1)]
     weights = [weight / sum(weights) for weight in weights]

@@ -84,7 +84,7 @@ def scale_image_by(run: NodeRun) -> Returned:
 
 @node("ImageCrop")
 def crop_image(run: NodeRun) -> Returned:
-    """Cut a rectangle out; it is moved or cut so that it lies in the image."""
+    """Crop to a rectangle, clamped to the image."""
     images = run.images("image")
     left = min(run.integer("x"), images[0].width - 1)
     top = min(run.integer("y"), images[0].height - 1)

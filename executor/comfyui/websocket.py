@@ -82,7 +82,7 @@ class ProgressSocket:
         """Return for how long a working connection has had no event of a prompt, after its first one.
 
         0 when silence means nothing: a prompt's events come only to the socket that it was submitted with, and while
-        another client does not read its socket they come to nobody (not even a prompt's first event).
+        another client does not read its socket no client receives them (not even a prompt's first event).
         """
         last_event_at = progress.last_event_at
         return 0.0 if last_event_at is None else self._alive_at - last_event_at

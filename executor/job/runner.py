@@ -7,7 +7,7 @@ continues, or the job has ended and only the event and the deletion must be repe
 
 An execution is stopped for one of three reasons: the response to a lease renewal had a cancel request, the lease was
 lost, or this executor shuts down. `must_stop` in `_execute` has all three; PromptMonitor then cancels the prompt on
-ComfyUI and raises ExecutionStoppedError; `_end_stopped` decides what becomes of the job.
+ComfyUI and raises ExecutionStoppedError; `_end_stopped` decides whether the job is canceled, failed or released.
 """
 
 from __future__ import annotations

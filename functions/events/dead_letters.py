@@ -38,10 +38,10 @@ _FAILURE = JobFailure(
 
 def make_function(wiring: EventWiring) -> EventFunction:
     """Make the function that processes a batch of dead letters."""
-    return each_message(_MessageProcessor(wiring.jobs, wiring.bus, wiring.clock).process)
+    return each_message(_DeadLetterProcessor(wiring.jobs, wiring.bus, wiring.clock).process)
 
 
-class _MessageProcessor:
+class _DeadLetterProcessor:
     def __init__(self, jobs: JobStore, bus: EventBus, clock: Clock) -> None:
         self._jobs = jobs
         self._bus = bus
@@ -51,7 +51,7 @@ class _MessageProcessor:
         """Return whether the message is finished. Its body contains a caller's prompt and is never logged."""
         job_id = job_id_in(record["body"])
         if job_id is None:
-            # Keeping it helps nobody: it would come back for two weeks without a job to report.
+            # Do not keep it: it would be redelivered for two weeks without a job to report.
             event_logger.error(
                 "dead letter unreadable",
                 action="dead_letter_unreadable",

@@ -27,10 +27,10 @@ _HELD_SECONDS = int(ATTEMPT_HOLD.total_seconds())
 def make_function(wiring: EventWiring) -> EventFunction:
     """Make the function that processes a batch of messages."""
     deliverer = Deliverer(wiring.deliveries, wiring.job_view, wiring.signer, wiring.sender, wiring.clock)
-    return each_message(_MessageProcessor(deliverer, wiring.webhook_queue).process)
+    return each_message(_DeliveryProcessor(deliverer, wiring.webhook_queue).process)
 
 
-class _MessageProcessor:
+class _DeliveryProcessor:
     def __init__(self, deliverer: Deliverer, queue: WebhookQueue) -> None:
         self._deliverer = deliverer
         self._queue = queue

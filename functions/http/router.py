@@ -133,7 +133,7 @@ class Router:
         self._app.route(_rule(path), method=[method for method in _METHODS if method not in allowed])(refuse)
 
     def _authenticated_only(self, request: Request, respond: Callable[[], Response[Any]]) -> Response[Any]:
-        """Require a caller for whatever path and method: without one, nobody learns which paths there are."""
+        """Require a caller for any path and method, so that unauthenticated callers cannot discover paths."""
         if not request.is_options:
             self._authenticator.require_caller(request)
         return respond()

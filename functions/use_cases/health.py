@@ -33,7 +33,7 @@ class FleetState:
     comfyui_url: str | None
     checkpoints: Sequence[str]  # of all reachable ComfyUIs
     executors: Sequence[ExecutorState]
-    shows_current_jobs: bool  # else every `current_job_id` is None: other owners' jobs are nobody else's business
+    shows_current_jobs: bool  # else every `current_job_id` is None: only admins may see other owners' job ids
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,8 @@ The cache key needs the template's version, so the head comes first. A warm func
 request: it makes the key from that one and reads head and result in one call. When the head has changed meanwhile, it
 starts again.
 
-A caller that lets the seed be drawn asks for something new: no result is looked up, and none is stored, because
-hardly anybody would ever find it.
+A caller that lets the seed be drawn asks for something new: no result is looked up, and none is stored, because a
+random seed is practically never requested again.
 """
 
 from __future__ import annotations

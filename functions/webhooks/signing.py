@@ -52,7 +52,7 @@ class Signer:
 def owner_secret(secret: str, owner: str, renewal: int) -> str:
     """Derive an owner's secret after this number of renewals.
 
-    From it nobody can derive another owner's secret, the one after the next renewal, or the secret it comes from.
+    It reveals neither another owner's secret, nor later ones, nor the master secret.
     """
     number = f" {renewal}" if renewal else ""
     return _PREFIX + _base64_hmac(_key(secret), f"webhook secret{number} of {owner}".encode())
