@@ -13,7 +13,7 @@ import pytest
 from cli import env_file
 from tests.cli.conftest import ADMIN_KEY, USER_KEY, Gateway, run
 from tests.local.command import free_port
-from tests.webhooks.receiver import Receiver, answers
+from tests.webhooks.receiver import Receiver, responds
 from tools.api_docs import examples
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from typer.testing import Result
 
-    from tests.webhooks.receiver import Behaviour
+    from tests.webhooks.receiver import Behavior
 
 
 def findings(result: Result) -> dict[str, tuple[str, str]]:
@@ -34,7 +34,7 @@ def findings(result: Result) -> dict[str, tuple[str, str]]:
     return {each["what"]: (each["state"], each["message"]) for each in found}
 
 
-def gateway_that_says(**bodies: Any) -> Behaviour:  # noqa: ANN401  JSON
+def gateway_that_says(**bodies: Any) -> Behavior:  # noqa: ANN401  JSON
     """Answer each path with its body; `health` for /health, and so on. `date`: what its clock says."""
     date = bodies.pop("date", time.time())
 
@@ -44,7 +44,7 @@ def gateway_that_says(**bodies: Any) -> Behaviour:  # noqa: ANN401  JSON
         status = 200
         if callable(body):
             status, body = body(path)
-        answers(
+        responds(
             status,
             "Content-Type: application/json",
             f"Date: {formatdate(date, usegmt=True)}",
@@ -79,7 +79,7 @@ def test_a_gateway_that_is_well(
     """All is looked at, the table and the queues too, and a receiver that was named; the end is 0."""
     for name, value in (env_file.read(gateway.data_dir / "environment") or {}).items():
         monkeypatch.setenv(name, value)
-    with Receiver(answers(204)) as receiver:
+    with Receiver(responds(204)) as receiver:
         found = findings(command("doctor", "--json", "--webhook", receiver.url))
     assert {state for state, _ in found.values()} == {"ok"}
     assert {"gateway", "clock", "credentials", "models", "webhooks", "table", "queue normal"} <= set(found)
@@ -91,7 +91,7 @@ def test_a_gateway_that_is_well(
 
 def test_a_receiver_that_does_not_take_it(command: Callable[..., Result]) -> None:
     """Is a problem, with what it answered; so is an address where webhooks may not go."""
-    with Receiver(answers(500)) as receiver:
+    with Receiver(responds(500)) as receiver:
         result = command("doctor", "--json", "--webhook", receiver.url)
     assert result.exit_code == 1
     assert findings(result)["webhooks"][0] == "problem"

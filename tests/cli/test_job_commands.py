@@ -12,7 +12,7 @@ import requests
 
 from tests.cli.conftest import ADMIN_KEY, USER_KEY, Gateway, assert_refused
 from tests.local.command import wait_until
-from tests.webhooks.receiver import Receiver, answers
+from tests.webhooks.receiver import Receiver, responds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -222,7 +222,7 @@ def test_a_running_job_is_canceled(command: Callable[..., Result]) -> None:
 
 def test_a_webhook_is_looked_at_and_sent_again(command: Callable[..., Result]) -> None:
     """Each attempt is a line; redeliver sends it once more."""
-    with Receiver(answers(204)) as receiver:
+    with Receiver(responds(204)) as receiver:
         job_id = submitted(command, "icon_512", "-i", "prompt=a hook", "-i", "steps=1", "--callback-url", receiver.url)
         wait_until(lambda: len(shown(command("webhooks", "deliveries", job_id, "--json"))["deliveries"]) == 1, 20)
         assert command("webhooks", "deliveries", job_id).stdout.split("\t")[2:4] == ["204", "delivered"]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.cli.conftest import assert_refused, run
-from tests.webhooks.receiver import Behaviour, Receiver, answers
+from tests.webhooks.receiver import Behavior, Receiver, responds
 from tools.api_docs import examples
 
 if TYPE_CHECKING:
@@ -17,20 +17,20 @@ if TYPE_CHECKING:
 FIRST, SECOND, OTHER = (f"{start}-6a57-4b0e-9d5c-0c6a1f7d2b11" for start in ("3f0c5f8e", "3f0c77aa", "aabbccdd"))
 
 
-def returns(body: Mapping[str, Any]) -> Behaviour:
+def returns(body: Mapping[str, Any]) -> Behavior:
     """Return JSON."""
-    return answers(200, "Content-Type: application/json", body=json.dumps(body).encode())
+    return responds(200, "Content-Type: application/json", body=json.dumps(body).encode())
 
 
-def page(*ids: str, cursor: str | None = None) -> Behaviour:
+def page(*ids: str, cursor: str | None = None) -> Behavior:
     """Return a page of jobs with these ids."""
     jobs = [{**examples.JOB_SUCCEEDED, "jobId": each} for each in ids]
     return returns({"jobs": jobs, "count": len(jobs), "nextCursor": cursor})
 
 
-def shown(text: str, *behaviours: Behaviour) -> tuple[Any, list[str]]:
+def shown(text: str, *behaviors: Behavior) -> tuple[Any, list[str]]:
     """Show a job by a text; return the result and the paths of the requests."""
-    with Receiver(*behaviours, returns(examples.JOB_SUCCEEDED)) as receiver:
+    with Receiver(*behaviors, returns(examples.JOB_SUCCEEDED)) as receiver:
         result = run("jobs", "show", text, "--url", f"http://127.0.0.1:{receiver.port}")
         return result, [request.line.split()[1] for request in receiver.received]
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from gateway.__about__ import VERSION
 from tests.cli.conftest import assert_refused
-from tests.webhooks.receiver import Receiver, answers
+from tests.webhooks.receiver import Receiver, responds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,11 +34,11 @@ def test_the_audit_log_is_a_list(command: Callable[..., Result]) -> None:
 
 def test_a_receiver_is_tested(command: Callable[..., Result]) -> None:
     """Exit code 1 if it does not accept the sample, with the reason."""
-    with Receiver(answers(204)) as receiver:
+    with Receiver(responds(204)) as receiver:
         result = command("webhooks", "test", receiver.url)
         assert result.exit_code == 0
         assert "204" in result.stderr
-    with Receiver(answers(500)) as receiver:
+    with Receiver(responds(500)) as receiver:
         assert_refused(command("webhooks", "test", receiver.url), 1, "500")
         as_json = command("webhooks", "test", receiver.url, "--json")
         assert (as_json.exit_code, json.loads(as_json.stdout)["delivered"]) == (1, False)

@@ -14,7 +14,7 @@ import pytest
 
 from cli import env_file
 from tests.cli.terminal import COMMAND, SECONDS, Terminal, interrupted
-from tests.webhooks.receiver import Receiver, answers, hangs
+from tests.webhooks.receiver import Receiver, hangs, responds
 from tools.api_docs import examples
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from typer.testing import Result
 
-    from tests.webhooks.receiver import Behaviour
+    from tests.webhooks.receiver import Behavior
 
 COLOR = re.compile(r"\x1b\[[0-9;]*[0-9]m")
 GRAPH = {
@@ -158,13 +158,13 @@ def test_ctrl_c_as_soon_as_the_job_is_accepted(tmp_path: Path, more: tuple[str, 
     [
         ((), "Stopped."),
         (
-            (answers(200, "Content-Type: application/json", body=json.dumps(examples.WORKFLOW).encode()),),
+            (responds(200, "Content-Type: application/json", body=json.dumps(examples.WORKFLOW).encode()),),
             "Stopped before the gateway responded. Check whether it accepted the job: comfyui-gateway jobs list",
         ),
     ],
     ids=["reading-the-workflow", "posting-the-job"],
 )
-def test_ctrl_c_before_a_job_is_accepted(tmp_path: Path, before: tuple[Behaviour, ...], message: str) -> None:
+def test_ctrl_c_before_a_job_is_accepted(tmp_path: Path, before: tuple[Behavior, ...], message: str) -> None:
     """While the workflow is fetched, nothing was submitted; while the job is posted, it is not known."""
     output = tmp_path / "output"
     with Receiver(*before, hangs()) as receiver:

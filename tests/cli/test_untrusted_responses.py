@@ -18,7 +18,7 @@ from cli.download import make_folder, save_outputs
 from cli.exit_codes import CommandFailedError, ExitCode
 from tests.cli.conftest import assert_refused, run
 from tests.local.command import free_port
-from tests.webhooks.receiver import Behaviour, Receiver, answers, drips, hangs, sends
+from tests.webhooks.receiver import Behavior, Receiver, drips, hangs, responds, sends
 from tools.api_docs import examples
 
 if TYPE_CHECKING:
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 JSON_TYPE = "Content-Type: application/json"
 
 
-def returns_json(body: Mapping[str, Any], *headers: str, status: int = 200) -> Behaviour:
+def returns_json(body: Mapping[str, Any], *headers: str, status: int = 200) -> Behavior:
     """Answer with JSON."""
-    return answers(status, JSON_TYPE, *headers, body=json.dumps(body).encode())
+    return responds(status, JSON_TYPE, *headers, body=json.dumps(body).encode())
 
 
-def refuses(status: int, code: str, *headers: str, message: str = "No.") -> Behaviour:
+def refuses(status: int, code: str, *headers: str, message: str = "No.") -> Behavior:
     """Answer with an error of a gateway."""
     body = {"error": code, "message": message, "details": None, "retryable": False, "correlationId": "c-1"}
     return returns_json(body, *headers, status=status)
@@ -55,15 +55,15 @@ def short_timeouts(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa
 
 
 @pytest.mark.parametrize(
-    ("behaviour", "part"),
+    ("behavior", "part"),
     [
-        (answers(200, "Content-Type: text/html", body=b"<html>Welcome</html>"), "not a ComfyUI Gateway"),
-        (answers(404, "Content-Type: text/html", body=b"<html>nginx</html>"), "status 404"),
-        (answers(502, body=b""), "status 502"),
-        (answers(200, JSON_TYPE, body=b"[]"), "not a ComfyUI Gateway"),
-        (answers(200, JSON_TYPE, body=b"[" * 50_000), "not a ComfyUI Gateway"),
+        (responds(200, "Content-Type: text/html", body=b"<html>Welcome</html>"), "not a ComfyUI Gateway"),
+        (responds(404, "Content-Type: text/html", body=b"<html>nginx</html>"), "status 404"),
+        (responds(502, body=b""), "status 502"),
+        (responds(200, JSON_TYPE, body=b"[]"), "not a ComfyUI Gateway"),
+        (responds(200, JSON_TYPE, body=b"[" * 50_000), "not a ComfyUI Gateway"),
         (returns_json({"jobs": [{"jobId": 5}], "count": 1, "nextCursor": None}), "jobs.0"),
-        (answers(302, "Location: https://elsewhere.example/"), "redirect"),
+        (responds(302, "Location: https://elsewhere.example/"), "redirect"),
         (hangs(), "timeout"),
         (hangs(b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n{"), "Cannot reach a gateway"),
         (drips(b"HTTP/1.1 200 OK\r\nContent-Length: 500000\r\n\r\n", b" "), "takes longer than"),
@@ -77,9 +77,9 @@ def short_timeouts(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa
         "cut", "closed", "no-http", "500",
     ],
 )  # fmt: skip
-def test_a_server_that_is_not_a_gateway_is_reported(behaviour: Behaviour, part: str) -> None:
+def test_a_server_that_is_not_a_gateway_is_reported(behavior: Behavior, part: str) -> None:
     """Exit code 6, in time, without the key."""
-    with Receiver(behaviour) as receiver:
+    with Receiver(behavior) as receiver:
         result = ask(receiver, "jobs", "list")
     assert_refused(result, 6, part)
     assert "s3cret" not in result.output
@@ -88,7 +88,7 @@ def test_a_server_that_is_not_a_gateway_is_reported(behaviour: Behaviour, part: 
 def test_a_body_without_an_end_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     """However fast it comes."""
     monkeypatch.setattr("cli.http_client._MAX_BYTES", 100_000)
-    with Receiver(answers(200, JSON_TYPE, body=b" " * 200_000)) as receiver:
+    with Receiver(responds(200, JSON_TYPE, body=b" " * 200_000)) as receiver:
         assert_refused(ask(receiver, "jobs", "list"), 6, "more than 100000 bytes")
 
 
@@ -139,7 +139,7 @@ def test_each_refusal_has_its_exit_code(status: int, code: str, exit_code: ExitC
 def test_a_submission_without_an_answer_is_sent_again() -> None:
     """With the same idempotency key, so that it is one job; the key in the header goes along each time."""
     accepted = returns_json(examples.JOB_ACCEPTED, status=202)
-    with Receiver(sends(b""), answers(502), accepted) as receiver:
+    with Receiver(sends(b""), responds(502), accepted) as receiver:
         result = ask(receiver, "submit", "w")
         assert (result.exit_code, result.stdout.strip()) == (0, examples.JOB_ID)
         assert len({request.headers["idempotency-key"] for request in receiver.received}) == 1
@@ -153,8 +153,8 @@ def test_a_submission_without_an_answer_is_sent_again() -> None:
 def test_a_wait_outlasts_a_gateway_that_starts_again() -> None:
     """And one that wants fewer requests; then it goes on."""
     log, ended = returns_json(examples.JOB_LOG), returns_json(examples.JOB_SUCCEEDED)
-    behaviours = (answers(503), refuses(429, "RATE_LIMITED", "Retry-After: 0"), ended, sends(b""), log)
-    with Receiver(*behaviours) as receiver:
+    behaviors = (responds(503), refuses(429, "RATE_LIMITED", "Retry-After: 0"), ended, sends(b""), log)
+    with Receiver(*behaviors) as receiver:
         result = ask(receiver, "jobs", "wait", examples.JOB_ID)
     assert result.exit_code == 0, result.output
     assert result.stderr.count("does not respond") == 2  # it was away twice
@@ -165,7 +165,7 @@ def test_a_wait_outlasts_a_gateway_that_starts_again() -> None:
 
 def test_a_wait_for_a_gateway_that_stays_away_ends() -> None:
     """After a time limit, which is reported once. The error has the job and the command to continue."""
-    with Receiver(answers(503)) as receiver:
+    with Receiver(responds(503)) as receiver:
         result = ask(receiver, "jobs", "wait", examples.JOB_ID)
     assert result.exit_code == 6
     assert result.stderr.count("does not respond") == 1
@@ -217,7 +217,7 @@ def hashed() -> None:
 def test_a_file_stays_in_its_folder(home: Path, name: str) -> None:
     """Whatever it is called, it is one new file there."""
     folder = home / "in"
-    with Receiver(answers(200, body=CONTENT)) as receiver:
+    with Receiver(responds(200, body=CONTENT)) as receiver:
         downloads(receiver.port, folder, {**HASHED, "filename": name})()
     (file,) = folder.iterdir()
     assert file.read_bytes() == CONTENT
@@ -228,31 +228,31 @@ def test_a_file_stays_in_its_folder(home: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "behaviour",
+    "behavior",
     [
-        answers(200, body=b"another content"),
-        answers(200, body=b"an imag"),
-        answers(200, body=CONTENT + b"!"),
+        responds(200, body=b"another content"),
+        responds(200, body=b"an imag"),
+        responds(200, body=CONTENT + b"!"),
         sends(b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nan im"),
         hangs(b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nan im"),
-        answers(302, "Location: file:///etc/passwd"),
-        answers(302, "Location: http://127.0.0.1:9/x"),
-        answers(302),
+        responds(302, "Location: file:///etc/passwd"),
+        responds(302, "Location: http://127.0.0.1:9/x"),
+        responds(302),
         refuses(404, "OUTPUT_NOT_FOUND"),
     ],
     ids=["other", "short", "long", "cut", "stuck", "redirect-file", "redirect-nowhere", "redirect-empty", "gone"],
 )
-def test_a_failed_download_leaves_nothing(home: Path, behaviour: Behaviour) -> None:
+def test_a_failed_download_leaves_nothing(home: Path, behavior: Behavior) -> None:
     """No part of it, and no temporary file."""
-    with Receiver(behaviour) as receiver, pytest.raises(CommandFailedError):
+    with Receiver(behavior) as receiver, pytest.raises(CommandFailedError):
         downloads(receiver.port, home, {**HASHED, "filename": "a.png"})()
     assert list(home.iterdir()) == []
 
 
 def test_a_redirect_is_followed_without_the_key(home: Path) -> None:
     """As to the store of a deployed gateway, which must not see it."""
-    with Receiver(answers(200, body=CONTENT)) as store:
-        way = answers(302, f"Location: http://127.0.0.1:{store.port}/bucket/key?signature=1")
+    with Receiver(responds(200, body=CONTENT)) as store:
+        way = responds(302, f"Location: http://127.0.0.1:{store.port}/bucket/key?signature=1")
         with Receiver(way) as receiver:
             downloads(receiver.port, home, {**HASHED, "filename": "a.png"})()
         assert "x-api-key" not in store.received[0].headers
@@ -260,11 +260,11 @@ def test_a_redirect_is_followed_without_the_key(home: Path) -> None:
         assert receiver.received[0].headers["x-api-key"] == "s3cret-key"
 
 
-@pytest.mark.parametrize("behaviour", [answers(403, body=b"<Error/>"), answers(302, "Location: http://127.0.0.1:9/")])
-def test_an_error_of_the_store_is_reported(home: Path, behaviour: Behaviour) -> None:
+@pytest.mark.parametrize("behavior", [responds(403, body=b"<Error/>"), responds(302, "Location: http://127.0.0.1:9/")])
+def test_an_error_of_the_store_is_reported(home: Path, behavior: Behavior) -> None:
     """And no further redirect is followed."""
-    with Receiver(behaviour) as store:
-        way = answers(302, f"Location: http://127.0.0.1:{store.port}/key")
+    with Receiver(behavior) as store:
+        way = responds(302, f"Location: http://127.0.0.1:{store.port}/key")
         with Receiver(way) as receiver, pytest.raises(CommandFailedError, match=r"status [34]0"):
             downloads(receiver.port, home, {**HASHED, "filename": "a.png"})()
     assert list(home.iterdir()) == []
@@ -284,7 +284,7 @@ def test_a_symbolic_link_is_not_followed(home: Path) -> None:
     """A file of that name which leads elsewhere stays as it is."""
     outside = home.parent / "outside"
     (home / "3f0c5f8e-a.png").symlink_to(outside)
-    with Receiver(answers(200, body=CONTENT)) as receiver, pytest.raises(CommandFailedError) as caught:
+    with Receiver(responds(200, body=CONTENT)) as receiver, pytest.raises(CommandFailedError) as caught:
         downloads(receiver.port, home, {**HASHED, "filename": "a.png"})()
     assert caught.value.code is ExitCode.REFUSED
     assert not outside.exists()

@@ -21,7 +21,7 @@ from tests.component.test_api_cache import cache_key_of
 from tests.component.workflows import add_workflow, post, received, run, stored_jobs
 from tests.webhooks.fake_resolver import FakeResolver
 from tests.webhooks.harness import SECRET, SETTINGS, WebhookHarness
-from tests.webhooks.receiver import Receiver, answers, hangs
+from tests.webhooks.receiver import Receiver, hangs, responds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -174,7 +174,7 @@ def test_a_repeated_request_is_not_checked_again(deployed: Callable[..., Caller]
 def test_a_webhooks_way_is_reported(local: Gateway, aws: dict[str, str], aws_clients: Clients) -> None:
     """The job's short state, and every attempt with time, answer and error; sent again, it has the same id."""
     harness = WebhookHarness(aws, aws_clients)
-    with Receiver(answers(500), answers(204)) as receiver:
+    with Receiver(responds(500), responds(204)) as receiver:
         job_id = post(local.ada, callbackUrl=receiver.url).json["jobId"]
         received(local)
         harness.announce(run(local, job_id, {"a.png": b"x"}))
@@ -203,7 +203,7 @@ def test_a_webhooks_way_is_reported(local: Gateway, aws: dict[str, str], aws_cli
 def test_a_job_from_the_cache_is_sent_too(local: Gateway, aws: dict[str, str], aws_clients: Clients) -> None:
     """It has ended by being accepted."""
     harness = WebhookHarness(aws, aws_clients)
-    with Receiver(answers(204)) as receiver:
+    with Receiver(responds(204)) as receiver:
         inputs = {"prompt": "a fox", "seed": 7}
         first = post(local.ada, inputs=inputs).json["jobId"]
         cache_key = cache_key_of(local, first)
@@ -247,7 +247,7 @@ def test_others_see_no_deliveries(local: Gateway) -> None:
 
 def test_a_receiver_can_be_tried(local: Gateway) -> None:
     """A signed sample comes at once, and the answer says what became of it."""
-    with Receiver(answers(201), answers(500), hangs()) as receiver:
+    with Receiver(responds(201), responds(500), hangs()) as receiver:
         results = [local.ada.post("/webhooks/test", {"url": receiver.url}) for _ in range(3)]
     assert [response.status for response in results] == [200, 200, 200]
     good, bad, slow = (response.json for response in results)
@@ -264,7 +264,7 @@ def test_a_receiver_can_be_tried(local: Gateway) -> None:
 def test_a_sample_has_the_fields_of_the_real_thing(local: Gateway, aws: dict[str, str], aws_clients: Clients) -> None:
     """A receiver that takes the one takes the other."""
     harness = WebhookHarness(aws, aws_clients)
-    with Receiver(answers(200)) as receiver:
+    with Receiver(responds(200)) as receiver:
         local.ada.post("/webhooks/test", {"url": receiver.url})
         harness.announce(harness.end(receiver.url))
         harness.pump()
@@ -278,7 +278,7 @@ def test_owners_can_have_secrets_of_their_own(aws: dict[str, str], aws_clients: 
     """Each is told of its own jobs by its own secret, and tries its receiver with it."""
     settings = {**SETTINGS, "WEBHOOK_SECRET_PER_OWNER": "true"}
     gateway, harness = Gateway.on_aws(aws, aws_clients, **settings), WebhookHarness(aws, aws_clients, **settings)
-    with Receiver(answers(200)) as receiver:
+    with Receiver(responds(200)) as receiver:
         gateway.ada.post("/webhooks/test", {"url": receiver.url})
         harness.announce(harness.end(receiver.url, owner="ada"))
         harness.pump()

@@ -13,7 +13,7 @@ import requests
 from tests.docs.examples import RUN, SHOWN, Reader, script_of
 from tests.docs.pages import Page, all_pages
 from tests.local.command import GatewayProcess, wait_until
-from tests.webhooks.receiver import Receiver, answers
+from tests.webhooks.receiver import Receiver, responds
 from tools import terminal_picture
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def test_the_terminal_picture_shows_todays_output(gateway: Gateway) -> None:
 def test_all_examples_run(gateway: Gateway, tmp_path: Path) -> None:
     """Shell, Python and JavaScript blocks run page by page, in the order of the page."""
     scripts = {page.name: script_of(page) for page in PAGES} | FILES
-    with Receiver(answers(204)) as receiver:
+    with Receiver(responds(204)) as receiver:
         addresses = {
             "http://127.0.0.1:8188": gateway.executors()[0]["comfyui"]["url"],
             "https://app.example.com/hooks/comfyui": receiver.url,

@@ -24,7 +24,7 @@ from testing.waiting import wait_until
 from tests.component.samples import new_job
 from tests.infra.assembly import assembly
 from tests.infra.cloud import Cloud, Deployed
-from tests.webhooks.receiver import Receiver, answers
+from tests.webhooks.receiver import Receiver, responds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -216,7 +216,7 @@ def test_a_signed_webhook_is_sent_when_a_job_ends(deployed: Deployed, api: Api, 
     for function in ("jobs", "webhook_delivery", "webhook_test"):
         deployed.configure(function, **here)
     assert api("POST", "/workflows", {**WORKFLOW, "id": "webhook"}).status_code == requests.codes.created
-    with Receiver(answers(200)) as receiver:
+    with Receiver(responds(200)) as receiver:
         body = {"workflowId": "webhook", "inputs": {"color": 7}, "callbackUrl": receiver.url}
         job_id = api("POST", "/jobs", body).json()["jobId"]
         wait_until(lambda: receiver.received, "the webhook arrives", STEPS_SECONDS)

@@ -9,7 +9,7 @@ import pytest
 import requests
 
 from tests.local.command import LINUX_ONLY, GatewayProcess, wait_until
-from tests.webhooks.receiver import Receiver, answers
+from tests.webhooks.receiver import Receiver, responds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,7 +41,7 @@ def test_inputs_of_private_jobs_are_not_on_disk(start: Callable[..., GatewayProc
     """No table, file, queue or log contains them, and no webhook. Without privacy mode the same search finds them."""
     run = start(PRIVACY_MODE=str(private).lower())
     url = run.up()
-    with Receiver(answers(200)) as receiver:
+    with Receiver(responds(200)) as receiver:
         assert ended(url, receiver.url)["status"] == "succeeded"
         refused = ended(url, receiver.url, checkpoint=f"{MARK}.safetensors")
         assert refused["error"]["code"] == "COMFYUI_REJECTED"

@@ -10,7 +10,7 @@ import requests
 from standardwebhooks import Webhook
 
 from tests.local.command import assert_refused, wait_until
-from tests.webhooks.receiver import Receiver, answers, hangs
+from tests.webhooks.receiver import Receiver, hangs, responds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,7 +41,7 @@ def run_operator_command(data: Path, command: str) -> str:
 def test_a_webhook_is_delivered(start: Callable[..., GatewayProcess], tmp_path: Path) -> None:
     """Signed with the generated secret; receivers that hang do not delay others."""
     url = start().up()
-    with Receiver(hangs()) as dead, Receiver(answers(204)) as receiver:
+    with Receiver(hangs()) as dead, Receiver(responds(204)) as receiver:
         accepted(url, dead.url)
         wait_until(lambda: dead.received != [], 20)
         for _ in range(30):
@@ -68,7 +68,7 @@ def test_other_machines_cannot_reach_local_receivers(start: Callable[..., Gatewa
     """Callers could reach other processes otherwise. No secret is generated when one is set."""
     run = start(HOST="0.0.0.0", API_KEYS="some-key:user", WEBHOOK_SECRET=SECRET)  # noqa: S104  the point of the test
     url, key = run.up(), {"X-API-Key": "some-key"}
-    with Receiver(answers(204)) as receiver:
+    with Receiver(responds(204)) as receiver:
         answer = requests.post(f"{url}/webhooks/test", json={"url": receiver.url}, headers=key, timeout=20)
     assert (answer.status_code, receiver.connections) == (400, 0)
     assert not (tmp_path / "data" / "webhook-secret").exists()

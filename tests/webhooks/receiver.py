@@ -1,4 +1,4 @@
-"""Webhook receivers that misbehave as they are told: real servers, in threads."""
+"""Webhook receivers with a chosen behavior, also a faulty one: real servers, in threads."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Received:
-    """A request as it came in."""
+    """A received request."""
 
     line: str  # POST /hook HTTP/1.1
     headers: dict[str, str]  # names in lower case
     body: bytes
 
 
-Behaviour = Callable[["Receiver", socket.socket], None]  # what is done once a request is in
+Behavior = Callable[["Receiver", socket.socket], None]  # runs after a request was received
 
 
 class Receiver:
-    """Answers the first request by the first behaviour, and so on; the last one goes for all that follow."""
+    """Responds to the n-th request with the n-th behavior; the last behavior is repeated."""
 
-    def __init__(self, *behaviours: Behaviour, tls: ssl.SSLContext | None = None) -> None:
-        self.behaviours = list(behaviours)
+    def __init__(self, *behaviors: Behavior, tls: ssl.SSLContext | None = None) -> None:
+        self.behaviors = list(behaviors)
         self.received: list[Received] = []
         self.connections = 0
         self.closing = threading.Event()
@@ -41,12 +41,12 @@ class Receiver:
 
     @property
     def url(self) -> str:
-        """Where it listens."""
+        """Its address."""
         return f"http{'s' if self._tls else ''}://127.0.0.1:{self.port}/hook?token=t0ken"
 
     @property
     def ids(self) -> list[str]:
-        """The webhook ids that came in, in order."""
+        """The received webhook ids, in order."""
         return [request.headers["webhook-id"] for request in self.received]
 
     def __enter__(self) -> Self:
@@ -55,7 +55,7 @@ class Receiver:
 
     def __exit__(self, *_: object) -> None:
         self.closing.set()
-        with suppress(OSError):  # wakes up the thread that accepts
+        with suppress(OSError):  # ends the `accept` of the listening thread
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         for thread in self._threads:
@@ -79,8 +79,8 @@ class Receiver:
                 request = _read(connection)
                 with self._lock:
                     self.received.append(request)
-                    behaviour = self.behaviours[min(len(self.received), len(self.behaviours)) - 1]
-                behaviour(self, connection)
+                    behavior = self.behaviors[min(len(self.received), len(self.behaviors)) - 1]
+                behavior(self, connection)
 
 
 def _read(connection: socket.socket) -> Received:
@@ -94,18 +94,18 @@ def _read(connection: socket.socket) -> Received:
         return Received(line, headers, stream.read(int(headers.get("content-length", "0"))))
 
 
-def answers(status: int, *headers: str, body: bytes = b"") -> Behaviour:
-    """Answer as servers do."""
-    lines = [f"HTTP/1.1 {status} Whatever", *headers, f"Content-Length: {len(body)}", "Connection: close", "", ""]
+def responds(status: int, *headers: str, body: bytes = b"") -> Behavior:
+    """Send a complete response with this status."""
+    lines = [f"HTTP/1.1 {status} Reason", *headers, f"Content-Length: {len(body)}", "Connection: close", "", ""]
 
-    def answer(_receiver: Receiver, connection: socket.socket) -> None:
+    def respond(_receiver: Receiver, connection: socket.socket) -> None:
         connection.sendall("\r\n".join(lines).encode() + body)
 
-    return answer
+    return respond
 
 
-def sends(content: bytes) -> Behaviour:
-    """Send these bytes and close."""
+def sends(content: bytes) -> Behavior:
+    """Send these bytes and close the connection."""
 
     def send(_receiver: Receiver, connection: socket.socket) -> None:
         connection.sendall(content)
@@ -113,8 +113,8 @@ def sends(content: bytes) -> Behaviour:
     return send
 
 
-def hangs(content: bytes = b"") -> Behaviour:
-    """Send these bytes, and then neither anything more nor an end."""
+def hangs(content: bytes = b"") -> Behavior:
+    """Send these bytes, then nothing more, and keep the connection open."""
 
     def hang(receiver: Receiver, connection: socket.socket) -> None:
         connection.sendall(content)
@@ -123,19 +123,19 @@ def hangs(content: bytes = b"") -> Behaviour:
     return hang
 
 
-def drips(start: bytes, drop: bytes) -> Behaviour:
-    """Send a start, and then a little at a time without an end."""
+def drips(start: bytes, piece: bytes) -> Behavior:
+    """Send a start, then small pieces without end."""
 
     def drip(receiver: Receiver, connection: socket.socket) -> None:
         connection.sendall(start)
         while not receiver.closing.wait(0.02):
-            connection.sendall(drop)
+            connection.sendall(piece)
 
     return drip
 
 
-def waits(seconds: float, then: Behaviour) -> Behaviour:
-    """Do something after a while."""
+def waits(seconds: float, then: Behavior) -> Behavior:
+    """Wait, then apply another behavior."""
 
     def wait(receiver: Receiver, connection: socket.socket) -> None:
         receiver.closing.wait(seconds)

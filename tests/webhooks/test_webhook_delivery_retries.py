@@ -14,7 +14,7 @@ from gateway.domain.job_errors import DeliveryNotDueError
 from gateway.errors import GatewayError
 from tests.component.samples import at_once
 from tests.webhooks.harness import KilledError, WebhookHarness
-from tests.webhooks.receiver import Receiver, answers, sends
+from tests.webhooks.receiver import Receiver, responds, sends
 
 if TYPE_CHECKING:
     from gateway.domain.delivery import Delivery
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def test_a_failing_receiver_is_tried_again(harness: WebhookHarness) -> None:
     """Each try has the same id, and the message comes back later, not at once."""
-    with Receiver(answers(500), sends(b""), answers(429, "Retry-After: 600"), answers(200)) as receiver:
+    with Receiver(responds(500), sends(b""), responds(429, "Retry-After: 600"), responds(200)) as receiver:
         job = harness.end(receiver.url)
         harness.announce(job)
         (record,) = harness.messages()
@@ -44,7 +44,7 @@ def test_a_failing_receiver_is_tried_again(harness: WebhookHarness) -> None:
 
 def test_what_failed_comes_back_by_itself(harness: WebhookHarness) -> None:
     """A message that is hidden for no time is received again, counted by the queue."""
-    with Receiver(answers(500), answers(200)) as receiver:
+    with Receiver(responds(500), responds(200)) as receiver:
         job = harness.end(receiver.url)
         harness.announce(job)
         (record,) = harness.messages()
@@ -58,7 +58,7 @@ def test_what_failed_comes_back_by_itself(harness: WebhookHarness) -> None:
 
 def test_410_ends_it(harness: WebhookHarness) -> None:
     """The message is gone, and no dead letter either: there is nobody to redeliver it to."""
-    with Receiver(answers(410)) as receiver:
+    with Receiver(responds(410)) as receiver:
         job = harness.end(receiver.url)
         harness.announce(job)
         assert harness.pump() == [True]
@@ -70,7 +70,7 @@ def test_410_ends_it(harness: WebhookHarness) -> None:
 
 def test_after_the_last_try_it_is_a_dead_letter(harness: WebhookHarness) -> None:
     """The job says that it failed, and the message is kept; redelivered, it can still arrive."""
-    with Receiver(*[answers(503)] * MAX_DELIVERY_ATTEMPTS, answers(200)) as receiver:
+    with Receiver(*[responds(503)] * MAX_DELIVERY_ATTEMPTS, responds(200)) as receiver:
         job = harness.end(receiver.url)
         harness.announce(job)
         for tries in range(1, MAX_DELIVERY_ATTEMPTS + 1):
@@ -91,7 +91,7 @@ def test_after_the_last_try_it_is_a_dead_letter(harness: WebhookHarness) -> None
 
 def test_duplicates_of_the_event_arrive_once(harness: WebhookHarness) -> None:
     """Whether the bus, the queue or the publisher repeated it: what is delivered is not sent again."""
-    with Receiver(answers(200)) as receiver:
+    with Receiver(responds(200)) as receiver:
         job = harness.end(receiver.url)
         for _ in range(3):
             harness.announce(job)
@@ -106,7 +106,7 @@ def test_one_attempt_at_a_time(harness: WebhookHarness, monkeypatch: pytest.Monk
     """A duplicate that comes while an attempt is under way waits, and finds it delivered."""
     duplicates: list[bool] = []
 
-    with Receiver(answers(200)) as receiver:
+    with Receiver(responds(200)) as receiver:
         job = harness.end(receiver.url)
         harness.announce(job)
         harness.announce(job)
@@ -135,7 +135,7 @@ def test_a_crash_after_the_post(
     def crash(_job_id: str, _delivery: Delivery) -> None:
         raise broken
 
-    with Receiver(answers(200)) as receiver:
+    with Receiver(responds(200)) as receiver:
         job = harness.end(receiver.url)
         harness.announce(job)
         (record,) = harness.messages()
@@ -166,7 +166,7 @@ def test_a_crash_before_the_post_loses_nothing(harness: WebhookHarness, monkeypa
     def out_of_reach(_job_id: str, **_: object) -> None:
         raise GatewayError("no connection")
 
-    with Receiver(answers(200)) as receiver:
+    with Receiver(responds(200)) as receiver:
         job = harness.end(receiver.url)
         harness.announce(job)
         (record,) = harness.messages()
@@ -194,8 +194,8 @@ def test_an_attempt_that_was_overtaken_writes_nothing(harness: WebhookHarness) -
 
 def test_a_receiver_that_knows_ids_sees_each_end_once(harness: WebhookHarness) -> None:
     """Many jobs, each announced twice, to a receiver that fails now and then: all arrive, each under one id."""
-    behaviours = [answers(200), answers(500), sends(b"HTTP/1.1 200"), answers(200), answers(302)]
-    with Receiver(*behaviours * 20, answers(200)) as receiver:
+    behaviors = [responds(200), responds(500), sends(b"HTTP/1.1 200"), responds(200), responds(302)]
+    with Receiver(*behaviors * 20, responds(200)) as receiver:
         jobs = [harness.end(receiver.url) for _ in range(8)]
         for job in jobs * 2:
             harness.announce(job)

@@ -11,7 +11,7 @@ from gateway.domain.delivery import ATTEMPT_HOLD, MAX_DELIVERY_ATTEMPTS, Deliver
 from gateway.domain.job import ended_event_id
 from gateway.domain.messages import JobEndedEvent
 from tests.webhooks.harness import KilledError
-from tests.webhooks.receiver import Receiver, answers
+from tests.webhooks.receiver import Receiver, responds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,7 +40,7 @@ def during_the_post(harness: WebhookHarness, monkeypatch: pytest.MonkeyPatch, ha
 
 def test_a_duplicate_adds_no_tries(harness: WebhookHarness) -> None:
     """What the bus repeated is dropped while another message sees to the retries."""
-    with Receiver(answers(500), answers(200)) as receiver:
+    with Receiver(responds(500), responds(200)) as receiver:
         job = harness.end(receiver.url)
         harness.announce(job)
         harness.announce(job)
@@ -55,7 +55,7 @@ def test_a_duplicate_adds_no_tries(harness: WebhookHarness) -> None:
 
 def test_a_message_that_comes_early_waits(harness: WebhookHarness) -> None:
     """SQS may hand out a hidden message: it is the only one that there is, and comes back when it is time."""
-    with Receiver(answers(500), answers(200)) as receiver:
+    with Receiver(responds(500), responds(200)) as receiver:
         job = harness.end(receiver.url)
         harness.announce(job)
         (record,) = harness.messages()
@@ -70,7 +70,7 @@ def test_a_message_that_comes_early_waits(harness: WebhookHarness) -> None:
 
 def test_whoever_asks_thrice_gets_one_more_series(harness: WebhookHarness) -> None:
     """A resend does not wait for the time of the next retry, and takes its place."""
-    with Receiver(answers(500)) as receiver:
+    with Receiver(responds(500)) as receiver:
         job = harness.end(receiver.url)
         harness.announce(job)
         (record,) = harness.messages()
@@ -90,7 +90,7 @@ def test_a_resend_during_an_attempt_is_another_one(
     harness: WebhookHarness, monkeypatch: pytest.MonkeyPatch, status: int
 ) -> None:
     """Whether that one arrives or not: who asks for it to be sent again may have lost what came before."""
-    with Receiver(answers(status), answers(204)) as receiver:
+    with Receiver(responds(status), responds(204)) as receiver:
         job = harness.end(receiver.url)
         harness.announce(job)
         with monkeypatch.context() as patch:
@@ -111,7 +111,7 @@ def test_a_crash_on_the_last_try(harness: WebhookHarness, monkeypatch: pytest.Mo
         assert harness.delivery(job).visible_at(SYSTEM_CLOCK.now()).status is DeliveryStatus.RETRYING
         raise KilledError
 
-    with Receiver(answers(200)) as receiver:
+    with Receiver(responds(200)) as receiver:
         job = harness.end(receiver.url)
         harness.announce(job)
         (record,) = harness.messages()

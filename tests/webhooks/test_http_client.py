@@ -1,4 +1,4 @@
-"""Behaviour of one POST: whatever the receiver does, it ends in time and says what happened."""
+"""Behavior of one POST: whatever the receiver does, it ends in time and says what happened."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from functions.webhooks.http_client import WebhookSender
 from gateway.domain.callback_url import CallbackPolicy
 from gateway.errors import CallbackRefusedError
 from tests.webhooks.fake_resolver import FakeResolver
-from tests.webhooks.receiver import Receiver, answers, drips, hangs, sends, waits
+from tests.webhooks.receiver import Receiver, drips, hangs, responds, sends, waits
 
 if TYPE_CHECKING:
     from gateway.domain.delivery import AttemptResult
-    from tests.webhooks.receiver import Behaviour
+    from tests.webhooks.receiver import Behavior
 
 LOCAL = CallbackPolicy(allowed_domains=["*"], allow_http=True, allow_loopback=True)
 OK_START = b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n"
@@ -36,15 +36,15 @@ def post(receiver: Receiver, *, seconds: float = 10.0) -> AttemptResult:
     return WebhookSender(LOCAL, SystemResolver(), seconds=seconds).post(receiver.url, b"{}", {"webhook-id": "w"})
 
 
-def replied(behaviour: Behaviour, *, seconds: float = 10.0) -> AttemptResult:
+def replied(behavior: Behavior, *, seconds: float = 10.0) -> AttemptResult:
     """Send to a receiver that behaves so."""
-    with Receiver(behaviour) as receiver:
+    with Receiver(behavior) as receiver:
         return post(receiver, seconds=seconds)
 
 
 def test_a_request_is_plain_http() -> None:
     """The receiver gets the path with its query, the headers and the body, and is told that nothing follows."""
-    with Receiver(answers(204)) as receiver:
+    with Receiver(responds(204)) as receiver:
         reply = post(receiver)
     assert (reply.status_code, reply.error) == (204, None)
     (request,) = receiver.received
@@ -58,13 +58,13 @@ def test_a_request_is_plain_http() -> None:
 @pytest.mark.parametrize("status", [200, 201, 202, 204, 299])
 def test_any_2xx_is_delivered(status: int) -> None:
     """Whatever is in the answer."""
-    assert replied(answers(status, body=b"" if status == 204 else b"thanks")).error is None
+    assert replied(responds(status, body=b"" if status == 204 else b"thanks")).error is None
 
 
 @pytest.mark.parametrize("status", [103, 300, 304, 400, 404, 410, 429, 500, 503, 599])
 def test_anything_else_is_not(status: int) -> None:
     """The reply says what it was answered with."""
-    reply = replied(answers(status))
+    reply = replied(responds(status))
     assert reply.status_code == status
     assert reply.error is not None
     assert str(status) in reply.error
@@ -73,14 +73,14 @@ def test_anything_else_is_not(status: int) -> None:
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_redirects_are_not_followed(status: int) -> None:
     """Neither to an inner address nor to the receiver itself: they are failures."""
-    with Receiver(answers(204)) as inner, Receiver(answers(status, f"Location: {inner.url}")) as receiver:
+    with Receiver(responds(204)) as inner, Receiver(responds(status, f"Location: {inner.url}")) as receiver:
         reply = post(receiver)
     assert (reply.status_code, "redirects" in str(reply.error)) == (status, True)
     assert (inner.connections, receiver.connections) == (0, 1)
 
 
 @pytest.mark.parametrize(
-    "behaviour",
+    "behavior",
     [
         hangs(),
         hangs(b"HTTP/1.1 200"),
@@ -94,10 +94,10 @@ def test_redirects_are_not_followed(status: int) -> None:
     ],
     ids=["nothing", "half a line", "a line", "half a body", "headers", "continues", "a header", "body", "chunks"],
 )
-def test_there_is_one_time_limit_for_all(behaviour: Behaviour) -> None:
+def test_there_is_one_time_limit_for_all(behavior: Behavior) -> None:
     """However small the pieces are in which an answer comes, it must be whole in time."""
     began = time.monotonic()
-    reply = replied(behaviour, seconds=0.5)
+    reply = replied(behavior, seconds=0.5)
     assert time.monotonic() - began < 3
     assert reply.status_code is None
     # A server that sends a hundred headers is refused before the time is up.
@@ -115,7 +115,7 @@ def test_a_receiver_that_never_shakes_hands() -> None:
 
 def test_a_slow_200_is_delivered() -> None:
     """An answer that comes in time is good, however late."""
-    reply = replied(waits(0.3, answers(200, body=b"done")))
+    reply = replied(waits(0.3, responds(200, body=b"done")))
     assert (reply.status_code, reply.error) == (200, None)
     assert reply.duration_ms >= 300
 
@@ -149,7 +149,7 @@ def test_an_answer_is_read_up_to_a_bound() -> None:
 
 def test_nobody_listens() -> None:
     """A refused connection is said to be one."""
-    with Receiver(answers(204)) as receiver:
+    with Receiver(responds(204)) as receiver:
         pass
     assert "refused" in str(post(receiver).error)
 
@@ -172,7 +172,7 @@ def test_retry_after_is_understood(value: str, seconds: int | None) -> None:
     """As seconds and as a date; anything else is as if it were not there."""
     if value == "in an hour":
         value = format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True)
-    asked = replied(answers(503, f"Retry-After: {value}")).retry_after_seconds
+    asked = replied(responds(503, f"Retry-After: {value}")).retry_after_seconds
     assert (asked is None) == (seconds is None)
     assert asked is None or seconds is None or abs(asked - seconds) <= 60
 
@@ -200,7 +200,7 @@ def certified(authority: trustme.CA, name: str, *, expires_at: datetime | None =
 def test_tls_goes_by_the_name(authority: trustme.CA) -> None:
     """The address is the one that was looked up, and the certificate is the name's."""
     names = FakeResolver(["127.0.0.1"])
-    with Receiver(answers(204), tls=certified(authority, "hooks.example.com")) as receiver:
+    with Receiver(responds(204), tls=certified(authority, "hooks.example.com")) as receiver:
         url = f"https://Hooks.Example.com.:{receiver.port}/hook"
         reply = WebhookSender(LOCAL, names, tls=trust(authority)).post(url, b"{}", {})
     assert (reply.status_code, reply.error) == (204, None)
@@ -216,7 +216,7 @@ def test_bad_certificates_are_refused(authority: trustme.CA) -> None:
         (certified(trustme.CA(), "hooks.example.com"), "unable to get local issuer certificate"),
         (certified(authority, "hooks.example.com", expires_at=expired), "certificate has expired"),
     ):
-        with Receiver(answers(204), tls=tls) as receiver:
+        with Receiver(responds(204), tls=tls) as receiver:
             sender = WebhookSender(LOCAL, FakeResolver(["127.0.0.1"]), tls=trust(authority))
             reply = sender.post(f"https://hooks.example.com:{receiver.port}/", b"{}", {})
         assert reply.error is not None
@@ -227,14 +227,14 @@ def test_bad_certificates_are_refused(authority: trustme.CA) -> None:
 def test_a_server_without_tls() -> None:
     """Plain HTTP behind an https URL is said to be no TLS."""
 
-    def answer_in_plain() -> None:
+    def respond_without_tls() -> None:
         connection, _ = listener.accept()
         with connection:
             connection.recv(1)
             connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = threading.Thread(target=answer_in_plain)
+        server = threading.Thread(target=respond_without_tls)
         server.start()
         reply = WebhookSender(LOCAL, SystemResolver()).post(
             f"https://127.0.0.1:{listener.getsockname()[1]}/", b"{}", {}
@@ -250,7 +250,7 @@ def test_a_server_without_tls() -> None:
 )
 def test_nothing_is_connected_to_that_is_not_public(addresses: list[str]) -> None:
     """One bad address among good ones is enough."""
-    with Receiver(answers(204)) as receiver:
+    with Receiver(responds(204)) as receiver:
         sender = WebhookSender(CallbackPolicy(allowed_domains=["*"]), FakeResolver(addresses))
         with pytest.raises(CallbackRefusedError):
             sender.post(f"https://hooks.example.com:{receiver.port}/", b"{}", {})
@@ -260,7 +260,7 @@ def test_nothing_is_connected_to_that_is_not_public(addresses: list[str]) -> Non
 def test_a_name_is_looked_up_once() -> None:
     """A resolver that gives a good address to judge and a bad one to connect to is never asked again."""
     public_then_loopback = FakeResolver(["203.0.112.1"], ["127.0.0.1"])
-    with Receiver(answers(204)) as receiver:
+    with Receiver(responds(204)) as receiver:
         sender = WebhookSender(
             CallbackPolicy(allowed_domains=["*"], allow_http=True), public_then_loopback, seconds=0.3
         )
@@ -272,7 +272,7 @@ def test_a_name_is_looked_up_once() -> None:
 
 def test_the_next_address_is_tried() -> None:
     """A host one of whose addresses does not answer is reached by another one."""
-    with Receiver(answers(204)) as receiver:
+    with Receiver(responds(204)) as receiver:
         sender = WebhookSender(LOCAL, FakeResolver(["127.0.0.2", "127.0.0.3", "127.0.0.1"]))
         assert sender.post(f"http://hooks.example.com:{receiver.port}/", b"{}", {}).error is None
 
@@ -285,7 +285,7 @@ def test_a_name_that_is_not_known_now() -> None:
 
 def test_proxies_of_the_environment_are_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     """A proxy would connect to an address that nobody has judged."""
-    with Receiver(answers(204)) as proxy, Receiver(answers(204)) as receiver:
+    with Receiver(responds(204)) as proxy, Receiver(responds(204)) as receiver:
         for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
             monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.port}")
         monkeypatch.setenv("no_proxy", "")
@@ -297,8 +297,8 @@ def test_nothing_is_left_behind() -> None:
     """However a POST ends, its connection is closed and no thread goes on."""
     before = threading.active_count()
     with ExitStack() as stack:
-        for behaviour in (answers(204), hangs(), sends(b"x"), sends(OK_START)):
-            post(stack.enter_context(Receiver(behaviour)), seconds=0.2)
+        for behavior in (responds(204), hangs(), sends(b"x"), sends(OK_START)):
+            post(stack.enter_context(Receiver(behavior)), seconds=0.2)
     assert threading.active_count() == before
 
 

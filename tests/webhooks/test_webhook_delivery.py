@@ -1,4 +1,4 @@
-"""Behaviour of deliveries: from the event on the bus to the receiver, and what is told, logged and measured."""
+"""Behavior of deliveries: from the event on the bus to the receiver, and what is told, logged and measured."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gateway.domain.job import JobEnd, JobFailure, JobStatus, Output, ended_even
 from gateway.domain.messages import JobEndedEvent, message_group
 from tests.component.api import aws_calls
 from tests.webhooks.harness import OUTPUT, SECRET, WebhookHarness
-from tests.webhooks.receiver import Receiver, answers, hangs
+from tests.webhooks.receiver import Receiver, hangs, responds
 
 if TYPE_CHECKING:
     from gateway.aws.clients import Clients
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def test_an_ended_job_is_reported_to_its_receiver(harness: WebhookHarness) -> None:
     """The body says all of its end, signed, with a URL for each file; the log on the job says that it was delivered."""
-    with Receiver(answers(204)) as receiver:
+    with Receiver(responds(204)) as receiver:
         job = harness.end(receiver.url, seed=7, metadata={"order": "ключ"})
         harness.announce(job)
         assert harness.pump() == [True]
@@ -62,7 +62,7 @@ def test_an_ended_job_is_reported_to_its_receiver(harness: WebhookHarness) -> No
 )
 def test_other_ends_are_reported_too(harness: WebhookHarness, end: JobEnd) -> None:
     """There is no result, and the error where there is one."""
-    with Receiver(answers(200)) as receiver:
+    with Receiver(responds(200)) as receiver:
         harness.announce(harness.end(receiver.url, end))
         harness.pump()
     allowed = json.loads(receiver.received[0].body)
@@ -80,7 +80,7 @@ def test_jobs_without_a_callback_cost_nothing(harness: WebhookHarness) -> None:
 
 def test_a_delivery_takes_few_calls(harness: WebhookHarness) -> None:
     """Two when it works, and one more to have it tried again."""
-    with Receiver(answers(500), answers(200)) as receiver:
+    with Receiver(responds(500), responds(200)) as receiver:
         job = harness.end(receiver.url)
         harness.announce(job)
         (record,) = harness.messages()
@@ -96,7 +96,7 @@ def test_a_delivery_takes_few_calls(harness: WebhookHarness) -> None:
 
 def test_attempts_are_metrics(harness: WebhookHarness, capsys: pytest.CaptureFixture[str]) -> None:
     """Each, and those that failed: their share is what an operator watches."""
-    with Receiver(answers(500), answers(200)) as receiver:
+    with Receiver(responds(500), responds(200)) as receiver:
         job = harness.end(receiver.url)
         harness.announce(job)
         (record,) = harness.messages()
@@ -110,7 +110,7 @@ def test_attempts_are_metrics(harness: WebhookHarness, capsys: pytest.CaptureFix
 def test_a_refused_target_is_an_attempt_that_failed(aws: dict[str, str], aws_clients: Clients) -> None:
     """The rules are those of the moment of delivery, and the log says what is against it."""
     harness = WebhookHarness(aws, aws_clients, WEBHOOK_ALLOW_LOOPBACK="false")
-    with Receiver(answers(200)) as receiver:
+    with Receiver(responds(200)) as receiver:
         job = harness.end(receiver.url)
         harness.announce(job)
         assert harness.pump() == [False]
@@ -122,7 +122,7 @@ def test_a_refused_target_is_an_attempt_that_failed(aws: dict[str, str], aws_cli
 def test_without_a_secret_nothing_is_sent(aws: dict[str, str], aws_clients: Clients) -> None:
     """An unsigned webhook would teach receivers to take them."""
     harness = WebhookHarness(aws, aws_clients, WEBHOOK_SECRET="")
-    with Receiver(answers(200)) as receiver:
+    with Receiver(responds(200)) as receiver:
         job = harness.end(receiver.url)
         harness.announce(job)
         assert harness.pump() == [False]
@@ -138,7 +138,7 @@ def test_a_large_body_is_cut(harness: WebhookHarness) -> None:
         )
         for n in range(200)
     )
-    with Receiver(answers(200)) as receiver:
+    with Receiver(responds(200)) as receiver:
         end = JobEnd(status=JobStatus.SUCCEEDED, completed_at=SYSTEM_CLOCK.now(), outputs=outputs)
         job = harness.end(receiver.url, end, metadata={"note": "x" * 8000})
         harness.announce(job)
@@ -183,7 +183,7 @@ def test_the_event_of_a_job_that_is_gone(harness: WebhookHarness) -> None:
 
 def test_logs_name_no_url_and_no_secret(harness: WebhookHarness, caplog: pytest.LogCaptureFixture) -> None:
     """Tokens are often in URLs. Each line bears the job's id and the correlation id."""
-    with Receiver(answers(500), answers(200)) as receiver:
+    with Receiver(responds(500), responds(200)) as receiver:
         job = harness.end(receiver.url, correlation_id="c-77")
         harness.announce(job)
         (record,) = harness.messages()
