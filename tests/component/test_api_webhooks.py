@@ -177,13 +177,13 @@ def test_a_webhooks_way_is_reported(local: Gateway, aws: dict[str, str], aws_cli
     with Receiver(responds(500), responds(204)) as receiver:
         job_id = post(local.ada, callbackUrl=receiver.url).json["jobId"]
         received(local)
-        harness.announce(run(local, job_id, {"a.png": b"x"}))
+        harness.publish_event(run(local, job_id, {"a.png": b"x"}))
         (record,) = harness.messages()
         harness.process(record)
         state = local.ada.get(f"/jobs/{job_id}").json["webhook"]
         assert state == {"status": "retrying", "attempts": 1, "lastStatusCode": 500}
-        harness.let_time_pass(record)
-        harness.pump()
+        harness.make_visible(record)
+        harness.process_all()
         state = local.ada.get(f"/jobs/{job_id}").json["webhook"]
         assert state == {"status": "delivered", "attempts": 2, "lastStatusCode": 204}
         first, second = local.ada.get(f"/jobs/{job_id}/deliveries").json["deliveries"]
@@ -194,7 +194,7 @@ def test_a_webhooks_way_is_reported(local: Gateway, aws: dict[str, str], aws_cli
         again = local.ada.post(f"/jobs/{job_id}/deliveries")
         assert (again.status, again.json["webhookId"]) == (202, ended_event_id(job_id))
         assert local.ada.get(f"/jobs/{job_id}").json["webhook"]["status"] == "pending"
-        assert harness.pump() == [True]
+        assert harness.process_all() == [True]
     assert receiver.ids == [ended_event_id(job_id)] * 3
     assert local.ada.get(f"/jobs/{job_id}").json["webhook"] == {**state, "attempts": 3}
     assert b"t0ken" not in local.ada.get(f"/jobs/{job_id}/deliveries").body
@@ -211,7 +211,7 @@ def test_a_job_from_the_cache_is_sent_too(local: Gateway, aws: dict[str, str], a
         keep(local, cache_key, first, job.outputs)
         hit = post(local.ada, inputs=inputs, callbackUrl=receiver.url).json
         assert hit["status"] == "cache_hit"
-        assert harness.pump() == [True]
+        assert harness.process_all() == [True]
     assert receiver.ids == [ended_event_id(hit["jobId"])]
 
 
@@ -266,8 +266,8 @@ def test_a_sample_has_the_fields_of_the_real_thing(local: Gateway, aws: dict[str
     harness = WebhookHarness(aws, aws_clients)
     with Receiver(responds(200)) as receiver:
         local.ada.post("/webhooks/test", {"url": receiver.url})
-        harness.announce(harness.end(receiver.url))
-        harness.pump()
+        harness.publish_event(harness.end_job(receiver.url))
+        harness.process_all()
     sample, real = (json.loads(request.body) for request in receiver.received)
     assert sample.keys() == real.keys()
     assert sample["timing"].keys() == real["timing"].keys()
@@ -280,8 +280,8 @@ def test_owners_can_have_secrets_of_their_own(aws: dict[str, str], aws_clients: 
     gateway, harness = Gateway.on_aws(aws, aws_clients, **settings), WebhookHarness(aws, aws_clients, **settings)
     with Receiver(responds(200)) as receiver:
         gateway.ada.post("/webhooks/test", {"url": receiver.url})
-        harness.announce(harness.end(receiver.url, owner="ada"))
-        harness.pump()
+        harness.publish_event(harness.end_job(receiver.url, owner="ada"))
+        harness.process_all()
         gateway.bob.post("/webhooks/test", {"url": receiver.url})
     *to_ada, to_bob = receiver.received
     for request in to_ada:

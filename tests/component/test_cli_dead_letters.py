@@ -42,7 +42,7 @@ def dead(harness: WebhookHarness, count: int) -> list[str]:
     """Make webhooks that were given up; return their jobs' ids."""
     ids = []
     for _ in range(count):
-        job = harness.end("http://127.0.0.1:9/")
+        job = harness.end_job("http://127.0.0.1:9/")
         body = JobEndedEvent.of(job).model_dump_json(by_alias=True)
         harness.clients.sqs.send_message(QueueUrl=f"{harness.url}-dead", MessageBody=body)
         ids.append(job.id)
@@ -72,7 +72,7 @@ def test_dead_letters_are_put_back(harness: WebhookHarness) -> None:
 
 def test_a_jobs_prompt_is_not_shown(harness: WebhookHarness, aws: dict[str, str]) -> None:
     """A job's message is put back with its group; what it is to make is nobody's business here."""
-    job = harness.end(None)
+    job = harness.end_job(None)
     prompt = {"1": {"class_type": "A", "inputs": {"text": "a-fox-that-nobody-may-read"}}}
     message = JobMessage(job_id=job.id, priority=Priority.HIGH, correlation_id="c", prompt=prompt)
     harness.clients.sqs.send_message(

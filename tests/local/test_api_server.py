@@ -26,10 +26,10 @@ def test_concurrent_requests_get_their_own_responses(api_url: str) -> None:
 
     def ask(number: int) -> None:
         name = f"n{number}"
-        answer = requests.get(
+        response = requests.get(
             f"{api_url}/jobs/{name}", params={"name": name}, headers={"X-Name": name}, timeout=20
         ).json()
-        assert answer == {"route": name, "path": f"/jobs/{name}", "header": name, "query": {"name": name}}
+        assert response == {"route": name, "path": f"/jobs/{name}", "header": name, "query": {"name": name}}
 
     with ThreadPoolExecutor(16) as clients:
         list(clients.map(ask, range(200)))
@@ -88,15 +88,15 @@ def test_the_context_has_the_remaining_time(api_url: str) -> None:
 
 def test_binary_bodies_are_decoded(api_url: str) -> None:
     """A base64 response is sent as bytes."""
-    answer = requests.get(f"{api_url}/jobs/binary", timeout=5)
-    assert (answer.content, answer.headers["Content-Type"]) == (b"\x89PNG\xff", "image/png")
+    response = requests.get(f"{api_url}/jobs/binary", timeout=5)
+    assert (response.content, response.headers["Content-Type"]) == (b"\x89PNG\xff", "image/png")
 
 
 def test_single_and_multi_value_headers_are_merged(api_url: str) -> None:
     """Multi-value headers replace single ones of the same name."""
-    answer = requests.get(f"{api_url}/outputs/headers", timeout=5)
-    assert (answer.status_code, answer.headers["X-One"], answer.headers["X-Two"]) == (201, "single", "a, b")
-    assert answer.content == b"\x00\xff"
+    response = requests.get(f"{api_url}/outputs/headers", timeout=5)
+    assert (response.status_code, response.headers["X-One"], response.headers["X-Two"]) == (201, "single", "a, b")
+    assert response.content == b"\x00\xff"
 
 
 def test_head_and_options_reach_the_handler(api_url: str) -> None:
@@ -109,9 +109,9 @@ def test_head_and_options_reach_the_handler(api_url: str) -> None:
 
 def test_a_response_without_content(api_url: str) -> None:
     """204 has neither a body nor a length."""
-    answer = requests.get(f"{api_url}/outputs/none", timeout=5)
-    assert (answer.status_code, answer.content) == (204, b"")
-    assert "Content-Length" not in answer.headers
+    response = requests.get(f"{api_url}/outputs/none", timeout=5)
+    assert (response.status_code, response.content) == (204, b"")
+    assert "Content-Length" not in response.headers
 
 
 def test_idle_connections_block_no_worker(api_url: str) -> None:

@@ -24,33 +24,33 @@ def exchange(api_url: str, sent: bytes) -> requests.Response:
         content = b"".join(iter(lambda: connection.recv(65536), b""))
     head, _, body = content.partition(b"\r\n\r\n")
     first, *headers = head.decode().split("\r\n")
-    answer = requests.Response()
-    answer.status_code = int(first.split()[1])
-    answer.headers = CaseInsensitiveDict(
+    response = requests.Response()
+    response.status_code = int(first.split()[1])
+    response.headers = CaseInsensitiveDict(
         (name, value) for name, _, value in (header.partition(": ") for header in headers)
     )
-    answer._content = body
-    return answer
+    response._content = body
+    return response
 
 
-def assert_is_error(answer: requests.Response, status: int, code: str) -> None:
+def assert_is_error(response: requests.Response, status: int, code: str) -> None:
     """Check that an error has the form of those of the functions."""
-    body = answer.json()
-    assert (answer.status_code, body["error"]) == (status, code)
+    body = response.json()
+    assert (response.status_code, body["error"]) == (status, code)
     assert body.keys() == {"error", "message", "details", "retryable", "correlationId"}
-    assert answer.headers["X-Correlation-Id"] == body["correlationId"]
-    assert answer.headers["Content-Type"] == "application/json"
-    assert "secret" not in answer.text
-    assert "gunicorn" not in f"{answer.text} {answer.headers}".lower()
+    assert response.headers["X-Correlation-Id"] == body["correlationId"]
+    assert response.headers["Content-Type"] == "application/json"
+    assert "secret" not in response.text
+    assert "gunicorn" not in f"{response.text} {response.headers}".lower()
     assert (body["details"] is not None) == (code == "VALIDATION_ERROR")
 
 
 @pytest.mark.parametrize("method", ["BREW", "get", "X", "M" * 30])
 def test_an_unknown_method_is_rejected(api_url: str, method: str) -> None:
     """ANY of API Gateway does not include it; methods are case-sensitive."""
-    answer = exchange(api_url, f"{method} /jobs HTTP/1.1\r\nHost: h\r\n\r\n".encode())
-    assert_is_error(answer, 405, "METHOD_NOT_ALLOWED")
-    assert "POST" in answer.headers["Allow"]
+    response = exchange(api_url, f"{method} /jobs HTTP/1.1\r\nHost: h\r\n\r\n".encode())
+    assert_is_error(response, 405, "METHOD_NOT_ALLOWED")
+    assert "POST" in response.headers["Allow"]
 
 
 def test_errors_contain_the_correlation_id_of_the_caller(api_url: str) -> None:
@@ -61,9 +61,9 @@ def test_errors_contain_the_correlation_id_of_the_caller(api_url: str) -> None:
             ("/jobs", MAX_LAMBDA_PAYLOAD_BYTES, (413, "PAYLOAD_TOO_LARGE")),
         ):
             headers = {"X-Correlation-Id": given}
-            answer = requests.post(api_url + path, data=b"x" * size, headers=headers, timeout=20)
-            assert_is_error(answer, *expected)
-            assert (answer.headers["X-Correlation-Id"] == given) is taken
+            response = requests.post(api_url + path, data=b"x" * size, headers=headers, timeout=20)
+            assert_is_error(response, *expected)
+            assert (response.headers["X-Correlation-Id"] == given) is taken
 
 
 @pytest.mark.parametrize(
@@ -170,8 +170,8 @@ def test_a_slow_handler_is_stopped(api_url: str) -> None:
     """The client gets 504 at the time limit, and the worker processes other requests."""
     started = time.monotonic()
     with ThreadPoolExecutor(API_WORKERS) as clients:
-        answers = list(clients.map(lambda _: requests.get(f"{api_url}/outputs/slow", timeout=20), range(API_WORKERS)))
+        responses = list(clients.map(lambda _: requests.get(f"{api_url}/outputs/slow", timeout=20), range(API_WORKERS)))
     assert time.monotonic() - started < 5
-    for answer in answers:
-        assert_is_error(answer, 504, "INTERNAL_ERROR")
+    for response in responses:
+        assert_is_error(response, 504, "INTERNAL_ERROR")
     assert requests.get(f"{api_url}/outputs/none", timeout=5).status_code == 204

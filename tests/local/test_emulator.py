@@ -76,8 +76,8 @@ def test_stream_records_expire() -> None:
         "import time\n"
         "from local import ministack_process\n"
         "from ministack.services import dynamodb\n"
-        "told = [{'dynamodb': {'ApproximateCreationDateTime': time.time() - age}} for age in (400, 301, 200, 0)]\n"
-        "dynamodb._stream_records['t'] = told\n"
+        "records = [{'dynamodb': {'ApproximateCreationDateTime': time.time() - age}} for age in (400, 301, 200, 0)]\n"
+        "dynamodb._stream_records['t'] = records\n"
         "print(len(dynamodb.stream_live_records('t')), dynamodb.stream_start_position('t'))"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603  no input

@@ -28,7 +28,7 @@ RESOURCE = FunctionResource(name="recorder", timeout_seconds=5)
 class Recorder:
     """A handler that records its events, and returns what a test configures."""
 
-    answer: Callable[[dict[str, Any]], Any] = lambda _event: None
+    response: Callable[[dict[str, Any]], Any] = lambda _event: None
     events: list[dict[str, Any]] = field(default_factory=list)
     concurrent_calls: int = 0
     max_concurrent_calls: int = 0
@@ -39,7 +39,7 @@ class Recorder:
         self.max_concurrent_calls = max(self.max_concurrent_calls, self.concurrent_calls)
         self.events.append(event)
         try:
-            return self.answer(event)
+            return self.response(event)
         finally:
             self.concurrent_calls -= 1
 
@@ -115,7 +115,7 @@ def fail(_event: dict[str, Any]) -> object:
 
 
 @pytest.mark.parametrize(
-    "answer",
+    "response",
     [
         fail,
         lambda _event: {"batchItemFailures": [{"itemIdentifier": "of nobody"}]},
@@ -125,10 +125,10 @@ def fail(_event: dict[str, Any]) -> object:
     ],
 )
 def test_a_failed_batch_is_received_again(
-    aws_clients: Clients, url: str, answer: Callable[[dict[str, Any]], object]
+    aws_clients: Clients, url: str, response: Callable[[dict[str, Any]], object]
 ) -> None:
     """If the handler raises, or returns a response that is invalid for Lambda, no message is deleted."""
-    recorder = Recorder(lambda event: answer(event) if len(recorder.events) == 1 else None)
+    recorder = Recorder(lambda event: response(event) if len(recorder.events) == 1 else None)
     aws_clients.sqs.send_message(QueueUrl=url, MessageBody="a")
     with source(aws_clients, url, recorder):
         wait_until(lambda: remaining(aws_clients, url) == 0, 10)

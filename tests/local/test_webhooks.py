@@ -25,9 +25,9 @@ def accepted(url: str, callback_url: str) -> str:
     """Submit a job with a callback; return its id. All are equal, so only the first one runs."""
     inputs = {"prompt": "a key", "steps": 2, "seed": 7}
     body = {"workflowId": "icon_512", "inputs": inputs, "callbackUrl": callback_url}
-    answer = requests.post(f"{url}/jobs", json=body, timeout=10)
-    assert answer.status_code in (200, 202), answer.text
-    return str(answer.json()["jobId"])
+    response = requests.post(f"{url}/jobs", json=body, timeout=10)
+    assert response.status_code in (200, 202), response.text
+    return str(response.json()["jobId"])
 
 
 def run_operator_command(data: Path, command: str) -> str:
@@ -50,9 +50,9 @@ def test_a_webhook_is_delivered(start: Callable[..., GatewayProcess], tmp_path: 
         wait_until(lambda: receiver.received != [], 5)
         (request,) = receiver.received
         secret = (tmp_path / "data" / "webhook-secret").read_text().strip()
-        allowed = Webhook(secret).verify(request.body, request.headers)
-        assert (allowed["event"], allowed["jobId"]) == ("job.succeeded", job_id)
-        assert requests.get(allowed["result"]["outputs"][0]["downloadUrl"], timeout=10).content.startswith(b"\x89PNG")
+        payload = Webhook(secret).verify(request.body, request.headers)
+        assert (payload["event"], payload["jobId"]) == ("job.succeeded", job_id)
+        assert requests.get(payload["result"]["outputs"][0]["downloadUrl"], timeout=10).content.startswith(b"\x89PNG")
 
         def state() -> object:
             return requests.get(f"{url}/jobs/{job_id}", timeout=10).json()["webhook"]
@@ -69,8 +69,8 @@ def test_other_machines_cannot_reach_local_receivers(start: Callable[..., Gatewa
     run = start(HOST="0.0.0.0", API_KEYS="some-key:user", WEBHOOK_SECRET=SECRET)  # noqa: S104  the point of the test
     url, key = run.up(), {"X-API-Key": "some-key"}
     with Receiver(responds(204)) as receiver:
-        answer = requests.post(f"{url}/webhooks/test", json={"url": receiver.url}, headers=key, timeout=20)
-    assert (answer.status_code, receiver.connections) == (400, 0)
+        response = requests.post(f"{url}/webhooks/test", json={"url": receiver.url}, headers=key, timeout=20)
+    assert (response.status_code, receiver.connections) == (400, 0)
     assert not (tmp_path / "data" / "webhook-secret").exists()
     assert "signed with WEBHOOK_SECRET" in run.text
 

@@ -1,4 +1,4 @@
-"""Webhooks on the embedded AWS, and receivers."""
+"""Fixtures for webhooks on the embedded AWS."""
 
 from __future__ import annotations
 
@@ -14,5 +14,5 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def harness(aws: dict[str, str], aws_clients: Clients) -> WebhookHarness:
-    """Give the bus, the queue and the webhook function."""
+    """Return a harness for the bus, the queue and the webhook function."""
     return WebhookHarness(aws, aws_clients)

@@ -1,4 +1,4 @@
-"""A resolver with given addresses."""
+"""A DNS resolver that returns given addresses."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class FakeResolver:
-    """Implements `Resolver`. `results`: of each lookup in turn, the last one for all that follow; None: unresolved."""
+    """Implements `Resolver`. `results`: one per lookup; the last one is repeated, and None is unresolved."""
 
     def __init__(self, *results: Sequence[str] | None) -> None:
         self._results = list(results)

@@ -1,4 +1,4 @@
-"""A webhook from its job's end to its receiver, on the queue and the table of one test."""
+"""Delivers webhooks with the queue and the table of one test."""
 
 from __future__ import annotations
 
@@ -29,21 +29,21 @@ SETTINGS = {"WEBHOOK_SECRET": SECRET, "WEBHOOK_ALLOW_HTTP": "true", "WEBHOOK_ALL
 
 
 class KilledError(BaseException):
-    """The function is killed while it works."""
+    """Simulates that the function is killed while it runs."""
 
 
 class WebhookHarness:
-    """The bus, the queue and the webhook function. Nothing runs by itself: a test takes each step."""
+    """The bus, the queue and the webhook function. Nothing runs in the background: a test makes each step."""
 
     def __init__(self, environment: dict[str, str], clients: Clients, **settings: str) -> None:
         self.clients = clients
         self.url = environment["WEBHOOK_QUEUE_URL"]
         self.wiring = EventWiring(BackgroundSettings.from_environment({**environment, **SETTINGS, **settings}))
-        self.wiring._clients = clients  # making them takes longer than most tests
+        self.wiring._clients = clients  # creating clients takes longer than most tests
         self.wiring.sender = WebhookSender(self.wiring.callback_policy, self.wiring.resolver, seconds=0.5)
 
-    def end(self, callback_url: str | None, end: JobEnd | None = None, **fields: Any) -> Job:  # noqa: ANN401  a job's
-        """Let a job end, without announcing it."""
+    def end_job(self, callback_url: str | None, end: JobEnd | None = None, **fields: Any) -> Job:  # noqa: ANN401  fields of a job
+        """Create a job and end it, without publishing its event."""
         now = SYSTEM_CLOCK.now()
         job = self.wiring.jobs.create(new_job(callback_url=callback_url, created_at=now, **fields))
         job = self.wiring.jobs.claim(job.id, executor_id="e", now=now, lease_until=now)
@@ -51,19 +51,19 @@ class WebhookHarness:
             job, end or JobEnd(status=JobStatus.SUCCEEDED, completed_at=now, execution_ms=5, outputs=(OUTPUT,))
         )
 
-    def announce(self, job: Job) -> None:
+    def publish_event(self, job: Job) -> None:
         """Publish the event of an ended job."""
         self.wiring.bus.publish(JobEndedEvent.of(job))
 
     def delivery(self, job: Job) -> Delivery:
-        """Read the delivery."""
+        """Return the stored delivery of a job."""
         stored = self.wiring.jobs.get(job.id)
         assert stored is not None
         return stored.delivery
 
     def messages(self) -> list[dict[str, Any]]:
-        """Receive what is visible, as the records that Lambda makes of it."""
-        answer = self.clients.sqs.receive_message(
+        """Receive the visible messages, as records of a Lambda event."""
+        response = self.clients.sqs.receive_message(
             QueueUrl=self.url, MaxNumberOfMessages=10, WaitTimeSeconds=0, MessageSystemAttributeNames=["All"]
         )
         return [
@@ -73,23 +73,23 @@ class WebhookHarness:
                 "body": message["Body"],
                 "attributes": message["Attributes"],
             }
-            for message in answer.get("Messages", [])
+            for message in response.get("Messages", [])
         ]
 
-    def pump(self) -> list[bool]:
-        """Process all visible messages as Lambda does; return for each whether it is finished."""
+    def process_all(self) -> list[bool]:
+        """Process all visible messages as Lambda does; return for each whether it was deleted."""
         return [self.process(record) for record in self.messages()]
 
     def process(self, record: dict[str, Any]) -> bool:
-        """Start the function with one message, and delete the message if it is finished."""
+        """Call the function with one message, and delete the message unless it failed."""
         handler = webhook_delivery.handler.make_handler(self.wiring)
         failures = handler({"Records": [record]}, cast("LambdaContext", None))["batchItemFailures"]
         if not failures:
             self.clients.sqs.delete_message(QueueUrl=self.url, ReceiptHandle=record["receiptHandle"])
         return not failures
 
-    def let_time_pass(self, record: dict[str, Any]) -> None:
-        """Make an invisible message visible: the next attempt is due."""
+    def make_visible(self, record: dict[str, Any]) -> None:
+        """Make a message visible and its next attempt due."""
         self._set(json.loads(record["body"])["jobId"], "deliveryDueAt", SYSTEM_CLOCK.now())
         self.clients.sqs.change_message_visibility(
             QueueUrl=self.url, ReceiptHandle=record["receiptHandle"], VisibilityTimeout=0
@@ -99,8 +99,8 @@ class WebhookHarness:
         """Make the next attempt due."""
         self._set(job.id, "deliveryDueAt", SYSTEM_CLOCK.now())
 
-    def let_go(self, job: Job, since: datetime) -> None:
-        """Set when the attempt that holds the delivery started."""
+    def set_held_since(self, job: Job, since: datetime) -> None:
+        """Change the start of the attempt that holds the delivery."""
         self._set(job.id, "deliveryHeldSince", since)
 
     def _set(self, job_id: str, attribute: str, moment: datetime) -> None:
@@ -111,13 +111,13 @@ class WebhookHarness:
             ExpressionAttributeValues={":moment": {"N": str(timestamps.to_milliseconds(moment))}},
         )
 
-    def left(self) -> int:
+    def message_count(self) -> int:
         """Count the queue's messages, invisible ones included."""
         names: Any = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
-        answer = self.clients.sqs.get_queue_attributes(QueueUrl=self.url, AttributeNames=names)
-        return sum(map(int, answer["Attributes"].values()))
+        response = self.clients.sqs.get_queue_attributes(QueueUrl=self.url, AttributeNames=names)
+        return sum(map(int, response["Attributes"].values()))
 
-    def dead(self) -> list[str]:
+    def dead_letters(self) -> list[str]:
         """Receive the bodies of all dead letters."""
-        answer = self.clients.sqs.receive_message(QueueUrl=f"{self.url}-dead", MaxNumberOfMessages=10)
-        return [message["Body"] for message in answer.get("Messages", [])]
+        response = self.clients.sqs.receive_message(QueueUrl=f"{self.url}-dead", MaxNumberOfMessages=10)
+        return [message["Body"] for message in response.get("Messages", [])]

@@ -1,4 +1,4 @@
-"""The receivers to copy take real deliveries, and nothing else."""
+"""The example receivers accept real deliveries, and reject all other requests."""
 
 from __future__ import annotations
 
@@ -35,33 +35,33 @@ COMMANDS: dict[str, tuple[str | Path, str]] = {
     "Python": (sys.executable, "webhook_receiver.py"),
     "JavaScript": (NODE, "webhook_receiver.mjs"),
 }
-# The first line of what a receiver does with a job's end, and something to put before it that takes a second.
+# The first line of a receiver's event processing, and a delay of one second to insert before it.
 SLOW = {
     "Python": ('    print(event["event"]', "    time.sleep(1)\n"),
     "JavaScript": ("  console.log(event.event", "  await new Promise((done) => setTimeout(done, 1000));\n"),
 }
 
 
-class Example:
-    """A receiver that runs."""
+class RunningReceiver:
+    """A running example receiver."""
 
     def __init__(self, process: subprocess.Popen[str], port: int) -> None:
         self._process = process
         self.url = f"http://127.0.0.1:{port}/hook"
 
     def post(self, body: bytes, headers: dict[str, str]) -> int:
-        """Send something; return the status of the answer."""
+        """Send a request; return the status of the response."""
         return requests.post(self.url, data=body, headers=headers, timeout=10).status_code
 
     def events(self) -> list[str]:
-        """End it, and return what it took."""
+        """Stop it, and return the events that it printed."""
         self._process.terminate()
         printed, _ = self._process.communicate(timeout=10)
         return [line for line in printed.splitlines() if line.startswith("job.")]
 
 
 @contextmanager
-def running(language: str, secret: str, folder: Path = EXAMPLES) -> Iterator[Example]:
+def running(language: str, secret: str, folder: Path = EXAMPLES) -> Iterator[RunningReceiver]:
     """Run a receiver on a free port."""
     program, file = COMMANDS[language]
     process = subprocess.Popen(  # noqa: S603  our own files
@@ -74,33 +74,33 @@ def running(language: str, secret: str, folder: Path = EXAMPLES) -> Iterator[Exa
         assert process.stdout
         found = re.fullmatch(r"listening on port (\d+)\n", process.stdout.readline())
         assert found
-        yield Example(process, int(found[1]))
+        yield RunningReceiver(process, int(found[1]))
     finally:
         process.kill()
         process.communicate()
 
 
 @pytest.mark.parametrize("language", COMMANDS)
-def test_real_deliveries_are_taken_once(language: str, aws: dict[str, str], aws_clients: Clients) -> None:
-    """By either kind of secret, while secrets change, and each end once, however often it is sent."""
+def test_deliveries_are_accepted_once(language: str, aws: dict[str, str], aws_clients: Clients) -> None:
+    """With both kinds of secret and during a rotation. A repeated delivery is not processed again."""
     for secrets in ({"WEBHOOK_SECRET": SECRET}, {"WEBHOOK_SECRET": SECRET, "WEBHOOK_SECRET_PREVIOUS": PLAIN}):
         harness = WebhookHarness(aws, aws_clients, **{**SETTINGS, **secrets})
-        with running(language, [*secrets.values()][-1]) as example:
-            jobs = [harness.end(example.url, metadata={"order": "ключ 🦊"}) for _ in range(2)]
+        with running(language, [*secrets.values()][-1]) as receiver:
+            jobs = [harness.end_job(receiver.url, metadata={"order": "ключ 🦊"}) for _ in range(2)]
             for job in jobs:
-                harness.announce(job)
-                harness.pump()
+                harness.publish_event(job)
+                harness.process_all()
                 harness.wiring.deliveries.reopen(job.id)
-                harness.announce(job)
-                harness.pump()
+                harness.publish_event(job)
+                harness.process_all()
             assert [harness.delivery(job).status for job in jobs] == [DeliveryStatus.DELIVERED] * 2
             assert [harness.delivery(job).attempt_count for job in jobs] == [2] * 2
-            assert example.events() == [f"job.succeeded {job.id}" for job in jobs]
+            assert receiver.events() == [f"job.succeeded {job.id}" for job in jobs]
 
 
 @pytest.mark.parametrize("language", COMMANDS)
-def test_one_that_comes_again_too_early_is_not_taken_twice(language: str, tmp_path: Path) -> None:
-    """Nor is it lost, should the first one fail: it is asked for once more."""
+def test_a_concurrent_duplicate_is_rejected(language: str, tmp_path: Path) -> None:
+    """With 503, so that it is retried in case the first one fails."""
     file = COMMANDS[language][1]
     line, slow = SLOW[language]
     text = (EXAMPLES / file).read_text(encoding="utf-8")
@@ -108,36 +108,36 @@ def test_one_that_comes_again_too_early_is_not_taken_twice(language: str, tmp_pa
     (tmp_path / file).write_text(text.replace(line, slow + line), encoding="utf-8")
     body = b'{"event": "job.canceled", "jobId": "x", "result": null}'
     headers = Signer([SECRET], per_owner=False, renewals={}).headers("ada", "w-1", int(time.time()), body)
-    with running(language, SECRET, tmp_path) as example:
-        assert sorted(at_once(2, lambda _number: example.post(body, headers))) == [204, 503]
-        assert example.post(body, headers) == 204
-        assert example.events() == ["job.canceled x"]
+    with running(language, SECRET, tmp_path) as receiver:
+        assert sorted(at_once(2, lambda _number: receiver.post(body, headers))) == [204, 503]
+        assert receiver.post(body, headers) == 204
+        assert receiver.events() == ["job.canceled x"]
 
 
 @pytest.mark.parametrize("language", COMMANDS)
-def test_one_that_fails_comes_again(language: str) -> None:
-    """Its id is not remembered, and it says that it failed."""
+def test_a_failed_event_can_be_retried(language: str) -> None:
+    """The response is 500, and its id is not stored."""
 
     def post(body: bytes) -> int:
         headers = Signer([SECRET], per_owner=False, renewals={}).headers("ada", "w-1", int(time.time()), body)
-        return example.post(body, headers)
+        return receiver.post(body, headers)
 
-    with running(language, SECRET) as example:
+    with running(language, SECRET) as receiver:
         assert post(b"not JSON") == 500
         assert post(b'{"event": "job.canceled", "jobId": "x", "result": null}') == 204
-        assert example.events() == ["job.canceled x"]
+        assert receiver.events() == ["job.canceled x"]
 
 
 @pytest.mark.parametrize("language", COMMANDS)
-def test_anything_else_is_refused(language: str) -> None:
-    """Unsigned, signed by another, changed, old and oversized requests."""
+def test_invalid_requests_are_rejected(language: str) -> None:
+    """Unsigned requests, wrong signatures, changed bodies, wrong times, and large bodies."""
     body = b'{"event": "job.canceled", "jobId": "x", "result": null}'
     now = int(time.time())
 
     def signed(secret: str, sent_at: int) -> dict[str, str]:
         return Signer([secret], per_owner=False, renewals={}).headers("ada", "w-1", sent_at, body)
 
-    with running(language, SECRET) as example:
+    with running(language, SECRET) as receiver:
         good = signed(SECRET, now)
         for wrong_body, headers in (
             (body, {}),
@@ -151,7 +151,7 @@ def test_anything_else_is_refused(language: str) -> None:
             (body, signed(SECRET, now - 3600)),
             (body, signed(SECRET, now + 3600)),
         ):
-            assert example.post(wrong_body, headers) == 401
-        assert example.post(b"x" * 200_000, good) == 413
-        assert example.post(body, good) == 204
-        assert example.events() == ["job.canceled x"]
+            assert receiver.post(wrong_body, headers) == 401
+        assert receiver.post(b"x" * 200_000, good) == 413
+        assert receiver.post(body, good) == 204
+        assert receiver.events() == ["job.canceled x"]

@@ -1,4 +1,4 @@
-"""Deliveries that fail, break off or come twice: each end arrives, and under one id."""
+"""Failed, interrupted and duplicate deliveries: each webhook arrives, always with the same id."""
 
 from __future__ import annotations
 
@@ -20,104 +20,104 @@ if TYPE_CHECKING:
     from gateway.domain.delivery import Delivery
 
 
-def test_a_failing_receiver_is_tried_again(harness: WebhookHarness) -> None:
-    """Each try has the same id, and the message comes back later, not at once."""
+def test_a_failed_attempt_is_retried_with_a_backoff(harness: WebhookHarness) -> None:
+    """Each attempt has the same id, and the message stays invisible until the retry."""
     with Receiver(responds(500), sends(b""), responds(429, "Retry-After: 600"), responds(200)) as receiver:
-        job = harness.end(receiver.url)
-        harness.announce(job)
+        job = harness.end_job(receiver.url)
+        harness.publish_event(job)
         (record,) = harness.messages()
-        for tries in range(1, 5):
-            record["attributes"]["ApproximateReceiveCount"] = str(tries)
-            assert harness.process(record) is (tries == 4)
+        for attempt_number in range(1, 5):
+            record["attributes"]["ApproximateReceiveCount"] = str(attempt_number)
+            assert harness.process(record) is (attempt_number == 4)
             assert harness.messages() == []
             harness.make_due(job)
     assert set(receiver.ids) == {ended_event_id(job.id)}
     delivery = harness.delivery(job)
     assert [attempt.status_code for attempt in delivery.attempts] == [500, None, 429, 200]
     assert [attempt.number for attempt in delivery.attempts] == [1, 2, 3, 4]
-    pauses = [round((a.next_at - a.began_at).total_seconds()) for a in delivery.attempts if a.next_at]
-    assert 9 <= pauses[0] <= 13
-    assert 27 <= pauses[1] <= 37
-    assert pauses[2] == pytest.approx(600, abs=3)
-    assert harness.left() == 0
+    delays = [round((a.next_at - a.began_at).total_seconds()) for a in delivery.attempts if a.next_at]
+    assert 9 <= delays[0] <= 13
+    assert 27 <= delays[1] <= 37
+    assert delays[2] == pytest.approx(600, abs=3)
+    assert harness.message_count() == 0
 
 
-def test_what_failed_comes_back_by_itself(harness: WebhookHarness) -> None:
-    """A message that is hidden for no time is received again, counted by the queue."""
+def test_a_failed_message_is_received_again(harness: WebhookHarness) -> None:
+    """The queue increases its receive count."""
     with Receiver(responds(500), responds(200)) as receiver:
-        job = harness.end(receiver.url)
-        harness.announce(job)
+        job = harness.end_job(receiver.url)
+        harness.publish_event(job)
         (record,) = harness.messages()
         assert not harness.process(record)
-        harness.let_time_pass(record)
+        harness.make_visible(record)
         (again,) = harness.messages()
         assert again["attributes"]["ApproximateReceiveCount"] == "2"
         assert harness.process(again)
     assert len(receiver.received) == 2
 
 
-def test_410_ends_it(harness: WebhookHarness) -> None:
-    """The message is gone, and no dead letter either: there is nobody to redeliver it to."""
+def test_status_410_is_not_retried(harness: WebhookHarness) -> None:
+    """The message is deleted, and is no dead letter: the receiver no longer exists."""
     with Receiver(responds(410)) as receiver:
-        job = harness.end(receiver.url)
-        harness.announce(job)
-        assert harness.pump() == [True]
+        job = harness.end_job(receiver.url)
+        harness.publish_event(job)
+        assert harness.process_all() == [True]
     delivery = harness.delivery(job)
     assert (delivery.status, delivery.last_status_code) == (DeliveryStatus.FAILED, 410)
     assert "410" in str(delivery.attempts[0].error)
-    assert harness.left() == 0
+    assert harness.message_count() == 0
 
 
-def test_after_the_last_try_it_is_a_dead_letter(harness: WebhookHarness) -> None:
-    """The job says that it failed, and the message is kept; redelivered, it can still arrive."""
+def test_after_the_last_attempt_the_message_is_a_dead_letter(harness: WebhookHarness) -> None:
+    """The delivery is `failed`. A redrive of the message can still deliver it."""
     with Receiver(*[responds(503)] * MAX_DELIVERY_ATTEMPTS, responds(200)) as receiver:
-        job = harness.end(receiver.url)
-        harness.announce(job)
-        for tries in range(1, MAX_DELIVERY_ATTEMPTS + 1):
+        job = harness.end_job(receiver.url)
+        harness.publish_event(job)
+        for attempt_number in range(1, MAX_DELIVERY_ATTEMPTS + 1):
             (record,) = harness.messages()
-            assert record["attributes"]["ApproximateReceiveCount"] == str(tries)
+            assert record["attributes"]["ApproximateReceiveCount"] == str(attempt_number)
             assert not harness.process(record)
-            if tries < MAX_DELIVERY_ATTEMPTS:
-                harness.let_time_pass(record)
+            if attempt_number < MAX_DELIVERY_ATTEMPTS:
+                harness.make_visible(record)
         assert harness.delivery(job).status is DeliveryStatus.FAILED
         assert harness.delivery(job).attempts[-1].next_at is None
         assert harness.messages() == []
-        (body,) = harness.dead()
+        (body,) = harness.dead_letters()
         harness.clients.sqs.send_message(QueueUrl=harness.url, MessageBody=body)
-        assert harness.pump() == [True]
+        assert harness.process_all() == [True]
     assert harness.delivery(job).status is DeliveryStatus.DELIVERED
     assert set(receiver.ids) == {ended_event_id(job.id)}
 
 
-def test_duplicates_of_the_event_arrive_once(harness: WebhookHarness) -> None:
-    """Whether the bus, the queue or the publisher repeated it: what is delivered is not sent again."""
+def test_duplicate_events_are_delivered_once(harness: WebhookHarness) -> None:
+    """Before and after the delivery."""
     with Receiver(responds(200)) as receiver:
-        job = harness.end(receiver.url)
+        job = harness.end_job(receiver.url)
         for _ in range(3):
-            harness.announce(job)
-        assert harness.pump() == [True] * 3
-        harness.announce(job)
-        assert harness.pump() == [True]
+            harness.publish_event(job)
+        assert harness.process_all() == [True] * 3
+        harness.publish_event(job)
+        assert harness.process_all() == [True]
     assert len(receiver.received) == 1
-    assert harness.left() == 0
+    assert harness.message_count() == 0
 
 
 def test_one_attempt_at_a_time(harness: WebhookHarness, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A duplicate that comes while an attempt is under way waits, and finds it delivered."""
+    """A duplicate received during an attempt waits, and is deleted after the delivery."""
     duplicates: list[bool] = []
 
     with Receiver(responds(200)) as receiver:
-        job = harness.end(receiver.url)
-        harness.announce(job)
-        harness.announce(job)
+        job = harness.end_job(receiver.url)
+        harness.publish_event(job)
+        harness.publish_event(job)
         first, second = harness.messages()
         post = harness.wiring.sender.post
 
-        def post_while_a_duplicate_comes(*arguments: Any) -> Any:  # noqa: ANN401  whatever a POST takes and gives
+        def post_during_a_duplicate(*arguments: Any) -> Any:  # noqa: ANN401  like `post`
             duplicates.append(harness.process(second))
             return post(*arguments)
 
-        monkeypatch.setattr(harness.wiring.sender, "post", post_while_a_duplicate_comes)
+        monkeypatch.setattr(harness.wiring.sender, "post", post_during_a_duplicate)
         assert harness.process(first)
         assert duplicates == [False]
         assert len(receiver.received) == 1
@@ -126,18 +126,18 @@ def test_one_attempt_at_a_time(harness: WebhookHarness, monkeypatch: pytest.Monk
     assert harness.delivery(job).attempt_count == 1
 
 
-@pytest.mark.parametrize("broken", [KilledError(), GatewayError("no connection")], ids=["killed", "no record"])
-def test_a_crash_after_the_post(
+@pytest.mark.parametrize("broken", [KilledError(), GatewayError("no connection")], ids=["killed", "not recorded"])
+def test_a_crash_after_the_request_repeats_it(
     harness: WebhookHarness, broken: BaseException, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is sent again with the same id once the hold has run out: a receiver that knows the id sees it once."""
+    """After the hold expires, it is sent again with the same id, so that the receiver can recognize it."""
 
     def crash(_job_id: str, _delivery: Delivery) -> None:
         raise broken
 
     with Receiver(responds(200)) as receiver:
-        job = harness.end(receiver.url)
-        harness.announce(job)
+        job = harness.end_job(receiver.url)
+        harness.publish_event(job)
         (record,) = harness.messages()
         with monkeypatch.context() as patch:
             patch.setattr(harness.wiring.deliveries, "record", crash)
@@ -146,41 +146,40 @@ def test_a_crash_after_the_post(
                     harness.process(record)
             else:
                 assert not harness.process(record)
-        assert not harness.process(record)  # too early: nobody knows yet that the first one has ended
+        assert not harness.process(record)  # too early: the first attempt may still run
         assert len(receiver.received) == 1
-        harness.let_go(job, SYSTEM_CLOCK.now() - ATTEMPT_HOLD)
+        harness.set_held_since(job, SYSTEM_CLOCK.now() - ATTEMPT_HOLD)
         assert harness.process(record)
     assert receiver.ids == [ended_event_id(job.id)] * 2
     delivery = harness.delivery(job)
     assert (delivery.status, delivery.attempt_count) == (DeliveryStatus.DELIVERED, 2)
-    assert [attempt.error for attempt in delivery.attempts] == [
-        "The attempt was interrupted; whether the webhook arrived is not known.",
-        None,
-    ]
-    assert harness.left() == 0
+    interrupted, succeeded = delivery.attempts
+    assert "interrupted" in str(interrupted.error)
+    assert succeeded.error is None
+    assert harness.message_count() == 0
 
 
-def test_a_crash_before_the_post_loses_nothing(harness: WebhookHarness, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The table out of reach: the message comes back later."""
+def test_an_outage_before_the_request_is_retried(harness: WebhookHarness, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The table is not reachable; the message is received again later."""
 
-    def out_of_reach(_job_id: str, **_: object) -> None:
+    def raise_error(_job_id: str, **_: object) -> None:
         raise GatewayError("no connection")
 
     with Receiver(responds(200)) as receiver:
-        job = harness.end(receiver.url)
-        harness.announce(job)
+        job = harness.end_job(receiver.url)
+        harness.publish_event(job)
         (record,) = harness.messages()
         with monkeypatch.context() as patch:
-            patch.setattr(harness.wiring.deliveries, "begin", out_of_reach)
+            patch.setattr(harness.wiring.deliveries, "begin", raise_error)
             assert not harness.process(record)
         assert harness.messages() == []
         assert harness.process(record)
     assert receiver.ids == [ended_event_id(job.id)]
 
 
-def test_an_attempt_that_was_overtaken_writes_nothing(harness: WebhookHarness) -> None:
-    """Its function was frozen for longer than it may run, and another attempt has begun since."""
-    job = harness.end("http://127.0.0.1:9/")
+def test_a_stale_attempt_writes_nothing(harness: WebhookHarness) -> None:
+    """Its function was frozen beyond its time limit, and another attempt has started since."""
+    job = harness.end_job("http://127.0.0.1:9/")
     deliveries = harness.wiring.deliveries
     slow = deliveries.begin(job.id, now=SYSTEM_CLOCK.now() - timedelta(minutes=5), last=False).delivery.begun(
         SYSTEM_CLOCK.now()
@@ -192,24 +191,24 @@ def test_an_attempt_that_was_overtaken_writes_nothing(harness: WebhookHarness) -
     assert harness.delivery(job).attempt_count == 2
 
 
-def test_a_receiver_that_knows_ids_sees_each_end_once(harness: WebhookHarness) -> None:
-    """Many jobs, each announced twice, to a receiver that fails now and then: all arrive, each under one id."""
+def test_unreliable_receivers_get_each_webhook_under_one_id(harness: WebhookHarness) -> None:
+    """Many jobs with two events each, and a receiver that often fails: all are delivered, each under one id."""
     behaviors = [responds(200), responds(500), sends(b"HTTP/1.1 200"), responds(200), responds(302)]
     with Receiver(*behaviors * 20, responds(200)) as receiver:
-        jobs = [harness.end(receiver.url) for _ in range(8)]
+        jobs = [harness.end_job(receiver.url) for _ in range(8)]
         for job in jobs * 2:
-            harness.announce(job)
-        while harness.left():
+            harness.publish_event(job)
+        while harness.message_count():
             for record in harness.messages():
                 if not harness.process(record):
-                    harness.let_time_pass(record)
+                    harness.make_visible(record)
     assert {harness.delivery(job).status for job in jobs} == {DeliveryStatus.DELIVERED}
     assert set(receiver.ids) == {ended_event_id(job.id) for job in jobs}
 
 
-def test_of_many_at_once_one_begins(harness: WebhookHarness) -> None:
-    """However many duplicates are received at the same moment, one attempt is made."""
-    job = harness.end("http://127.0.0.1:9/")
+def test_concurrent_duplicates_start_one_attempt(harness: WebhookHarness) -> None:
+    """Of eight duplicates that are processed at the same time, one starts an attempt."""
+    job = harness.end_job("http://127.0.0.1:9/")
 
     def begun(_number: int) -> bool:
         try:
