@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-# Increase this when the records of older releases can no longer be read.
-_FORMAT = "2"
+# Increase this when earlier code cannot read the new records. Keep the formats that this code still reads.
+_FORMAT = "3"
+_READABLE_FORMATS = frozenset({"2", _FORMAT})
 
 
 class DataDir:
@@ -71,14 +72,16 @@ class DataDir:
 
     def _check_format(self) -> None:
         marker = self.path / "format"
-        if not any(self.state.iterdir()):
-            marker.write_text(_FORMAT, encoding="utf-8")
-        elif not marker.exists() or marker.read_text(encoding="utf-8") != _FORMAT:
-            self.release()
-            raise SettingsInvalidError(
-                f"DATA_DIR: {self.path} was written by another release that this one cannot read: delete it, or "
-                "choose another folder"
-            )
+        if any(self.state.iterdir()):
+            found = marker.read_text(encoding="utf-8").strip() if marker.exists() else None
+            if found not in _READABLE_FORMATS:
+                self.release()
+                raise SettingsInvalidError(
+                    f"DATA_DIR: {self.path} has data of another release, which this one cannot read: delete it, or "
+                    "choose another folder"
+                )
+        # From now on, records can be in the new format.
+        marker.write_text(_FORMAT, encoding="utf-8")
 
     def release(self) -> None:
         """Unlock the folder."""
