@@ -54,9 +54,9 @@ def post(simulator: SimulatorServer) -> Callable[..., str]:
     """Queue a prompt at `simulator` and return its id."""
 
     def post_prompt(prompt: dict[str, Any], **fields: Any) -> str:  # noqa: ANN401  fields of the JSON body
-        answer = requests.post(f"{simulator.url}/prompt", json={"prompt": prompt, **fields}, timeout=TIMEOUT_SECONDS)
-        assert answer.status_code == requests.codes.ok, answer.text
-        return str(answer.json()["prompt_id"])
+        response = requests.post(f"{simulator.url}/prompt", json={"prompt": prompt, **fields}, timeout=TIMEOUT_SECONDS)
+        assert response.status_code == requests.codes.ok, response.text
+        return str(response.json()["prompt_id"])
 
     return post_prompt
 

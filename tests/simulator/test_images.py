@@ -40,9 +40,9 @@ def render(simulator: SimulatorServer, run: Callable[[Prompt], dict[str, Any]]) 
 
 def view(simulator: SimulatorServer, **params: str) -> bytes:
     """Return a file."""
-    answer = requests.get(f"{simulator.url}/view", params=params, timeout=10)
-    assert answer.ok, answer.status_code
-    return answer.content
+    response = requests.get(f"{simulator.url}/view", params=params, timeout=10)
+    assert response.ok, response.status_code
+    return response.content
 
 
 def upload(simulator: SimulatorServer, image: Image.Image, name: str) -> None:

@@ -78,9 +78,9 @@ def test_a_checkpoint_is_loaded_once_until_it_is_freed(
     simulator = start(SimulatorSettings(model_load_seconds=0.5, seconds_per_step=0.0))
     durations = []
     for seed in (1, 2, 3):
-        began = time.monotonic()
+        started = time.monotonic()
         entry = run_prompt(simulator, connect, events, sampled(64, seed))
-        durations.append(time.monotonic() - began)
+        durations.append(time.monotonic() - started)
         if seed == 2:
             assert entry["status"]["messages"][1][1]["nodes"] == ["4", "5", "6"]
             body = {"unload_models": True, "free_memory": True}
@@ -104,8 +104,8 @@ def test_newer_servers_cancel_jobs_whatever_their_state(
     jobs = requests.get(f"{simulator.url}/api/jobs", timeout=10).json()["jobs"]
     assert [(job["id"], job["status"]) for job in jobs] == [(ids[0], "in_progress"), (ids[1], "pending")]
     for prompt_id in (ids[1], ids[0]):
-        answer = requests.post(f"{simulator.url}/api/jobs/{prompt_id}/cancel", timeout=10)
-        assert answer.json() == {"cancelled": True}
+        response = requests.post(f"{simulator.url}/api/jobs/{prompt_id}/cancel", timeout=10)
+        assert response.json() == {"cancelled": True}
     events(socket, "executing")
     assert requests.get(f"{simulator.url}/api/jobs/{ids[0]}", timeout=10).json()["status"] == "cancelled"
     assert requests.get(f"{simulator.url}/api/jobs/{ids[1]}", timeout=10).status_code == 404

@@ -163,5 +163,5 @@ def test_an_unneeded_node_without_inputs_kills_the_worker(simulator: SimulatorSe
 
 def test_a_body_over_100_mb_is_rejected(simulator: SimulatorServer) -> None:
     """One byte over the limit is a 413."""
-    answer = requests.post(f"{simulator.url}/prompt", data=bytes(100 * 1024 * 1024 + 1), timeout=10)
-    assert (answer.status_code, answer.text) == (413, "Maximum request body size 104857600 exceeded.")
+    response = requests.post(f"{simulator.url}/prompt", data=bytes(100 * 1024 * 1024 + 1), timeout=10)
+    assert (response.status_code, response.text) == (413, "Maximum request body size 104857600 exceeded.")

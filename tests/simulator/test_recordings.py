@@ -97,15 +97,15 @@ class Replay:
         elif step.get("case") == "bad_json":
             arguments["data"] = b"{bad"
         url = self.server.url + request["path"]
-        answer = requests.request(request["method"], url, timeout=TIMEOUT_SECONDS, **arguments)
+        response = requests.request(request["method"], url, timeout=TIMEOUT_SECONDS, **arguments)
         where = f"{where} ({request['method']} {request['path']} {step.get('case', '')})"
-        assert answer.status_code == step["status"], f"{where}: {answer.text[:500]}"
+        assert response.status_code == step["status"], f"{where}: {response.text[:500]}"
         if "content_type" in step:
-            assert answer.headers["Content-Type"].split(";")[0] == step["content_type"], where
+            assert response.headers["Content-Type"].split(";")[0] == step["content_type"], where
         if isinstance(step["body"], str):
-            assert answer.text == step["body"], where
+            assert response.text == step["body"], where
         elif step["body"] is not None:
-            self._compare(step["body"], answer.json(), where)
+            self._compare(step["body"], response.json(), where)
 
     def _upload(self, form: dict[str, str]) -> dict[str, Any]:
         # The contents were not recorded; the first two were the same, and all were images of 16 x 16.
@@ -140,7 +140,7 @@ class Replay:
 
     def _compare_objects(self, recorded: dict[str, Any], actual: dict[str, Any], where: str) -> None:
         recorded = {self._names.get(name, name): value for name, value in recorded.items()}
-        # Only the newer of the two recorded versions tells when a prompt was made.
+        # Only the newer of the two recorded versions reports when a prompt was created.
         actual = {name: value for name, value in actual.items() if name in recorded or name != "create_time"}
         assert set(recorded) == set(actual), where
         for name, value in recorded.items():
@@ -167,7 +167,7 @@ class Replay:
             assert FILE_NAME.sub("", recorded) == FILE_NAME.sub("", actual) or key == "prompt_id", where
             self._names[recorded] = actual
         elif recorded.startswith("tensor("):
-            # Pictures are kept as whole numbers here, so that a printed fraction may be off by one of them.
+            # The simulator stores pixels as integers, so a printed fraction may differ by one of them.
             assert NUMBER.sub("", actual) == NUMBER.sub("", recorded), where
             expected = [float(number) for number in NUMBER.findall(recorded)]
             assert [float(number) for number in NUMBER.findall(actual)] == pytest.approx(expected, abs=1 / 255), where

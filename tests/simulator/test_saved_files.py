@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from comfyui_simulator import SimulatorServer, SimulatorSettings
 
-MARK = b"only the prompt says this"
+MARK = b"only the prompt contains this"
 
 
 def one_color(color: int) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""How hypothesis works here: quick, and no judge of how busy the machine is."""
+"""Settings of hypothesis: few examples and no deadline, so that a busy machine does not fail a test."""
 
 from __future__ import annotations
 

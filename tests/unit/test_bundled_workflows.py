@@ -1,7 +1,7 @@
-"""The bundled templates and their schemas fit each other, the specification, and ComfyUI's nodes.
+"""The bundled templates and their schemas match each other, the specification, and ComfyUI's nodes.
 
-`comfyui_nodes.json` is an excerpt of what a ComfyUI 0.3.75 says of its core nodes: each required input with its type
-or its choices, and the outputs. A checkpoint is a STRING there, since the choices are the files that a host has.
+`comfyui_nodes.json` is an excerpt of /object_info of ComfyUI 0.3.75 for its core nodes: each required input with its
+type or its choices, and the outputs. A checkpoint is a STRING there, because its choices depend on the files of a host.
 """
 
 from __future__ import annotations
@@ -35,19 +35,19 @@ PYTHON_TYPES = {"INT": int, "FLOAT": int | float, "STRING": str, "BOOLEAN": bool
 
 
 def load(file: str) -> Any:  # noqa: ANN401  JSON
-    """Read a file as an installed gateway does: it is package data."""
+    """Read a file from the package data, as an installed gateway does."""
     return json.loads(resources.files("workflows").joinpath(file).read_text(encoding="utf-8"))
 
 
 def validator(name: str) -> jsonschema_rs.Draft202012Validator:
-    """Compile a workflow's schema with the options that the gateway compiles schemas with."""
+    """Compile a workflow's schema with the options of the gateway."""
     return jsonschema_rs.Draft202012Validator(
         load(f"{name}.schema.json"), offline=True, pattern_options=jsonschema_rs.RegexOptions()
     )
 
 
 def node_inputs(graph: dict[str, Any]) -> Iterator[tuple[str, Any, Any]]:
-    """List every input of every node: where it is, its value, and the type that ComfyUI declares."""
+    """List every input of every node: its path, its value, and the type that ComfyUI declares."""
     for node_id, node in graph.items():
         declared = NODES[node["class_type"]]["inputs"]
         for name, value in node["inputs"].items():
@@ -60,14 +60,14 @@ def tokens(value: Any) -> list[str]:  # noqa: ANN401  JSON
 
 
 def test_every_template_has_its_schema() -> None:
-    """The folder holds the three workflows, each with a schema, and nothing else to be loaded."""
+    """The folder contains the three workflows, each with a schema, and no other JSON file."""
     files = sorted(file.name for file in resources.files("workflows").iterdir() if file.name.endswith(".json"))
     assert files == sorted(f"{name}{suffix}" for name in NAMES for suffix in (".json", ".schema.json"))
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_schema_is_valid_and_described(name: str) -> None:
-    """A schema is valid JSON Schema 2020-12, closed, asks only for a prompt, and describes every input."""
+    """A schema is valid JSON Schema 2020-12 and closed, requires only a prompt, and describes every input."""
     schema = load(f"{name}.schema.json")
     jsonschema_rs.meta.validate(schema)
     assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
@@ -83,8 +83,8 @@ def test_schema_is_valid_and_described(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_defaults_are_as_specified(name: str) -> None:
-    """The defaults pass the schema together with a prompt alone, and are the documented ones."""
+def test_defaults_match_the_specification(name: str) -> None:
+    """A prompt and the defaults pass the schema, and the defaults are the documented ones."""
     properties = load(f"{name}.schema.json")["properties"]
     defaults = {input_name: field["default"] for input_name, field in properties.items() if "default" in field}
     validator(name).validate({"prompt": "a fox", **defaults})
@@ -106,8 +106,8 @@ def test_defaults_are_as_specified(name: str) -> None:
     ],
     ids=str,
 )
-def test_accepts_the_bounds(name: str, inputs: dict[str, Any]) -> None:
-    """Values at a bound are still good."""
+def test_limits_are_inclusive(name: str, inputs: dict[str, Any]) -> None:
+    """A value that equals its limit is accepted."""
     validator(name).validate({"prompt": "a fox", **inputs})
 
 
@@ -140,8 +140,8 @@ def test_accepts_the_bounds(name: str, inputs: dict[str, Any]) -> None:
     ],
     ids=lambda inputs: str(inputs)[:60],
 )
-def test_refuses_what_is_out_of_bounds(name: str, inputs: dict[str, Any]) -> None:
-    """Values beyond a bound, paths out of the checkpoint folder and unknown inputs are refused."""
+def test_invalid_inputs_are_rejected(name: str, inputs: dict[str, Any]) -> None:
+    """Values beyond a limit, paths outside the checkpoint folder and unknown inputs are rejected."""
     assert not validator(name).is_valid({"prompt": "a fox", **inputs})
 
 
@@ -162,7 +162,7 @@ def test_nodes_have_the_inputs_that_comfyui_requires(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_links_carry_the_right_type(name: str) -> None:
-    """A link points at an existing output of the type that the input takes."""
+    """A link refers to an existing output of the type that the input requires."""
     graph = load(f"{name}.json")
     for where, value, declared in node_inputs(graph):
         if isinstance(value, list):
@@ -171,8 +171,8 @@ def test_links_carry_the_right_type(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_values_have_the_type_that_comfyui_takes(name: str) -> None:
-    """A literal, or all that a token can become, is of the input's type or one of its choices."""
+def test_values_have_the_type_that_comfyui_requires(name: str) -> None:
+    """A literal, and every value of a token, has the input's type or is one of its choices."""
     properties = load(f"{name}.schema.json")["properties"]
     for where, value, declared in node_inputs(load(f"{name}.json")):
         if isinstance(value, list):
@@ -191,7 +191,7 @@ def test_values_have_the_type_that_comfyui_takes(name: str) -> None:
 
 
 def test_sprite_is_saved_with_its_transparency() -> None:
-    """The sprite workflow saves the picture that the alpha channel was joined to."""
+    """The sprite workflow saves the image with the alpha channel."""
     graph = load("sprite_transparent_bg.json")
     saved = [node["inputs"]["images"][0] for node in graph.values() if node["class_type"] == "SaveImage"]
     assert [graph[source]["class_type"] for source in saved] == ["JoinImageWithAlpha"]

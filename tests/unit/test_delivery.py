@@ -1,4 +1,4 @@
-"""The retry schedule of webhooks, and the log of their attempts."""
+"""The retry schedule of webhooks, and the log of delivery attempts."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _SQS_LONGEST_SECONDS = 12 * 3600
 
 
 def delays(jitter: float) -> list[int]:
-    """List the delays of a delivery whose attempts all fail."""
+    """List the delays of a delivery whose attempts all fail, in seconds."""
     failed = AttemptResult(duration_ms=1, status_code=500)
     found = [retry_delay_seconds(failed, attempt, jitter) for attempt in range(1, MAX_DELIVERY_ATTEMPTS + 1)]
     assert found.pop() is None
@@ -39,7 +39,7 @@ def delays(jitter: float) -> list[int]:
 
 @pytest.mark.parametrize("jitter", [0.0, 0.5, 1.0])
 def test_delays_follow_the_schedule(jitter: float) -> None:
-    """They grow, differ from the schedule by the jitter only, and end within the stated period."""
+    """Delays grow, differ from the schedule only by the jitter, and end within the documented period."""
     found = delays(jitter)
     assert found == sorted(found)
     for delay, scheduled in zip(found, RETRY_DELAYS_SECONDS, strict=True):
@@ -55,7 +55,7 @@ def test_webhooks_that_failed_together_are_not_retried_together() -> None:
 
 @pytest.mark.parametrize("status", [429, 503])
 def test_retry_after_lengthens_the_delay(status: int) -> None:
-    """It never shortens the delay, and lengthens it to the longest visibility timeout of SQS at most."""
+    """It never shortens the delay, and never exceeds the longest visibility timeout of SQS."""
 
     def delay(retry_after_seconds: int) -> int:
         result = AttemptResult(duration_ms=1, status_code=status, error="x", retry_after_seconds=retry_after_seconds)
@@ -63,26 +63,26 @@ def test_retry_after_lengthens_the_delay(status: int) -> None:
         assert found is not None
         return found
 
-    usual = delays(0.5)[0]
-    assert delay(0) == delay(1) == usual
-    assert delay(100 * usual) == 100 * usual
+    scheduled = delays(0.5)[0]
+    assert delay(0) == delay(1) == scheduled
+    assert delay(100 * scheduled) == 100 * scheduled
     assert delay(10**9) + FUNCTION_SECONDS <= _SQS_LONGEST_SECONDS
 
 
-def test_retry_after_counts_for_429_and_503_only() -> None:
-    """With other statuses the header has another meaning, or none."""
+def test_retry_after_applies_to_429_and_503_only() -> None:
+    """With other statuses the header has another meaning, or none, and is ignored."""
     for status in (200, 301, 404, 500):
         result = AttemptResult(duration_ms=1, status_code=status, retry_after_seconds=10**6)
         assert retry_delay_seconds(result, 1, 0.5) == delays(0.5)[0]
 
 
 def test_410_is_not_retried() -> None:
-    """The receiver is gone for good."""
+    """410 Gone means that the receiver no longer exists."""
     assert retry_delay_seconds(AttemptResult(duration_ms=1, status_code=410, error="x"), 1, 0.5) is None
 
 
-def test_the_times_fit_into_each_other() -> None:
-    """An attempt fits into the function's time, that into the hold, and six times that into the queue's."""
+def test_the_timeouts_are_consistent() -> None:
+    """An attempt fits into the function timeout, that into the hold, and six of them into the visibility timeout."""
     assert ATTEMPT_SECONDS < FUNCTION_SECONDS - 5
     assert timedelta(seconds=FUNCTION_SECONDS) < ATTEMPT_HOLD
     assert WEBHOOK_QUEUE.visibility_seconds >= 6 * FUNCTION_SECONDS
@@ -91,7 +91,7 @@ def test_the_times_fit_into_each_other() -> None:
 
 
 def test_an_interrupted_attempt_is_logged_by_the_next() -> None:
-    """The next attempt finds the delivery held, and logs the earlier one with an error."""
+    """The next attempt finds the delivery still held, and logs the earlier one with an error."""
     delivery = Delivery().begun(NOW).begun(NOW + timedelta(minutes=2))
     assert (delivery.attempt_count, delivery.held_since) == (2, NOW + timedelta(minutes=2))
     (interrupted,) = delivery.attempts
@@ -100,16 +100,16 @@ def test_an_interrupted_attempt_is_logged_by_the_next() -> None:
     assert interrupted.error
 
 
-def test_an_interrupted_attempt_is_visible_before_the_next() -> None:
-    """Not while it may be running, and from then on, although nothing was written."""
+def test_an_interrupted_attempt_is_visible_after_the_hold() -> None:
+    """Not while it may still be running; afterwards it is shown, although nothing was written."""
     delivery = Delivery().begun(NOW)
     assert delivery.visible_at(NOW + timedelta(seconds=15)).attempts == ()
     (interrupted,) = delivery.visible_at(NOW + ATTEMPT_HOLD).attempts
     assert (interrupted.number, interrupted.began_at) == (1, NOW)
 
 
-def test_a_last_attempt_has_not_failed_while_it_runs() -> None:
-    """It is stored as failed when it begins, in case it is interrupted."""
+def test_the_last_attempt_has_not_failed_while_it_runs() -> None:
+    """It is stored as failed when it starts, in case it is interrupted, but shown as retrying."""
     delivery = replace(Delivery(), status=DeliveryStatus.FAILED).begun(NOW)
     assert delivery.visible_at(NOW).status is DeliveryStatus.RETRYING
     assert delivery.visible_at(NOW + ATTEMPT_HOLD).status is DeliveryStatus.FAILED
@@ -118,7 +118,7 @@ def test_a_last_attempt_has_not_failed_while_it_runs() -> None:
 
 
 def test_only_the_newest_attempts_are_stored() -> None:
-    """However often a webhook is sent again, the job's item stays small; numbers go on."""
+    """The job's item stays small, however often a webhook is sent again; the numbering continues."""
     delivery = Delivery()
     failed = AttemptResult(duration_ms=1, status_code=500, error="x")
     for _ in range(MAX_DELIVERY_LOG_ATTEMPTS + 10):
@@ -128,7 +128,7 @@ def test_only_the_newest_attempts_are_stored() -> None:
 
 
 def test_the_webhooks_page_states_the_schedule() -> None:
-    """docs/webhooks.md lists the delays, the number of attempts and the limits that receivers meet."""
+    """docs/webhooks.md lists the delays, the number of attempts and the limits for receivers."""
     page = (Path(__file__).parents[2] / "docs" / "webhooks.md").read_text(encoding="utf-8")
     (schedule,) = re.findall(r"^Retries follow after (.*)$", page, re.MULTILINE)
 

@@ -1,4 +1,4 @@
-"""Looking up names takes no longer than it may."""
+"""Name resolution: addresses, errors and the timeout."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ from gateway.errors import NameUnresolvedError
 
 
 def test_a_known_name_has_its_addresses() -> None:
-    """The machine's own name is known everywhere, each of its addresses once."""
+    """`localhost` resolves on every machine, to each of its addresses once."""
     addresses = SystemResolver().addresses("localhost", seconds=5)
     assert set(addresses) & {"127.0.0.1", "::1"}
     assert len(addresses) == len(set(addresses))
 
 
-def test_a_slow_resolver_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The caller goes on when its time is up."""
-    over = threading.Event()
+def test_a_slow_resolver_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The call ends after its timeout, even while the system resolver hangs."""
+    released = threading.Event()
 
     def hang(*_args: object, **_kwargs: object) -> list[object]:
-        over.wait(10)
+        released.wait(10)
         return []
 
     monkeypatch.setattr(socket, "getaddrinfo", hang)
-    began = time.monotonic()
+    started = time.monotonic()
     with pytest.raises(NameUnresolvedError):
         SystemResolver().addresses("slow.example", seconds=0.1)
-    assert time.monotonic() - began < 2
-    over.set()
+    assert time.monotonic() - started < 2
+    released.set()
 
 
 @pytest.mark.parametrize("problem", [socket.gaierror(socket.EAI_AGAIN, "x"), OSError(), UnicodeError()])
-def test_a_resolver_that_fails_says_nothing_of_the_name(problem: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The name may well exist."""
+def test_a_failing_resolver_raises_name_unresolved(problem: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A failure does not mean that the name does not exist."""
 
     def fail(*_args: object, **_kwargs: object) -> NoReturn:
         raise problem
@@ -49,7 +49,7 @@ def test_a_resolver_that_fails_says_nothing_of_the_name(problem: Exception, monk
 
 
 def test_a_name_that_does_not_exist_has_no_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """That is an answer, and a definite one."""
+    """A definite response of the resolver is not an error."""
 
     def fail(*_args: object, **_kwargs: object) -> NoReturn:
         raise socket.gaierror(socket.EAI_NONAME, "x")

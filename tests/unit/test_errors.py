@@ -1,4 +1,4 @@
-"""The error tree: its picture, the codes of the API, and the shape of its messages."""
+"""The error tree: its diagram, the published codes, and the format of messages."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from gateway.errors import (
 )
 from gateway.limits import MAX_PROBLEMS
 
-# The codes of the published API: none may go or change its status. A new one needs no entry here.
+# The codes of the published API: none may be removed or change its status. A new one needs no entry here.
 PUBLISHED_STATUSES = {
     "VALIDATION_ERROR": 400,
     "AUTH_FAILED": 401,
@@ -54,14 +54,14 @@ def below(root: type[Root]) -> list[type[Root]]:
 
 
 def test_published_codes_keep_their_status() -> None:
-    """Callers depend on them."""
+    """Clients depend on them."""
     statuses = {cls.code: cls.status for cls in below(RequestError)}
     assert PUBLISHED_STATUSES.items() <= statuses.items()
     assert {cls.code for cls in below(JobFailedError)} >= PUBLISHED_JOB_CODES
 
 
 @pytest.mark.parametrize("cls", below(GatewayError), ids=lambda cls: cls.__name__)
-def test_every_error_is_drawn(cls: type[GatewayError]) -> None:
+def test_every_error_is_in_the_diagram(cls: type[GatewayError]) -> None:
     """The tree at the top of the file is complete, and shows each class with its code and status."""
     assert errors.__doc__
     (line,) = [line for line in errors.__doc__.splitlines() if f" {cls.__name__} " in f"{line} "]
@@ -73,7 +73,7 @@ def test_every_error_is_drawn(cls: type[GatewayError]) -> None:
 
 @pytest.mark.parametrize("cls", below(JobFailedError), ids=lambda cls: cls.__name__)
 def test_every_job_failure_has_a_recommendation(cls: type[JobFailedError]) -> None:
-    """A default one or, where it depends on the job, one that is passed each time."""
+    """Either a default or, where it depends on the job, one that the caller passes."""
     depends_on_the_job = {ComfyUIOutOfMemoryError, ComfyUITimeoutError, ComfyUIRejectedError}
     assert cls("It failed.", "Do this.").recommendation == "Do this."
     assert bool(cls("It failed.").recommendation) is (cls not in depends_on_the_job)
@@ -90,7 +90,7 @@ def test_an_invalid_request_lists_all_problems() -> None:
 
 
 def test_the_list_of_problems_is_limited() -> None:
-    """However many problems there are, and however long their paths, the response stays small."""
+    """The response stays small, however many problems there are and however long their paths are."""
     error = RequestInvalidError([Problem("x" * 10_000, "Wrong.")] * 10_000)
     assert len(error.problems) == MAX_PROBLEMS + 1
     assert str(10_000 - MAX_PROBLEMS) in error.problems[-1].message

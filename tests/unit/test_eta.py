@@ -1,3 +1,5 @@
+"""The estimated time to the start of a new job, from the heartbeats of executors."""
+
 from __future__ import annotations
 
 import pytest
@@ -6,8 +8,8 @@ from gateway.clock import SYSTEM_CLOCK
 from gateway.domain.executor import Heartbeat, eta_seconds
 
 
-def report(jobs: int, waiting: int, mean_run_ms: int | None) -> Heartbeat:
-    """Make an executor's report."""
+def heartbeat(jobs: int, waiting: int, mean_run_ms: int | None) -> Heartbeat:
+    """Make the heartbeat of an executor."""
     return Heartbeat(
         id=f"{jobs}-{waiting}",
         version="1",
@@ -21,18 +23,18 @@ def report(jobs: int, waiting: int, mean_run_ms: int | None) -> Heartbeat:
 
 
 @pytest.mark.parametrize(
-    ("reports", "seconds"),
+    ("heartbeats", "seconds"),
     [
         ([], 0),
-        ([report(0, 0, 4000)], 0),
-        ([report(2, 0, None)], 0),
-        ([report(2, 0, 4000), report(0, 0, 4000)], 0),
-        ([report(2, 0, 4000)], 12),
-        ([report(2, 6, 4000)], 36),
-        ([report(2, 6, 4000), report(2, 6, 4000)], 24),
-        ([report(0, 3, 100)], 1),
+        ([heartbeat(0, 0, 4000)], 0),
+        ([heartbeat(2, 0, None)], 0),
+        ([heartbeat(2, 0, 4000), heartbeat(0, 0, 4000)], 0),
+        ([heartbeat(2, 0, 4000)], 12),
+        ([heartbeat(2, 6, 4000)], 36),
+        ([heartbeat(2, 6, 4000), heartbeat(2, 6, 4000)], 24),
+        ([heartbeat(0, 3, 100)], 1),
     ],
 )
-def test_eta(reports: list[Heartbeat], seconds: int) -> None:
+def test_eta(heartbeats: list[Heartbeat], seconds: int) -> None:
     """It is 0 when idle or unknown; else all that is ahead and the job itself, spread over the executors."""
-    assert eta_seconds(reports) == seconds
+    assert eta_seconds(heartbeats) == seconds

@@ -1,4 +1,4 @@
-"""Logs keep exceptions' own words to themselves, unless they are known to be harmless."""
+"""Exception messages are redacted in logs unless they are allowed."""
 
 from __future__ import annotations
 
@@ -23,67 +23,67 @@ SECRET = "a secret fox"
 
 
 @pytest.fixture(autouse=True)
-def _as_at_the_start() -> Iterator[None]:
-    """Let each test begin, and leave, as a thread begins."""
+def _redact_by_default() -> Iterator[None]:
+    """Restore the default of a new thread before and after each test."""
     allow_exception_messages(allowed=False)
     yield
     allow_exception_messages(allowed=False)
 
 
 def logged(error: BaseException) -> dict[str, Any]:
-    """Log an exception; return the line."""
+    """Log an exception; return the fields of the line."""
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
     handler.setFormatter(RedactingFormatter())
-    record = logging.LogRecord("api", logging.ERROR, "f.py", 1, "it broke", None, (type(error), error, None))
+    record = logging.LogRecord("api", logging.ERROR, "f.py", 1, "request failed", None, (type(error), error, None))
     handler.handle(record)
     (line,) = stream.getvalue().splitlines()
     fields: dict[str, Any] = json.loads(line)
     return fields
 
 
-def test_a_message_that_says_no_more_than_the_action_is_left_out() -> None:
-    """Bytes of a log are billed, and a job has several lines."""
+def test_a_message_that_repeats_the_action_is_omitted() -> None:
+    """Logs are billed by size, and a job has several lines."""
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
     handler.setFormatter(RedactingFormatter())
-    for message in ("job ended", "it is over"):
+    for message in ("job ended", "another text"):
         record = logging.LogRecord("api", logging.INFO, "f.py", 1, message, None, None)
         record.action = "job_ended"
         handler.handle(record)
-    allowed = [json.loads(line).get("message") for line in stream.getvalue().splitlines()]
-    assert allowed == [None, "it is over"]
+    messages = [json.loads(line).get("message") for line in stream.getvalue().splitlines()]
+    assert messages == [None, "another text"]
 
 
 def caught(act: Callable[[], object]) -> BaseException:
-    """Do something that raises; return what it raises."""
+    """Call a function that raises; return the exception."""
     try:
         act()
-    except Exception as error:  # noqa: BLE001  whatever it is
+    except Exception as error:  # noqa: BLE001  of any type
         return error
     raise AssertionError
 
 
-def refused_item() -> None:
-    """Give boto3 an item that it refuses."""
+def put_invalid_item() -> None:
+    """Raise the error of boto3 for an item without types."""
     client = boto3.client("dynamodb", region_name="eu-north-1")
     client.put_item(TableName="t", Item={"prompt": SECRET})
 
 
-def refused_message() -> None:
-    """Read a message that is none."""
+def parse_invalid_message() -> None:
+    """Raise the validation error of a malformed message."""
     JobMessage.model_validate({"prompt": SECRET, "priority": SECRET})
 
 
-def unknown_key() -> None:
-    """Look for what is not there."""
+def read_missing_key() -> None:
+    """Raise KeyError with the secret as its key."""
     dict[str, str]()[SECRET]
 
 
 def raised_from() -> None:
-    """Raise one exception because of another, both with words of their own and a note."""
+    """Raise an exception from another one, with the secret in both messages and in a note."""
     try:
-        unknown_key()
+        read_missing_key()
     except KeyError as error:
         other = RuntimeError(SECRET)
         other.add_note(SECRET)
@@ -91,9 +91,9 @@ def raised_from() -> None:
 
 
 def raised_while_handling() -> None:
-    """Raise an exception while another is handled."""
+    """Raise an exception while another one is handled."""
     try:
-        unknown_key()
+        read_missing_key()
     except KeyError:
         int(SECRET)
 
@@ -101,15 +101,15 @@ def raised_while_handling() -> None:
 @pytest.mark.parametrize(
     ("act", "types"),
     [
-        (refused_item, ["ParamValidationError"]),
-        (refused_message, ["ValidationError"]),
-        (unknown_key, ["KeyError"]),
+        (put_invalid_item, ["ParamValidationError"]),
+        (parse_invalid_message, ["ValidationError"]),
+        (read_missing_key, ["KeyError"]),
         (raised_from, ["RuntimeError", "KeyError"]),
         (raised_while_handling, ["ValueError", "KeyError"]),
     ],
 )
-def test_what_is_left_of_an_exception_is_its_type_and_its_stack(act: Callable[[], object], types: list[str]) -> None:
-    """The line tells where it came from, and what it was caused by, and nothing that it says itself."""
+def test_an_exception_is_logged_as_type_and_stack(act: Callable[[], object], types: list[str]) -> None:
+    """The line has the types and stacks of the exception and its causes, without any message."""
     line = logged(caught(act))
     assert SECRET not in json.dumps(line)
     assert line["exception_name"] == types[0]
@@ -119,57 +119,57 @@ def test_what_is_left_of_an_exception_is_its_type_and_its_stack(act: Callable[[]
     assert "test_redacting_log.py" in line["exception"]
 
 
-def test_no_line_of_source_is_quoted() -> None:
-    """A stack is files, lines and functions."""
-    assert "[SECRET]" not in stack_of(caught(unknown_key))
+def test_a_stack_has_no_source_lines() -> None:
+    """A stack consists of file names, line numbers and functions."""
+    assert "[SECRET]" not in stack_of(caught(read_missing_key))
 
 
-def test_what_may_be_told_is_told() -> None:
-    """Work that is known to be harmless is logged with all that helps."""
+def test_allowed_messages_are_logged() -> None:
+    """Where messages are allowed, the line contains them."""
     allow_exception_messages(allowed=True)
     line = logged(caught(raised_from))
     assert SECRET in line["exception"]
 
 
-def test_a_new_thread_tells_nothing_by_itself() -> None:
-    """What one thread may say is not known of the others."""
+def test_a_new_thread_redacts_messages() -> None:
+    """Allowing messages in one thread does not allow them in others."""
     allow_exception_messages(allowed=True)
     lines: list[dict[str, Any]] = []
-    thread = threading.Thread(target=lambda: lines.append(logged(caught(unknown_key))))
+    thread = threading.Thread(target=lambda: lines.append(logged(caught(read_missing_key))))
     thread.start()
     thread.join()
     assert SECRET not in str(lines)
 
 
-def test_endless_stacks_and_causes_are_cut() -> None:
-    """A recursion without end, and exceptions that cause each other, make a bounded line."""
+def test_long_stacks_and_circular_causes_are_truncated() -> None:
+    """The line is limited for endless recursion, and for exceptions that cause each other."""
 
-    def dive() -> None:
-        dive()
+    def recurse() -> None:
+        recurse()
 
-    error = caught(dive)
+    error = caught(recurse)
     first, second = ValueError(), ValueError()
     first.__cause__, second.__cause__ = second, first
     error.__cause__ = first
     assert len(stack_of(error).splitlines()) < 100
 
 
-def test_what_nobody_catches_is_logged_and_not_printed() -> None:
-    """Neither a thread that dies nor the process itself shows a message."""
+def test_uncaught_exceptions_are_logged_and_not_printed() -> None:
+    """Neither a crashed thread nor the crashed process prints the message."""
     script = f"""
 import threading
 from executor.log import log_uncaught_exceptions
 log_uncaught_exceptions()
-def die():
+def crash():
     raise ValueError("{SECRET}")
-thread = threading.Thread(target=die)
+thread = threading.Thread(target=crash)
 thread.start()
 thread.join()
-die()
+crash()
 """
-    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)  # noqa: S603  our own
-    assert ended.returncode == 1
-    assert ended.stderr == ""
-    lines = [json.loads(line) for line in ended.stdout.splitlines()]
+    process = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)  # noqa: S603  our own
+    assert process.returncode == 1
+    assert process.stderr == ""
+    lines = [json.loads(line) for line in process.stdout.splitlines()]
     assert [line["exception_name"] for line in lines] == ["ValueError", "ValueError"]
-    assert SECRET not in ended.stdout
+    assert SECRET not in process.stdout
