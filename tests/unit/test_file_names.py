@@ -1,4 +1,4 @@
-"""Behaviour of output files: what type a file is declared as, and how a browser treats it."""
+"""File names of outputs: content type, content disposition and known file extensions."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ from gateway.domain.file_names import content_type, disposition, known_ending
         ("", "application/octet-stream"),
     ],
 )
-def test_the_name_says_the_type(filename: str, expected: str) -> None:
-    """Types are the same on every machine, and unknown ones are plain bytes."""
+def test_the_extension_determines_the_content_type(filename: str, expected: str) -> None:
+    """Content types are the same on every machine; unknown extensions are binary data."""
     assert content_type(filename) == expected
 
 
@@ -50,14 +50,14 @@ def test_the_name_says_the_type(filename: str, expected: str) -> None:
         ("a", "attachment"),
     ],
 )
-def test_only_media_is_shown(filename: str, expected: str) -> None:
-    """What could run a script is saved, not shown."""
+def test_only_media_is_displayed_inline(filename: str, expected: str) -> None:
+    """Browsers must download files that could contain scripts, not display them."""
     assert disposition(filename, content_type(filename)).split(";")[0] == expected
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=40))
-def test_any_name_makes_a_sound_header(filename: str) -> None:
-    """No name can end its quotes or the header; the exact name travels in the extended form."""
+def test_any_name_is_quoted_in_the_header(filename: str) -> None:
+    """No name can end its quotes or the header; the extended form contains the exact name."""
     header = disposition(filename, "image/png")
     found = re.fullmatch(r"inline; filename=\"([ -~]*)\"; filename\*=UTF-8''([A-Za-z0-9%._~-]*)", header)
     assert found
@@ -66,7 +66,7 @@ def test_any_name_makes_a_sound_header(filename: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("filename", "ending"),
+    ("filename", "extension"),
     [
         ("a secret fox_00001_.png", ".png"),
         ("A.PNG", ".png"),
@@ -81,6 +81,6 @@ def test_any_name_makes_a_sound_header(filename: str) -> None:
         ("a.p/ng", ""),
     ],
 )
-def test_of_a_name_only_a_known_ending_is_taken(filename: str, ending: str) -> None:
-    """It says what kind of file it is; anything else behind a dot may be a word of the caller's."""
-    assert known_ending(filename) == ending
+def test_only_known_extensions_are_kept(filename: str, extension: str) -> None:
+    """An unknown extension can be text from an input."""
+    assert known_ending(filename) == extension

@@ -1,4 +1,4 @@
-"""Behaviour of inputs: from what a caller sends to the values that a prompt is filled with."""
+"""Inputs and parameters of a job: validation, defaults, limits and random seeds."""
 
 from __future__ import annotations
 
@@ -24,27 +24,27 @@ PARAMS: dict[str, Any] = {"cfg": 7.0, "checkpoint": "base.safetensors", "denoise
 def workflow(
     properties: dict[str, Any] | None = None, params: dict[str, Any] | None = None, required: tuple[str, ...] = ()
 ) -> WorkflowTemplate:
-    """Make a workflow of these inputs and parameters; its graph is of no interest."""
+    """Make a workflow with these inputs and parameters; its graph does not matter."""
     schema = {"properties": PROPERTIES if properties is None else properties, "required": list(required)}
     return WorkflowTemplate.register({"1": {"class_type": "A", "inputs": {}}}, schema, params)
 
 
 def resolve(template: WorkflowTemplate, given: dict[str, Any], params: dict[str, Any] | None = None) -> Values:
-    """Check and complete what a caller sent."""
+    """Validate what a caller sent, and add the defaults."""
     return template.values(given, params or {}, LIMITS)
 
 
 def problems(
     template: WorkflowTemplate, given: dict[str, Any], params: dict[str, Any] | None = None
 ) -> list[tuple[str, str]]:
-    """List what is wrong with what a caller sent: path and message."""
+    """List the problems of a request: path and message."""
     with pytest.raises(RequestInvalidError) as caught:
         resolve(template, given, params)
     return [(problem.path, problem.message) for problem in caught.value.problems]
 
 
 def test_defaults_are_filled_in() -> None:
-    """What is not sent comes from the schema, and from defaultParams where the schema has no default."""
+    """A missing value comes from the schema, or from defaultParams if the schema has no default."""
     values = resolve(workflow(params=PARAMS), {"prompt": "a fox"})
     assert values.inputs == {"prompt": "a fox", "steps": 30, "cfg": 7.0, "upscale": False}
     assert values.params == {"checkpoint": "base.safetensors", "denoise": 1, "tiled": True, "vae": None}
@@ -53,24 +53,24 @@ def test_defaults_are_filled_in() -> None:
 
 
 def test_params_override_default_params() -> None:
-    """A parameter takes the place of its default."""
+    """A sent parameter replaces its default."""
     values = resolve(workflow(params=PARAMS), {}, {"checkpoint": "other.safetensors", "denoise": 0.5, "vae": "x"})
     assert values.params == {"checkpoint": "other.safetensors", "denoise": 0.5, "tiled": True, "vae": "x"}
 
 
 def test_an_input_may_be_sent_as_a_parameter() -> None:
-    """A name of the schema is good in params too; sent in both, the input wins."""
+    """A name of the schema is accepted in params too; if it is in both, the input takes precedence."""
     assert resolve(workflow(), {}, {"steps": 5}).inputs["steps"] == 5
     assert resolve(workflow(), {"steps": 7}, {"steps": 5}).inputs["steps"] == 7
 
 
 def test_an_input_sent_as_a_parameter_is_checked() -> None:
-    """The schema holds for it as for any input."""
+    """The schema applies to it as to any input."""
     assert [path for path, _ in problems(workflow(), {}, {"steps": 500})] == ["inputs.steps"]
 
 
 def test_all_problems_are_listed_at_once() -> None:
-    """Missing, wrong, unknown, unfit and too large ones come in one answer."""
+    """Missing, invalid, unknown and too large values are reported together."""
     template = workflow(
         {**PROPERTIES, "width": {"type": "integer", "maximum": 9999}}, PARAMS, required=("prompt", "negative")
     )
@@ -102,7 +102,7 @@ def test_all_problems_are_listed_at_once() -> None:
     ids=str,
 )
 def test_no_problem_repeats_a_value(rule: dict[str, Any]) -> None:
-    """Whatever rule it breaks, what was sent is the caller's alone: messages end up in places that keep them."""
+    """Messages never contain input values, whatever rule fails: messages are logged and stored."""
     schema = {
         "properties": {"prompt": rule},
         "$defs": {"number": {"type": "number"}},
@@ -114,27 +114,27 @@ def test_no_problem_repeats_a_value(rule: dict[str, Any]) -> None:
     assert "fox" not in str(found)
 
 
-def test_a_required_input_that_is_unfit_is_not_called_missing() -> None:
-    """Each wrong input has the one problem that it has."""
+def test_an_invalid_required_input_is_not_reported_as_missing() -> None:
+    """An invalid input has one problem, not two."""
     assert len(problems(workflow(required=("prompt",)), {"prompt": {"text": "a fox"}})) == 1
 
 
-def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
-    """The message helps: it lists what the workflow takes."""
+def test_the_message_for_an_unknown_name_lists_the_known_ones() -> None:
+    """It lists the inputs of the workflow."""
     ((path, message),) = problems(workflow(), {"promt": "a fox"})
     assert path == "inputs.promt"
     assert "cfg, prompt, steps, upscale" in message
 
 
-def test_a_workflow_without_inputs_takes_none() -> None:
-    """Without a schema nothing may be sent."""
+def test_a_workflow_without_a_schema_accepts_no_inputs() -> None:
+    """Any input is unknown."""
     template = WorkflowTemplate.register({"1": {"class_type": "A", "inputs": {}}}, None, None)
     assert resolve(template, {}).merged == {}
     assert [path for path, _ in problems(template, {"a": 1})] == ["inputs.a"]
 
 
-def test_many_unknown_names_make_a_short_answer() -> None:
-    """A hundred problems are listed, and how many more there are."""
+def test_the_number_of_problems_is_limited() -> None:
+    """A hundred problems are listed, and the number of the others."""
     found = problems(workflow(), {f"a{i}": 1 for i in range(100_000)})
     assert len(found) == 101
     assert "99900" in found[-1][1]
@@ -142,17 +142,17 @@ def test_many_unknown_names_make_a_short_answer() -> None:
 
 @pytest.mark.parametrize("value", [[], ["4", 0], {}, {"a": 1}, float("inf"), float("-inf"), float("nan")])
 @pytest.mark.parametrize("where", ["inputs", "params"])
-def test_only_scalars_are_values(where: str, value: object) -> None:
-    """Lists, objects and what JSON has no number for are refused, even where the schema would take them."""
+def test_only_scalars_are_accepted(where: str, value: object) -> None:
+    """Lists, objects, infinities and NaN are rejected, even if the schema allows them."""
     template = workflow({"any": {}}, {"free": None})
     sent = ({"any": value}, {}) if where == "inputs" else ({}, {"free": value})
     name = "any" if where == "inputs" else "free"
-    assert problems(template, *sent) == [(f"{where}.{name}", "Must be a string, a number, a boolean or null.")]
+    assert [path for path, _ in problems(template, *sent)] == [f"{where}.{name}"]
 
 
 @pytest.mark.parametrize("value", [True, False, "30", 30.5, None])
-def test_an_integer_is_an_integer(value: object) -> None:
-    """Booleans and text are not numbers."""
+def test_other_types_are_not_integers(value: object) -> None:
+    """Booleans, text, fractions and null are rejected for an integer."""
     assert [path for path, _ in problems(workflow(), {"steps": value})] == ["inputs.steps"]
 
 
@@ -160,27 +160,27 @@ def test_an_integer_is_an_integer(value: object) -> None:
     ("name", "value"),
     [("denoise", True), ("denoise", "1"), ("tiled", 1), ("tiled", "true"), ("checkpoint", 1), ("checkpoint", None)],
 )
-def test_a_parameter_keeps_its_defaults_type(name: str, value: object) -> None:
-    """A parameter has no schema: its default says of which type it is."""
+def test_a_parameter_must_have_the_type_of_its_default(name: str, value: object) -> None:
+    """A parameter has no schema; its default determines its type."""
     assert [path for path, _ in problems(workflow(params=PARAMS), {}, {name: value})] == [f"params.{name}"]
 
 
 @pytest.mark.parametrize("value", [2**64, -(2**64), 10**400])
-def test_integers_are_bounded(value: int) -> None:
-    """Beyond 64 bits neither ComfyUI nor the table could take them."""
+def test_integers_are_limited(value: int) -> None:
+    """Neither ComfyUI nor the table can represent more than 64 bits."""
     assert [path for path, _ in problems(workflow({"seed": {"type": "integer"}}), {"seed": value})] == ["inputs.seed"]
 
 
-def test_strings_are_bounded() -> None:
-    """One string may be long, but not endless."""
+def test_strings_are_limited() -> None:
+    """A string at the maximum length is accepted; one more character is rejected."""
     template = workflow({"prompt": {"type": "string"}})
     longest = "x" * MAX_INPUT_CHARACTERS
     assert resolve(template, {"prompt": longest}).inputs["prompt"] == longest
     assert [path for path, _ in problems(template, {"prompt": longest + "x"})] == ["inputs.prompt"]
 
 
-def test_all_values_together_are_bounded() -> None:
-    """The job's record has to hold them, in bytes, not in characters."""
+def test_the_total_size_of_all_values_is_limited() -> None:
+    """They must fit into the job's record; the limit counts bytes, not characters."""
     template = workflow({name: {"type": "string"} for name in "abc"})
     assert resolve(template, dict.fromkeys("ab", "x" * 100_000))
     assert [path for path, _ in problems(template, dict.fromkeys("abc", "x" * 100_000))] == ["inputs"]
@@ -200,30 +200,28 @@ def test_all_values_together_are_bounded() -> None:
     ],
 )
 @pytest.mark.parametrize("schema", [{}, {"maximum": 10**9}, {"type": ["integer", "number", "string"]}])
-def test_sizes_are_bounded_whatever_the_schema_says(
-    name: str, value: object, maximum: int, schema: dict[str, Any]
-) -> None:
-    """The gateway's own maximum holds, also for numbers written as text, which ComfyUI converts."""
-    assert problems(workflow({name: schema}), {name: value}) == [
-        (f"inputs.{name}", f"More than this gateway's maximum of {maximum}.")
-    ]
+def test_image_and_batch_sizes_are_limited(name: str, value: object, maximum: int, schema: dict[str, Any]) -> None:
+    """The gateway's maximum applies whatever the schema allows, also to numbers as text, which ComfyUI converts."""
+    ((path, message),) = problems(workflow({name: schema}), {name: value})
+    assert path == f"inputs.{name}"
+    assert str(maximum) in message
 
 
-def test_sizes_are_bounded_wherever_they_come_from() -> None:
-    """A default of the schema, one of the workflow's parameters and a sent parameter are held to the maximum too."""
+def test_size_limits_apply_to_defaults_and_parameters() -> None:
+    """The maximum applies to the schema's default, to default parameters and to sent parameters."""
     assert [path for path, _ in problems(workflow({"width": {"default": 4096}}), {})] == ["inputs.width"]
     assert [path for path, _ in problems(workflow({}, {"width": 4096}), {})] == ["inputs.width"]
     assert [path for path, _ in problems(workflow({}, {"width": 512}), {}, {"width": 4096})] == ["inputs.width"]
 
 
 @pytest.mark.parametrize("value", ["wide", "", "nan", None, 2048, "2048", True])
-def test_what_is_within_the_bounds_passes(value: object) -> None:
-    """The maximum itself is good, and what is no number is the schema's business alone."""
+def test_sizes_within_the_limit_are_accepted(value: object) -> None:
+    """The maximum itself is accepted; only the schema checks values that are not numbers."""
     assert resolve(workflow({"width": {}}), {"width": value}).inputs["width"] == value
 
 
 def seeds(field: object, count: int = 200) -> set[int]:
-    """Draw so many seeds by this schema of the seed."""
+    """Draw so many random seeds with this schema of the seed."""
     drawn = set()
     for _ in range(count):
         values = resolve(workflow({"seed": field}), {"seed": -1})
@@ -233,7 +231,7 @@ def seeds(field: object, count: int = 200) -> set[int]:
 
 
 def test_a_seed_of_minus_one_is_drawn_and_recorded() -> None:
-    """-1 becomes a random seed that every JSON client keeps exact, and no two are alike."""
+    """-1 becomes a different random seed each time, small enough to be exact in every JSON client."""
     drawn = seeds({"type": "integer", "default": -1})
     assert len(drawn) == 200
     assert min(drawn) >= 0
@@ -252,12 +250,12 @@ def test_a_seed_of_minus_one_is_drawn_and_recorded() -> None:
     ids=str,
 )
 def test_a_seed_is_drawn_within_the_schema(field: dict[str, Any], expected: set[int]) -> None:
-    """Every seed that the bounds allow is drawn, and no other; -1 itself need not be allowed."""
+    """Every seed within the limits is drawn, and no other; the schema need not allow -1 itself."""
     assert seeds(field) == expected
 
 
 def test_a_default_seed_is_drawn_as_well() -> None:
-    """A default of -1 means random too, be it an input's or a parameter's."""
+    """A default of -1 means random too, for an input and for a parameter."""
     assert resolve(workflow({"seed": {"default": -1}}), {}).seed != -1
     values = resolve(workflow({}, {"seed": -1}), {})
     assert values.params["seed"] == values.seed
@@ -265,33 +263,33 @@ def test_a_default_seed_is_drawn_as_well() -> None:
     assert values.seed >= 0
 
 
-def test_a_seed_without_a_schema_of_its_own_is_drawn() -> None:
-    """`true` is a schema too."""
+def test_a_seed_whose_schema_is_true_is_drawn() -> None:
+    """`true` is a valid schema without limits."""
     field: object = True
     assert min(seeds(field, count=3)) >= 0
 
 
 @pytest.mark.parametrize("seed", [0, 42, 2**64 - 1])
-def test_a_given_seed_is_kept(seed: int) -> None:
-    """Any other seed is run, and recorded, as it came."""
+def test_a_given_seed_is_not_changed(seed: int) -> None:
+    """Any seed but -1 is used and recorded unchanged."""
     values = resolve(workflow({"seed": {"type": "integer"}}), {"seed": seed})
     assert (values.seed, values.inputs["seed"]) == (seed, seed)
 
 
-def test_bounds_that_allow_no_seed_are_reported() -> None:
-    """A schema that takes only negative seeds refuses the random one like any other."""
+def test_limits_that_allow_no_random_seed_are_reported() -> None:
+    """A schema that accepts only negative seeds rejects the random one like any other."""
     template = workflow({"seed": {"type": "integer", "minimum": -5, "maximum": -1}})
     assert [path for path, _ in problems(template, {"seed": -1})] == ["inputs.seed"]
 
 
 @pytest.mark.parametrize("seed", ["-1", True, None, 1e300])
-def test_what_is_no_seed_is_not_recorded_as_one(seed: object) -> None:
-    """Only a number that a seed can be is one."""
+def test_an_invalid_seed_is_not_recorded(seed: object) -> None:
+    """Only a 64-bit integer is recorded as the job's seed."""
     assert resolve(workflow({"seed": {}}), {"seed": seed}).seed is None
 
 
-def test_a_schemas_own_default_wins_over_default_params() -> None:
-    """`defaultParams` fills in where the schema says nothing."""
+def test_a_default_of_the_schema_overrides_default_params() -> None:
+    """`defaultParams` applies only where the schema has no default."""
     template = workflow(
         {"steps": {"type": "integer", "default": 30}, "cfg": {"type": "number"}}, {"steps": 5, "cfg": 7}
     )

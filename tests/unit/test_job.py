@@ -1,4 +1,4 @@
-"""Behaviour of jobs: ids that are derived, and what a job knows of itself."""
+"""Jobs: their ids and outputs, who may see them, and API keys."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ _ID = "cbff6dff-535d-415f-8502-9e45569fb984"
 
 
 def job(**fields: object) -> Job:
-    """Make a job that is usual but for what is given."""
-    usual: dict[str, object] = {
+    """Make a typical job with these fields."""
+    typical: dict[str, object] = {
         "id": "0b7f4f52-6d0f-4f0e-a6a8-3c8c1b7cf001",
         "owner": "ada",
         "workflow_id": "w",
@@ -37,10 +37,10 @@ def job(**fields: object) -> Job:
         "correlation_id": "c",
         "created_at": NOW,
     }
-    return Job(**{**usual, **fields})  # type: ignore[arg-type]  # the fields are spelled out above
+    return Job(**{**typical, **fields})  # type: ignore[arg-type]  # the fields are spelled out above
 
 
-def test_one_key_of_one_owner_is_one_job() -> None:
+def test_an_idempotency_key_determines_the_job_id() -> None:
     """The same owner and key give the same id, on every machine and in every release."""
     assert idempotent_job_id("ada", "order-1") == idempotent_job_id("ada", "order-1")
     assert idempotent_job_id("ada", "order-1") == "fd124c23-1e09-5a13-ba82-71555008c0be"
@@ -50,8 +50,8 @@ names = st.text(max_size=12) | st.text(":123ab", max_size=8)
 
 
 @given(names, names, names, names)
-def test_ids_of_different_owners_or_keys_never_meet(owner: str, key: str, other_owner: str, other_key: str) -> None:
-    """No owner can name a key that leads to another owner's job, however both are spelled."""
+def test_ids_of_different_owners_or_keys_differ(owner: str, key: str, other_owner: str, other_key: str) -> None:
+    """No owner can choose a key that results in the id of another owner's job."""
     assume((owner, key) != (other_owner, other_key))
     assert idempotent_job_id(owner, key) != idempotent_job_id(other_owner, other_key)
 
@@ -62,8 +62,8 @@ def test_new_ids_cannot_be_guessed() -> None:
     assert uuid.UUID(new_job_id()).version == 4
 
 
-def test_all_derived_ids_are_canonical_uuids_of_their_own() -> None:
-    """A job, its prompts and its event have different ids, all lower-case UUIDs; an attempt changes the prompt's."""
+def test_derived_ids_are_different_canonical_uuids() -> None:
+    """A job, the prompt of each attempt, and its event have different ids, all lower-case UUIDs."""
     job_id = idempotent_job_id("ada", "k")
     ids = [job_id, prompt_id(job_id, 1), prompt_id(job_id, 2), ended_event_id(job_id)]
     assert len(set(ids)) == 4
@@ -72,18 +72,18 @@ def test_all_derived_ids_are_canonical_uuids_of_their_own() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "x", "../../etc", _ID.upper(), _ID + "\n", "{" + _ID + "}"])
-def test_what_is_no_job_id(text: str) -> None:
-    """Only a lower-case UUID can be a job's id."""
+def test_other_texts_are_not_job_ids(text: str) -> None:
+    """Only a lower-case UUID is a job id."""
     assert not is_job_id(text)
 
 
-def test_only_the_three_ends_are_ends() -> None:
-    """Queued and running jobs have not ended; all others have."""
+def test_all_statuses_but_queued_and_running_are_terminal() -> None:
+    """`ended` is false for queued and running, and true for all others."""
     assert {status for status in JobStatus if not status.ended} == {JobStatus.QUEUED, JobStatus.RUNNING}
 
 
-def test_an_output_is_found_by_its_whole_name_only() -> None:
-    """Names are compared, never resolved."""
+def test_an_output_is_found_by_its_exact_name_only() -> None:
+    """Names are compared as they are, not resolved as paths."""
     output = Output(filename="a/b.png", key="outputs/x/a/b.png", size=1, sha256="0", content_type="image/png")
     with_output = job(outputs=(output,))
     assert with_output.output("a/b.png") is output
@@ -91,20 +91,20 @@ def test_an_output_is_found_by_its_whole_name_only() -> None:
     assert job().output("a/b.png") is None
 
 
-def test_a_user_sees_its_own_jobs_and_an_admin_all() -> None:
-    """Another owner's job does not exist for a user."""
+def test_a_user_may_see_own_jobs_and_an_admin_all() -> None:
+    """A user may not see a job of another owner."""
     assert Principal(owner="ada", role=Role.USER).may_see(job())
     assert Principal(owner="bob", role=Role.ADMIN).may_see(job())
     assert not Principal(owner="bob", role=Role.USER).may_see(job())
     assert not Principal(owner="", role=Role.USER).may_see(job())
 
 
-def test_a_key_is_usable_until_the_instant_it_expires() -> None:
-    """Expiry is exclusive, and a disabled key opens nothing."""
+def test_a_key_is_usable_until_it_expires() -> None:
+    """A key is not usable at its expiry time, nor while it is disabled."""
 
     def key(**fields: object) -> ApiKey:
-        usual = {"sha256": hash_key("k"), "name": "n", "owner": "ada", "role": Role.USER, "created_at": NOW}
-        return ApiKey(**{**usual, **fields})  # type: ignore[arg-type]  # the fields are spelled out above
+        typical = {"sha256": hash_key("k"), "name": "n", "owner": "ada", "role": Role.USER, "created_at": NOW}
+        return ApiKey(**{**typical, **fields})  # type: ignore[arg-type]  # the fields are spelled out above
 
     later = NOW.replace(hour=13)
     assert key().usable(NOW)
@@ -113,6 +113,6 @@ def test_a_key_is_usable_until_the_instant_it_expires() -> None:
     assert not key(disabled=True, expires_at=later).usable(NOW)
 
 
-def test_a_key_is_kept_as_its_sha256() -> None:
-    """Only the hash is stored, so it must stay the same for ever."""
+def test_a_key_is_stored_as_its_sha256() -> None:
+    """Only the hash is stored, so the hash function must never change."""
     assert hash_key("s3cret") == "1ec1c26b50d5d3c58d9583181af8076655fe00756bf7285940ba3670f99fcba0"

@@ -1,4 +1,4 @@
-"""Behaviour of messages and events: what is written is read back, by other releases too."""
+"""Job messages and events: their format, and compatibility with other releases."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ values = (
 
 
 @given(st.dictionaries(st.text(), st.dictionaries(st.text(), st.lists(values)), max_size=3), st.sampled_from(Priority))
-def test_a_message_survives_the_queue(prompt: dict[str, Any], priority: Priority) -> None:
-    """A prompt arrives as it was rendered: nulls, floats, large integers and all alphabets."""
+def test_a_message_round_trips(prompt: dict[str, Any], priority: Priority) -> None:
+    """A prompt is received unchanged: nulls, floats, large integers and any Unicode text."""
     message = JobMessage(job_id="j", priority=priority, correlation_id="c", prompt=prompt)
     text = message.model_dump_json(by_alias=True, exclude_none=True)
     assert JobMessage.model_validate_json(text) == message
 
 
-def test_the_wire_is_camel_case_and_versioned() -> None:
-    """The names on the wire are these, so that another release can read them."""
+def test_a_message_is_camel_case_and_versioned() -> None:
+    """The field names are fixed, so that another release can read them."""
     message = JobMessage(job_id="j", priority=Priority.LOW, correlation_id="c", prompt_key="prompts/j.json")
     assert message.model_dump(mode="json", by_alias=True, exclude_none=True) == {
         "version": 1,
@@ -50,13 +50,13 @@ def test_the_wire_is_camel_case_and_versioned() -> None:
 
 @pytest.mark.parametrize("fields", [{}, {"prompt": {}, "promptKey": "k"}])
 def test_a_message_has_one_prompt(fields: dict[str, Any]) -> None:
-    """Neither none nor two."""
+    """A message with no prompt, or with two, is invalid."""
     with pytest.raises(ValidationError):
         JobMessage.model_validate({"jobId": "j", "priority": "low", "correlationId": "c", **fields})
 
 
-def test_a_message_of_a_newer_release() -> None:
-    """An added field is ignored; another version is not taken for this one."""
+def test_messages_of_newer_releases() -> None:
+    """An added field is ignored; another version is rejected."""
     fields = {"jobId": "j", "priority": "low", "correlationId": "c", "prompt": {}}
     assert JobMessage.model_validate({**fields, "traceId": "t"}).job_id == "j"
     with pytest.raises(ValidationError):
@@ -64,8 +64,8 @@ def test_a_message_of_a_newer_release() -> None:
 
 
 @pytest.mark.parametrize("status", [JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.CANCELED])
-def test_an_event_survives_the_bus(status: JobStatus) -> None:
-    """The detail of an event is read back as it was."""
+def test_an_event_round_trips(status: JobStatus) -> None:
+    """The detail of an event is parsed unchanged."""
     event = JobEndedEvent(
         event_id="e",
         job_id="j",
@@ -79,8 +79,8 @@ def test_an_event_survives_the_bus(status: JobStatus) -> None:
 
 
 @pytest.mark.parametrize("owner", ["ada", "Ада 🦊", "x" * 500])
-def test_an_event_has_what_is_its_owners_message_group(owner: str) -> None:
-    """The rule for webhooks reads it from there, and SQS takes it, whatever the owner's name is."""
+def test_an_event_has_its_owners_message_group(owner: str) -> None:
+    """The webhook rule reads the group from the event, and SQS accepts it for any name of an owner."""
     event = JobEndedEvent(
         event_id="e",
         job_id="j",
@@ -96,8 +96,8 @@ def test_an_event_has_what_is_its_owners_message_group(owner: str) -> None:
     assert group == message_group(owner)
 
 
-def test_the_page_on_events_shows_one() -> None:
-    """Its example has every field, each written as it travels."""
+def test_the_events_page_has_a_valid_example() -> None:
+    """The example in docs/events.md has every field in its published format, and the page documents each."""
     page = (Path(__file__).parents[2] / "docs" / "events.md").read_text(encoding="utf-8")
     example = re.search(r"```json\n(.*?)```", page, flags=re.DOTALL)
     assert example

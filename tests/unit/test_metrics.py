@@ -1,4 +1,4 @@
-"""Metrics: lines that CloudWatch Logs reads, and what they say of jobs."""
+"""Metrics: lines in the embedded metric format of CloudWatch, and the values for jobs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _NAME = {"type": "string", "minLength": 1, "maxLength": 1024}
 _NUMBERS = {
     "anyOf": [{"type": "number"}, {"type": "array", "items": {"type": "number"}, "minItems": 1, "maxItems": 100}]
 }
-# As CloudWatch's specification of the format has it; see functions/metrics.py.
+# From the specification of the embedded metric format; see functions/metrics.py.
 FORMAT = {
     "type": "object",
     "required": ["_aws"],
@@ -70,27 +70,27 @@ RUNNING = replace(QUEUED, status=JobStatus.RUNNING, started_at=NOW + timedelta(m
 
 
 def values_of(line: str) -> dict[str, Any]:
-    """Hold a line against the format; return what CloudWatch would make of it: values by name and error code."""
-    read = json.loads(line)
-    jsonschema_rs.validate(FORMAT, read)
-    (directive,) = read["_aws"]["CloudWatchMetrics"]
+    """Validate a line; return the values that CloudWatch extracts from it, by metric name and error code."""
+    fields = json.loads(line)
+    jsonschema_rs.validate(FORMAT, fields)
+    (directive,) = fields["_aws"]["CloudWatchMetrics"]
     assert directive["Namespace"] == "ComfyUIGateway"
     names = [metric["Name"] for metric in directive["Metrics"]]
     dimensions = {name for dimension_set in directive["Dimensions"] for name in dimension_set}
-    assert set(read) == {"_aws", *names, *dimensions}
-    assert all(isinstance(read[name], str) for name in dimensions)
+    assert set(fields) == {"_aws", *names, *dimensions}
+    assert all(isinstance(fields[name], str) for name in dimensions)
     for metric in directive["Metrics"]:
-        jsonschema_rs.validate(_NUMBERS, read[metric["Name"]])
+        jsonschema_rs.validate(_NUMBERS, fields[metric["Name"]])
         assert (metric["Unit"] == "Milliseconds") == (metric["Name"] in ("QueueWait", "RunTime"))
     return {
-        " ".join([name, *(read[dimension] for dimension in dimension_set)]): read[name]
+        " ".join([name, *(fields[dimension] for dimension in dimension_set)]): fields[name]
         for name in names
         for dimension_set in directive["Dimensions"]
     }
 
 
 def written(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
-    """Collect the values of all lines that were written."""
+    """Collect the values of all written lines."""
     found: dict[str, Any] = {}
     for line in capsys.readouterr().out.splitlines():
         values = values_of(line)
@@ -98,16 +98,16 @@ def written(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
     return found
 
 
-def test_a_line_is_of_the_present(capsys: pytest.CaptureFixture[str]) -> None:
-    """CloudWatch drops what is too old, and shows each value at its time, in milliseconds since 1970."""
+def test_a_line_has_the_current_time(capsys: pytest.CaptureFixture[str]) -> None:
+    """In milliseconds since 1970. CloudWatch drops values that are too old."""
     emit({Metric.REQUESTS_RATE_LIMITED: 1})
     line = capsys.readouterr().out
     assert values_of(line) == {"RequestsRateLimited": 1}
     assert abs(json.loads(line)["_aws"]["Timestamp"] / 1000 - time.time()) < 60
 
 
-def test_what_happened_to_jobs_is_told_once(capsys: pytest.CaptureFixture[str]) -> None:
-    """In one line, with waits and runs as single values, of which CloudWatch can make percentiles."""
+def test_job_changes_are_written_once(capsys: pytest.CaptureFixture[str]) -> None:
+    """In one line, with each wait and run as its own value, so that CloudWatch can calculate percentiles."""
     ended = replace(RUNNING, status=JobStatus.SUCCEEDED, execution_ms=8000)
     changes = [
         *[JobChange(None, QUEUED)] * 3,
@@ -129,8 +129,8 @@ def test_what_happened_to_jobs_is_told_once(capsys: pytest.CaptureFixture[str]) 
     }
 
 
-def test_failures_count_all_in_all_and_by_code(capsys: pytest.CaptureFixture[str]) -> None:
-    """A code is the one dimension there is; a run that failed took its time too."""
+def test_failures_are_counted_in_total_and_by_code(capsys: pytest.CaptureFixture[str]) -> None:
+    """The error code is the only dimension; the run time of failed runs is recorded too."""
     failed = replace(RUNNING, status=JobStatus.FAILED, error_code="COMFYUI_OOM", execution_ms=70)
     lost = replace(QUEUED, status=JobStatus.FAILED, error_code="EXECUTOR_LOST")
     write_job_metrics([JobChange(RUNNING, failed), JobChange(RUNNING, failed), JobChange(QUEUED, lost)])
@@ -142,13 +142,13 @@ def test_failures_count_all_in_all_and_by_code(capsys: pytest.CaptureFixture[str
     ]
 
 
-def test_a_record_that_goes_is_no_event(capsys: pytest.CaptureFixture[str]) -> None:
-    """Nothing happened to the job."""
+def test_a_deleted_record_writes_no_metrics(capsys: pytest.CaptureFixture[str]) -> None:
+    """Its expiry is not a change of the job."""
     write_job_metrics([JobChange(QUEUED, None)])
     assert capsys.readouterr().out == ""
 
 
-def test_a_full_batch_fits_into_a_line(capsys: pytest.CaptureFixture[str]) -> None:
-    """CloudWatch drops a line with more than a hundred values of a metric, without a word."""
+def test_a_full_batch_fits_into_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """CloudWatch silently drops a line with more than a hundred values of a metric."""
     write_job_metrics([JobChange(QUEUED, RUNNING)] * JOB_CHANGES.batch_size)
     assert len(written(capsys)["QueueWait"]) == JOB_CHANGES.batch_size

@@ -1,3 +1,5 @@
+"""The list of model files: order, limits and merging."""
+
 from __future__ import annotations
 
 from gateway.domain.model_files import ModelFolder, listed, merged
@@ -5,7 +7,7 @@ from gateway.limits import MAX_MODEL_FOLDERS, MAX_MODEL_NAMES_BYTES, MAX_MODELS_
 
 
 def test_models_are_listed_by_folder() -> None:
-    """Checkpoints first, then by name, in each folder by name; what is empty is left out."""
+    """Checkpoints are first, then folders by name; files are sorted by name, and empty folders are omitted."""
     folders = listed({"vae": ["b", "a", "b"], "loras": [], "checkpoints": ["sdxl/x.safetensors"]})
     assert list(folders.items()) == [
         ("checkpoints", ModelFolder(1, ("sdxl/x.safetensors",))),
@@ -13,28 +15,28 @@ def test_models_are_listed_by_folder() -> None:
     ]
 
 
-def test_of_a_full_folder_the_first_are_named() -> None:
-    """The count is that of all."""
+def test_names_per_folder_are_limited() -> None:
+    """The first names are listed; the count includes all files."""
     names = [f"{number:04}" for number in range(MAX_MODELS_PER_FOLDER + 50)]
     assert listed({"loras": names}) == {"loras": ModelFolder(len(names), tuple(names[:MAX_MODELS_PER_FOLDER]))}
 
 
-def test_a_list_stays_small() -> None:
-    """Whatever the folders hold: many folders, many names, long ones."""
+def test_the_size_of_the_list_is_limited() -> None:
+    """It does not depend on the number of folders and names, or on the length of names."""
     folders = listed({f"f{folder}": [f"{name}{'ü' * 240}" for name in range(500)] for folder in range(500)})
     assert len(folders) == MAX_MODEL_FOLDERS
     assert sum(len(name.encode()) for folder in folders.values() for name in folder.names) <= MAX_MODEL_NAMES_BYTES
     assert {folder.count for folder in folders.values()} == {500}
 
 
-def test_names_that_nobody_could_use_are_not_told() -> None:
-    """They count; but they could not be stored, or would do to a terminal what they say."""
+def test_unusable_names_are_omitted() -> None:
+    """They are counted, but could not be stored, or contain control characters of a terminal."""
     names = ["good", "x" * 1000, "line\nbreak", "half \udc80", "\x1b[2J"]
     assert listed({"loras": names, "bad\udc80": ["a"]}) == {"loras": ModelFolder(5, ("good",))}
 
 
 def test_lists_are_merged() -> None:
-    """Each model once, from wherever it is."""
+    """Each model is listed once, whichever list it is from."""
     first = listed({"checkpoints": ["a", "b"]})
     second = listed({"checkpoints": ["b", "c"], "loras": ["l"]})
     assert merged([first, second]) == listed({"checkpoints": ["a", "b", "c"], "loras": ["l"]})
