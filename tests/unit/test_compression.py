@@ -94,7 +94,7 @@ def test_version_1_stays_readable() -> None:
 
 def test_dictionaries_never_change() -> None:
     """Stored records cannot be read with another dictionary. To add words, add a version."""
-    dictionaries = {None: compression._WITHOUT_VERSION, **compression._DICTIONARIES}
+    dictionaries: dict[int | None, bytes] = {None: compression._WITHOUT_VERSION, **compression._DICTIONARIES}
     digests = {version: hashlib.sha256(content).hexdigest() for version, content in dictionaries.items()}
     assert digests == DICTIONARY_SHA256
 

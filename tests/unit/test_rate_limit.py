@@ -32,7 +32,7 @@ def clock_at(seconds: float) -> FakeClock:
     return FakeClock(datetime.fromtimestamp(seconds, UTC))
 
 
-def test_the_limit_is_what_passes() -> None:
+def test_requests_beyond_the_limit_are_rejected() -> None:
     """Three of four pass a limit of three, and the headers of each contain what remains."""
     limiter = RateLimiter(Counts(), clock_at(START + 1), limit=3, window_ms=60_000)
     allowances = [limiter.count("ada") for _ in range(4)]
@@ -44,7 +44,7 @@ def test_the_limit_is_what_passes() -> None:
 
 
 def test_every_window_starts_at_zero() -> None:
-    """To the millisecond, at multiples of the window's length."""
+    """Windows start at multiples of their length, to the millisecond."""
     clock = clock_at(START + 59.999)
     limiter = RateLimiter(Counts(), clock, limit=1, window_ms=60_000)
     assert [limiter.count("ada").exceeded for _ in range(3)] == [False, True, True]
@@ -67,22 +67,22 @@ def test_waiting_as_long_as_requested_is_enough() -> None:
 
 
 def test_callers_do_not_share_a_limit() -> None:
-    """One that has used up its own takes nothing from another."""
+    """A caller that has reached its limit does not affect others."""
     limiter = RateLimiter(Counts(), clock_at(START), limit=1, window_ms=60_000)
-    assert [limiter.count(who).exceeded for who in ("ada", "ada", "bob")] == [False, True, False]
+    assert [limiter.count(owner).exceeded for owner in ("ada", "ada", "bob")] == [False, True, False]
 
 
-def test_a_window_known_to_be_used_up_is_not_counted() -> None:
-    """A flood costs calls only up to the limit, in each process that it reaches."""
+def test_requests_after_an_exceeded_limit_are_not_counted() -> None:
+    """A flood of requests costs at most one table call beyond the limit in each process."""
     counts = Counts()
     processes = [RateLimiter(counts, clock_at(START), limit=5, window_ms=60_000) for _ in range(2)]
     passed = [not processes[number % 2].count("ada").exceeded for number in range(100)]
     assert sum(passed) == 5
-    assert counts.counts.total() == 6  # the second process learns it from the sixth
+    assert counts.counts.total() == 6  # the second process notices it at the sixth
 
 
 def test_a_counter_expires_soon_after_its_window() -> None:
-    """It outlives the window a little, because clocks differ."""
+    """A minute later than its window, because clocks differ."""
     counts = Counts()
     RateLimiter(counts, clock_at(START + 30), limit=1, window_ms=60_000).count("ada")
     assert counts.expiries == [int(START) + 120]
@@ -99,7 +99,7 @@ def test_the_memory_of_a_process_is_limited() -> None:
 
 
 @pytest.mark.parametrize("limit", [1, 100])
-def test_without_a_count_nothing_is_promised(limit: int) -> None:
+def test_headers_without_a_count(limit: int) -> None:
     """When counting failed, the headers show neither remaining requests nor an exceeded limit."""
     unknown = RateLimiter(Counts(), clock_at(START), limit=limit, window_ms=60_000).uncounted()
     assert unknown.headers == {

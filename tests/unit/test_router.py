@@ -1,4 +1,4 @@
-"""The router: built from declarations, which have to match its handlers."""
+"""The router: it is built from route declarations, which must match its handlers."""
 
 from __future__ import annotations
 
@@ -45,17 +45,17 @@ def route(method: str, path: str, operation_id: str, access: Access = Access.AUT
         method=method,
         path=path,
         operation_id=operation_id,
-        summary="Paint the fence",
+        summary="Read a product",
         access=access,
-        function="fences",
+        function="products",
         responses={200: None},
     )
 
 
-FENCES = [
-    route("GET", "/fences/{fenceId}", "getFence"),
-    route("DELETE", "/fences/{fenceId}", "deleteFence", Access.ADMIN),
-    route("GET", "/fences/{fenceId}/{part+}", "getPart"),
+PRODUCT_ROUTES = [
+    route("GET", "/products/{productId}", "getProduct"),
+    route("DELETE", "/products/{productId}", "deleteProduct", Access.ADMIN),
+    route("GET", "/products/{productId}/{part+}", "getPart"),
 ]
 
 
@@ -64,8 +64,8 @@ def respond(_request: Request, **parameters: str) -> Response[str]:
     return Response(200, content_type="application/json", body=json.dumps(parameters))
 
 
-class Fences:
-    """A function with these routes, and a user and an admin who may call it."""
+class ProductFunction:
+    """An API function with these routes, and the API keys of a user and an admin."""
 
     def __init__(self, routes: list[Route]) -> None:
         ports = InMemoryPorts()
@@ -90,26 +90,26 @@ class Fences:
             port=443,
         )
         event = to_event(request, request_id="r", received_at=self._clock.now())
-        response = invoke("fences", self._router, event, timeout_seconds=10)
+        response = invoke("products", self._router, event, timeout_seconds=10)
         body = json.loads(response["body"]) if response.get("body") else None
         return response["statusCode"], body, response["multiValueHeaders"]
 
 
 @pytest.mark.parametrize("function", sorted(API_FUNCTIONS))
 def test_every_declared_route_has_a_handler(function: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And every handler has a declared route: wiring fails otherwise, before anything is deployed."""
+    """Every handler also has a declared route: otherwise wiring fails, before anything is deployed."""
     monkeypatch.setenv("AWS_REGION", "us-east-1")
     handler = importlib.import_module(module_of(function)).handler
     handler.make_handler(WorkflowWiring(ApiSettings.from_environment(ENVIRONMENT)))
 
 
-@pytest.mark.parametrize("operations", [{}, {"getFence": respond, "paintFence": respond}])
-def test_a_mismatch_fails_at_wiring(operations: Mapping[str, Operation]) -> None:
-    """A route without handler as well as a handler without route; the message names it."""
+@pytest.mark.parametrize("operations", [{}, {"getProduct": respond, "renameProduct": respond}])
+def test_a_mismatch_of_routes_and_handlers_raises(operations: Mapping[str, Operation]) -> None:
+    """A route without a handler, and a handler without a route. The message names the operation."""
     ports = InMemoryPorts()
     authenticator = Authenticator(ports.keys, ports.clock, open_access=False)
-    with pytest.raises(ValueError, match=r"getFence|paintFence"):
-        Router(FENCES[:1], operations, authenticator, [])
+    with pytest.raises(ValueError, match=r"getProduct|renameProduct"):
+        Router(PRODUCT_ROUTES[:1], operations, authenticator, [])
 
 
 def test_operation_ids_are_unique() -> None:
@@ -118,48 +118,48 @@ def test_operation_ids_are_unique() -> None:
 
 
 def test_parameters_come_from_the_path() -> None:
-    """In snake case; a last parameter with a plus contains slashes, and is as the client wrote it."""
-    fences = Fences(FENCES)
-    assert fences.send("GET", "/fences/7", "user")[:2] == (200, {"fence_id": "7"})
-    assert fences.send("GET", "/fences/7/a%20/b", "user")[:2] == (200, {"fence_id": "7", "part": "a%20/b"})
+    """Names are in snake case. A greedy parameter contains slashes, and is not decoded."""
+    products = ProductFunction(PRODUCT_ROUTES)
+    assert products.send("GET", "/products/7", "user")[:2] == (200, {"product_id": "7"})
+    assert products.send("GET", "/products/7/a%20/b", "user")[:2] == (200, {"product_id": "7", "part": "a%20/b"})
 
 
 def test_access_is_checked_before_the_handler_runs() -> None:
-    """401 without a caller, 403 with too low a role, for the reason in the route's summary."""
-    fences = Fences(FENCES)
-    assert fences.send("DELETE", "/fences/7")[0] == 401
-    assert fences.send("DELETE", "/fences/7", "wrong")[0] == 401
-    status, body, _ = fences.send("DELETE", "/fences/7", "user")
+    """401 without valid credentials, 403 without the required role. The message has the route's summary."""
+    products = ProductFunction(PRODUCT_ROUTES)
+    assert products.send("DELETE", "/products/7")[0] == 401
+    assert products.send("DELETE", "/products/7", "wrong")[0] == 401
+    status, body, _ = products.send("DELETE", "/products/7", "user")
     assert (status, body["error"]) == (403, "FORBIDDEN")
-    assert "paint the fence" in body["message"]
-    assert fences.send("DELETE", "/fences/7", "admin")[0] == 200
+    assert "read a product" in body["message"]
+    assert products.send("DELETE", "/products/7", "admin")[0] == 200
 
 
-@pytest.mark.parametrize(("method", "path", "status"), [("PUT", "/fences/7", 405), ("GET", "/gates", 404)])
-def test_a_closed_function_shows_nobody_its_paths(method: str, path: str, status: int) -> None:
-    """Without a caller an unknown path and another method are 401; with one they are what they are."""
-    fences = Fences(FENCES)
-    assert fences.send(method, path)[0] == 401
-    assert fences.send(method, path, "user")[0] == status
+@pytest.mark.parametrize(("method", "path", "status"), [("PUT", "/products/7", 405), ("GET", "/unknown", 404)])
+def test_anonymous_callers_get_401_for_unknown_paths(method: str, path: str, status: int) -> None:
+    """Also for other methods, so that the paths stay hidden; authenticated callers get 404 and 405."""
+    products = ProductFunction(PRODUCT_ROUTES)
+    assert products.send(method, path)[0] == 401
+    assert products.send(method, path, "user")[0] == status
 
 
-def test_a_function_with_an_open_route_shows_its_paths() -> None:
-    """There is nothing to hide; its other routes still require a caller."""
-    fences = Fences([*FENCES, route("GET", "/fences", "listFences", Access.ANYONE)])
-    assert fences.send("GET", "/fences", "wrong")[0] == 200
-    assert fences.send("GET", "/gates")[0] == 404
-    assert fences.send("GET", "/fences/7")[0] == 401
+def test_a_function_with_an_open_route_returns_404() -> None:
+    """Its paths need not be hidden; its other routes still require authentication."""
+    products = ProductFunction([*PRODUCT_ROUTES, route("GET", "/products", "listProducts", Access.ANYONE)])
+    assert products.send("GET", "/products", "wrong")[0] == 200
+    assert products.send("GET", "/unknown")[0] == 404
+    assert products.send("GET", "/products/7")[0] == 401
 
 
 def test_more_for_callers_still_rejects_bad_credentials() -> None:
     """A caller with a wrong key gets 401, not the view of an anonymous caller."""
-    fences = Fences([route("GET", "/fences", "listFences", Access.ANYONE_MORE_FOR_CALLERS)])
-    assert [fences.send("GET", "/fences", key)[0] for key in (None, "user", "wrong")] == [200, 200, 401]
+    products = ProductFunction([route("GET", "/products", "listProducts", Access.ANYONE_MORE_FOR_CALLERS)])
+    assert [products.send("GET", "/products", key)[0] for key in (None, "user", "wrong")] == [200, 200, 401]
 
 
-def test_other_methods_get_the_allowed_ones() -> None:
-    """In the Allow header, also for OPTIONS, which needs no caller."""
-    fences = Fences(FENCES)
+def test_the_allow_header_lists_the_methods() -> None:
+    """Of a 405, and of OPTIONS, which requires no authentication."""
+    products = ProductFunction(PRODUCT_ROUTES)
     for method, key, status in (("PUT", "user", 405), ("OPTIONS", None, 204)):
-        found, _, headers = fences.send(method, "/fences/7", key)
+        found, _, headers = products.send(method, "/products/7", key)
         assert (found, headers["Allow"]) == (status, ["GET, DELETE"])

@@ -1,4 +1,4 @@
-"""Signatures, as receivers check them: with the published library, and by hand."""
+"""Webhook signatures, verified with the Standard Webhooks library and with a plain HMAC."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def signed(*secrets: str, per_owner: bool = False, owner: str = "ada", renewal: 
     return signer.headers(owner, "w-1", int(time.time()), BODY)
 
 
-def test_the_published_library_takes_it() -> None:
-    """A secret in the standard's form is given to it as it is, any other one as bytes."""
+def test_the_standard_webhooks_library_accepts_a_signature() -> None:
+    """With a secret in the standard's format, and with any other secret as bytes."""
     Webhook(STANDARD).verify(BODY, signed(STANDARD))
     Webhook(PLAIN.encode()).verify(BODY, signed(PLAIN))
 
 
-def test_it_refuses_what_was_changed() -> None:
-    """Body, id and time are all signed."""
+def test_a_changed_webhook_fails_verification() -> None:
+    """Body, id and timestamp are all signed."""
     headers = signed(STANDARD)
     for body, changed in (
         (BODY + b" ", headers),
@@ -44,13 +44,13 @@ def test_it_refuses_what_was_changed() -> None:
 
 @pytest.mark.parametrize("secret", [PLAIN, STANDARD])
 def test_x_signature_is_a_plain_hmac(secret: str) -> None:
-    """Of the raw body, with the secret's own characters as the key, in hex."""
+    """Hexadecimal, of the raw body, with the characters of the secret as the key."""
     expected = hmac.new(secret.encode(), BODY, hashlib.sha256).hexdigest()
     assert signed(secret)["X-Signature"] == f"sha256={expected}"
 
 
-def test_two_secrets_sign_while_one_is_replaced() -> None:
-    """Receivers that know either take it; X-Signature is by the new one."""
+def test_both_secrets_sign_during_a_rotation() -> None:
+    """Receivers with either secret accept the webhook; X-Signature uses the new one."""
     headers = signed(STANDARD, PLAIN)
     Webhook(STANDARD).verify(BODY, headers)
     Webhook(PLAIN.encode()).verify(BODY, headers)
@@ -59,8 +59,8 @@ def test_two_secrets_sign_while_one_is_replaced() -> None:
     assert headers["X-Signature"] == signed(STANDARD)["X-Signature"]
 
 
-def test_each_owner_can_have_a_secret_of_its_own() -> None:
-    """What is signed for one is not taken by another's receiver, nor by one that knows the common secret."""
+def test_each_owner_can_have_a_separate_secret() -> None:
+    """Receivers with another owner's secret, or with the common one, reject the webhook."""
     headers = signed(PLAIN, per_owner=True, owner="ada")
     Webhook(owner_secret(PLAIN, "ada", 0)).verify(BODY, headers)
     for other in (owner_secret(PLAIN, "bob", 0), base64.b64encode(PLAIN.encode()).decode()):
@@ -68,15 +68,15 @@ def test_each_owner_can_have_a_secret_of_its_own() -> None:
             Webhook(other).verify(BODY, headers)
 
 
-def test_owners_secrets_change_with_the_one_they_are_made_from() -> None:
-    """Rotation works for them as well."""
+def test_owner_secrets_rotate_with_the_common_secret() -> None:
+    """During a rotation, both derived secrets sign."""
     headers = signed(OTHER, PLAIN, per_owner=True)
     for secret in (OTHER, PLAIN):
         Webhook(owner_secret(secret, "ada", 0)).verify(BODY, headers)
 
 
-def test_one_owners_secret_can_be_replaced_alone() -> None:
-    """The one before signs as well, an older one no longer, and nobody else's changes."""
+def test_one_owners_secret_can_be_renewed() -> None:
+    """The previous secret signs as well, older ones do not, and secrets of other owners do not change."""
     for renewal in (1, 2, 3):
         headers = signed(PLAIN, per_owner=True, renewal=renewal)
         for number in (renewal, renewal - 1):
@@ -88,8 +88,8 @@ def test_one_owners_secret_can_be_replaced_alone() -> None:
         assert others == signed(PLAIN, per_owner=True, owner="bob")
 
 
-def test_renewals_are_no_other_owners() -> None:
-    """However names are chosen, no two owners have a secret in common."""
+def test_renewed_secrets_of_different_owners_differ() -> None:
+    """No choice of names gives two owners the same secret."""
     owners = ["ada", "1 of ada", "ada 1", " of ada"]
-    made = [owner_secret(PLAIN, owner, renewal) for owner in owners for renewal in range(3)]
-    assert len(set(made)) == len(made)
+    secrets = [owner_secret(PLAIN, owner, renewal) for owner in owners for renewal in range(3)]
+    assert len(set(secrets)) == len(secrets)

@@ -1,4 +1,4 @@
-"""Behaviour of templates: what is refused at registration, and what filling in does."""
+"""Templates: validation at registration, and rendering of tokens."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ GRAPH: dict[str, Any] = {
             "model": ["4", 0],
             "options": {"list": ["{{cfg}}", 1, None]},
         },
-        "_meta": {"title": "{{seed}} stays as it is"},
+        "_meta": {"title": "{{seed}} is not replaced"},
     },
     "4": {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": "models/{{checkpoint}}.safetensors"}},
     "5": {"class_type": "CLIPTextEncode", "inputs": {"text": "{{prompt}}, {{prompt}} at {{steps}}", "clip": ["4", 1]}},
@@ -35,30 +35,30 @@ hostile = st.sampled_from(
 
 
 def one_node(**inputs: object) -> dict[str, Any]:
-    """Make a graph of one node with these inputs, beside a node 4 to link to."""
+    """Make a graph of one node with these inputs, and of a node 4 that it can link to."""
     return {"1": {"class_type": "A", "inputs": inputs}, "4": {"class_type": "B", "inputs": {}}}
 
 
 def messages(graph: dict[str, Any]) -> dict[str, str]:
-    """Check a graph: path → message."""
+    """Check a graph; return the message of each problem by its path."""
     return {problem.path: problem.message for problem in template.graph_problems(graph)}
 
 
-def test_a_sound_graph_has_no_problems() -> None:
-    """Tokens in values, links and nested values are what templates are made of."""
+def test_a_valid_graph_has_no_problems() -> None:
+    """Tokens in values, links and nested values are allowed, and all token names are found."""
     assert messages(GRAPH) == {}
     assert template.token_names(GRAPH) == NAMES
 
 
-def test_an_export_of_the_ui_format_is_refused_with_the_way_out() -> None:
-    """A UI-format export gets one problem, which says how to export the API format."""
+def test_a_ui_export_is_rejected_with_instructions() -> None:
+    """The only problem explains how to export the API format."""
     ((path, message),) = messages({"nodes": [{"id": 1}], "links": [], "version": 0.4}).items()
     assert path == "workflowJson"
     assert "Export (API)" in message
 
 
 def test_a_node_may_be_called_nodes() -> None:
-    """An API-format graph is not taken for a UI export because of a node's id."""
+    """A node id does not make an API-format graph a UI export."""
     assert messages({"nodes": {"class_type": "A", "inputs": {}}, "links": {"class_type": "A", "inputs": {}}}) == {}
 
 
@@ -75,8 +75,8 @@ def test_a_node_may_be_called_nodes() -> None:
     ],
     ids=["empty", "too many nodes", "a list", "no class", "empty class", "class of another type", "inputs a list"],
 )
-def test_what_is_no_graph_is_refused(graph: dict[str, Any], path: str) -> None:
-    """Each way of not being an API-format graph has a problem that says where."""
+def test_malformed_graphs_are_rejected(graph: dict[str, Any], path: str) -> None:
+    """The problem has the path of the malformed part."""
     assert list(messages(graph)) == [path]
 
 
@@ -94,36 +94,36 @@ def test_what_is_no_graph_is_refused(graph: dict[str, Any], path: str) -> None:
     ],
     ids=["node id", "class", "input name", "nested key", "link's node", "link's index", "whole link", "wrapped link"],
 )
-def test_a_token_may_not_shape_the_graph(graph: dict[str, Any], path: str) -> None:
-    """Tokens in node ids, classes, keys and links are refused."""
+def test_tokens_outside_values_are_rejected(graph: dict[str, Any], path: str) -> None:
+    """Tokens in node ids, classes, keys and links could change the graph's structure."""
     assert list(messages(graph)) == [path]
 
 
 @pytest.mark.parametrize(
     "value", [["{{a}}"], ["{{a}}", "and {{b}}"], [1, "{{a}}"], ["a", "b", "{{c}}"], ["{{a}}", None]]
 )
-def test_lists_that_can_be_no_link_may_hold_tokens(value: list[Any]) -> None:
-    """Only what a value could turn into a link is refused."""
+def test_lists_that_cannot_be_links_may_contain_tokens(value: list[Any]) -> None:
+    """Only a list that a value could turn into a link is rejected."""
     assert messages(one_node(a=value)) == {}
 
 
 @pytest.mark.parametrize("value", [["9", 0], [["9", 1]], {"deep": ["9", 0.0]}])
-def test_links_must_lead_somewhere(value: object) -> None:
-    """A link to a node that does not exist is refused, wherever it stands."""
+def test_links_must_refer_to_existing_nodes(value: object) -> None:
+    """A link to a missing node is rejected at any depth, and the message names the node."""
     (message,) = messages(one_node(a=value)).values()
     assert "'9'" in message
 
 
 def nested(levels: int) -> object:
-    """Nest lists so many deep."""
+    """Make a value of so many nested lists."""
     value: object = 1
     for _ in range(levels):
         value = [value]
     return value
 
 
-def test_depth_is_bounded() -> None:
-    """Values nested as deep as allowed pass; one level more is refused."""
+def test_depth_is_limited() -> None:
+    """Values at the maximum depth pass; one more level is rejected."""
     assert messages(one_node(a=nested(MAX_GRAPH_DEPTH - 1))) == {}
     assert len(messages(one_node(a=nested(MAX_GRAPH_DEPTH)))) == 1
 
@@ -131,20 +131,20 @@ def test_depth_is_bounded() -> None:
 @pytest.mark.parametrize(
     "token", ["{{}}", "{{ }}", "{{1st}}", "{{a-b}}", "{{a b}}", "{{é}}", "{{" + "x" * 65 + "}}", "{{a.b}}"]
 )
-def test_malformed_tokens_are_refused(token: str) -> None:
-    """What stands in double braces must be a name."""
+def test_malformed_tokens_are_rejected(token: str) -> None:
+    """The text in double braces must be a name."""
     assert list(messages(one_node(a=f"text {token}"))) == ["workflowJson.1.inputs.a"]
 
 
 def test_every_problem_is_listed() -> None:
-    """Problems of several nodes and of several inputs of one come together."""
+    """Problems of several nodes, and of several inputs of one node, are reported together."""
     graph = {"1": {"class_type": "A", "inputs": {"a": ["9", 0], "b": "{{}}"}}, "2": None}
     assert list(messages(graph)) == ["workflowJson.1.inputs.a", "workflowJson.1.inputs.b", "workflowJson.2"]
 
 
 @pytest.mark.parametrize("value", [30, 7.5, 1e-7, True, None, "text", "", 2**64 - 1])
-def test_a_value_that_is_one_token_takes_the_type(value: template.Scalar) -> None:
-    """A string that is exactly one token becomes the value itself, type and all."""
+def test_a_string_of_one_token_takes_the_type_of_the_value(value: template.Scalar) -> None:
+    """A string that is exactly one token is replaced by the value itself, including its type."""
     filled = template.render(one_node(a="{{x}}", b="{{ x }}"), {"x": value})["1"]["inputs"]
     assert [type(filled["a"]), filled["a"], filled["b"]] == [type(value), value, value]
 
@@ -152,40 +152,40 @@ def test_a_value_that_is_one_token_takes_the_type(value: template.Scalar) -> Non
 @pytest.mark.parametrize(
     ("value", "text"), [(30, "30"), (7.5, "7.5"), (True, "true"), (None, "null"), ("a", "a"), ("", "")]
 )
-def test_inside_text_a_value_is_put_in_as_text(value: template.Scalar, text: str) -> None:
-    """In longer text a token becomes the value's text, written as JSON writes it."""
+def test_in_longer_text_a_value_is_inserted_as_text(value: template.Scalar, text: str) -> None:
+    """A token in longer text is replaced by the value's text, formatted as in JSON."""
     filled = template.render(one_node(a="<{{x}}|{{x}}>", b=" {{x}}"), {"x": value})["1"]["inputs"]
     assert filled == {"a": f"<{text}|{text}>", "b": f" {text}"}
 
 
-def test_braces_in_a_value_stay_literal() -> None:
-    """What a user's value brings along is not looked at again."""
+def test_tokens_in_values_are_not_replaced() -> None:
+    """An inserted value is not rendered again."""
     values: dict[str, template.Scalar] = {"x": "{{y}} {{x}} {{", "y": "secret"}
     filled = template.render(one_node(a="{{x}}", b="b {{x}}{{y}}"), values)["1"]["inputs"]
     assert filled == {"a": "{{y}} {{x}} {{", "b": "b {{y}} {{x}} {{secret"}
 
 
-def test_text_with_single_braces_is_left_alone() -> None:
-    """Only pairs of double braces make a token."""
+def test_single_braces_are_not_tokens() -> None:
+    """Only a pair of double braces is a token."""
     graph = one_node(a="{a} }} {{ {b} {{x}", b="{{{x}}}")
     assert template.render(graph, {"x": 1})["1"]["inputs"] == {"a": "{a} }} {{ {b} {{x}", "b": "{1}"}
 
 
-def test_rendering_leaves_the_template_as_it_was() -> None:
-    """A template is rendered many times, each time from its own text."""
+def test_rendering_does_not_change_the_template() -> None:
+    """A template is rendered many times."""
     before = repr(GRAPH)
     template.render(GRAPH, dict.fromkeys(NAMES, "x"))
     assert repr(GRAPH) == before
 
 
 def test_a_token_without_a_value_is_an_error() -> None:
-    """Nothing is left unfilled in silence."""
+    """No token remains in a prompt without an error."""
     with pytest.raises(KeyError):
         template.render(one_node(a="{{x}}"), {})
 
 
 def structure(value: object) -> object:
-    """Reduce a prompt to what an input may not change: containers, keys, links and class types."""
+    """Reduce a prompt to the parts that no input may change: containers, keys, links and class types."""
     if isinstance(value, dict):
         return {key: item if key == "class_type" else structure(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -194,13 +194,13 @@ def structure(value: object) -> object:
 
 
 def is_link(value: list[Any]) -> bool:
-    """Tell what ComfyUI's own test for a link tells."""
+    """Return whether ComfyUI treats a list as a link."""
     return len(value) == 2 and isinstance(value[0], str) and type(value[1]) in (int, float)
 
 
 @given(st.fixed_dictionaries(dict.fromkeys(NAMES, scalars | hostile)))
-def test_no_values_change_the_structure(values: dict[str, template.Scalar]) -> None:
-    """Whatever the values are: the same node ids, class types, keys and links."""
+def test_no_value_changes_the_structure(values: dict[str, template.Scalar]) -> None:
+    """Node ids, class types, keys and links are the same for all values."""
     rendered = template.render(GRAPH, values)
     assert structure(rendered) == structure(GRAPH)
     assert rendered["3"]["_meta"] == GRAPH["3"]["_meta"]
@@ -215,8 +215,10 @@ trees = st.recursive(
 
 
 @given(trees, scalars | hostile, st.integers(0, 3) | st.just("4"))
-def test_no_accepted_template_can_be_reshaped(tree: object, a: template.Scalar, b: template.Scalar) -> None:
-    """Whatever template passes registration: no values change its structure, numbers and node ids included."""
+def test_no_value_changes_the_structure_of_any_valid_template(
+    tree: object, a: template.Scalar, b: template.Scalar
+) -> None:
+    """For every template that passes validation, with values that include numbers and node ids."""
     graph = one_node(a=tree)
     if not template.graph_problems(graph):
         assert structure(template.render(graph, {"a": a, "b": b})) == structure(graph)
