@@ -1,6 +1,6 @@
-"""A gateway without a network: requests become API Gateway events, and the very handlers of Lambda answer them.
+"""A gateway without a network: turns requests into API Gateway events and calls the Lambda handlers.
 
-Every answer is held against the API's own document, so that each test of the API is a test of the document as well.
+Every response is validated against the OpenAPI document, so each test of the API also tests the document.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ ADMIN_KEY, ADA_KEY, BOB_KEY = "key-of-root", "key-of-ada", "key-of-bob"
 
 @dataclass(frozen=True)
 class Response:
-    """What a client sees."""
+    """A response as a client receives it."""
 
     status: int
     headers: dict[str, str]  # names in lower case
@@ -46,17 +46,17 @@ class Response:
 
     @cached_property
     def json(self) -> Any:  # noqa: ANN401  JSON
-        """The body, parsed; only the JSON of the standard passes."""
+        """The body, parsed as strict JSON: NaN and Infinity are errors."""
         return json_module.loads(self.body, parse_constant=_refuse)
 
 
 def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is no JSON")
+    raise ValueError(f"{constant} is not valid JSON")
 
 
 @dataclass(frozen=True)
 class Caller:
-    """A client with headers that it sends each time."""
+    """A client with headers that it sends with each request."""
 
     gateway: Gateway
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -66,16 +66,16 @@ class Caller:
         return self.send("GET", target, headers=headers)
 
     def post(self, target: str, body: object = b"", headers: Mapping[str, str] | None = None) -> Response:
-        """POST bytes as they are, or anything else as JSON."""
+        """POST bytes unchanged, or anything else as JSON."""
         content = body if isinstance(body, bytes) else json_module.dumps(body).encode()
         return self.send("POST", target, content, headers=headers)
 
     def put(self, target: str, body: object) -> Response:
-        """PUT something as JSON."""
+        """PUT a body as JSON."""
         return self.send("PUT", target, json_module.dumps(body).encode())
 
     def delete(self, target: str) -> Response:
-        """DELETE what is at a path."""
+        """DELETE a path."""
         return self.send("DELETE", target)
 
     def send(self, method: str, target: str, body: bytes = b"", headers: Mapping[str, str] | None = None) -> Response:
@@ -83,7 +83,7 @@ class Caller:
         return self.gateway.send(method, target, {**self.headers, **(headers or {})}, body)
 
 
-# Settings that name resources; in-memory ports have none of these.
+# Settings that name AWS resources, which in-memory ports do not have.
 _RESOURCE_SETTINGS = (
     "TABLE_NAME",
     "BUCKET_NAME",
@@ -96,22 +96,22 @@ _RESOURCE_SETTINGS = (
 
 
 class Gateway:
-    """The functions of one deployment, warm, around the ports of its wiring."""
+    """The warm functions of one deployment, on the ports of its wiring."""
 
     def __init__(self, wiring: WorkflowWiring, keys: ApiKeyStore) -> None:
-        self.source_ip = "192.0.2.1"  # of every caller
+        self.source_ip = "192.0.2.1"  # shared by all callers
         self.wiring = wiring
         self.keys = keys
         self._handlers: dict[str, Handler] = {}
 
     @classmethod
     def in_memory(cls, **settings: str) -> Gateway:
-        """Make a gateway on new in-memory ports."""
+        """Create a gateway on new in-memory ports."""
         ports = InMemoryPorts(SYSTEM_CLOCK)
         wiring = WorkflowWiring(
             ApiSettings.from_environment({**dict.fromkeys(_RESOURCE_SETTINGS, "in-memory"), **settings})
         )
-        wiring.__dict__.update(  # in place of what the cached properties would make
+        wiring.__dict__.update(  # instead of the values that the cached properties would create
             jobs=ports.jobs,
             job_list=ports.job_list,
             job_counts=ports.job_counts,
@@ -132,33 +132,33 @@ class Gateway:
 
     @classmethod
     def on_aws(cls, environment: dict[str, str], clients: Clients, **settings: str) -> AwsGateway:
-        """Make a gateway on the embedded AWS. Its settings are the environment's, but for those given."""
+        """Create a gateway on the embedded AWS. The given settings override those of the environment."""
         wiring = WorkflowWiring(ApiSettings.from_environment({**environment, **settings}))
-        wiring._clients = clients  # making them takes longer than most tests
+        wiring._clients = clients  # creating clients takes longer than most tests
         return AwsGateway(wiring, clients, environment["TABLE_NAME"])
 
     @cached_property
     def admin(self) -> Caller:
-        """An admin."""
+        """A caller with an admin's key."""
         return self.caller(ADMIN_KEY, "root", Role.ADMIN)
 
     @cached_property
     def ada(self) -> Caller:
-        """A user."""
+        """A caller with a user's key."""
         return self.caller(ADA_KEY, "ada")
 
     @cached_property
     def bob(self) -> Caller:
-        """Another user."""
+        """A caller with another user's key."""
         return self.caller(BOB_KEY, "bob")
 
     @property
-    def nobody(self) -> Caller:
-        """A client without a key."""
+    def anonymous(self) -> Caller:
+        """A caller without a key."""
         return Caller(self)
 
-    def caller(self, key: str, owner: str, role: Role = Role.USER, **fields: Any) -> Caller:  # noqa: ANN401  a key's
-        """Make a key, and a client that sends it."""
+    def caller(self, key: str, owner: str, role: Role = Role.USER, **fields: Any) -> Caller:  # noqa: ANN401  the fields of a key
+        """Create a key, and return a caller that sends it."""
         record = ApiKey(
             sha256=hash_key(key), name=owner, owner=owner, role=role, created_at=SYSTEM_CLOCK.now(), **fields
         )
@@ -166,7 +166,7 @@ class Gateway:
         return Caller(self, {"X-API-Key": key})
 
     def send(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> Response:
-        """Make the event, let the function that the path is routed to answer it, read the response."""
+        """Call the function that the path is routed to, and validate its response against the OpenAPI document."""
         path, _, query = target.partition("?")
         request = HttpRequest(
             method=method,
@@ -199,13 +199,13 @@ class AwsGateway(Gateway):
         self.table_name = table_name
 
     def stored(self, prefix: str) -> list[dict[str, Any]]:
-        """Read all items of the table whose partition key starts so."""
+        """Return all items of the table whose partition key starts with the prefix."""
         items: list[dict[str, Any]] = [*self.clients.dynamodb.scan(TableName=self.table_name)["Items"]]
         return [item for item in items if item["pk"]["S"].startswith(prefix)]
 
 
 def _read(response: dict[str, Any]) -> Response:
-    # Both forms of headers are merged, multi-value ones win, as AWS documents it.
+    # API Gateway merges both forms of headers; multi-value headers win.
     headers = {name.lower(): value for name, value in (response.get("headers") or {}).items()}
     headers |= {name.lower(): ", ".join(values) for name, values in (response.get("multiValueHeaders") or {}).items()}
     text = response.get("body") or ""
@@ -215,7 +215,7 @@ def _read(response: dict[str, Any]) -> Response:
 
 @contextmanager
 def aws_calls(clients: Clients) -> Iterator[list[str]]:
-    """List the calls made to AWS meanwhile, as `service.Operation`."""
+    """Record the calls to AWS within the block, as `service.Operation`."""
     calls: list[str] = []
 
     def record(event_name: str, **_: object) -> None:

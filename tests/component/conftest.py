@@ -1,4 +1,4 @@
-"""The gateway's parts on the embedded AWS: the ports themselves, and a gateway of handlers around them."""
+"""Fixtures: the AWS adapters, a gateway with its callers, and the functions without a route."""
 
 from __future__ import annotations
 
@@ -24,27 +24,27 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def jobs(aws: dict[str, str], aws_clients: Clients) -> DynamoJobStore:
-    """Give the jobs, kept for 30 days."""
+    """Return a job store with a retention of 30 days."""
     return DynamoJobStore(aws_clients.dynamodb, aws["TABLE_NAME"], 30)
 
 
 @pytest.fixture
 def objects(aws: dict[str, str], aws_clients: Clients) -> S3ObjectStore:
-    """Give the files."""
+    """Return the object store."""
     return S3ObjectStore(aws_clients.s3, aws["BUCKET_NAME"])
 
 
 @pytest.fixture
 def queue(aws: dict[str, str], aws_clients: Clients) -> SqsJobQueue:
-    """Give the three queues."""
+    """Return the job queues of the three priorities."""
     return SqsJobQueue(aws_clients.sqs, {priority: aws[f"{priority.upper()}_QUEUE_URL"] for priority in Priority})
 
 
 @pytest.fixture
 def gateway(request: pytest.FixtureRequest) -> Gateway:
-    """Give a gateway whose callers have keys: an admin's, and those of two users.
+    """Return a gateway with three callers: an admin and two users.
 
-    It is on in-memory ports; for a test that also asks for `aws_gateway`, it is that one.
+    It runs on in-memory ports, unless the test also requests `aws_gateway`: then it is that gateway.
     """
     if "aws_gateway" in request.fixturenames:
         gateway: Gateway = request.getfixturevalue("aws_gateway")
@@ -54,31 +54,31 @@ def gateway(request: pytest.FixtureRequest) -> Gateway:
 
 @pytest.fixture
 def aws_gateway(aws: dict[str, str], aws_clients: Clients) -> AwsGateway:
-    """Give a gateway on the embedded AWS, for tests of AWS calls and of what is stored."""
+    """Return a gateway on the embedded AWS, for tests of AWS calls and of stored items."""
     return Gateway.on_aws(aws, aws_clients)
 
 
 @pytest.fixture
 def ada(gateway: Gateway) -> Caller:
-    """Give a user of a gateway that has the workflow `w`."""
+    """Return a user of a gateway that has the workflow `w`."""
     add_workflow(gateway)
     return gateway.ada
 
 
 @pytest.fixture
 def event_functions(aws: dict[str, str], aws_clients: Clients) -> EventFunctions:
-    """Give the functions that no request calls."""
+    """Return the functions without a route."""
     return EventFunctions(aws, aws_clients)
 
 
 @pytest.fixture
 def clock(event_functions: EventFunctions) -> FakeClock:
-    """Give these functions a clock that stands; the embedded AWS deletes what has expired by now."""
+    """Set a fake clock, which starts at the real time: the embedded AWS deletes expired items by real time."""
     event_functions.wiring.clock = clock = FakeClock(SYSTEM_CLOCK.now())
     return clock
 
 
 @pytest.fixture
 def sweeps(event_functions: EventFunctions, clock: FakeClock) -> Sweeps:
-    """Give the function."""
+    """Return the sweeper."""
     return Sweeps(event_functions.wiring, clock)

@@ -1,4 +1,4 @@
-"""Checks responses against the API document."""
+"""Checks responses against the OpenAPI document."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The functions behind queues, streams and schedules, on the table, the queues and the bus of one test."""
+"""The functions that queues, streams and schedules invoke, on the AWS resources of one test."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ if TYPE_CHECKING:
     from gateway.aws.clients import Clients
     from gateway.ports import Clock
 
-PROMPT = {"1": {"class_type": "A", "inputs": {"text": "a-fox-that-nobody-may-read"}}}
+PROMPT = {"1": {"class_type": "A", "inputs": {"text": "a-private-prompt"}}}
 NO_CONTEXT = cast("LambdaContext", None)  # these functions do not use it
 
 
 class EventFunctions:
-    """Their ports, and the events that are published from now on."""
+    """The ports of these functions, and the events published since creation."""
 
     def __init__(self, environment: dict[str, str], clients: Clients) -> None:
         self.environment = environment
         self.clients = clients
         self.wiring = EventWiring(BackgroundSettings.from_environment(environment))
-        self.wiring._clients = clients  # making them takes longer than most tests
+        self.wiring._clients = clients  # creating clients takes longer than most tests
         self.jobs = self.wiring.jobs
         urls = {priority: environment[f"{priority.upper()}_QUEUE_URL"] for priority in Priority}
         self.queue = SqsJobQueue(clients.sqs, urls)
@@ -44,7 +44,7 @@ class EventFunctions:
         return self.wiring.clock
 
     def record(self, **fields: Any) -> Job:  # noqa: ANN401  the fields of a job
-        """Write the record of a job that was accepted just now, and no message."""
+        """Store the record of a new job, without a message."""
         return self.jobs.create(new_job(**{"created_at": self.clock.now(), **fields}))
 
     def send(self, job: Job) -> None:
@@ -53,7 +53,7 @@ class EventFunctions:
         self.queue.send(message, group=job.owner)
 
     def job(self, job_id: str) -> Job:
-        """Read a job that must be there."""
+        """Return a job, which must exist."""
         job = self.jobs.get(job_id)
         assert job is not None
         return job
@@ -75,19 +75,19 @@ class EventFunctions:
         attributes: Any = self.clients.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]
         pattern = {"source": [EVENT_SOURCE], "detail-type": [JOB_ENDED_DETAIL_TYPE]}
         self.clients.events.put_rule(Name=f"{bus}-ends", EventBusName=bus, EventPattern=json.dumps(pattern))
-        targets: Any = [{"Id": "heard", "Arn": attributes["QueueArn"]}]
+        targets: Any = [{"Id": "published", "Arn": attributes["QueueArn"]}]
         self.clients.events.put_targets(Rule=f"{bus}-ends", EventBusName=bus, Targets=targets)
         return url
 
 
 def body_of(job: Job) -> str:
-    """Write a job's message as it lies in a queue."""
+    """Return the body of a job's message."""
     message = JobMessage(job_id=job.id, priority=job.priority, correlation_id=job.correlation_id, prompt=PROMPT)
     return message.model_dump_json(by_alias=True, exclude_none=True)
 
 
 def failed(handler: Handler, *bodies: str) -> list[int]:
-    """Give a handler one batch with these messages; return which of them it wants to have again."""
+    """Invoke a handler with one batch; return the indexes of the messages it reported as failed."""
     records = [_record(body) for body in bodies]
     ids = [record["messageId"] for record in records]
     response = handler({"Records": records}, NO_CONTEXT)

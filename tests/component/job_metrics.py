@@ -1,4 +1,4 @@
-"""The function that counts jobs, called with what the stream of a table really tells."""
+"""The job metrics function, invoked with the real stream records of a table."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ if TYPE_CHECKING:
 
 
 class JobMetricsFunction:
-    """Follows the stream of a table from its beginning."""
+    """Reads a table's stream from its start, and passes the records to the function."""
 
     def __init__(self, environment: dict[str, str], clients: Clients) -> None:
         background = EventWiring(BackgroundSettings.from_environment(environment))
-        background._clients = clients  # making them takes longer than most tests
+        background._clients = clients  # creating clients takes longer than most tests
         self._handler = job_metrics.handler.make_handler(background)
         table = clients.dynamodb.describe_table(TableName=environment["TABLE_NAME"])["Table"]
         self._stream = TableStream(boto3.client("dynamodbstreams"), table["LatestStreamArn"])
 
     def records(self) -> list[dict[str, Any]]:
-        """Take all that was told since the last time."""
+        """Return all stream records since the last call."""
         records: list[dict[str, Any]] = []
         while batch := self._stream.read(JOB_CHANGES.batch_size):
             records += batch
         return records
 
     def count(self, records: list[dict[str, Any]]) -> None:
-        """Hand a batch over."""
+        """Invoke the function with one batch."""
         self._handler({"Records": records}, NO_CONTEXT)
 
     def catch_up(self) -> None:
-        """Hand all over that was told since the last time, in batches."""
+        """Invoke the function with all stream records since the last call, in batches."""
         while batch := self._stream.read(JOB_CHANGES.batch_size):
             self.count(batch)

@@ -1,4 +1,4 @@
-"""Jobs and their ends, usual but for what a test gives."""
+"""Sample jobs, outcomes and times, and a helper for concurrent calls."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gateway.domain.principal import Principal, Role
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-# Long after whoever runs the tests: of what is to be forgotten by now, the embedded AWS deletes some every minute.
+# Far in the future: the embedded AWS deletes expired items every minute, by the real time.
 NOW = datetime(2076, 1, 31, 12, 0, 0, 123000, UTC)
 SOON = NOW + timedelta(seconds=30)
 LATER = SOON + timedelta(seconds=1)
@@ -29,7 +29,7 @@ Result = TypeVar("Result")
 
 
 def new_job(**fields: Any) -> Job:  # noqa: ANN401  the fields of a job
-    """Make a queued job."""
+    """Return a queued job; `fields` override its defaults."""
     job = Job(
         id=str(uuid.uuid4()),
         owner="ada",
@@ -44,7 +44,7 @@ def new_job(**fields: Any) -> Job:  # noqa: ANN401  the fields of a job
 
 
 def at_once(count: int, act: Callable[[int], Result]) -> list[Result]:
-    """Let so many threads do something at the same moment; return what each got."""
+    """Call `act` in `count` threads at the same moment; return their results."""
     barrier = threading.Barrier(count)
 
     def wait_and_act(number: int) -> Result:

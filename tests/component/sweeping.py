@@ -1,4 +1,4 @@
-"""Shared by the tests of the sweeper: its runs, and jobs that an executor has claimed."""
+"""Runs of the sweeper on a fake clock, and claimed jobs, for the sweeper's tests."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ EVERY_MINUTES = 5
 
 
 class Sweeps:
-    """The function, started by a clock that stands until a test moves it."""
+    """Runs the sweeper, and advances its clock before each run."""
 
     def __init__(self, background: EventWiring, clock: FakeClock) -> None:
         background.clock = clock
@@ -25,17 +25,17 @@ class Sweeps:
         self._clock = clock
 
     def one(self, after_minutes: float = EVERY_MINUTES) -> None:
-        """Let some time pass, then sweep."""
+        """Advance the clock, then run the sweeper once."""
         self._clock.advance(60 * after_minutes)
         self._handler({"detail-type": "Scheduled Event"}, NO_CONTEXT)
 
     def some(self, count: int = 4) -> None:
-        """Sweep as often as it takes to find a lost job."""
+        """Run the sweeper `count` times; the default is enough to find a lost job."""
         for _ in range(count):
             self.one()
 
 
 def claimed(event_functions: EventFunctions, job: Job, lease: timedelta = timedelta(seconds=30)) -> Job:
-    """Claim a job."""
+    """Claim a job for an executor."""
     now = event_functions.clock.now()
     return event_functions.jobs.claim(job.id, executor_id="e-1", now=now, lease_until=now + lease)

@@ -1,4 +1,4 @@
-"""`/audit`: an entry for everything an admin does, in pages, for admins only."""
+"""`GET /audit`: one entry per admin action, in pages, for admins only."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ BODY: dict[str, Any] = {
 
 
 def fingerprint(workflow: dict[str, Any]) -> str:
-    """Work a version's hash out of what the API shows of it."""
+    """Compute a version's hash from its representation in the API."""
     content = {name: value for name, value in workflow.items() if name not in ("createdAt", "updatedAt")}
     return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def record(gateway: Gateway, count: int) -> list[AuditEntry]:
-    """Record so many entries, two at each millisecond; return them newest first."""
+    """Record `count` entries, two per millisecond; return them newest first."""
     entries = [
         AuditEntry(
             position=PagePosition(NOW + timedelta(milliseconds=number // 2), new_job_id()),
@@ -54,8 +54,8 @@ def record(gateway: Gateway, count: int) -> list[AuditEntry]:
     return sorted(entries, key=lambda entry: entry.position, reverse=True)
 
 
-def test_everything_done_to_a_workflow_is_reported(gateway: Gateway) -> None:
-    """Who, what, on what, when, in which request, and hashes that anyone who has the workflow can work out."""
+def test_every_workflow_change_has_an_entry(gateway: Gateway) -> None:
+    """Entries have actor, action, target, time, correlation id, and hashes that a client can recompute."""
     created = gateway.admin.post("/workflows", BODY, {"X-Correlation-Id": "c-create"}).json["workflow"]
     updated = gateway.admin.put("/workflows/w", {"name": "X"}).json["workflow"]
     ops = gateway.caller("key-of-ops", "ops", Role.ADMIN)
@@ -81,8 +81,8 @@ def test_everything_done_to_a_workflow_is_reported(gateway: Gateway) -> None:
     ]
 
 
-def test_entries_hold_nothing_of_a_template(gateway: Gateway) -> None:
-    """Not in the table and not in the response."""
+def test_entries_contain_no_workflow_content(gateway: Gateway) -> None:
+    """Neither the stored entry nor the response contains any part of a workflow."""
     graph = {"1": {"class_type": "SecretClass", "inputs": {"text": "secret words"}}}
     gateway.admin.post("/workflows", {"id": "w", "name": "secret name", "workflowJson": graph})
     gateway.admin.put("/workflows/w", {"description": "secret description"})
@@ -91,8 +91,8 @@ def test_entries_hold_nothing_of_a_template(gateway: Gateway) -> None:
     assert "ecret" not in gateway.admin.get("/audit").body.decode()
 
 
-def test_what_was_refused_is_not_told(gateway: Gateway) -> None:
-    """Only what was done has an entry."""
+def test_rejected_requests_have_no_entry(gateway: Gateway) -> None:
+    """Only successful changes have an entry."""
     gateway.admin.post("/workflows", BODY)
     gateway.admin.post("/workflows", BODY)
     gateway.admin.put("/workflows/w", {"name": ""})
@@ -102,8 +102,10 @@ def test_what_was_refused_is_not_told(gateway: Gateway) -> None:
     assert [entry["action"] for entry in gateway.admin.get("/audit").json["entries"]] == ["workflow.created"]
 
 
-def test_a_change_without_its_entry_does_not_happen(aws_gateway: AwsGateway, monkeypatch: pytest.MonkeyPatch) -> None:
-    """When the entry cannot be written, neither is the change."""
+def test_a_change_fails_if_its_entry_cannot_be_written(
+    aws_gateway: AwsGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If writing the entry fails, the change is not written either."""
     aws_gateway.admin.post("/workflows", BODY)
     audit = aws_gateway.wiring.audit
     good = audit.put
@@ -116,9 +118,9 @@ def test_a_change_without_its_entry_does_not_happen(aws_gateway: AwsGateway, mon
     assert aws_gateway.ada.get("/workflows").json["count"] == 1
 
 
-def test_only_admins_read_it(gateway: Gateway) -> None:
-    """Users are told so, strangers have to sign in; other methods are not for this path."""
-    for caller, status, code in ((gateway.ada, 403, "FORBIDDEN"), (gateway.nobody, 401, "AUTH_FAILED")):
+def test_only_admins_are_allowed(gateway: Gateway) -> None:
+    """Users get 403, callers without a key 401; other methods are not allowed."""
+    for caller, status, code in ((gateway.ada, 403, "FORBIDDEN"), (gateway.anonymous, 401, "AUTH_FAILED")):
         response = caller.get("/audit?limit=x&cursor=x")
         assert (response.status, response.json["error"]) == (status, code)
     assert gateway.admin.post("/audit").status == 405
@@ -127,8 +129,8 @@ def test_only_admins_read_it(gateway: Gateway) -> None:
 
 
 @pytest.mark.parametrize(("count", "limit"), [(7, 3), (6, 3), (1, 1), (7, 200)])
-def test_pages_have_each_entry_once(aws_gateway: AwsGateway, count: int, limit: int) -> None:
-    """Newest first, through to the end, entries of the same millisecond included; each page is one query."""
+def test_pages_contain_each_entry_once(aws_gateway: AwsGateway, count: int, limit: int) -> None:
+    """Pages are newest first and include entries of the same millisecond; each page costs one query."""
     expected = [entry.target for entry in record(aws_gateway, count)]
     aws_gateway.admin.get("/audit")
     seen: list[str] = []
@@ -144,8 +146,8 @@ def test_pages_have_each_entry_once(aws_gateway: AwsGateway, count: int, limit: 
     assert seen == expected
 
 
-def test_a_page_has_fifty_by_default(gateway: Gateway) -> None:
-    """As every list of this API."""
+def test_the_default_page_size_is_50(gateway: Gateway) -> None:
+    """The default page size is that of every list of this API."""
     record(gateway, 51)
     page = gateway.admin.get("/audit").json
     assert page["count"] == 50
@@ -153,7 +155,7 @@ def test_a_page_has_fifty_by_default(gateway: Gateway) -> None:
 
 
 def test_new_entries_do_not_shift_pages(gateway: Gateway) -> None:
-    """What is recorded while somebody pages does not make an entry appear twice."""
+    """An entry recorded between two pages does not make another entry appear twice."""
     first = record(gateway, 4)
     page = gateway.admin.get("/audit?limit=2").json
     gateway.admin.post("/workflows", BODY)
@@ -161,8 +163,8 @@ def test_new_entries_do_not_shift_pages(gateway: Gateway) -> None:
     assert [entry["target"] for entry in rest["entries"]] == [entry.target for entry in first[2:]]
 
 
-def made_up(text: str) -> str:
-    """Make a cursor as the API would."""
+def encoded_cursor(text: str) -> str:
+    """Encode a cursor as the API does."""
     return base64.urlsafe_b64encode(text.encode()).decode()
 
 
@@ -171,15 +173,15 @@ def made_up(text: str) -> str:
     [
         "limit=0", "limit=201", "limit=-1", "limit=x", "limit=", "limit=1.0", "limit=%D9%A1", "limit=99999999999",
         "cursor=", "cursor=x", "cursor=%00", "cursor=%F0%9F%A6%8A", f"cursor={'A' * 5000}", "cursor=null",
-        f"cursor={made_up('KEY')}",
-        f"cursor={made_up('2026-01-31T12:00:00.000Z')}",
-        f"cursor={made_up('2026-13-31T12:00:00.000Z#0b7f4f52-6d0f-4f0e-a6a8-3c8c1b7cf001')}",
-        f"cursor={made_up('2026-01-31T12:00:00.000Z#0b7f4f52-6d0f-4f0e-a6a8-3c8c1b7cf001 ')}",
-        f"cursor={made_up(json.dumps({'pk': {'S': 'KEY#1'}, 'sk': {'S': 'KEY'}}))}",
+        f"cursor={encoded_cursor('KEY')}",
+        f"cursor={encoded_cursor('2026-01-31T12:00:00.000Z')}",
+        f"cursor={encoded_cursor('2026-13-31T12:00:00.000Z#0b7f4f52-6d0f-4f0e-a6a8-3c8c1b7cf001')}",
+        f"cursor={encoded_cursor('2026-01-31T12:00:00.000Z#0b7f4f52-6d0f-4f0e-a6a8-3c8c1b7cf001 ')}",
+        f"cursor={encoded_cursor(json.dumps({'pk': {'S': 'KEY#1'}, 'sk': {'S': 'KEY'}}))}",
     ],
 )  # fmt: skip
-def test_garbage_is_400(gateway: Gateway, query: str) -> None:
-    """What is no limit or no cursor is named as such."""
+def test_invalid_parameters_are_400(gateway: Gateway, query: str) -> None:
+    """An invalid limit or cursor is reported by its parameter name."""
     record(gateway, 1)
     response = gateway.admin.get(f"/audit?{query}")
     assert (response.status, response.json["error"]) == (400, "VALIDATION_ERROR")
@@ -187,27 +189,29 @@ def test_garbage_is_400(gateway: Gateway, query: str) -> None:
 
 
 @pytest.mark.parametrize("at", ["0001-01-01T00:00:00.000Z", "9999-12-31T23:59:59.999Z"])
-def test_a_made_up_cursor_reads_nothing_else(gateway: Gateway, at: str) -> None:
-    """It starts a page somewhere in the log, whatever else is in the table."""
+def test_a_forged_cursor_reads_only_the_audit_log(gateway: Gateway, at: str) -> None:
+    """A forged cursor starts a page within the audit log and cannot read other items."""
     gateway.admin.post("/workflows", BODY)
-    cursor = made_up(f"{at}#0b7f4f52-6d0f-4f0e-a6a8-3c8c1b7cf001")
+    cursor = encoded_cursor(f"{at}#0b7f4f52-6d0f-4f0e-a6a8-3c8c1b7cf001")
     entries = gateway.admin.get(f"/audit?cursor={cursor}").json["entries"]
     assert [entry["action"] for entry in entries] == ([] if at.startswith("0") else ["workflow.created"])
 
 
-@pytest.mark.parametrize(("retention_days", "kept_days"), [(30, 400), (3650, 3650)])
-def test_entries_outlive_jobs(aws: dict[str, str], aws_clients: Clients, retention_days: int, kept_days: int) -> None:
-    """They are kept for 400 days, or as long as jobs are when that is longer; then the table forgets them."""
+@pytest.mark.parametrize(("retention_days", "expected_days"), [(30, 400), (3650, 3650)])
+def test_entries_expire_after_400_days_or_with_the_jobs(
+    aws: dict[str, str], aws_clients: Clients, retention_days: int, expected_days: int
+) -> None:
+    """Entries expire after 400 days, or with the retention of jobs if that is longer."""
     log = DynamoAuditLog(aws_clients.dynamodb, aws["TABLE_NAME"], retention_days)
     entry = AuditEntry(position=PagePosition(NOW, new_job_id()), by=BY, action=AuditAction.KEY_REVOKED, target="ci")
     log.record(entry)
     (item,) = aws_clients.dynamodb.scan(TableName=aws["TABLE_NAME"])["Items"]
     expires_at = timestamps.from_milliseconds(int(item["expiresAt"]["N"]) * 1000)
-    assert expires_at - NOW.replace(microsecond=0) == timedelta(days=kept_days)
+    assert expires_at - NOW.replace(microsecond=0) == timedelta(days=expected_days)
 
 
-def test_an_entry_is_read_as_it_was_recorded(gateway: Gateway) -> None:
-    """With and without what an actor or an act may lack."""
+def test_an_entry_survives_storage(gateway: Gateway) -> None:
+    """An entry survives storage with and without its optional fields."""
     whole = AuditEntry(
         position=PagePosition(NOW, new_job_id()),
         by=BY,

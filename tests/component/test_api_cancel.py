@@ -1,4 +1,4 @@
-"""`POST /jobs/{id}/cancel` in every state."""
+"""`POST /jobs/{id}/cancel` in every job state."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ def claim(gateway: Gateway, job_id: str, seconds: float = 30) -> Job:
     return gateway.wiring.jobs.claim(job_id, executor_id="e", now=now, lease_until=now + timedelta(seconds=seconds))
 
 
-def claim_at_once(gateway: Gateway, job_id: str, together: threading.Barrier, claimed: list[Job]) -> None:
-    """Claim a job at the same moment as somebody else does something."""
-    together.wait()
+def claim_concurrently(gateway: Gateway, job_id: str, barrier: threading.Barrier, claimed: list[Job]) -> None:
+    """Claim a job at the same moment as another thread acts."""
+    barrier.wait()
     with contextlib.suppress(JobNotClaimableError):
         claimed.append(claim(gateway, job_id))
 
 
 def test_a_queued_job_is_canceled_at_once(gateway: Gateway, ada: Caller) -> None:
-    """It ends, and no executor can claim it any more."""
+    """A queued job ends, and no executor can claim it."""
     job_id = post(ada).json["jobId"]
     response = ada.post(f"/jobs/{job_id}/cancel")
     assert (response.status, response.json) == (
@@ -48,8 +48,8 @@ def test_a_queued_job_is_canceled_at_once(gateway: Gateway, ada: Caller) -> None
         claim(gateway, job_id)
 
 
-def test_a_running_job_is_asked_to_stop(gateway: Gateway, ada: Caller) -> None:
-    """It goes on running until its executor has heard of it, by the next renewal of its lease."""
+def test_a_running_job_gets_a_cancel_request(gateway: Gateway, ada: Caller) -> None:
+    """A running job stays running until its executor sees the request at the next lease renewal."""
     job_id = post(ada).json["jobId"]
     job = claim(gateway, job_id)
     assert ada.post(f"/jobs/{job_id}/cancel").json["status"] == "running"
@@ -58,7 +58,7 @@ def test_a_running_job_is_asked_to_stop(gateway: Gateway, ada: Caller) -> None:
 
 
 def test_a_job_between_two_attempts_is_canceled_at_once(gateway: Gateway, ada: Caller) -> None:
-    """Nobody holds it; the attempt that held it can write nothing."""
+    """A released job has no lease, so it ends at once; the released attempt can write nothing."""
     job_id = post(ada).json["jobId"]
     job = claim(gateway, job_id)
     gateway.wiring.jobs.release(job)
@@ -68,7 +68,7 @@ def test_a_job_between_two_attempts_is_canceled_at_once(gateway: Gateway, ada: C
 
 
 def test_an_ended_job_cannot_be_canceled(gateway: Gateway, ada: Caller) -> None:
-    """409, and nothing changes."""
+    """Canceling an ended job is 409 and changes nothing."""
     job_id = post(ada).json["jobId"]
     run(gateway, job_id, {})
     before = ada.get(f"/jobs/{job_id}").json
@@ -78,7 +78,7 @@ def test_an_ended_job_cannot_be_canceled(gateway: Gateway, ada: Caller) -> None:
 
 
 def test_another_owners_job_cannot_be_canceled(gateway: Gateway, ada: Caller) -> None:
-    """It does not exist for others; for an admin it does."""
+    """Another user gets 404; an admin can cancel the job."""
     job_id = post(ada).json["jobId"]
     assert gateway.bob.post(f"/jobs/{job_id}/cancel").status == 404
     assert ada.get(f"/jobs/{job_id}").json["status"] == "queued"
@@ -86,14 +86,14 @@ def test_another_owners_job_cannot_be_canceled(gateway: Gateway, ada: Caller) ->
 
 
 def test_a_cancel_and_a_claim_never_both_win(gateway: Gateway, ada: Caller) -> None:
-    """At the same moment: either the job is canceled unclaimed, or the claim's holder is asked to stop."""
+    """In a race, either the job is canceled unclaimed, or the claimed job has a cancel request."""
     for _ in range(20):
         job_id = post(ada).json["jobId"]
         claimed: list[Job] = []
-        together = threading.Barrier(2)
-        executor = threading.Thread(target=claim_at_once, args=(gateway, job_id, together, claimed))
+        barrier = threading.Barrier(2)
+        executor = threading.Thread(target=claim_concurrently, args=(gateway, job_id, barrier, claimed))
         executor.start()
-        together.wait()
+        barrier.wait()
         canceled = gateway.wiring.jobs.cancel(job_id, now=SYSTEM_CLOCK.now())
         executor.join()
         stored = gateway.wiring.jobs.get(job_id)
@@ -105,20 +105,20 @@ def test_a_cancel_and_a_claim_never_both_win(gateway: Gateway, ada: Caller) -> N
             assert stored.status is JobStatus.CANCELED
 
 
-def test_of_a_cancel_and_a_finish_one_wins(gateway: Gateway, ada: Caller) -> None:
-    """A job that ends while its cancel arrives has one end, and the loser is told."""
+def test_a_cancel_and_a_finish_never_both_win(gateway: Gateway, ada: Caller) -> None:
+    """In a race, the job ends once, as succeeded."""
     for _ in range(20):
         job_id = post(ada).json["jobId"]
         job = claim(gateway, job_id)
-        together = threading.Barrier(2)
+        barrier = threading.Barrier(2)
 
-        def finish(job: Job = job, together: threading.Barrier = together) -> None:
-            together.wait()
+        def finish(job: Job = job, barrier: threading.Barrier = barrier) -> None:
+            barrier.wait()
             gateway.wiring.jobs.finish(job, JobEnd(status=JobStatus.SUCCEEDED, completed_at=SYSTEM_CLOCK.now()))
 
         executor = threading.Thread(target=finish)
         executor.start()
-        together.wait()
+        barrier.wait()
         with contextlib.suppress(StateConflictError):
             gateway.wiring.jobs.cancel(job_id, now=SYSTEM_CLOCK.now())
         executor.join()

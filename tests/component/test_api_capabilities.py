@@ -1,4 +1,4 @@
-"""`/capabilities`: what a client can ask for."""
+"""`GET /capabilities`: workflows, models, limits and formats."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from gateway.clock import SYSTEM_CLOCK
 from tests.component.api import Gateway, aws_calls
-from tests.component.test_api_health import report
+from tests.component.test_api_health import add_executor
 from tests.component.workflows import add_workflow
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def test_capabilities_are_reported(aws: dict[str, str], aws_clients: Clients) -> None:
-    """Workflows, the deployment's own limits, and what ComfyUI's save nodes write."""
+    """The response has the workflows, the configured limits, and the formats of ComfyUI's save nodes."""
     gateway = Gateway.on_aws(aws, aws_clients, MAX_IMAGE_SIZE="1024", MAX_BATCH_SIZE="2")
     for workflow_id in ("b", "a"):
         add_workflow(gateway, workflow_id)
@@ -34,17 +34,17 @@ def test_capabilities_are_reported(aws: dict[str, str], aws_clients: Clients) ->
     }
 
 
-def test_models_that_can_be_used_now_are_reported(gateway: Gateway) -> None:
-    """Those of every executor that is there and reaches its ComfyUI, each once."""
-    report(gateway, "gpu-1", models={"checkpoints": ["b", "a"], "loras": ["l"]})
-    report(gateway, "gpu-2", models={"checkpoints": ["c", "a"]})
-    report(gateway, "gpu-3", models={"checkpoints": ["ill"]}, comfyui_reachable=False)
-    report(gateway, "gpu-4", models={"vae": ["gone"]}, last_seen_at=SYSTEM_CLOCK.now() - timedelta(hours=1))
+def test_models_of_reachable_executors_are_listed(gateway: Gateway) -> None:
+    """Models of executors with a reachable ComfyUI are merged without duplicates."""
+    add_executor(gateway, "gpu-1", models={"checkpoints": ["b", "a"], "loras": ["l"]})
+    add_executor(gateway, "gpu-2", models={"checkpoints": ["c", "a"]})
+    add_executor(gateway, "gpu-3", models={"checkpoints": ["unreachable"]}, comfyui_reachable=False)
+    add_executor(gateway, "gpu-4", models={"vae": ["gone"]}, last_seen_at=SYSTEM_CLOCK.now() - timedelta(hours=1))
     models = gateway.ada.get("/capabilities").json["models"]
     assert models == {"checkpoints": ["a", "b", "c"], "loras": ["l"]}
 
 
-def test_every_signed_in_caller_reads_them(gateway: Gateway) -> None:
-    """Admins and users alike; strangers have to sign in, and other methods are not for this path."""
+def test_every_authenticated_caller_can_read_capabilities(gateway: Gateway) -> None:
+    """Admins and users get the same response; callers without a key get 401, other methods 405."""
     assert gateway.admin.get("/capabilities").json == gateway.ada.get("/capabilities").json
-    assert (gateway.nobody.get("/capabilities").status, gateway.ada.post("/capabilities").status) == (401, 405)
+    assert (gateway.anonymous.get("/capabilities").status, gateway.ada.post("/capabilities").status) == (401, 405)

@@ -1,4 +1,4 @@
-"""`/openapi.json` and `/docs`: the document is correct, complete and valid, and the page shows all of it."""
+"""`GET /openapi.json` and `GET /docs`: a valid, complete OpenAPI document, and a page that shows it."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def document(gateway: Gateway) -> dict[str, Any]:
-    """Return the document as it is served."""
-    served: dict[str, Any] = gateway.nobody.get("/openapi.json").json
+    """Return the document from the API."""
+    served: dict[str, Any] = gateway.anonymous.get("/openapi.json").json
     return served
 
 
@@ -46,18 +46,18 @@ def contents(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
                 yield from [media for name, media in body.get("content", {}).items() if name == "application/json"]
 
 
-def all_kinds(kind: type[RequestError]) -> set[type[RequestError]]:
+def all_subclasses(kind: type[RequestError]) -> set[type[RequestError]]:
     """Return all subclasses of an error class."""
-    return {found for child in kind.__subclasses__() for found in {child, *all_kinds(child)}}
+    return {found for child in kind.__subclasses__() for found in {child, *all_subclasses(child)}}
 
 
 def test_the_document_is_valid(document: dict[str, Any]) -> None:
-    """It is OpenAPI 3.1 by the schema of the specification; references resolve, and operation ids are unique."""
+    """The document is valid OpenAPI 3.1; its references resolve, and its operation ids are unique."""
     assert document["openapi"].startswith("3.1.")
     openapi_spec_validator.validate(document)
 
 
-def test_a_linter_finds_nothing_in_the_document(document: dict[str, Any], tmp_path: Path) -> None:
+def test_the_document_passes_the_linter(document: dict[str, Any], tmp_path: Path) -> None:
     """Redocly's recommended rules, warnings included; `make test` installs it."""
     written = tmp_path / "openapi.json"
     written.write_text(json.dumps(document))
@@ -76,7 +76,7 @@ def test_a_linter_finds_nothing_in_the_document(document: dict[str, Any], tmp_pa
 
 def test_every_error_is_documented(document: dict[str, Any]) -> None:
     """Each error class is a response of some operation."""
-    kinds = all_kinds(RequestError)
+    kinds = all_subclasses(RequestError)
     documented = {
         example["value"]["error"]
         for media in contents(document)
@@ -106,8 +106,8 @@ def test_every_example_is_valid(document: dict[str, Any]) -> None:
                     jsonschema_rs.validate(parameter["schema"], parameter["example"], validate_formats=True)
 
 
-def test_schema_names_stay(document: dict[str, Any]) -> None:
-    """Clients generate classes from the schemas, so a name stays as it is, whatever the type behind it is called."""
+def test_schema_names_are_stable(document: dict[str, Any]) -> None:
+    """Schema names never change, because clients generate classes from them."""
     names = """
         AuditAction AuditActor AuditEntry AuditList CancelAnswer Capabilities CutOutputs DeliveryAttempt DeliveryList
         DeliveryRequested DeliveryStatus Device Error ErrorDetails Executor ExecutorComfyUI Health Job JobAccepted
@@ -121,7 +121,7 @@ def test_schema_names_stay(document: dict[str, Any]) -> None:
     assert [name for name, schema in schemas.items() if schema.get("title", name) != name] == []
 
 
-def test_everything_is_described(document: dict[str, Any]) -> None:
+def test_every_component_is_described_and_used(document: dict[str, Any]) -> None:
     """Every schema, field and tag has a description, and every component is used."""
     for name, schema in document["components"]["schemas"].items():
         assert schema.get("description"), name
@@ -155,9 +155,9 @@ class _Page(HTMLParser):
                 self.links.add(value or "")
 
 
-def test_the_page_shows_everything(gateway: Gateway, document: dict[str, Any]) -> None:
-    """Each operation and each schema has an anchor, and links to it."""
-    response = gateway.nobody.get("/docs")
+def test_the_page_shows_every_operation_and_schema(gateway: Gateway, document: dict[str, Any]) -> None:
+    """Each operation and each schema has an anchor and is linked."""
+    response = gateway.anonymous.get("/docs")
     page = _Page(response.body.decode())
     text = html.unescape(response.body.decode())
     ids = {each["operationId"] for path in document["paths"].values() for each in path.values()}
@@ -167,9 +167,9 @@ def test_the_page_shows_everything(gateway: Gateway, document: dict[str, Any]) -
     assert "None" not in text.replace("If-None-Match", "")
 
 
-def test_the_page_has_no_scripts_and_loads_nothing(gateway: Gateway) -> None:
+def test_the_page_has_no_scripts_and_no_external_resources(gateway: Gateway) -> None:
     """Its content security policy allows only the style sheet in the page."""
-    response = gateway.nobody.get("/docs")
+    response = gateway.anonymous.get("/docs")
     assert response.headers["content-type"] == "text/html; charset=utf-8"
     assert _Page(response.body.decode()).tags.isdisjoint({"script", "img", "link", "iframe", "form", "object"})
     policy = response.headers["content-security-policy"].split("; ")
@@ -178,39 +178,39 @@ def test_the_page_has_no_scripts_and_loads_nothing(gateway: Gateway) -> None:
 
 
 @pytest.mark.parametrize("path", ["/openapi.json", "/docs"])
-def test_both_are_public_and_cheap(aws_gateway: AwsGateway, path: str) -> None:
+def test_the_documentation_is_public_and_costs_one_call(aws_gateway: AwsGateway, path: str) -> None:
     """They need no key and ignore a wrong one; the only call to AWS counts the request."""
-    first = aws_gateway.nobody.get(path)
+    first = aws_gateway.anonymous.get(path)
     assert first.status == 200
-    assert aws_gateway.nobody.get(path, {"X-API-Key": "wrong"}).body == first.body
+    assert aws_gateway.anonymous.get(path, {"X-API-Key": "wrong"}).body == first.body
     with aws_calls(aws_gateway.clients) as calls:
-        again = aws_gateway.nobody.get(path, {"If-None-Match": f'"other", {first.headers["etag"]}'})
+        again = aws_gateway.anonymous.get(path, {"If-None-Match": f'"other", {first.headers["etag"]}'})
     assert (again.status, again.body, again.headers["etag"]) == (304, b"", first.headers["etag"])
     assert calls == ["dynamodb.UpdateItem"]
-    assert aws_gateway.nobody.get(path, {"If-None-Match": '"other"'}).status == 200
+    assert aws_gateway.anonymous.get(path, {"If-None-Match": '"other"'}).status == 200
 
 
 def test_the_server_is_relative_to_the_document(document: dict[str, Any]) -> None:
-    """Behind API Gateway's own domain the document is at /STAGE/openapi.json, and all paths begin with /STAGE."""
+    """On API Gateway's own domain, the document is at /STAGE/openapi.json, and all paths start with /STAGE."""
     assert document["servers"] == [{"url": "."}]
     assert urljoin("https://api.example.com/prod/openapi.json", ".") == "https://api.example.com/prod/"
 
 
 @pytest.mark.parametrize(("path", "text"), [(OPENAPI_JSON, openapi_text), (DOCS_HTML, docs_text)])
-def test_the_files_are_current(path: Path, text: Callable[[], str]) -> None:
-    """The repository has what `make docs` would write."""
+def test_the_generated_files_are_current(path: Path, text: Callable[[], str]) -> None:
+    """The committed files are what `make docs` writes."""
     assert path.read_text(encoding="utf-8") == text(), "run `make docs`"
 
 
 def test_a_route_without_texts_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    """And texts without a route are one too: neither can be forgotten."""
+    """A route without texts, or texts without a route, fail the build of the document."""
     monkeypatch.setattr("tools.api_docs.document.ROUTES", ROUTES[1:])
     with pytest.raises(ValueError, match=ROUTES[0].operation_id):
         api_document()
 
 
-def test_functions_do_not_import_the_document() -> None:
-    """No function imports what builds the document, and none the types of JSON bodies."""
+def test_functions_do_not_import_the_document_builder() -> None:
+    """No function imports the document's builder or the types of JSON bodies: imports slow down cold starts."""
     code = (
         "import sys\n"
         "import functions.api.audit, functions.api.docs, functions.api.health, functions.api.jobs\n"

@@ -1,4 +1,4 @@
-"""`GET /health`: what anybody may know, and what only those with a key are told."""
+"""`GET /health`: the public response, and the detailed one for callers with a key."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from tests.component.api import Gateway
 
 
-def report(
+def add_executor(
     gateway: Gateway,
     executor_id: str,
     *,
     models: dict[str, list[str]] | None = None,
-    **fields: Any,  # noqa: ANN401  a report's fields
+    **fields: Any,  # noqa: ANN401  the fields of a heartbeat
 ) -> Heartbeat:
-    """Let an executor report, now if not told otherwise."""
+    """Store an executor's heartbeat, with the present time by default."""
     usual: dict[str, Any] = {
         "version": "1.0",
         "last_seen_at": SYSTEM_CLOCK.now(),
@@ -37,37 +37,37 @@ def report(
         "current_job_id": "the-job",
         "device": Device(name="cuda:0", vram_total_bytes=24, vram_free_bytes=7),
     }
-    made = Heartbeat(id=executor_id, **{**usual, **fields})
-    expires_at = made.last_seen_at + timedelta(minutes=5)
-    gateway.wiring.executors.put_heartbeat(made, expires_at=expires_at)
+    heartbeat = Heartbeat(id=executor_id, **{**usual, **fields})
+    expires_at = heartbeat.last_seen_at + timedelta(minutes=5)
+    gateway.wiring.executors.put_heartbeat(heartbeat, expires_at=expires_at)
     gateway.wiring.executors.put_models(executor_id, listed(models or {}), expires_at=expires_at)
-    return made
+    return heartbeat
 
 
-def test_anybody_learns_that_it_is_up(gateway: Gateway) -> None:
-    """Without a key: whether it is up and reaches a ComfyUI, and no address, model or executor."""
-    report(gateway, "gpu-1")
-    response = gateway.nobody.get("/health")
+def test_health_is_public(gateway: Gateway) -> None:
+    """Without a key, the response has no address, model or executor."""
+    add_executor(gateway, "gpu-1")
+    response = gateway.anonymous.get("/health")
     uptime = response.json.pop("uptime")
     assert response.status == 200
     assert uptime >= 0
     assert response.json == {"ok": True, "version": VERSION, "comfyui": {"reachable": True}}
 
 
-def test_without_executors_there_is_no_comfyui(gateway: Gateway) -> None:
-    """The gateway itself is up all the same."""
-    body = gateway.nobody.get("/health").json
+def test_comfyui_is_unreachable_without_executors(gateway: Gateway) -> None:
+    """Without executors, ComfyUI is unreachable and `ok` is true."""
+    body = gateway.anonymous.get("/health").json
     assert (body["ok"], body["comfyui"]) == (True, {"reachable": False})
     signed_in = gateway.ada.get("/health").json
     assert (signed_in["comfyui"], signed_in["executors"]) == ({"reachable": False, "models": []}, [])
 
 
-def test_those_with_a_key_learn_more(gateway: Gateway) -> None:
-    """Every executor with its ComfyUI, and the checkpoints of all that can be reached."""
-    seen = report(gateway, "gpu-1", models={"checkpoints": ["b.sft", "a.sft"], "loras": ["l.sft"]})
+def test_callers_with_a_key_see_every_executor(gateway: Gateway) -> None:
+    """With a key, the response has every executor, and the checkpoints of the reachable ones."""
+    seen = add_executor(gateway, "gpu-1", models={"checkpoints": ["b.sft", "a.sft"], "loras": ["l.sft"]})
     unknown: dict[str, Any] = {"comfyui_version": None, "device": None, "current_job_id": None}
-    report(gateway, "gpu-2", models={"checkpoints": ["c.sft"]}, comfyui_reachable=False, jobs=0, **unknown)
-    report(gateway, "gpu-3", models={"checkpoints": ["a.sft", "d.sft"]})
+    add_executor(gateway, "gpu-2", models={"checkpoints": ["c.sft"]}, comfyui_reachable=False, jobs=0, **unknown)
+    add_executor(gateway, "gpu-3", models={"checkpoints": ["a.sft", "d.sft"]})
     body = gateway.ada.get("/health").json
     assert body["comfyui"] == {
         "reachable": True,
@@ -95,27 +95,27 @@ def test_those_with_a_key_learn_more(gateway: Gateway) -> None:
     assert third["id"] == "gpu-3"
 
 
-def test_only_admins_learn_which_job_runs(gateway: Gateway) -> None:
-    """It may be anybody's."""
-    report(gateway, "gpu-1")
-    report(gateway, "gpu-2", current_job_id=None)
+def test_only_admins_see_current_job_ids(gateway: Gateway) -> None:
+    """Users do not see job ids, which may be those of other owners."""
+    add_executor(gateway, "gpu-1")
+    add_executor(gateway, "gpu-2", current_job_id=None)
     executors = gateway.admin.get("/health").json["executors"]
     assert [executor["currentJobId"] for executor in executors] == ["the-job", None]
     assert "the-job" not in gateway.ada.get("/health").body.decode()
 
 
 @pytest.mark.parametrize("age", [HEARTBEAT_MAX_AGE + timedelta(seconds=1), timedelta(days=1)])
-def test_an_old_report_counts_for_nothing(gateway: Gateway, age: timedelta) -> None:
-    """An executor that has stopped reporting is not there, even before its item is swept away."""
-    report(gateway, "gpu-1", last_seen_at=SYSTEM_CLOCK.now() - age)
+def test_an_outdated_heartbeat_is_ignored(gateway: Gateway, age: timedelta) -> None:
+    """An executor without recent heartbeats is left out, even before its item expires."""
+    add_executor(gateway, "gpu-1", last_seen_at=SYSTEM_CLOCK.now() - age)
     assert gateway.ada.get("/health").json["executors"] == []
-    assert gateway.nobody.get("/health").json["comfyui"] == {"reachable": False}
+    assert gateway.anonymous.get("/health").json["comfyui"] == {"reachable": False}
 
 
-def test_health_is_two_calls_or_three(aws_gateway: AwsGateway) -> None:
-    """One counts the request, one reads the reports, one the models: however many executors there are."""
+def test_health_costs_two_calls_or_three_with_a_key(aws_gateway: AwsGateway) -> None:
+    """The calls are the rate limit, heartbeats and, with a key, models, however many executors there are."""
     aws_gateway.ada.get("/health")
     with aws_calls(aws_gateway.clients) as calls:
-        aws_gateway.nobody.get("/health")
+        aws_gateway.anonymous.get("/health")
         aws_gateway.ada.get("/health")
     assert calls == ["dynamodb.UpdateItem", "dynamodb.Query"] * 2 + ["dynamodb.Query"]

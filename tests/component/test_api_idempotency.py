@@ -1,4 +1,4 @@
-"""Idempotency keys: one key of one owner is one job, whatever happens in between."""
+"""Idempotency keys: requests of one owner with the same key create one job."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ SUBMISSION = Submission(
 )
 
 
-def test_the_same_request_again_is_the_same_job(gateway: Gateway, ada: Caller) -> None:
-    """The answer is the first one, and there is one record."""
+def test_a_retry_returns_the_same_job(gateway: Gateway, ada: Caller) -> None:
+    """A retry gets the first response, and there is one record."""
     first = ada.post("/jobs", BODY, KEY)
     again = ada.post("/jobs", BODY, KEY)
     assert (first.status, again.status) == (202, 202)
@@ -44,8 +44,8 @@ def test_the_same_request_again_is_the_same_job(gateway: Gateway, ada: Caller) -
     assert len(stored_jobs(gateway)) == 1
 
 
-def test_a_job_that_is_still_queued_gets_its_message_again(gateway: Gateway, ada: Caller) -> None:
-    """The first message may never have been sent; the second is its twin, random seed included."""
+def test_a_retry_of_a_queued_job_sends_its_message_again(gateway: Gateway, ada: Caller) -> None:
+    """The first message may never have been sent; the second is equal, random seed included."""
     for correlation_id in ("first", "second"):
         ada.post("/jobs", BODY, {**KEY, "X-Correlation-Id": correlation_id})
     messages = [received(gateway).message, received(gateway).message]
@@ -53,8 +53,8 @@ def test_a_job_that_is_still_queued_gets_its_message_again(gateway: Gateway, ada
     assert messages[1].correlation_id == "first"
 
 
-def test_a_job_that_has_started_gets_no_second_message(aws_gateway: AwsGateway, ada: Caller) -> None:
-    """Once claimed, or ended, the job is only told."""
+def test_a_retry_of_a_started_job_sends_no_message(aws_gateway: AwsGateway, ada: Caller) -> None:
+    """Once the job has been claimed or has ended, a retry only returns it."""
     job_id = ada.post("/jobs", BODY, KEY).json["jobId"]
     run(aws_gateway, job_id, {})
     received(aws_gateway)
@@ -77,7 +77,7 @@ def test_a_job_that_has_started_gets_no_second_message(aws_gateway: AwsGateway, 
     ids=str,
 )
 def test_the_same_key_with_another_body_is_422(gateway: Gateway, ada: Caller, other: dict[str, Any]) -> None:
-    """Nothing of it is accepted, and the first job stays as it was."""
+    """A request with the same key and another body changes nothing and sends no message."""
     add_workflow(gateway, "w2")
     job_id = ada.post("/jobs", BODY, KEY).json["jobId"]
     before = gateway.wiring.jobs.get(job_id)
@@ -88,14 +88,14 @@ def test_the_same_key_with_another_body_is_422(gateway: Gateway, ada: Caller, ot
     assert [gateway.wiring.queue.receive(priority, wait_seconds=0) for priority in Priority] == [None] * 3
 
 
-def test_the_order_of_fields_makes_no_other_body(ada: Caller) -> None:
-    """JSON objects have no order."""
-    turned = {name: dict(reversed(v.items())) if isinstance(v, dict) else v for name, v in reversed(BODY.items())}
-    assert ada.post("/jobs", turned, KEY).json == ada.post("/jobs", BODY, KEY).json
+def test_the_order_of_fields_does_not_matter(ada: Caller) -> None:
+    """JSON objects are unordered."""
+    reordered = {name: dict(reversed(v.items())) if isinstance(v, dict) else v for name, v in reversed(BODY.items())}
+    assert ada.post("/jobs", reordered, KEY).json == ada.post("/jobs", BODY, KEY).json
 
 
-def test_the_request_id_in_the_metadata_is_a_key_too(ada: Caller) -> None:
-    """`metadata.requestId` does what the header does; sent beside it, the header counts."""
+def test_the_metadata_request_id_is_an_idempotency_key(ada: Caller) -> None:
+    """`metadata.requestId` is an idempotency key; the header takes precedence."""
     first = post(ada, metadata={"requestId": "order-1"})
     assert post(ada, metadata={"requestId": "order-1"}).json == first.json
     assert post(ada, metadata={"requestId": "order-2"}).json["jobId"] != first.json["jobId"]
@@ -105,13 +105,13 @@ def test_the_request_id_in_the_metadata_is_a_key_too(ada: Caller) -> None:
     )
 
 
-def test_without_a_key_every_request_is_a_job(ada: Caller) -> None:
-    """The same body twice is two jobs."""
+def test_without_a_key_every_request_creates_a_job(ada: Caller) -> None:
+    """Without a key, the same body twice creates two jobs."""
     assert ada.post("/jobs", BODY).json["jobId"] != ada.post("/jobs", BODY).json["jobId"]
 
 
-def test_a_key_belongs_to_its_owner(gateway: Gateway, ada: Caller) -> None:
-    """Another owner's same key is another job, or another body, and tells nothing of the first."""
+def test_keys_are_per_owner(gateway: Gateway, ada: Caller) -> None:
+    """Another owner's request with the same key creates a job and does not expose the first."""
     job_id = ada.post("/jobs", BODY, KEY).json["jobId"]
     other = gateway.bob.post("/jobs", {**BODY, "priority": "low"}, KEY)
     assert other.status == 202
@@ -120,23 +120,23 @@ def test_a_key_belongs_to_its_owner(gateway: Gateway, ada: Caller) -> None:
 
 
 @pytest.mark.parametrize("key", ["x" * 256, "é" * 300])
-def test_an_endless_key_is_400(ada: Caller, key: str) -> None:
-    """A key has 255 characters at most."""
+def test_an_overlong_key_is_400(ada: Caller, key: str) -> None:
+    """A key has at most 255 characters."""
     response = ada.post("/jobs", BODY, {"Idempotency-Key": key})
     assert response.status == 400
     assert [error["path"] for error in response.json["details"]["errors"]] == ["Idempotency-Key"]
 
 
 @pytest.mark.parametrize("key", ["x" * 255, "a:b/c", "🦊", " "])
-def test_any_other_key_is_good(ada: Caller, key: str) -> None:
-    """Callers choose their keys."""
+def test_any_other_key_is_accepted(ada: Caller, key: str) -> None:
+    """Any other text is a valid key."""
     assert ada.post("/jobs", BODY, {"Idempotency-Key": key}).status == 202
 
 
-def test_of_twenty_requests_at_once_one_makes_the_job(gateway: Gateway) -> None:
-    """All twenty get the same job, one record is written, and every message is of that one job.
+def test_concurrent_requests_create_one_job(gateway: Gateway) -> None:
+    """Twenty concurrent requests with one key create one job, and every message is for it.
 
-    A handler answers one request at a time in a process, so it is what it calls that runs in threads here.
+    A handler processes one request at a time in a process, so the threads call the use case.
     """
     add_workflow(gateway)
     submit = gateway.wiring.submitter.submit
@@ -151,31 +151,29 @@ def test_of_twenty_requests_at_once_one_makes_the_job(gateway: Gateway) -> None:
 
 
 class LostResponse:
-    """A job store whose first answer to `create` is lost, so that boto3 sends the request again."""
+    """A job store whose first response to `create` is lost, so that boto3 repeats the request."""
 
     def __init__(self, jobs: JobStore) -> None:
         self._jobs = jobs
 
     def create(self, job: Job) -> Job:
-        """Create it twice, as boto3 does."""
+        """Create the job twice, as boto3 does."""
         self._jobs.create(job)
         return self._jobs.create(job)
 
 
 @pytest.mark.parametrize("key", [None, "order-1"])
-def test_a_put_that_boto3_repeats_is_no_other_request(gateway: Gateway, key: str | None) -> None:
-    """The record that is found is this request's own: the job is accepted, and has its message."""
+def test_a_put_repeated_by_boto3_is_not_a_conflict(gateway: Gateway, key: str | None) -> None:
+    """The record found is that of the same request: the job is accepted and its message is sent."""
     add_workflow(gateway)
-    gateway.wiring.jobs = LostResponse(gateway.wiring.jobs)  # type: ignore[assignment]  # the one method that is called
+    gateway.wiring.jobs = LostResponse(gateway.wiring.jobs)  # type: ignore[assignment]  # the only method called
     job = gateway.wiring.submitter.submit(replace(SUBMISSION, idempotency_key=key)).job
     assert job.status is JobStatus.QUEUED
     assert received(gateway).message.job_id == job.id
 
 
-def test_a_queue_that_fails_is_made_good_by_a_retry(
-    gateway: Gateway, ada: Caller, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Nobody is told 202 without a message; the same request again sends it for the same job."""
+def test_a_retry_recovers_from_a_queue_failure(gateway: Gateway, ada: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the message cannot be sent, the response is 500; a retry sends the message of the same job."""
 
     def broken(*_: object, **__: object) -> None:
         raise ClientError({"Error": {"Code": "ServiceUnavailable"}}, "SendMessage")
@@ -189,8 +187,8 @@ def test_a_queue_that_fails_is_made_good_by_a_retry(
     assert len(stored_jobs(gateway)) == 1
 
 
-def test_a_retry_finds_its_job_whatever_became_of_the_workflow(aws_gateway: AwsGateway, ada: Caller) -> None:
-    """What was accepted once is not refused the second time; a new request is."""
+def test_a_retry_returns_its_job_after_the_workflow_is_deleted(aws_gateway: AwsGateway, ada: Caller) -> None:
+    """After the workflow is deleted, a retry still returns its job; a new request is 404."""
     job_id = ada.post("/jobs", BODY, KEY).json["jobId"]
     key = {"pk": {"S": "WORKFLOW"}, "sk": {"S": BODY["workflowId"]}}
     aws_gateway.clients.dynamodb.delete_item(TableName=aws_gateway.table_name, Key=key)
@@ -199,8 +197,8 @@ def test_a_retry_finds_its_job_whatever_became_of_the_workflow(aws_gateway: AwsG
     assert ada.post("/jobs", BODY, {"Idempotency-Key": "another"}).status == 404
 
 
-def test_a_retry_sends_what_was_accepted(aws_gateway: AwsGateway, ada: Caller, aws: dict[str, str]) -> None:
-    """Neither a new version of the workflow nor a lower limit changes what the first request has become."""
+def test_a_retry_sends_the_accepted_prompt(aws_gateway: AwsGateway, ada: Caller, aws: dict[str, str]) -> None:
+    """A retry sends the first message, despite a new workflow version and a lower limit."""
     ada.post("/jobs", BODY, {**KEY, "X-Correlation-Id": "c"})
     change = {"workflowJson": {"1": {"class_type": "Other", "inputs": {"text": "{{prompt}}"}}}}
     assert aws_gateway.admin.put("/workflows/w", change).status == 200

@@ -1,4 +1,4 @@
-"""`GET /jobs`: pages, filters and cursors, each owner for itself."""
+"""`GET /jobs`: pages, filters, cursors and visibility."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 
 def ids(page: Any) -> list[str]:  # noqa: ANN401  JSON
-    """Name a page's jobs."""
+    """Return the ids of a page's jobs."""
     return [job["jobId"] for job in page["jobs"]]
 
 
 def all_pages(caller: Caller, query: str) -> list[list[str]]:
-    """Follow the cursors to the end."""
+    """Follow the cursors to the last page; return the ids on each page."""
     pages = []
     cursor = ""
     for _ in range(50):
@@ -34,8 +34,8 @@ def all_pages(caller: Caller, query: str) -> list[list[str]]:
     pytest.fail("the list does not end")
 
 
-def test_pages_hold_every_job_once_newest_first(ada: Caller) -> None:
-    """The cursor leads on exactly where the page ended."""
+def test_pages_contain_every_job_once_newest_first(ada: Caller) -> None:
+    """A cursor continues exactly after the last job of its page."""
     jobs = [post(ada).json["jobId"] for _ in range(7)]
     pages = all_pages(ada, "limit=3")
     assert [len(page) for page in pages] == [3, 3, 1]
@@ -45,22 +45,22 @@ def test_pages_hold_every_job_once_newest_first(ada: Caller) -> None:
     assert created == sorted(created, reverse=True)
 
 
-def test_a_page_that_is_just_full_is_the_last(ada: Caller) -> None:
-    """No cursor leads to an empty page."""
+def test_a_full_last_page_has_no_cursor(ada: Caller) -> None:
+    """A full last page has no cursor, so no page is empty."""
     for _ in range(3):
         post(ada)
     assert [len(page) for page in all_pages(ada, "limit=3")] == [3]
 
 
-def test_a_listed_job_is_reported_as_by_its_own_path(ada: Caller, gateway: Gateway) -> None:
-    """One shape for a job wherever it stands, but for the URLs' signatures."""
+def test_a_listed_job_equals_the_single_job(ada: Caller, gateway: Gateway) -> None:
+    """The list and the job's own path return the same JSON."""
     job_id = post(ada).json["jobId"]
     run(gateway, job_id, {})
     assert ada.get("/jobs").json["jobs"] == [ada.get(f"/jobs/{job_id}").json]
 
 
-def test_a_user_sees_its_own_jobs_and_an_admin_all(gateway: Gateway, ada: Caller) -> None:
-    """Nobody's cursor shows another's jobs."""
+def test_users_see_their_own_jobs_and_admins_all(gateway: Gateway, ada: Caller) -> None:
+    """A user sees its own jobs, also with another owner's cursor; an admin sees all."""
     of_ada = [post(ada).json["jobId"] for _ in range(3)]
     of_bob = [post(gateway.bob).json["jobId"] for _ in range(3)]
     assert sorted(ids(ada.get("/jobs").json)) == sorted(of_ada)
@@ -70,7 +70,7 @@ def test_a_user_sees_its_own_jobs_and_an_admin_all(gateway: Gateway, ada: Caller
 
 
 def test_filters_are_combined(gateway: Gateway, ada: Caller) -> None:
-    """By status, workflow and time."""
+    """Filters are status, workflow and time."""
     add_workflow(gateway, "other")
     done, waiting = post(ada).json["jobId"], post(ada).json["jobId"]
     other = post(ada, workflowId="other").json["jobId"]
@@ -101,29 +101,29 @@ def test_filters_are_combined(gateway: Gateway, ada: Caller) -> None:
         ("sort=asc", "sort"),
     ],
 )
-def test_a_wrong_parameter_is_named(ada: Caller, query: str, path: str) -> None:
-    """Nothing wrong is silently ignored."""
+def test_an_invalid_parameter_is_400(ada: Caller, query: str, path: str) -> None:
+    """An invalid or unknown parameter is 400, and is reported by name."""
     response = ada.get(f"/jobs?{quote(query, safe='=&')}")
     assert response.status == 400
     assert [problem["path"] for problem in response.json["details"]["errors"]] == [path]
 
 
 def test_all_problems_are_reported_at_once(ada: Caller) -> None:
-    """Three wrong parameters are three problems."""
+    """Three invalid parameters are three problems."""
     response = ada.get("/jobs?status=x&limit=x&cursor=x")
     assert [problem["path"] for problem in response.json["details"]["errors"]] == ["status", "limit", "cursor"]
 
 
-def test_older_clients_may_send_the_offset_zero(ada: Caller) -> None:
-    """It is what they send for the first page."""
+def test_offset_zero_is_accepted(ada: Caller) -> None:
+    """Older clients send offset 0 for the first page."""
     assert ada.get("/jobs?offset=0&limit=10").status == 200
 
 
 @pytest.mark.parametrize(("limit", "batches"), [(20, 1), (99, 1), (200, 3)])
-def test_a_page_costs_one_query_and_a_batch_a_hundred(
+def test_a_page_costs_one_query_and_a_batch_per_hundred_jobs(
     aws_gateway: AwsGateway, ada: Caller, limit: int, batches: int
 ) -> None:
-    """A user's page reads the index once and its jobs in batches, however many jobs there are."""
+    """A user's page costs one index query and one batch read per hundred jobs, however many jobs exist."""
     ada.get("/jobs")
     for number in range(3):
         post(ada, metadata={"n": number})
@@ -133,8 +133,8 @@ def test_a_page_costs_one_query_and_a_batch_a_hundred(
     assert 1 <= calls.count("dynamodb.BatchGetItem") <= batches
 
 
-def test_a_page_costs_the_same_wherever_it_is(aws_gateway: AwsGateway, ada: Caller) -> None:
-    """One that begins behind a cursor reads the index once, as the first does."""
+def test_every_page_costs_the_same(aws_gateway: AwsGateway, ada: Caller) -> None:
+    """A page after a cursor costs one query and one batch read, as the first does."""
     for _ in range(7):
         post(ada)
     cursor = ""
@@ -146,7 +146,7 @@ def test_a_page_costs_the_same_wherever_it_is(aws_gateway: AwsGateway, ada: Call
 
 
 def test_a_page_of_large_jobs_is_cut(gateway: Gateway, ada: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Jobs with many outputs make a shorter page with a cursor, not an answer too large to send."""
+    """If jobs with many outputs exceed the response limit, the page is shorter and has a cursor."""
     monkeypatch.setattr("functions.api.jobs.MAX_LIST_BYTES", 10_000)
     jobs = [post(ada, inputs={"prompt": "x", "seed": number}).json["jobId"] for number in range(5)]
     for job_id in jobs:

@@ -1,4 +1,4 @@
-"""Privacy mode as the API does it: what a job was given is in its message, and nowhere else."""
+"""Privacy mode of the API: a job's inputs are in its message only."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gateway.domain.workflow import WorkflowTemplate
 from gateway.limits import MAX_PRIVATE_PROMPT_BYTES
 from tests.component.api import AwsGateway, Gateway, aws_calls
 from tests.component.samples import BY
-from tests.component.test_api_cache import made
+from tests.component.test_api_cache import run_and_cache
 from tests.component.workflows import add_workflow, post, received
 
 if TYPE_CHECKING:
@@ -32,14 +32,14 @@ BODY: dict[str, Any] = {
 
 @pytest.fixture
 def private(aws: dict[str, str], aws_clients: Clients) -> AwsGateway:
-    """Run a gateway in privacy mode that has the workflow `w`."""
+    """Return a gateway in privacy mode that has the workflow `w`."""
     gateway = Gateway.on_aws(aws, aws_clients, PRIVACY_MODE="true")
     add_workflow(gateway)
     return gateway
 
 
-def test_the_record_keeps_the_hash_of_what_was_asked_for(aws_gateway: AwsGateway, private: AwsGateway) -> None:
-    """Neither inputs nor parameters stand there, defaults included; in usual mode they do, and the hash is the same."""
+def test_a_private_record_has_the_request_hash_only(aws_gateway: AwsGateway, private: AwsGateway) -> None:
+    """A private record has no inputs or parameters; its request hash is the same as without privacy mode."""
     private.ada.post("/jobs", BODY, {"Idempotency-Key": "one"})
     (item,) = private.stored("JOB#")
     assert not item.keys() & {"inputs", "params"}
@@ -52,16 +52,16 @@ def test_the_record_keeps_the_hash_of_what_was_asked_for(aws_gateway: AwsGateway
         assert "secret" not in str(unpack(field["B"]) if "B" in field else field)
 
 
-def test_seed_and_metadata_are_reported_as_ever(private: AwsGateway) -> None:
-    """A number says nothing, and the metadata are the caller's own to choose."""
+def test_seed_and_metadata_are_returned(private: AwsGateway) -> None:
+    """Seed and metadata are stored and returned: a seed reveals nothing, and callers choose their metadata."""
     job_id = private.ada.post("/jobs", {**BODY, "metadata": {"order": 7}}).json["jobId"]
     job = private.ada.get(f"/jobs/{job_id}").json
     assert job["seed"] >= 0
     assert job["metadata"] == {"order": 7}
 
 
-def test_the_prompt_travels_in_the_message(private: AwsGateway) -> None:
-    """The message says that its job is private, and costs no more calls than any other."""
+def test_the_prompt_is_in_the_message(private: AwsGateway) -> None:
+    """The message is marked as private, and submission costs no additional calls."""
     private.ada.post("/jobs", BODY)
     with aws_calls(private.clients) as calls:
         private.ada.post("/jobs", BODY)
@@ -73,8 +73,8 @@ def test_the_prompt_travels_in_the_message(private: AwsGateway) -> None:
 
 
 @pytest.mark.parametrize("character", ["x", "é", "\uffff", "\x00"], ids=ascii)
-def test_a_large_prompt_travels_in_the_message_too(private: AwsGateway, character: str) -> None:
-    """Up to 500 KiB, whatever its characters take; nothing of it is put into the bucket. A larger one is refused."""
+def test_a_large_prompt_is_in_the_message(private: AwsGateway, character: str) -> None:
+    """A prompt of up to 500 KiB, in encoded bytes, is in the message and not in the bucket; a larger one is 400."""
     graph = {"1": {"class_type": "A", "inputs": {str(n): "{{prompt}}" for n in range(6)}}}
     template = WorkflowTemplate.register(graph, {"properties": {"prompt": {"type": "string"}}}, None)
     private.wiring.workflows.create("six", "Six", "", template, BY)
@@ -87,20 +87,20 @@ def test_a_large_prompt_travels_in_the_message_too(private: AwsGateway, characte
     message = received(private).message
     assert message.prompt is not None
     assert message.prompt["1"]["inputs"]["5"] == character * fitting
-    refused = post(private.ada, workflowId="six", inputs={"prompt": character * (fitting + 100)})
-    assert refused.status == 400
-    assert "in privacy mode" in refused.json["message"]
+    rejected = post(private.ada, workflowId="six", inputs={"prompt": character * (fitting + 100)})
+    assert rejected.status == 400
+    assert "privacy mode" in rejected.json["message"]
 
 
-def test_a_retry_sends_the_same_message_again(private: AwsGateway) -> None:
-    """The prompt is made of the request, so that nothing has to be kept for it; a drawn seed is the first one's."""
+def test_a_retry_sends_the_same_message(private: AwsGateway) -> None:
+    """A retry renders the prompt from the request, with the random seed of the first."""
     for _ in range(2):
         assert private.ada.post("/jobs", BODY, {**KEY, "X-Correlation-Id": "c"}).status == 202
     assert received(private).message == received(private).message
 
 
-def test_a_retry_is_of_the_mode_that_its_job_was_accepted_in(aws_gateway: AwsGateway, private: AwsGateway) -> None:
-    """The setting counts at acceptance: what is private stays private, and what is not stays as it is."""
+def test_a_retry_keeps_the_privacy_of_its_job(aws_gateway: AwsGateway, private: AwsGateway) -> None:
+    """Privacy is decided at acceptance: a retry under the other setting does not change it."""
     for first, second in ((private, aws_gateway), (aws_gateway, private)):
         key = {"Idempotency-Key": str(first), "X-Correlation-Id": "c"}
         first.ada.post("/jobs", BODY, key)
@@ -110,10 +110,10 @@ def test_a_retry_is_of_the_mode_that_its_job_was_accepted_in(aws_gateway: AwsGat
         assert message.private == (first is private)
 
 
-def test_a_failure_inside_is_logged_without_its_message(
+def test_exceptions_are_logged_without_their_message(
     aws_gateway: AwsGateway, private: AwsGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where it broke can be read in the log; what it says there may be the prompt, and is logged in usual mode only."""
+    """In privacy mode, the log has an exception's location but not its message, which may contain the prompt."""
 
     def broken(_queue: object, message: JobMessage, **_: object) -> None:
         raise ValueError(f"not sent: {message.prompt}") from KeyError("a secret fox")
@@ -130,9 +130,9 @@ def test_a_failure_inside_is_logged_without_its_message(
     assert "a secret fox" in logs[1]
 
 
-def test_results_of_usual_jobs_are_not_used_for_private_ones(aws_gateway: AwsGateway, private: AwsGateway) -> None:
-    """Their files may bear what they were given in their names; a private job's result is for private ones."""
-    made(aws_gateway, aws_gateway.ada)
+def test_private_jobs_do_not_share_results_with_others(aws_gateway: AwsGateway, private: AwsGateway) -> None:
+    """Private jobs do not share results with other jobs, whose file names may contain inputs."""
+    run_and_cache(aws_gateway, aws_gateway.ada)
     assert post(private.ada, inputs={"prompt": "a fox", "seed": 7}).status == 202
-    made(private, private.bob)
+    run_and_cache(private, private.bob)
     assert post(private.bob, inputs={"prompt": "a fox", "seed": 7}).status == 200

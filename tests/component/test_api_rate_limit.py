@@ -1,4 +1,4 @@
-"""Rate limits as callers meet them, counted in DynamoDB."""
+"""Rate limits: headers, 429 responses, and counters in DynamoDB."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ LIMIT, REMAINING, RESET = "x-ratelimit-limit", "x-ratelimit-remaining", "x-ratel
 
 @pytest.fixture
 def limited(aws: dict[str, str], aws_clients: Clients) -> MakeGateway:
-    """Run gateways of one deployment with a limit."""
+    """Return a function that creates gateways of one deployment with a limit."""
 
     def make(limit: int, **settings: str) -> AwsGateway:
         return Gateway.on_aws(aws, aws_clients, RATE_LIMIT_MAX=str(limit), RATE_LIMIT_WINDOW_MS=DAY_MS, **settings)
@@ -43,17 +43,17 @@ def limited(aws: dict[str, str], aws_clients: Clients) -> MakeGateway:
 
 
 def assert_limited(response: Response) -> None:
-    """Check that this is the contract's 429."""
+    """Check for a 429 with the documented fields and headers."""
     assert (response.status, response.json["error"], response.json["retryable"]) == (429, "RATE_LIMITED", True)
     assert 0 < int(response.headers["retry-after"]) <= 86400
     assert response.headers[REMAINING] == "0"
 
 
-def test_every_answer_tells_the_limit(limited: MakeGateway, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Good ones, 401, 404, 405, 400, 403, 500 and open paths alike; each counts."""
+def test_every_response_has_the_rate_limit_headers(limited: MakeGateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every request counts, and every response has the headers: successes, errors and public paths."""
     gateway = limited(50)
     anonymous = [
-        gateway.nobody.send(method, path, headers=headers)
+        gateway.anonymous.send(method, path, headers=headers)
         for method, path, headers in [
             ("GET", "/health", {}),
             ("GET", "/workflows", {}),
@@ -76,8 +76,8 @@ def test_every_answer_tells_the_limit(limited: MakeGateway, monkeypatch: pytest.
         assert not any("retry-after" in response.headers for response in responses)
 
 
-def test_one_too_many_is_429_on_every_path(limited: MakeGateway) -> None:
-    """Whatever is asked for, known or not, it is refused before it is looked at."""
+def test_over_the_limit_every_path_is_429(limited: MakeGateway) -> None:
+    """Over the limit, every path and method is 429, and nothing is processed."""
     gateway = limited(1)
     assert gateway.ada.get("/workflows").status == 200
     for method, path in [
@@ -91,49 +91,49 @@ def test_one_too_many_is_429_on_every_path(limited: MakeGateway) -> None:
     assert stored_jobs(gateway) == []
 
 
-def test_each_key_has_a_limit_of_its_own(limited: MakeGateway) -> None:
-    """Whoever has used up its own takes nothing from others, from the same address or from another."""
+def test_each_key_has_its_own_limit(limited: MakeGateway) -> None:
+    """A caller over its limit does not affect others, and cannot evade the limit with another address."""
     gateway = limited(1)
     assert [gateway.ada.get("/workflows").status for _ in range(2)] == [200, 429]
     assert [gateway.bob.get("/workflows").status for _ in range(2)] == [200, 429]
-    assert [gateway.nobody.get("/health").status for _ in range(2)] == [200, 429]
+    assert [gateway.anonymous.get("/health").status for _ in range(2)] == [200, 429]
     gateway.source_ip = "192.0.2.2"
     assert gateway.ada.get("/workflows").status == 429
 
 
-def test_tokens_count_by_their_subject(limited: MakeGateway) -> None:
-    """Another token of the same subject is the same caller; a key whose owner has the same name is not."""
+def test_tokens_are_counted_by_subject(limited: MakeGateway) -> None:
+    """All tokens of a subject share a limit; a key of an owner with the same name has another."""
     gateway = limited(2, JWT_SECRET=SECRET)
 
     def send(subject: str, seconds: int) -> int:
         claims = {"sub": subject, "role": "user", "exp": int(time.time()) + seconds}
-        return gateway.nobody.get("/workflows", {"Authorization": f"Bearer {jwt.encode(claims, SECRET)}"}).status
+        return gateway.anonymous.get("/workflows", {"Authorization": f"Bearer {jwt.encode(claims, SECRET)}"}).status
 
     assert [send("ada", seconds) for seconds in (60, 70, 80)] == [200, 200, 429]
     assert send("bob", 60) == 200
     assert gateway.ada.get("/workflows").status == 200
 
 
-def test_bad_credentials_count_by_address(limited: MakeGateway) -> None:
-    """Whoever tries keys one after the other is stopped, and good keys from that address are not."""
+def test_invalid_credentials_are_counted_by_address(limited: MakeGateway) -> None:
+    """Guessing keys is limited per address; valid keys from that address still work."""
     gateway = limited(3)
-    tried = [gateway.nobody.get("/workflows", {"X-API-Key": f"guess-{number}"}).status for number in range(5)]
+    tried = [gateway.anonymous.get("/workflows", {"X-API-Key": f"guess-{number}"}).status for number in range(5)]
     assert tried == [401, 401, 401, 429, 429]
     assert gateway.ada.get("/workflows").status == 200
     gateway.source_ip = "2001:db8::1"
-    assert gateway.nobody.get("/workflows", {"X-API-Key": "guess"}).status == 401
+    assert gateway.anonymous.get("/workflows", {"X-API-Key": "guess"}).status == 401
 
 
 @pytest.mark.parametrize("header", ["X-Forwarded-For", "X-Real-IP", "Forwarded", "CF-Connecting-IP", "True-Client-IP"])
-def test_a_header_is_no_address(limited: MakeGateway, header: str) -> None:
-    """A client that names another address with each request is counted by its own all the same."""
+def test_address_headers_are_ignored(limited: MakeGateway, header: str) -> None:
+    """Headers cannot change the address that a client is counted by."""
     gateway = limited(2)
-    responses = [gateway.nobody.get("/health", {header: f"198.51.100.{number}"}).status for number in range(3)]
+    responses = [gateway.anonymous.get("/health", {header: f"198.51.100.{number}"}).status for number in range(3)]
     assert responses == [200, 200, 429]
 
 
-def test_zero_counts_nothing(limited: MakeGateway) -> None:
-    """It makes no call and writes no header."""
+def test_a_limit_of_zero_disables_counting(limited: MakeGateway) -> None:
+    """A limit of 0 disables counting: no call and no headers."""
     gateway = limited(0)
     gateway.ada.get("/workflows")
     with aws_calls(gateway.clients) as calls:
@@ -143,8 +143,8 @@ def test_zero_counts_nothing(limited: MakeGateway) -> None:
     assert gateway.stored("RATE#") == []
 
 
-def test_a_flood_costs_no_calls(limited: MakeGateway) -> None:
-    """A function that knows that a caller's window is used up asks nobody."""
+def test_requests_over_the_limit_cost_no_calls(limited: MakeGateway) -> None:
+    """A function caches that a caller's window is used up, and makes no calls until it ends."""
     gateway = limited(1)
     gateway.ada.get("/workflows")
     with aws_calls(gateway.clients) as calls:
@@ -154,26 +154,28 @@ def test_a_flood_costs_no_calls(limited: MakeGateway) -> None:
 
 
 def test_options_are_not_counted(limited: MakeGateway) -> None:
-    """Browsers ask for a path's methods before each request; that costs nobody anything."""
+    """Preflight requests cost no calls and do not count."""
     gateway = limited(1)
     with aws_calls(gateway.clients) as calls:
-        responses = [gateway.nobody.send("OPTIONS", path) for path in ("/jobs", "/health", "/workflows/w", "/nothing")]
+        responses = [
+            gateway.anonymous.send("OPTIONS", path) for path in ("/jobs", "/health", "/workflows/w", "/nothing")
+        ]
     assert calls == []
     assert [response.status for response in responses] == [204, 204, 204, 404]
-    assert gateway.nobody.get("/health").status == 200
+    assert gateway.anonymous.get("/health").status == 200
 
 
-def test_a_failing_count_lets_nobody_through(limited: MakeGateway, aws: dict[str, str]) -> None:
-    """It is a 500 that may be tried again, and promises nothing."""
+def test_a_counting_failure_rejects_the_request(limited: MakeGateway, aws: dict[str, str]) -> None:
+    """If counting fails, the response is a retryable 500 with no remaining requests."""
     gateway = limited(5)
     gateway.clients.dynamodb.delete_table(TableName=aws["TABLE_NAME"])
-    response = gateway.nobody.get("/health")
+    response = gateway.anonymous.get("/health")
     assert (response.status, response.json["error"], response.json["retryable"]) == (500, "INTERNAL_ERROR", True)
     assert (response.headers[LIMIT], response.headers[REMAINING]) == ("5", "0")
 
 
-def test_all_instances_count_together(aws: dict[str, str]) -> None:
-    """Of 64 requests from 8 threads, spread over two instances, exactly as many pass as the limit says."""
+def test_the_limit_is_exact_across_instances(aws: dict[str, str]) -> None:
+    """Of 64 requests from 8 threads on two instances, exactly the limit passes."""
     settings = ApiSettings.from_environment({**aws, "RATE_LIMIT_MAX": "20", "RATE_LIMIT_WINDOW_MS": DAY_MS})
     limiters = [WorkflowWiring(settings).limiter for _ in range(2)]
 
@@ -185,16 +187,16 @@ def test_all_instances_count_together(aws: dict[str, str]) -> None:
     assert sum(at_once(8, send_eight)) == 20
 
 
-def test_instances_share_what_their_callers_used(limited: MakeGateway) -> None:
-    """What one instance let through is missing at the other."""
+def test_instances_share_counters(limited: MakeGateway) -> None:
+    """Requests accepted by one instance count at the other."""
     first, second = limited(3), limited(3)
     responses = [instance.ada.get("/workflows") for instance in (first, second, first, second)]
     assert [response.status for response in responses] == [200, 200, 200, 429]
     assert [response.headers[REMAINING] for response in responses] == ["2", "1", "0", "0"]
 
 
-def test_the_table_forgets_the_window(aws: dict[str, str], aws_clients: Clients) -> None:
-    """A counter has the attribute by which DynamoDB removes it; a window that has rolled over has a new one."""
+def test_counters_expire(aws: dict[str, str], aws_clients: Clients) -> None:
+    """A counter has a time to live; the next window has another counter."""
     store = DynamoRateLimitStore(aws_clients.dynamodb, aws["TABLE_NAME"])
     clock = FakeClock(datetime.fromtimestamp(1_700_000_040, UTC))
     limiter = RateLimiter(store, clock, limit=1, window_ms=60_000)

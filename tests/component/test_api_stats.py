@@ -1,4 +1,4 @@
-"""`GET /stats`: how jobs fare, for admins, at the same price however many there are."""
+"""`GET /stats`: job statistics for admins, at a constant cost."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gateway.domain.job_counts import DailyJobCounts
 from tests.component.api import AwsGateway, Gateway, aws_calls
 from tests.component.job_metrics import JobMetricsFunction
 from tests.component.samples import new_job
-from tests.component.test_api_cache import again, made
+from tests.component.test_api_cache import resubmit, run_and_cache
 from tests.component.test_api_cancel import claim
 from tests.component.workflows import post, run
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from gateway.aws.clients import Clients
     from tests.component.api import Caller
 
-NOTHING = {
+EMPTY = {
     "jobs": {"queued": 0, "running": 0, "succeeded": 0, "failed": 0, "canceled": 0, "total": 0},
     "failedByCode": {},
     "averageProcessingTimeMs": None,
@@ -35,30 +35,30 @@ NOTHING = {
 
 @pytest.fixture
 def job_metrics_function(aws: dict[str, str], aws_clients: Clients) -> JobMetricsFunction:
-    """Follow the stream of the gateway's table."""
+    """Return the job metrics function on the stream of the gateway's table."""
     return JobMetricsFunction(aws, aws_clients)
 
 
 def fail(aws_gateway: AwsGateway, job_id: str, code: str) -> None:
-    """Run a job that fails after a while."""
+    """Claim a job, and finish it as failed."""
     failure = JobFailure(code=code, message="It failed.", retryable=False)
     end = JobEnd(status=JobStatus.FAILED, completed_at=SYSTEM_CLOCK.now(), execution_ms=95, error=failure)
     aws_gateway.wiring.jobs.finish(claim(aws_gateway, job_id), end)
 
 
 def count_days_ago(aws_gateway: AwsGateway, job_counts: Mapping[int, DailyJobCounts]) -> None:
-    """Have jobs counted under days that are so many days ago."""
+    """Add counts for past days, keyed by days ago."""
     today = SYSTEM_CLOCK.now().date()
     differences = {today - timedelta(days=days): tally for days, tally in job_counts.items()}
     aws_gateway.wiring.job_counts.add(differences, batch_id=str(uuid.uuid4()))
 
 
-def test_it_tells_what_became_of_jobs(
+def test_jobs_are_counted_by_outcome(
     aws_gateway: AwsGateway, ada: Caller, job_metrics_function: JobMetricsFunction
 ) -> None:
-    """Of every owner, whatever way they went, as soon as the table's stream was read."""
-    made(aws_gateway, ada)  # which takes 5 ms
-    assert again(ada).json["status"] == "cache_hit"
+    """Jobs of all owners and outcomes are counted once the stream has been processed."""
+    run_and_cache(aws_gateway, ada)  # runs for 5 ms
+    assert resubmit(ada).json["status"] == "cache_hit"
     aws_gateway.bob.post(f"/jobs/{post(aws_gateway.bob).json['jobId']}/cancel")
     for code in ("COMFYUI_OOM", "COMFYUI_OOM", "EXECUTOR_LOST"):
         fail(aws_gateway, post(ada).json["jobId"], code)
@@ -73,10 +73,10 @@ def test_it_tells_what_became_of_jobs(
     assert stats["cacheHitRate"] == 1 / 8
 
 
-def test_the_means_are_those_of_all_that_ran(
+def test_a_retried_job_counts_once(
     aws_gateway: AwsGateway, ada: Caller, job_metrics_function: JobMetricsFunction
 ) -> None:
-    """A job given back and tried again is one, and waited for its first start."""
+    """A job that was released and retried counts once, with the wait until its first start."""
     job_id = post(ada).json["jobId"]
     jobs, now = aws_gateway.wiring.jobs, SYSTEM_CLOCK.now()
     for wait_ms in (4000, 9000):
@@ -92,32 +92,30 @@ def test_the_means_are_those_of_all_that_ran(
     assert stats["averageProcessingTimeMs"] == 700
 
 
-def test_it_begins_with_nothing(aws_gateway: AwsGateway) -> None:
-    """No mean of nothing; and it tells since when jobs are counted: from the start of a day."""
+def test_statistics_are_empty_at_first(aws_gateway: AwsGateway) -> None:
+    """Without jobs, averages are null; `since` is the start of the first day of the retention time."""
     stats = aws_gateway.admin.get("/stats").json
     first_day = (SYSTEM_CLOCK.now() - timedelta(days=30)).date()
-    assert stats == {**NOTHING, "since": f"{first_day}T00:00:00.000Z"}
+    assert stats == {**EMPTY, "since": f"{first_day}T00:00:00.000Z"}
 
 
-def test_days_past_the_retention_time_do_not_count(aws_gateway: AwsGateway) -> None:
-    """DynamoDB takes its time to remove what has expired."""
+def test_days_before_the_retention_time_are_ignored(aws_gateway: AwsGateway) -> None:
+    """Expired counts are ignored: DynamoDB deletes them with a delay."""
     count_days_ago(aws_gateway, {days: DailyJobCounts(succeeded=1) for days in (0, 30, 31)})
     assert aws_gateway.admin.get("/stats").json["jobs"]["total"] == 2
 
 
-def test_only_admins_read_it(aws_gateway: AwsGateway) -> None:
-    """Users are told so, strangers have to sign in; other methods are not for this path."""
-    for caller, status, code in ((aws_gateway.ada, 403, "FORBIDDEN"), (aws_gateway.nobody, 401, "AUTH_FAILED")):
+def test_only_admins_are_allowed(aws_gateway: AwsGateway) -> None:
+    """Users get 403, callers without a key 401; other methods are not allowed."""
+    for caller, status, code in ((aws_gateway.ada, 403, "FORBIDDEN"), (aws_gateway.anonymous, 401, "AUTH_FAILED")):
         response = caller.get("/stats")
         assert (response.status, response.json["error"]) == (status, code)
     assert aws_gateway.admin.post("/stats").status == 405
     assert aws_gateway.admin.get("/stats/x").status == 404
 
 
-def test_it_costs_one_query_however_many_jobs_there_are(
-    aws_gateway: AwsGateway, job_metrics_function: JobMetricsFunction
-) -> None:
-    """Jobs are not looked at: there is one small item for each day, full or empty."""
+def test_statistics_cost_one_query(aws_gateway: AwsGateway, job_metrics_function: JobMetricsFunction) -> None:
+    """The query reads one small item per day, and no jobs."""
     count_days_ago(aws_gateway, {days: DailyJobCounts(succeeded=10**6, runs=10**6) for days in range(31)})
     aws_gateway.admin.get("/stats")
     for total in (31 * 10**6, 31 * 10**6 + 20):
@@ -131,7 +129,7 @@ def test_it_costs_one_query_however_many_jobs_there_are(
 
 
 def test_the_retention_time_is_the_window() -> None:
-    """Of this gateway's settings."""
+    """The window is RETENTION_DAYS."""
     gateway = Gateway.in_memory(RETENTION_DAYS="7")
     first_day = (SYSTEM_CLOCK.now() - timedelta(days=7)).date()
     assert gateway.admin.get("/stats").json["since"].startswith(str(first_day))

@@ -1,4 +1,4 @@
-"""`GET /jobs/{id}`: what is told of a job, and waiting for its end."""
+"""`GET /jobs/{id}`: a job's fields, and waiting for a job to end."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 
 
-def test_a_queued_job_is_reported_whole(ada: Caller) -> None:
-    """Every field of the contract is there from the start."""
+def test_a_queued_job_has_every_field(ada: Caller) -> None:
+    """A queued job has every documented field."""
     job_id = post(ada, inputs={"prompt": "x", "seed": 5}, metadata={"a": [1, {"b": 2.5}]}).json["jobId"]
     job = ada.get(f"/jobs/{job_id}").json
     created_at = job["timing"].pop("createdAt")
@@ -43,10 +43,10 @@ def test_a_queued_job_is_reported_whole(ada: Caller) -> None:
     }
 
 
-def test_a_succeeded_job_tells_its_outputs(gateway: Gateway, ada: Caller) -> None:
-    """Each output has all that a client needs to get it."""
+def test_a_succeeded_job_has_its_outputs(gateway: Gateway, ada: Caller) -> None:
+    """A succeeded job has its outputs with their URLs."""
     job_id = post(ada).json["jobId"]
-    run(gateway, job_id, {"a b.png": b"picture"})
+    run(gateway, job_id, {"a b.png": b"png"})
     job = ada.get(f"/jobs/{job_id}").json
     assert (job["status"], job["progress"], job["attempts"], job["error"]) == ("succeeded", 100, 1, None)
     assert job["timing"]["executionTimeMs"] == 5
@@ -58,16 +58,16 @@ def test_a_succeeded_job_tells_its_outputs(gateway: Gateway, ada: Caller) -> Non
         "filename": "a b.png",
         "url": f"/outputs/{job_id}/a%20b.png",
         "storagePath": f"outputs/{job_id}/1/a b.png",
-        "size": 7,
-        "sha256": hashlib.sha256(b"picture").hexdigest(),
+        "size": 3,
+        "sha256": hashlib.sha256(b"png").hexdigest(),
         "contentType": "image/png",
     }
-    assert ada.get(output["url"]).body == b"picture"
+    assert ada.get(output["url"]).body == b"png"
 
 
 @pytest.mark.parametrize("recommendation", [None, "Lower width."])
-def test_a_failed_job_tells_why(gateway: Gateway, ada: Caller, recommendation: str | None) -> None:
-    """The error is as recorded; a recommendation is there when there is one."""
+def test_a_failed_job_has_its_error(gateway: Gateway, ada: Caller, recommendation: str | None) -> None:
+    """A failed job has the stored error; the recommendation is optional."""
     job_id = post(ada).json["jobId"]
     jobs = gateway.wiring.jobs
     claimed = jobs.claim(job_id, executor_id="e", now=NOW, lease_until=SOON)
@@ -80,8 +80,8 @@ def test_a_failed_job_tells_why(gateway: Gateway, ada: Caller, recommendation: s
 
 
 @pytest.mark.parametrize("wait", ["0", "0.1", "25", "1e1"])
-def test_an_ended_job_is_not_waited_for(gateway: Gateway, ada: Caller, wait: str) -> None:
-    """However long the wait may be, an end is told at once."""
+def test_waiting_for_an_ended_job_returns_immediately(gateway: Gateway, ada: Caller, wait: str) -> None:
+    """For an ended job, the response is immediate, whatever `wait` is."""
     job_id = post(ada).json["jobId"]
     run(gateway, job_id, {})
     started = time.monotonic()
@@ -89,8 +89,8 @@ def test_an_ended_job_is_not_waited_for(gateway: Gateway, ada: Caller, wait: str
     assert time.monotonic() - started < 2
 
 
-def test_waiting_holds_the_answer_until_the_end(gateway: Gateway, ada: Caller) -> None:
-    """A waiting client learns of the end when it comes, not when its time is up."""
+def test_waiting_returns_when_the_job_ends(gateway: Gateway, ada: Caller) -> None:
+    """A waiting request returns when the job ends, before the wait is over."""
     job_id = post(ada).json["jobId"]
     end = threading.Timer(0.2, run, (gateway, job_id, {"a.png": b"x"}))
     end.start()
@@ -101,8 +101,8 @@ def test_waiting_holds_the_answer_until_the_end(gateway: Gateway, ada: Caller) -
     assert 0.15 < time.monotonic() - started < 5
 
 
-def test_waiting_ends_when_the_time_is_up(ada: Caller) -> None:
-    """The job is told as it stands then."""
+def test_waiting_ends_after_the_given_time(ada: Caller) -> None:
+    """After the wait, the response has the job's present state."""
     job_id = post(ada).json["jobId"]
     started = time.monotonic()
     assert ada.get(f"/jobs/{job_id}?wait=0.2").json["status"] == "queued"
@@ -110,8 +110,8 @@ def test_waiting_ends_when_the_time_is_up(ada: Caller) -> None:
 
 
 @pytest.mark.parametrize("wait", ["", "-1", "26", "25.1", "soon", "nan", "inf", "0x1"])
-def test_a_wrong_wait_is_400(ada: Caller, wait: str) -> None:
-    """Only 0 to 25 seconds can be waited for."""
+def test_an_invalid_wait_is_400(ada: Caller, wait: str) -> None:
+    """`wait` is 0 to 25 seconds."""
     response = ada.get(f"/jobs/{post(ada).json['jobId']}?wait={wait}")
     assert response.status == 400
     assert [error["path"] for error in response.json["details"]["errors"]] == ["wait"]

@@ -1,4 +1,4 @@
-"""`POST /jobs`: what is accepted, what is refused, and what either leaves behind."""
+"""`POST /jobs`: accepted and rejected submissions, and their records and messages."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def assert_nothing_was_accepted(gateway: Gateway) -> None:
-    """Check that there is neither record, message nor file of a job."""
+    """Check that no job has a record, a message or a stored prompt."""
     assert stored_jobs(gateway) == []
     assert [gateway.wiring.queue.receive(priority, wait_seconds=0) for priority in Priority] == [None] * 3
     assert isinstance(gateway.wiring.objects, InMemoryObjectStore)
@@ -31,7 +31,7 @@ def assert_nothing_was_accepted(gateway: Gateway) -> None:
 
 
 def test_a_job_is_accepted(gateway: Gateway, ada: Caller) -> None:
-    """The answer is the contract's; record and message are there, and say the same."""
+    """The response is 202, and the record and the message match the request."""
     response = ada.post(
         "/jobs",
         {
@@ -59,8 +59,8 @@ def test_a_job_is_accepted(gateway: Gateway, ada: Caller) -> None:
     assert job.params == {"checkpoint": "x.safetensors"}
 
 
-def test_the_estimate_comes_from_what_executors_report(gateway: Gateway, ada: Caller) -> None:
-    """With one busy executor of ten seconds a run and nothing waiting, a new job ends after two runs."""
+def test_the_estimate_uses_heartbeats(gateway: Gateway, ada: Caller) -> None:
+    """With one busy executor, 10 s per run and nothing waiting, a new job ends after two runs."""
     now = SYSTEM_CLOCK.now()
     report = Heartbeat(
         id="e",
@@ -77,22 +77,22 @@ def test_the_estimate_comes_from_what_executors_report(gateway: Gateway, ada: Ca
 
 
 def test_a_failing_estimate_accepts_nothing(gateway: Gateway, ada: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A job that was answered with an error must not run."""
+    """A job whose caller gets an error must not run."""
     monkeypatch.setattr(gateway.wiring.executors, "heartbeats", lambda **_: 1 / 0)
     assert post(ada).status == 500
     assert_nothing_was_accepted(gateway)
 
 
 @pytest.mark.parametrize("priority", Priority)
-def test_a_priority_chooses_the_queue(gateway: Gateway, ada: Caller, priority: Priority) -> None:
-    """The message waits in the queue of its priority, which the job tells."""
+def test_the_priority_selects_the_queue(gateway: Gateway, ada: Caller, priority: Priority) -> None:
+    """The message is in the queue of its priority, and the job shows the priority."""
     job_id = post(ada, priority=priority).json["jobId"]
     assert received(gateway, priority).message.job_id == job_id
     assert ada.get(f"/jobs/{job_id}").json["priority"] == priority
 
 
 def test_a_random_seed_is_recorded(gateway: Gateway, ada: Caller) -> None:
-    """The seed that was drawn is the one that runs and the one that is told."""
+    """The random seed in the prompt is the one that the job shows."""
     job_id = post(ada, inputs={"prompt": "x", "seed": -1}).json["jobId"]
     prompt = received(gateway).message.prompt
     assert prompt is not None
@@ -100,8 +100,8 @@ def test_a_random_seed_is_recorded(gateway: Gateway, ada: Caller) -> None:
     assert prompt["3"]["inputs"]["seed"] == seed >= 0
 
 
-def test_a_large_prompt_goes_through_the_bucket(gateway: Gateway, ada: Caller) -> None:
-    """Above 128 KiB the message points at the prompt instead of carrying it, whatever its characters take."""
+def test_a_large_prompt_is_stored_in_the_bucket(gateway: Gateway, ada: Caller) -> None:
+    """A prompt above 128 KiB, in encoded bytes, is stored as an object that the message refers to."""
     text = "é" * (MAX_MESSAGE_PROMPT_BYTES // 2)
     job_id = post(ada, inputs={"prompt": text}).json["jobId"]
     message = received(gateway).message
@@ -113,8 +113,8 @@ def test_a_large_prompt_goes_through_the_bucket(gateway: Gateway, ada: Caller) -
 
 
 @pytest.mark.parametrize("text", ["\ufffe\uffff", "\x00\x1b[31m", "🦊" * 10_000, "</script>"])
-def test_any_text_is_accepted_and_carried(gateway: Gateway, ada: Caller, text: str) -> None:
-    """No character of a prompt is too strange for the table or the queue."""
+def test_any_text_is_accepted_and_unchanged(gateway: Gateway, ada: Caller, text: str) -> None:
+    """Control characters, noncharacters, emoji and markup survive the table and the queue."""
     job_id = post(ada, inputs={"prompt": text}, metadata={"note": text[:100]}).json["jobId"]
     prompt = received(gateway).message.prompt
     assert prompt is not None
@@ -142,15 +142,15 @@ def test_any_text_is_accepted_and_carried(gateway: Gateway, ada: Caller, text: s
     ids=range(13),
 )
 def test_malformed_json_is_400(gateway: Gateway, ada: Caller, body: bytes) -> None:
-    """What is no JSON, no JSON object, or JSON that cannot be kept is a validation error, never a 500."""
+    """Invalid JSON, JSON that is not an object, and JSON that cannot be stored are a 400, never a 500."""
     response = ada.post("/jobs", body)
     assert (response.status, response.json["error"]) == (400, "VALIDATION_ERROR")
     assert response.json["details"]["errors"]
     assert_nothing_was_accepted(gateway)
 
 
-def test_the_body_is_bounded(gateway: Gateway, ada: Caller) -> None:
-    """One mebibyte is read, in bytes; one byte more is 413."""
+def test_the_body_size_is_limited(gateway: Gateway, ada: Caller) -> None:
+    """The body has at most 1 MiB, in bytes; one byte more is 413."""
     start, end = b'{"workflowId": "w", "inputs": {"prompt": "', b'"}}'
     most = 1024 * 1024 - len(start) - len(end)
     assert ada.post("/jobs", start + b"x" * most + end).status == 400
@@ -177,17 +177,17 @@ def test_the_body_is_bounded(gateway: Gateway, ada: Caller) -> None:
         ({"callbackUrl": "https://example.com"}, ["callbackUrl"]),
     ],
 )
-def test_wrong_fields_are_400(gateway: Gateway, ada: Caller, fields: dict[str, Any], paths: list[str]) -> None:
-    """Each wrong field is named by its path, all of them at once."""
+def test_invalid_fields_are_400(gateway: Gateway, ada: Caller, fields: dict[str, Any], paths: list[str]) -> None:
+    """All invalid fields are reported at once, each by its path."""
     response = post(ada, **fields)
     assert (response.status, response.json["error"]) == (400, "VALIDATION_ERROR")
     assert sorted(error["path"] for error in response.json["details"]["errors"]) == paths
-    assert "dictionary" not in response.json["message"]  # a word for programmers in Python
+    assert "dictionary" not in response.json["message"]  # a term of Python, not of JSON
     assert_nothing_was_accepted(gateway)
 
 
-def test_wrong_inputs_are_listed_all_together(gateway: Gateway, ada: Caller) -> None:
-    """Missing, wrong, too large and unknown ones come in one response, and nothing is written or sent."""
+def test_all_invalid_inputs_are_reported(gateway: Gateway, ada: Caller) -> None:
+    """Missing, invalid, too large and unknown inputs are reported in one response, and nothing is written."""
     response = post(ada, inputs={"steps": 0, "width": 4096, "promt": "x"}, params={"sampler": "euler"})
     assert response.status == 400
     assert sorted(error["path"] for error in response.json["details"]["errors"]) == [
@@ -197,23 +197,23 @@ def test_wrong_inputs_are_listed_all_together(gateway: Gateway, ada: Caller) -> 
     assert_nothing_was_accepted(gateway)
 
 
-def test_a_flood_of_problems_is_a_short_answer(gateway: Gateway, ada: Caller) -> None:
-    """A megabyte of unknown inputs is answered within what Lambda can send."""
+def test_many_problems_make_a_short_response(gateway: Gateway, ada: Caller) -> None:
+    """The response to a megabyte of unknown inputs stays below Lambda's limit."""
     response = post(ada, inputs={f"a{i}": 1 for i in range(80_000)})
     assert response.status == 400
     assert len(response.body) < 100_000
     assert_nothing_was_accepted(gateway)
 
 
-def test_inputs_that_the_record_cannot_hold_are_400(gateway: Gateway, ada: Caller) -> None:
-    """They are refused before the table has to."""
+def test_inputs_too_large_for_the_record_are_400(gateway: Gateway, ada: Caller) -> None:
+    """Inputs that DynamoDB would reject are 400 before any write."""
     assert post(ada, inputs={"prompt": "\x00" * 50_000}).status == 400
     assert post(ada, inputs={"prompt": "x", "seed": 10**40}).status == 400
     assert_nothing_was_accepted(gateway)
 
 
 def test_an_unknown_workflow_is_404(gateway: Gateway, ada: Caller) -> None:
-    """The answer says which, and where the known ones are."""
+    """The message names the unknown workflow."""
     response = post(ada, workflowId="unknown")
     assert (response.status, response.json["error"]) == (404, "WORKFLOW_NOT_FOUND")
     assert "unknown" in response.json["message"]
@@ -221,12 +221,12 @@ def test_an_unknown_workflow_is_404(gateway: Gateway, ada: Caller) -> None:
 
 
 def test_a_warm_function_makes_few_calls(aws_gateway: AwsGateway, ada: Caller) -> None:
-    """Submitting takes four calls, a status two, one of which counts the request; a wrong submission writes nothing."""
+    """Submitting costs four calls and a status two, including the rate limit; invalid requests cost no write."""
     post(ada)
     with aws_calls(aws_gateway.clients) as calls:
         job_id = post(ada).json["jobId"]
     assert calls == ["dynamodb.UpdateItem", "dynamodb.GetItem", "dynamodb.PutItem", "sqs.SendMessage"]
-    with aws_calls(aws_gateway.clients) as calls:  # a result is looked for in the same call as the workflow
+    with aws_calls(aws_gateway.clients) as calls:  # the cached result is read in the same call as the workflow
         post(ada, inputs={"prompt": "a fox", "seed": 7})
     assert calls == ["dynamodb.UpdateItem", "dynamodb.BatchGetItem", "dynamodb.PutItem", "sqs.SendMessage"]
     with aws_calls(aws_gateway.clients) as calls:
@@ -238,8 +238,8 @@ def test_a_warm_function_makes_few_calls(aws_gateway: AwsGateway, ada: Caller) -
     assert calls == ["dynamodb.UpdateItem", "dynamodb.GetItem", "dynamodb.UpdateItem"]
 
 
-def test_what_inputs_make_is_bounded(gateway: Gateway) -> None:
-    """A template that names an input many times cannot make a prompt of any size of it."""
+def test_the_prompt_size_is_limited(gateway: Gateway) -> None:
+    """A template that repeats an input many times cannot exceed the prompt size limit."""
     graph = {"1": {"class_type": "A", "inputs": {str(n): "{{prompt}} {{prompt}}" for n in range(40)}}}
     template = WorkflowTemplate.register(graph, {"properties": {"prompt": {"type": "string"}}}, None)
     gateway.wiring.workflows.create("w", "W", "", template, BY)
@@ -251,7 +251,8 @@ def test_what_inputs_make_is_bounded(gateway: Gateway) -> None:
 
 
 @pytest.mark.parametrize("body", [b"[]", b'"text"', b"7", b"null"])
-def test_a_body_is_an_object(ada: Caller, body: bytes) -> None:
-    """Anything else is told so, in the API's own words."""
+def test_a_body_that_is_not_an_object_is_400(ada: Caller, body: bytes) -> None:
+    """A body that is not a JSON object is 400, with the API's own message."""
     response = ada.post("/jobs", body)
-    assert response.json["details"]["errors"] == [{"path": "", "message": "The body must be a JSON object."}]
+    (problem,) = response.json["details"]["errors"]
+    assert (problem["path"], "JSON object" in problem["message"]) == ("", True)

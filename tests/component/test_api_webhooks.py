@@ -1,4 +1,4 @@
-"""Callbacks as callers see them: which are taken, what became of a webhook, sending it again, trying a receiver."""
+"""Callback URLs, the delivery status of webhooks, redelivery, and test webhooks."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ URL = "https://hooks.example.com/comfyui?token=t0ken"
 
 @pytest.fixture
 def deployed() -> Callable[..., Caller]:
-    """Make users of gateways as they are deployed, which know names by test data."""
+    """Return a function that creates a user of a gateway with a fake DNS resolver."""
 
     def make(*names: Sequence[str] | None, **settings: str) -> Caller:
         gateway = Gateway.in_memory(**{"WEBHOOK_SECRET": SECRET, **settings})
@@ -47,23 +47,23 @@ def deployed() -> Callable[..., Caller]:
 
 @pytest.fixture
 def local(aws: dict[str, str], aws_clients: Clients) -> Gateway:
-    """Give a gateway that sends to this machine."""
+    """Return a gateway that may send webhooks to this machine."""
     gateway = Gateway.on_aws(aws, aws_clients, **SETTINGS)
     add_workflow(gateway)
     gateway.wiring.sender = WebhookSender(gateway.wiring.callback_policy, gateway.wiring.resolver, seconds=0.5)
     return gateway
 
 
-def refused(response: Response, path: str) -> str:
-    """Check that it is refused for this field alone; return why."""
+def invalid_url_message(response: Response, path: str) -> str:
+    """Check for a 400 with one problem, at this path; return the problem's message."""
     assert (response.status, response.json["error"]) == (400, "VALIDATION_ERROR")
     (problem,) = response.json["details"]["errors"]
     assert problem["path"] == path
     return str(problem["message"])
 
 
-def test_a_callback_is_taken_and_shown_as_pending(deployed: Callable[..., Caller]) -> None:
-    """The URL itself is not: it may hold a token."""
+def test_an_accepted_callback_is_pending(deployed: Callable[..., Caller]) -> None:
+    """An accepted callback shows as pending; its URL is not returned, because it may contain a token."""
     ada = deployed()
     job_id = post(ada, callbackUrl=URL).json["jobId"]
     response = ada.get(f"/jobs/{job_id}")
@@ -74,8 +74,8 @@ def test_a_callback_is_taken_and_shown_as_pending(deployed: Callable[..., Caller
     assert ada.get(f"/jobs/{post(ada).json['jobId']}").json["webhook"] is None
 
 
-def test_a_callback_costs_no_call(aws: dict[str, str], aws_clients: Clients) -> None:
-    """Submitting takes four calls, a status two."""
+def test_a_callback_costs_no_additional_calls(aws: dict[str, str], aws_clients: Clients) -> None:
+    """Submitting costs four calls and a status two, as without a callback."""
     gateway = Gateway.on_aws(aws, aws_clients, WEBHOOK_SECRET=SECRET)
     gateway.wiring.resolver = FakeResolver(["8.8.8.8"])
     add_workflow(gateway)
@@ -97,13 +97,12 @@ def test_a_callback_costs_no_call(aws: dict[str, str], aws_clients: Clients) -> 
     ],
     ids=str,
 )  # fmt: skip
-def test_names_that_lead_inside_are_refused(deployed: Callable[..., Caller], addresses: list[str]) -> None:
-    """One such address is enough; a name without any is refused in the same words."""
+def test_hosts_with_private_addresses_are_rejected(deployed: Callable[..., Caller], addresses: list[str]) -> None:
+    """One private address is enough to reject a host; an unknown host gets the same message."""
     ada = deployed(addresses)
-    assert (
-        refused(post(ada, callbackUrl=URL), "callbackUrl")
-        == "The host was not found, or has an address that is not public."
-    )
+    message = invalid_url_message(post(ada, callbackUrl=URL), "callbackUrl")
+    assert "not found" in message
+    assert "not public" in message
     assert stored_jobs(ada.gateway) == []
 
 
@@ -111,59 +110,61 @@ def test_names_that_lead_inside_are_refused(deployed: Callable[..., Caller], add
     "url",
     ["http://hooks.example.com/", "https://127.0.0.1/", "https://2130706433/", "https://a@b.example/", "x", ""],
 )
-def test_urls_that_are_not_taken(deployed: Callable[..., Caller], url: str) -> None:
-    """They are told why, and nothing is accepted."""
+def test_invalid_callback_urls_are_400(deployed: Callable[..., Caller], url: str) -> None:
+    """An invalid callback URL is 400, and no job is created."""
     ada = deployed()
-    assert refused(post(ada, callbackUrl=url), "callbackUrl")
+    assert invalid_url_message(post(ada, callbackUrl=url), "callbackUrl")
     assert stored_jobs(ada.gateway) == []
 
 
-def test_what_is_wrong_is_reported_together(deployed: Callable[..., Caller]) -> None:
-    """Inputs and callback in one response."""
+def test_input_and_callback_problems_are_reported_together(deployed: Callable[..., Caller]) -> None:
+    """Problems of inputs and callback are in one response."""
     response = post(deployed(), inputs={"steps": 0}, callbackUrl="http://x/")
     paths = [error["path"] for error in response.json["details"]["errors"]]
     assert sorted(paths) == ["callbackUrl", "inputs.prompt", "inputs.steps"]
 
 
-def test_the_operator_names_the_hosts(deployed: Callable[..., Caller]) -> None:
-    """Others are refused before they are looked up."""
+def test_allowed_domains_limit_the_hosts(deployed: Callable[..., Caller]) -> None:
+    """With WEBHOOK_ALLOWED_DOMAINS, other hosts are rejected without a DNS query."""
     ada = deployed(WEBHOOK_ALLOWED_DOMAINS="hooks.example.com,*.partner.example")
     assert post(ada, callbackUrl=URL).status == 202
     assert post(ada, callbackUrl="https://a.partner.example/").status == 202
-    refused(post(ada, callbackUrl="https://partner.example/"), "callbackUrl")
+    invalid_url_message(post(ada, callbackUrl="https://partner.example/"), "callbackUrl")
 
 
-def test_a_resolver_that_is_down_refuses_nothing(deployed: Callable[..., Caller]) -> None:
-    """The host is judged again at delivery, where it counts."""
+def test_a_dns_failure_does_not_reject_a_job(deployed: Callable[..., Caller]) -> None:
+    """If DNS fails, the job is accepted: the host is checked again at delivery."""
     assert post(deployed(None), callbackUrl=URL).status == 202
 
 
-def test_a_slow_resolver_holds_nothing_up(deployed: Callable[..., Caller], monkeypatch: pytest.MonkeyPatch) -> None:
-    """A job is accepted without an answer after a second."""
-    over = threading.Event()
+def test_a_slow_dns_server_does_not_delay_a_job(
+    deployed: Callable[..., Caller], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If DNS does not respond within a second, the job is accepted."""
+    release = threading.Event()
 
     def slow(_name: str) -> list[str]:
-        over.wait(30)
+        release.wait(30)
         return []
 
     ada = deployed()
     del ada.gateway.wiring.resolver  # back to the system's
     monkeypatch.setattr("functions.webhooks.dns._resolve", slow)
-    began = time.monotonic()
+    started = time.monotonic()
     assert post(ada, callbackUrl=URL).status == 202
-    assert time.monotonic() - began < 10
-    over.set()
+    assert time.monotonic() - started < 10
+    release.set()
 
 
-def test_without_a_secret_no_callback_is_taken(deployed: Callable[..., Caller]) -> None:
-    """The caller learns now that nothing would come, and what is missing."""
+def test_callbacks_require_a_webhook_secret(deployed: Callable[..., Caller]) -> None:
+    """Without WEBHOOK_SECRET, a callback is 400, and the message names the setting."""
     ada = deployed(WEBHOOK_SECRET="")
-    assert "WEBHOOK_SECRET" in refused(post(ada, callbackUrl=URL), "callbackUrl")
-    assert "WEBHOOK_SECRET" in refused(ada.post("/webhooks/test", {"url": URL}), "url")
+    assert "WEBHOOK_SECRET" in invalid_url_message(post(ada, callbackUrl=URL), "callbackUrl")
+    assert "WEBHOOK_SECRET" in invalid_url_message(ada.post("/webhooks/test", {"url": URL}), "url")
 
 
-def test_a_repeated_request_is_not_checked_again(deployed: Callable[..., Caller]) -> None:
-    """The same key and body are answered with the first job, though the host has moved inside since."""
+def test_a_retry_does_not_check_the_callback_again(deployed: Callable[..., Caller]) -> None:
+    """A retry returns the first job, even if the host resolves to a private address by now."""
     ada = deployed(["8.8.8.8"], ["10.0.0.1"])
     key = {"metadata": {"requestId": "r-1"}}
     first = post(ada, callbackUrl=URL, **key)
@@ -171,8 +172,8 @@ def test_a_repeated_request_is_not_checked_again(deployed: Callable[..., Caller]
     assert post(ada, **key).status == 422
 
 
-def test_a_webhooks_way_is_reported(local: Gateway, aws: dict[str, str], aws_clients: Clients) -> None:
-    """The job's short state, and every attempt with time, answer and error; sent again, it has the same id."""
+def test_delivery_attempts_are_listed(local: Gateway, aws: dict[str, str], aws_clients: Clients) -> None:
+    """The job has the delivery status, the deliveries list every attempt, and a redelivery has the same id."""
     harness = WebhookHarness(aws, aws_clients)
     with Receiver(responds(500), responds(204)) as receiver:
         job_id = post(local.ada, callbackUrl=receiver.url).json["jobId"]
@@ -200,30 +201,30 @@ def test_a_webhooks_way_is_reported(local: Gateway, aws: dict[str, str], aws_cli
     assert b"t0ken" not in local.ada.get(f"/jobs/{job_id}/deliveries").body
 
 
-def test_a_job_from_the_cache_is_sent_too(local: Gateway, aws: dict[str, str], aws_clients: Clients) -> None:
-    """It has ended by being accepted."""
+def test_a_cache_hit_sends_a_webhook(local: Gateway, aws: dict[str, str], aws_clients: Clients) -> None:
+    """A cache hit ends at acceptance, so its webhook is sent."""
     harness = WebhookHarness(aws, aws_clients)
     with Receiver(responds(204)) as receiver:
         inputs = {"prompt": "a fox", "seed": 7}
         first = post(local.ada, inputs=inputs).json["jobId"]
         cache_key = cache_key_of(local, first)
         job = run(local, first, {"a.png": b"x"})
-        keep(local, cache_key, first, job.outputs)
+        cache_result(local, cache_key, first, job.outputs)
         hit = post(local.ada, inputs=inputs, callbackUrl=receiver.url).json
         assert hit["status"] == "cache_hit"
         assert harness.process_all() == [True]
     assert receiver.ids == [ended_event_id(hit["jobId"])]
 
 
-def keep(gateway: Gateway, cache_key: str | None, job_id: str, outputs: Any) -> None:  # noqa: ANN401  a job's
-    """Keep a result for equal jobs, as an executor does."""
+def cache_result(gateway: Gateway, cache_key: str | None, job_id: str, outputs: Any) -> None:  # noqa: ANN401  a job's
+    """Cache a result, as an executor does."""
     assert gateway.wiring.results is not None
     result = CachedResult(job_id=job_id, outputs=outputs)
     gateway.wiring.results.put(str(cache_key), result, expires_at=SYSTEM_CLOCK.now() + timedelta(hours=1))
 
 
-def test_only_ended_jobs_with_a_callback_are_sent_again(local: Gateway) -> None:
-    """Others have nothing to send, and say so."""
+def test_only_ended_jobs_with_a_callback_can_be_redelivered(local: Gateway) -> None:
+    """Redelivery is 409 for a job that has not ended or has no callback."""
     plain = post(local.ada).json["jobId"]
     waiting = post(local.ada, callbackUrl="http://127.0.0.1:9/").json["jobId"]
     for job_id in (plain, waiting):
@@ -233,20 +234,20 @@ def test_only_ended_jobs_with_a_callback_are_sent_again(local: Gateway) -> None:
     assert local.ada.post(f"/jobs/{plain}/deliveries").status == 409
 
 
-def test_others_see_no_deliveries(local: Gateway) -> None:
-    """Another owner's job does not exist; an admin sees all."""
+def test_another_owners_deliveries_are_404(local: Gateway) -> None:
+    """Other users get 404; an admin can list and redeliver."""
     job_id = post(local.ada, callbackUrl="http://127.0.0.1:9/").json["jobId"]
     local.ada.post(f"/jobs/{job_id}/cancel")
     for path in (f"/jobs/{job_id}/deliveries", "/jobs/no-id/deliveries"):
         for response in (local.bob.get(path), local.bob.post(path)):
             assert (response.status, response.json["error"]) == (404, "JOB_NOT_FOUND")
-        assert local.nobody.get(path).status == local.nobody.post(path).status == 401
+        assert local.anonymous.get(path).status == local.anonymous.post(path).status == 401
     assert local.admin.get(f"/jobs/{job_id}/deliveries").status == 200
     assert local.admin.post(f"/jobs/{job_id}/deliveries").status == 202
 
 
-def test_a_receiver_can_be_tried(local: Gateway) -> None:
-    """A signed sample comes at once, and the answer says what became of it."""
+def test_a_test_webhook_returns_its_result(local: Gateway) -> None:
+    """A test webhook is signed and sent at once, and the response has its result."""
     with Receiver(responds(201), responds(500), hangs()) as receiver:
         results = [local.ada.post("/webhooks/test", {"url": receiver.url}) for _ in range(3)]
     assert [response.status for response in results] == [200, 200, 200]
@@ -261,8 +262,8 @@ def test_a_receiver_can_be_tried(local: Gateway) -> None:
     assert len(set(receiver.ids)) == 3
 
 
-def test_a_sample_has_the_fields_of_the_real_thing(local: Gateway, aws: dict[str, str], aws_clients: Clients) -> None:
-    """A receiver that takes the one takes the other."""
+def test_a_test_webhook_has_the_fields_of_a_real_one(local: Gateway, aws: dict[str, str], aws_clients: Clients) -> None:
+    """A test webhook has the same fields and headers as a real one."""
     harness = WebhookHarness(aws, aws_clients)
     with Receiver(responds(200)) as receiver:
         local.ada.post("/webhooks/test", {"url": receiver.url})
@@ -274,8 +275,8 @@ def test_a_sample_has_the_fields_of_the_real_thing(local: Gateway, aws: dict[str
     assert receiver.received[0].headers.keys() == receiver.received[1].headers.keys()
 
 
-def test_owners_can_have_secrets_of_their_own(aws: dict[str, str], aws_clients: Clients) -> None:
-    """Each is told of its own jobs by its own secret, and tries its receiver with it."""
+def test_owners_can_have_their_own_secrets(aws: dict[str, str], aws_clients: Clients) -> None:
+    """With WEBHOOK_SECRET_PER_OWNER, each owner's webhooks and test webhooks are signed with its own secret."""
     settings = {**SETTINGS, "WEBHOOK_SECRET_PER_OWNER": "true"}
     gateway, harness = Gateway.on_aws(aws, aws_clients, **settings), WebhookHarness(aws, aws_clients, **settings)
     with Receiver(responds(200)) as receiver:
@@ -289,13 +290,15 @@ def test_owners_can_have_secrets_of_their_own(aws: dict[str, str], aws_clients: 
     Webhook(owner_secret(SECRET, "bob", 0)).verify(to_bob.body, to_bob.headers)
 
 
-def test_trying_is_for_callers_and_their_limits(local: Gateway, aws: dict[str, str], aws_clients: Clients) -> None:
-    """Whoever is signed in may, by the same rules as a job's callback, and each try counts."""
-    assert local.nobody.post("/webhooks/test", {"url": URL}).status == 401
+def test_test_webhooks_are_authenticated_validated_and_counted(
+    local: Gateway, aws: dict[str, str], aws_clients: Clients
+) -> None:
+    """Test webhooks require authentication, have the URL rules of callbacks, and count for the rate limit."""
+    assert local.anonymous.post("/webhooks/test", {"url": URL}).status == 401
     assert local.ada.get("/webhooks/test").status == 405
-    refused(local.ada.post("/webhooks/test", {"url": "https://10.0.0.1/"}), "url")
-    refused(local.ada.post("/webhooks/test", {"url": "x" * 3000}), "url")
-    refused(local.ada.post("/webhooks/test", {}), "url")
+    invalid_url_message(local.ada.post("/webhooks/test", {"url": "https://10.0.0.1/"}), "url")
+    invalid_url_message(local.ada.post("/webhooks/test", {"url": "x" * 3000}), "url")
+    invalid_url_message(local.ada.post("/webhooks/test", {}), "url")
     limited = Gateway.on_aws(aws, aws_clients, **SETTINGS, RATE_LIMIT_MAX="1").bob
     assert limited.post("/webhooks/test", {"url": "https://10.0.0.1/"}).status == 400
     assert limited.post("/webhooks/test", {"url": "https://10.0.0.1/"}).status == 429

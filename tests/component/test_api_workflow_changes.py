@@ -1,4 +1,4 @@
-"""`PUT` and `DELETE /workflows/{id}`: what they change, what they leave, and what happens when many do it at once."""
+"""`PUT` and `DELETE /workflows/{id}`: updates, deletion, templates and concurrent changes."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ NOTHING: dict[str, Any] = {
 }  # fmt: skip
 
 
-def tagged(gateway: AwsGateway) -> dict[str, bool]:
-    """List the templates in the bucket, and whether they bear the tag by which they expire."""
+def expiring_templates(gateway: AwsGateway) -> dict[str, bool]:
+    """Return the keys of the templates in the bucket, and whether each has the tag that makes it expire."""
     s3, bucket = gateway.clients.s3, gateway.wiring.settings.bucket_name
     name, value = BUCKET.expiring_tag
     keys = [item["Key"] for item in s3.list_objects_v2(Bucket=bucket, Prefix=TEMPLATE_PREFIX).get("Contents", [])]
@@ -36,15 +36,15 @@ def tagged(gateway: AwsGateway) -> dict[str, bool]:
     return {key: {"Key": name, "Value": value} in tag_set for key, tag_set in tags.items()}
 
 
-def key_of(gateway: Gateway, workflow_id: str = "w") -> str:
-    """Find the template of a workflow's newest version."""
+def template_key_of(gateway: Gateway, workflow_id: str = "w") -> str:
+    """Return the template key of a workflow's newest version."""
     head = gateway.wiring.workflows.head(workflow_id)
     assert head is not None
     return head.template_key
 
 
-def test_each_part_can_be_changed_alone(gateway: Gateway) -> None:
-    """A part that is not sent stays; every PUT is a version, and the answer is what a GET shows."""
+def test_each_field_can_be_changed_alone(gateway: Gateway) -> None:
+    """Omitted fields stay; every PUT is a new version, and its response equals that of a GET."""
     add_workflow(gateway)
     before = gateway.ada.get("/workflows/w").json["workflow"]
     changes: list[dict[str, Any]] = [
@@ -88,21 +88,23 @@ def test_each_part_can_be_changed_alone(gateway: Gateway) -> None:
         ({"inputSchema": {"properties": {"a": {"$ref": "http://127.0.0.1/"}}}}, "inputSchema"),
     ],
 )
-def test_the_whole_result_is_checked(aws_gateway: AwsGateway, change: dict[str, Any], path: str) -> None:
-    """What is sent is checked together with what stays; a refused change leaves no trace."""
+def test_the_changed_workflow_is_validated_as_a_whole(
+    aws_gateway: AwsGateway, change: dict[str, Any], path: str
+) -> None:
+    """Sent and stored fields are validated together; a rejected change writes nothing."""
     add_workflow(aws_gateway)
     before = aws_gateway.ada.get("/workflows/w").json
     response = aws_gateway.admin.put("/workflows/w", change)
     assert (response.status, response.json["error"]) == (400, "VALIDATION_ERROR")
     assert path in [error["path"] for error in response.json["details"]["errors"]]
     assert aws_gateway.ada.get("/workflows/w").json == before
-    assert len(tagged(aws_gateway)) == len(aws_gateway.wiring.audit.newest(100, before=None)) == 1
+    assert len(expiring_templates(aws_gateway)) == len(aws_gateway.wiring.audit.newest(100, before=None)) == 1
 
 
-def test_only_admins_change_workflows(gateway: Gateway) -> None:
-    """A user is told so, a stranger has to sign in; nothing happens."""
+def test_only_admins_can_change_workflows(gateway: Gateway) -> None:
+    """Users get 403, callers without a key 401, and nothing changes."""
     add_workflow(gateway)
-    for caller, status, code in ((gateway.ada, 403, "FORBIDDEN"), (gateway.nobody, 401, "AUTH_FAILED")):
+    for caller, status, code in ((gateway.ada, 403, "FORBIDDEN"), (gateway.anonymous, 401, "AUTH_FAILED")):
         for response in (
             caller.put("/workflows/w", {"name": "x"}),
             caller.put("/workflows/unknown", {}),
@@ -114,8 +116,8 @@ def test_only_admins_change_workflows(gateway: Gateway) -> None:
 
 
 @pytest.mark.parametrize("workflow_id", ["unknown", "..", "a%2Fb", "x" * 3000, "é"])
-def test_what_is_not_there_is_404(gateway: Gateway, workflow_id: str) -> None:
-    """For both, whatever stands in place of the id."""
+def test_changing_an_unknown_workflow_is_404(gateway: Gateway, workflow_id: str) -> None:
+    """Any unknown or invalid id is 404 for both methods."""
     for response in (
         gateway.admin.put(f"/workflows/{workflow_id}", {"name": "x"}),
         gateway.admin.delete(f"/workflows/{workflow_id}"),
@@ -123,8 +125,8 @@ def test_what_is_not_there_is_404(gateway: Gateway, workflow_id: str) -> None:
         assert (response.status, response.json["error"]) == (404, "WORKFLOW_NOT_FOUND")
 
 
-def test_a_caller_can_insist_on_the_version_it_saw(gateway: Gateway) -> None:
-    """With another version in place the change is refused, and the answer says which one is there."""
+def test_a_change_of_an_outdated_version_is_409(gateway: Gateway) -> None:
+    """A change of an outdated version is 409, and the message names the present version."""
     add_workflow(gateway)
     assert gateway.admin.put("/workflows/w", {"name": "a", "version": 1}).status == 200
     response = gateway.admin.put("/workflows/w", {"name": "b", "version": 1})
@@ -133,21 +135,21 @@ def test_a_caller_can_insist_on_the_version_it_saw(gateway: Gateway) -> None:
     assert gateway.ada.get("/workflows/w").json["workflow"]["name"] == "a"
 
 
-def test_a_change_of_words_keeps_the_template(aws_gateway: AwsGateway) -> None:
-    """A new name writes no template, so no function has to read one anew; a number of another kind is a change."""
+def test_a_new_name_keeps_the_template(aws_gateway: AwsGateway) -> None:
+    """A new name writes no template, so functions keep theirs cached; `true` and `1` are different values."""
     add_workflow(aws_gateway)
-    key = key_of(aws_gateway)
+    key = template_key_of(aws_gateway)
     aws_gateway.admin.put("/workflows/w", {"name": "x", "workflowJson": GRAPH})
-    assert (key_of(aws_gateway), tagged(aws_gateway)) == (key, {key: False})
+    assert (template_key_of(aws_gateway), expiring_templates(aws_gateway)) == (key, {key: False})
     aws_gateway.admin.put("/workflows/w", {"defaultParams": {**PARAMS, "tiled": True}})
     aws_gateway.admin.put("/workflows/w", {"defaultParams": {**PARAMS, "tiled": 1}})
     assert aws_gateway.ada.get("/workflows/w").json["workflow"]["defaultParams"]["tiled"] is not True
 
 
-def test_every_function_sees_a_change_at_once(
+def test_every_instance_uses_a_change_at_once(
     aws_gateway: AwsGateway, aws: dict[str, str], aws_clients: Clients
 ) -> None:
-    """A function that has the old template in memory runs the next job with the new one."""
+    """A function that has cached the old template uses the new one for the next job."""
     add_workflow(aws_gateway)
     other = Gateway.on_aws(aws, aws_clients)
     for each in (aws_gateway, other):
@@ -160,10 +162,10 @@ def test_every_function_sees_a_change_at_once(
 
 
 @pytest.mark.parametrize("change", [("PUT", b'{"workflowJson": {"1": {"class_type": "B"}}}'), ("DELETE", b"")])
-def test_an_accepted_job_runs_with_its_own_template(
+def test_an_accepted_job_keeps_its_template(
     aws_gateway: AwsGateway, aws: dict[str, str], aws_clients: Clients, change: tuple[str, bytes]
 ) -> None:
-    """What a job was accepted with is there for as long as it may be needed, in functions that never read it too."""
+    """A job's template stays readable after its workflow is changed or deleted, also for other instances."""
     add_workflow(aws_gateway)
     key = {"Idempotency-Key": "k"}
     body = {"workflowId": "w", "inputs": {"prompt": "a fox", "seed": 5}}
@@ -180,22 +182,22 @@ def test_an_accepted_job_runs_with_its_own_template(
     assert aws_gateway.ada.get(f"/jobs/{job_id}").json["status"] == "queued"
 
 
-def test_old_templates_expire(aws_gateway: AwsGateway) -> None:
-    """A template that was replaced, or whose workflow is gone, is tagged, its bytes and its type as they were."""
+def test_replaced_templates_expire(aws_gateway: AwsGateway) -> None:
+    """The template of a replaced version or a deleted workflow is tagged to expire; its content stays."""
     add_workflow(aws_gateway)
-    first = key_of(aws_gateway)
+    first = template_key_of(aws_gateway)
     aws_gateway.admin.put("/workflows/w", {"workflowJson": GREETING})
-    second = key_of(aws_gateway)
-    assert tagged(aws_gateway) == {first: True, second: False}
+    second = template_key_of(aws_gateway)
+    assert expiring_templates(aws_gateway) == {first: True, second: False}
     aws_gateway.admin.delete("/workflows/w")
-    assert tagged(aws_gateway) == {first: True, second: True}
+    assert expiring_templates(aws_gateway) == {first: True, second: True}
     stored = aws_gateway.clients.s3.get_object(Bucket=aws_gateway.wiring.settings.bucket_name, Key=first)
     assert stored["ContentType"] == "application/json"
     assert b"KSampler" in stored["Body"].read()
 
 
-def test_a_deleted_workflow_is_gone(gateway: Gateway) -> None:
-    """It is neither read nor listed nor run; to delete it again is 404."""
+def test_a_deleted_workflow_is_404(gateway: Gateway) -> None:
+    """A deleted workflow cannot be read, listed, run, changed or deleted again."""
     add_workflow(gateway)
     response = gateway.admin.delete("/workflows/w")
     assert (response.status, response.body) == (204, b"")
@@ -207,22 +209,22 @@ def test_a_deleted_workflow_is_gone(gateway: Gateway) -> None:
     assert gateway.admin.put("/workflows/w", {"name": "x"}).status == 404
 
 
-def test_an_id_that_is_taken_again_starts_anew(gateway: Gateway) -> None:
-    """It is at version 1, with its own template, in functions that had the old one too."""
+def test_a_reused_id_starts_at_version_1(gateway: Gateway) -> None:
+    """A workflow created with a deleted id has version 1 and its own template, also in functions with a cache."""
     add_workflow(gateway)
     post(gateway.ada)
     received(gateway)
-    old = key_of(gateway)
+    old = template_key_of(gateway)
     gateway.admin.delete("/workflows/w")
     body = {"id": "w", "name": "W", "workflowJson": GREETING, "inputSchema": SCHEMA}
     assert gateway.admin.post("/workflows", body).json["workflow"]["version"] == 1
-    assert key_of(gateway) != old
+    assert template_key_of(gateway) != old
     post(gateway.ada)
     assert received(gateway).message.prompt == {"1": {"class_type": "Greeting", "inputs": {"text": "a fox"}}}
 
 
-def test_a_change_never_meets_a_namesake(gateway: Gateway) -> None:
-    """A change of a workflow that was deleted and made again meanwhile, at the same version, does not go through."""
+def test_a_change_fails_if_the_workflow_was_recreated(gateway: Gateway) -> None:
+    """A change fails if the workflow was deleted and created again, although the version is equal."""
     add_workflow(gateway)
     workflows = gateway.wiring.workflows
     old = workflows.head("w")
@@ -236,12 +238,10 @@ def test_a_change_never_meets_a_namesake(gateway: Gateway) -> None:
     assert gateway.ada.get("/workflows/w").json["workflow"]["name"] == "W"
 
 
-def test_of_many_changes_at_once_none_is_lost(
-    aws_gateway: AwsGateway, aws: dict[str, str], aws_clients: Clients
-) -> None:
-    """Eight threads change a workflow: each change is a version of its own with one audit entry, or is refused.
+def test_concurrent_changes_are_not_lost(aws_gateway: AwsGateway, aws: dict[str, str], aws_clients: Clients) -> None:
+    """Eight threads change a workflow: each change is one version with one audit entry, or fails.
 
-    A handler answers one request at a time in a process, so it is what it calls that runs in threads here.
+    A handler processes one request at a time in a process, so the threads call the use case.
     """
     add_workflow(aws_gateway)
     stores = [Gateway.on_aws(aws, aws_clients).wiring.workflows for _ in range(8)]
@@ -267,68 +267,68 @@ def test_of_many_changes_at_once_none_is_lost(
     entries = aws_gateway.wiring.audit.newest(100, before=None)
     updates = [entry for entry in entries if entry.action == "workflow.updated"]
     assert len(updates) == len(written)
-    # The chain of hashes is whole: each change was made to what the one before it had left.
+    # The hashes form an unbroken chain: each change was made to the result of the previous one.
     after = {entry.before: entry.after for entry in entries}
     state, steps = after.get(None), 0
     while state in after:
         state, steps = after[state], steps + 1
     assert steps == len(written)
-    assert [key for key, gone in tagged(aws_gateway).items() if not gone] == [key_of(aws_gateway)]
+    assert [key for key, gone in expiring_templates(aws_gateway).items() if not gone] == [template_key_of(aws_gateway)]
 
 
-def test_changes_of_different_parts_both_happen(gateway: Gateway) -> None:
-    """A change that was overtaken once is made on what the other one left."""
+def test_a_conflicting_change_is_repeated(gateway: Gateway) -> None:
+    """A change that conflicts once is repeated on the new version."""
     add_workflow(gateway)
     workflows = gateway.wiring.workflows
 
-    class Overtaken:
-        """Lets somebody else be faster, once."""
+    class ConflictingWriter:
+        """A store in which another request writes first, once per method."""
 
-        def __getattr__(self, name: str) -> Any:  # noqa: ANN401  any of the store's
+        def __getattr__(self, name: str) -> Any:  # noqa: ANN401  any attribute of the store
             return getattr(workflows, name)
 
-        def update(self, *arguments: Any) -> Any:  # noqa: ANN401  the store's
+        def update(self, *arguments: Any) -> Any:  # noqa: ANN401  the store's types
             if gateway.ada.get("/workflows/w").json["workflow"]["version"] == 1:
                 gateway.admin.put("/workflows/w", {"name": "theirs"})
             return workflows.update(*arguments)
 
-        def delete(self, *arguments: Any) -> None:  # noqa: ANN401  the store's
+        def delete(self, *arguments: Any) -> None:  # noqa: ANN401  the store's types
             if gateway.ada.get("/workflows/w").json["workflow"]["version"] == 2:
                 gateway.admin.put("/workflows/w", {"name": "theirs"})
             workflows.delete(*arguments)
 
-    head, _ = update_workflow(Overtaken(), "w", WorkflowChange(**{**NOTHING, "description": "ours"}), BY)
+    head, _ = update_workflow(ConflictingWriter(), "w", WorkflowChange(**{**NOTHING, "description": "ours"}), BY)
     assert (head.name, head.description, head.version) == ("theirs", "ours", 3)
-    delete_workflow(Overtaken(), "w", BY)
+    delete_workflow(ConflictingWriter(), "w", BY)
     with pytest.raises(WorkflowNotFoundError):
-        delete_workflow(Overtaken(), "w", BY)
+        delete_workflow(ConflictingWriter(), "w", BY)
 
 
-def test_a_change_of_the_version_seen_is_not_tried_again(aws_gateway: AwsGateway) -> None:
-    """Whoever sent a version hears of the change that came between."""
+def test_a_conflicting_change_of_a_given_version_fails(aws_gateway: AwsGateway) -> None:
+    """A caller that sent a version gets the conflict instead of a repeated write."""
     add_workflow(aws_gateway)
     workflows = aws_gateway.wiring.workflows
     stale = workflows.head("w")
 
-    class Stale:
-        """Shows the head as it was."""
+    class StaleReader:
+        """A store that returns an outdated head."""
 
-        def __getattr__(self, name: str) -> Any:  # noqa: ANN401  any of the store's
+        def __getattr__(self, name: str) -> Any:  # noqa: ANN401  any attribute of the store
             return getattr(workflows, name)
 
-        def head(self, _workflow_id: str) -> Any:  # noqa: ANN401  the store's
+        def head(self, _workflow_id: str) -> Any:  # noqa: ANN401  the store's types
             return stale
 
     aws_gateway.admin.put("/workflows/w", {"name": "theirs"})
-    with pytest.raises(StateConflictError, match="another request"):
-        update_workflow(Stale(), "w", WorkflowChange(**{**NOTHING, "name": "ours", "version": 1}), BY)
+    with pytest.raises(StateConflictError, match="'w'"):
+        update_workflow(StaleReader(), "w", WorkflowChange(**{**NOTHING, "name": "ours", "version": 1}), BY)
     assert aws_gateway.ada.get("/workflows/w").json["workflow"]["name"] == "theirs"
 
 
-def test_a_change_that_is_made_is_reported_as_made(
+def test_a_change_succeeds_if_tagging_the_old_template_fails(
     aws_gateway: AwsGateway, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """When the old template cannot be set to expire, that is for the log, not for the caller."""
+    """If tagging the old template fails, the change succeeds and a warning is logged."""
     add_workflow(aws_gateway)
 
     def broken(_key: str, **_: object) -> None:
@@ -341,8 +341,8 @@ def test_a_change_that_is_made_is_reported_as_made(
     assert len([record for record in caplog.records if "stays in the bucket" in record.message]) == 2
 
 
-def test_a_change_makes_few_calls(aws_gateway: AwsGateway) -> None:
-    """Beside the count, a new name is two calls; a new template is put, written with its entry, the old one expires."""
+def test_a_change_costs_few_calls(aws_gateway: AwsGateway) -> None:
+    """A new name costs two calls and a new template four, plus the rate limit."""
     add_workflow(aws_gateway)
     aws_gateway.admin.put("/workflows/w", {"name": "x"})
     with aws_calls(aws_gateway.clients) as calls:

@@ -1,4 +1,4 @@
-"""`/workflows`: registering, listing and reading."""
+"""`POST /workflows`, `GET /workflows` and `GET /workflows/{id}`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ BODY: dict[str, Any] = {
 
 
 def test_a_workflow_is_registered_listed_and_read(gateway: Gateway) -> None:
-    """All three answers are the contract's, and agree; a user may read what an admin registered."""
+    """The responses to registering, reading and listing agree; a user can read an admin's workflow."""
     response = gateway.admin.post("/workflows", BODY)
     assert response.status == 201
     workflow = response.json["workflow"]
@@ -44,12 +44,12 @@ def test_a_workflow_is_registered_listed_and_read(gateway: Gateway) -> None:
 
 
 def test_the_list_is_empty_at_first(gateway: Gateway) -> None:
-    """No workflow is an empty list, not an error."""
+    """Without workflows, the list is empty."""
     assert gateway.ada.get("/workflows").json == {"workflows": [], "count": 0}
 
 
-def test_the_optional_fields_may_be_left_out(gateway: Gateway) -> None:
-    """A graph without tokens needs neither schema nor parameters."""
+def test_optional_fields_can_be_omitted(gateway: Gateway) -> None:
+    """A graph without tokens needs no schema and no parameters."""
     body = {"id": "w", "name": "W", "workflowJson": {"1": {"class_type": "A", "inputs": {}}}}
     workflow = gateway.admin.post("/workflows", body).json["workflow"]
     assert (workflow["description"], workflow["defaultParams"]) == ("", {})
@@ -57,8 +57,8 @@ def test_the_optional_fields_may_be_left_out(gateway: Gateway) -> None:
     assert gateway.ada.post("/jobs", {"workflowId": "w", "inputs": {}}).status == 202
 
 
-def test_an_id_that_is_taken_is_409(gateway: Gateway) -> None:
-    """The first workflow stays as it was."""
+def test_a_used_id_is_409(gateway: Gateway) -> None:
+    """A used id is 409, and the first workflow stays unchanged."""
     gateway.admin.post("/workflows", BODY)
     response = gateway.admin.post("/workflows", {**BODY, "name": "other"})
     assert (response.status, response.json["error"]) == (409, "CONFLICT")
@@ -84,8 +84,8 @@ def test_an_id_that_is_taken_is_409(gateway: Gateway) -> None:
         ({"version": 2}, "version"),
     ],
 )
-def test_what_is_wrong_is_400(aws_gateway: AwsGateway, fields: dict[str, Any], path: str) -> None:
-    """A mistake is named by its path, and nothing is stored of it."""
+def test_an_invalid_workflow_is_400(aws_gateway: AwsGateway, fields: dict[str, Any], path: str) -> None:
+    """A problem is reported by its path, and nothing is stored."""
     response = aws_gateway.admin.post("/workflows", {**BODY, **fields})
     assert (response.status, response.json["error"]) == (400, "VALIDATION_ERROR")
     assert path in [error["path"] for error in response.json["details"]["errors"]]
@@ -93,14 +93,14 @@ def test_what_is_wrong_is_400(aws_gateway: AwsGateway, fields: dict[str, Any], p
     assert "Contents" not in aws_gateway.clients.s3.list_objects_v2(Bucket=aws_gateway.wiring.settings.bucket_name)
 
 
-def test_infinity_is_not_stored(gateway: Gateway) -> None:
-    """A number that JSON cannot say would make every later answer invalid."""
+def test_infinity_is_400(gateway: Gateway) -> None:
+    """A number that JSON cannot represent is 400: it would make later responses invalid."""
     body = json.dumps({**BODY, "defaultParams": {"checkpoint": "x", "a": "HERE"}}).replace('"HERE"', "1e999")
     assert gateway.admin.post("/workflows", body.encode()).status == 400
 
 
-def test_of_a_key_that_is_written_twice_the_last_counts(gateway: Gateway) -> None:
-    """What is checked is what is kept: nothing passes behind a namesake."""
+def test_the_last_of_duplicate_keys_counts(gateway: Gateway) -> None:
+    """For a duplicate key, the last value is both validated and stored."""
     good = '"1": {"class_type": "Good", "inputs": {"a": ["1", 0]}}'
     bad = good.replace('["1"', '["9"')
     start = '{"id": "w", "name": "W", "workflowJson": {'
@@ -109,8 +109,8 @@ def test_of_a_key_that_is_written_twice_the_last_counts(gateway: Gateway) -> Non
     assert workflow["workflowJson"] == {"1": {"class_type": "Good", "inputs": {"a": ["1", 0]}}}
 
 
-def test_a_flood_of_problems_is_a_short_answer(gateway: Gateway) -> None:
-    """However many mistakes a megabyte holds, the answer fits Lambda's."""
+def test_many_problems_make_a_short_response(gateway: Gateway) -> None:
+    """The response to a megabyte of problems stays below Lambda's limit."""
     graph = {"x" * 100_000: {"class_type": "A", "inputs": {"a": "{{}}" * 100_000}}}
     response = gateway.admin.post("/workflows", {**BODY, "workflowJson": graph})
     assert response.status == 400
@@ -119,14 +119,14 @@ def test_a_flood_of_problems_is_a_short_answer(gateway: Gateway) -> None:
 
 @pytest.mark.parametrize("workflow_id", ["unknown", "..", "%2e%2e", "a%2Fb", "x" * 3000, "é", "WORKFLOW"])
 def test_an_unknown_workflow_is_404(gateway: Gateway, workflow_id: str) -> None:
-    """Whatever stands in place of the id."""
+    """Any unknown or invalid id is 404."""
     add_workflow(gateway)
     response = gateway.ada.get(f"/workflows/{workflow_id}")
     assert (response.status, response.json["error"]) == (404, "WORKFLOW_NOT_FOUND")
 
 
-def test_a_warm_function_makes_two_calls(aws_gateway: AwsGateway) -> None:
-    """One counts the request; the list is one query, and a template is read only once."""
+def test_a_warm_function_makes_two_calls_per_request(aws_gateway: AwsGateway) -> None:
+    """The calls are the rate limit and one read; a template is read once per process."""
     add_workflow(aws_gateway)
     aws_gateway.ada.get("/workflows/w")
     with aws_calls(aws_gateway.clients) as calls:

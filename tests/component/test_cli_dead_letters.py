@@ -1,4 +1,4 @@
-"""`comfyui-gateway dead-letters` and `webhooks secret`, as an operator runs them."""
+"""The commands `comfyui-gateway dead-letters` and `webhooks secret`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def harness(aws: dict[str, str], aws_clients: Clients, monkeypatch: pytest.MonkeyPatch) -> WebhookHarness:
-    """Give the way of webhooks, to the command too."""
+    """Return the webhook harness, with its settings in the environment of the command."""
     for name, value in aws.items():
         monkeypatch.setenv(name, value)
     return WebhookHarness(aws, aws_clients)
@@ -38,8 +38,8 @@ def run(*arguments: str) -> Result:
     return CliRunner().invoke(app, arguments)
 
 
-def dead(harness: WebhookHarness, count: int) -> list[str]:
-    """Make webhooks that were given up; return their jobs' ids."""
+def add_dead_letters(harness: WebhookHarness, count: int) -> list[str]:
+    """Put webhook messages into the dead-letter queue; return their job ids."""
     ids = []
     for _ in range(count):
         job = harness.end_job("http://127.0.0.1:9/")
@@ -49,9 +49,9 @@ def dead(harness: WebhookHarness, count: int) -> list[str]:
     return ids
 
 
-def test_dead_letters_are_listed_and_stay(harness: WebhookHarness) -> None:
-    """Each by its job, more of them than SQS hands out at once, and again the next time."""
-    ids = dead(harness, 12)
+def test_listing_keeps_the_dead_letters(harness: WebhookHarness) -> None:
+    """Listing shows each message by its job, beyond one SQS batch, and leaves them in the queue."""
+    ids = add_dead_letters(harness, 12)
     for _ in range(2):
         result = run("dead-letters", "list", "webhooks")
         assert result.exit_code == 0
@@ -60,9 +60,9 @@ def test_dead_letters_are_listed_and_stay(harness: WebhookHarness) -> None:
     assert len(run("dead-letters", "list", "webhooks", "--limit", "5").stdout.splitlines()) == 5
 
 
-def test_dead_letters_are_put_back(harness: WebhookHarness) -> None:
-    """All of them, as new messages, and none is left."""
-    ids = dead(harness, 11)
+def test_dead_letters_are_redriven(harness: WebhookHarness) -> None:
+    """Redriving moves all messages to the queue as new messages."""
+    ids = add_dead_letters(harness, 11)
     assert "11 dead letters of webhooks" in run("dead-letters", "redrive", "webhooks").stderr
     assert run("dead-letters", "list", "webhooks").stdout == ""
     records = [record for _ in range(2) for record in harness.messages()]
@@ -70,10 +70,10 @@ def test_dead_letters_are_put_back(harness: WebhookHarness) -> None:
     assert {record["attributes"]["ApproximateReceiveCount"] for record in records} == {"1"}
 
 
-def test_a_jobs_prompt_is_not_shown(harness: WebhookHarness, aws: dict[str, str]) -> None:
-    """A job's message is put back with its group; what it is to make is nobody's business here."""
+def test_prompts_are_not_shown(harness: WebhookHarness, aws: dict[str, str]) -> None:
+    """A job's prompt is not shown; a redriven message keeps its group."""
     job = harness.end_job(None)
-    prompt = {"1": {"class_type": "A", "inputs": {"text": "a-fox-that-nobody-may-read"}}}
+    prompt = {"1": {"class_type": "A", "inputs": {"text": "a-private-prompt"}}}
     message = JobMessage(job_id=job.id, priority=Priority.HIGH, correlation_id="c", prompt=prompt)
     harness.clients.sqs.send_message(
         QueueUrl=aws["HIGH_DEAD_LETTER_QUEUE_URL"],
@@ -82,7 +82,7 @@ def test_a_jobs_prompt_is_not_shown(harness: WebhookHarness, aws: dict[str, str]
     )
     shown = run("dead-letters", "list", "high")
     assert job.id in shown.stdout
-    assert "nobody-may-read" not in shown.output
+    assert "a-private-prompt" not in shown.output
     run("dead-letters", "redrive", "high")
     (again,) = harness.clients.sqs.receive_message(
         QueueUrl=aws["HIGH_QUEUE_URL"], MessageSystemAttributeNames=["MessageGroupId"]
@@ -90,30 +90,30 @@ def test_a_jobs_prompt_is_not_shown(harness: WebhookHarness, aws: dict[str, str]
     assert again["Attributes"]["MessageGroupId"] == "owner"
 
 
-def test_what_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In one line, as everywhere."""
+def test_a_missing_setting_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A missing setting is one line on stderr that names it, with exit code 1."""
     monkeypatch.chdir(tmp_path)
     for name in (*PROVISIONED, "WEBHOOK_SECRET", "DATA_DIR"):
         monkeypatch.delenv(name, raising=False)
-    for arguments, beginning in (
-        (("dead-letters", "list", "webhooks"), "comfyui-gateway: WEBHOOK_QUEUE_URL: is not set, and no gateway"),
-        (("webhooks", "secret", "ada"), "comfyui-gateway: WEBHOOK_SECRET: is not set"),
+    for arguments, setting in (
+        (("dead-letters", "list", "webhooks"), "WEBHOOK_QUEUE_URL"),
+        (("webhooks", "secret", "ada"), "WEBHOOK_SECRET"),
     ):
         result = run(*arguments)
         assert (result.exit_code, result.stdout, len(result.stderr.splitlines())) == (1, "", 1)
-        assert result.stderr.startswith(beginning)
+        assert result.stderr.startswith(f"comfyui-gateway: {setting}:")
 
 
-def test_scripts_read_json(harness: WebhookHarness) -> None:
-    """Of the list, and of how many were put back."""
-    (job_id,) = dead(harness, 1)
+def test_json_output(harness: WebhookHarness) -> None:
+    """`--json` prints the list, and the number of redriven messages."""
+    (job_id,) = add_dead_letters(harness, 1)
     listed = json.loads(run("dead-letters", "list", "webhooks", "--json").stdout)
     assert [letter["jobId"] for letter in listed["deadLetters"]] == [job_id]
     assert json.loads(run("dead-letters", "redrive", "webhooks", "--json").stdout)["count"] == 1
 
 
-def test_a_redrive_is_in_the_audit_log(harness: WebhookHarness, aws: dict[str, str]) -> None:
-    """With its queue, and who did it."""
+def test_a_redrive_has_an_audit_entry(harness: WebhookHarness, aws: dict[str, str]) -> None:
+    """A redrive has an audit entry with queue and operator."""
     run("dead-letters", "redrive", "webhooks")
     (entry,) = DynamoAuditLog(harness.clients.dynamodb, aws["TABLE_NAME"], 30).newest(9, before=None)
     assert (entry.action, entry.target) == (AuditAction.DEAD_LETTERS_REDRIVEN, "webhooks")
@@ -121,7 +121,7 @@ def test_a_redrive_is_in_the_audit_log(harness: WebhookHarness, aws: dict[str, s
 
 
 def test_an_owners_secret_is_printed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is the one that the owner's webhooks are signed with."""
+    """The command prints the secret that the owner's webhooks are signed with."""
     monkeypatch.setenv("WEBHOOK_SECRET", SECRET)
     assert run("webhooks", "secret", "ada").stdout == owner_secret(SECRET, "ada", 0) + "\n"
     monkeypatch.setenv("WEBHOOK_SECRET_RENEWALS", "ada:2,bob:1")

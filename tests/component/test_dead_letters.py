@@ -1,4 +1,4 @@
-"""What becomes of jobs whose messages were received too often."""
+"""The dead-letters function: jobs whose messages were received too often."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def handler(event_functions: EventFunctions) -> Handler:
-    """Give the function."""
+    """Return the dead-letters function."""
     return dead_letters.handler.make_handler(event_functions.wiring)
 
 
 def claimed(event_functions: EventFunctions, job: Job, lease: timedelta = timedelta(seconds=30)) -> Job:
-    """Claim a job; a negative lease is one that has run out."""
+    """Claim a job; a negative lease has expired."""
     now = SYSTEM_CLOCK.now()
     return event_functions.jobs.claim(job.id, executor_id="e-1", now=now, lease_until=now + lease)
 
 
-def test_a_job_that_nobody_takes_ends_as_lost(event_functions: EventFunctions, handler: Handler) -> None:
-    """It fails, the error says what to do, its end is announced once, and its message is not wanted again."""
+def test_a_queued_job_fails(event_functions: EventFunctions, handler: Handler) -> None:
+    """The job fails with a recommendation, its event is published once, and its message is removed."""
     job = event_functions.record()
     assert failed(handler, body_of(job)) == []
     ended = event_functions.job(job.id)
@@ -50,8 +50,8 @@ def test_a_job_that_nobody_takes_ends_as_lost(event_functions: EventFunctions, h
     ]
 
 
-def test_a_job_that_its_executor_left_ends_as_lost(event_functions: EventFunctions, handler: Handler) -> None:
-    """The lease has run out minutes ago: the attempt that comes back to life can write nothing."""
+def test_a_job_with_an_expired_lease_fails(event_functions: EventFunctions, handler: Handler) -> None:
+    """The job fails once its lease has expired; the attempt can write nothing afterwards."""
     attempt = claimed(event_functions, event_functions.record(), lease=timedelta(minutes=-5))
     assert failed(handler, body_of(attempt)) == []
     ended = event_functions.job(attempt.id)
@@ -61,30 +61,30 @@ def test_a_job_that_its_executor_left_ends_as_lost(event_functions: EventFunctio
     assert event_functions.job(attempt.id) == ended
 
 
-def test_a_job_that_was_given_back_ends_as_lost(event_functions: EventFunctions, handler: Handler) -> None:
-    """Between two attempts nobody holds it, however short ago the last one ended."""
+def test_a_released_job_fails(event_functions: EventFunctions, handler: Handler) -> None:
+    """A released job has no lease, so it fails at once."""
     attempt = claimed(event_functions, event_functions.record())
     event_functions.jobs.release(attempt)
     assert failed(handler, body_of(attempt)) == []
     assert event_functions.job(attempt.id).status is JobStatus.FAILED
 
 
-def everything_in(record: logging.LogRecord) -> str:
-    """Write all that a log line could show, a traceback included."""
+def full_text(record: logging.LogRecord) -> str:
+    """Return all text of a log record, traceback included."""
     return f"{logging.Formatter().format(record)} {vars(record)}"
 
 
-@pytest.mark.parametrize("lease", [timedelta(seconds=30), timedelta(seconds=-1)], ids=["live", "just run out"])
-def test_a_job_that_somebody_holds_is_left(event_functions: EventFunctions, handler: Handler, lease: timedelta) -> None:
-    """Its message comes back, so that the job still has an end when its executor is lost. Clocks may be apart."""
+@pytest.mark.parametrize("lease", [timedelta(seconds=30), timedelta(seconds=-1)], ids=["live", "just expired"])
+def test_a_leased_job_stays(event_functions: EventFunctions, handler: Handler, lease: timedelta) -> None:
+    """A leased job stays, and its message is retried in case the executor is lost. Clocks may differ by seconds."""
     attempt = claimed(event_functions, event_functions.record(), lease)
     assert failed(handler, body_of(attempt)) == [0]
     assert event_functions.job(attempt.id) == attempt
     assert event_functions.published() == []
 
 
-def test_an_ended_job_is_announced_again(event_functions: EventFunctions, handler: Handler) -> None:
-    """Whoever ended it may have died before it said so; nothing else happens to it."""
+def test_the_event_of_an_ended_job_is_published_again(event_functions: EventFunctions, handler: Handler) -> None:
+    """The event of an ended job is published again, in case its writer stopped before publishing."""
     ended = event_functions.jobs.finish(claimed(event_functions, event_functions.record()), SUCCESS)
     assert failed(handler, body_of(ended)) == []
     assert [(event.event_id, event.status) for event in event_functions.published()] == [
@@ -93,8 +93,8 @@ def test_an_ended_job_is_announced_again(event_functions: EventFunctions, handle
     assert event_functions.job(ended.id) == ended
 
 
-def test_a_letter_without_a_job_is_dropped(event_functions: EventFunctions, handler: Handler) -> None:
-    """The record was kept for as long as it is kept."""
+def test_a_message_without_a_job_is_removed(event_functions: EventFunctions, handler: Handler) -> None:
+    """A message whose record has expired is removed."""
     never = event_functions.record()
     event_functions.clients.dynamodb.delete_item(
         TableName=event_functions.environment["TABLE_NAME"], Key={"pk": {"S": f"JOB#{never.id}"}, "sk": {"S": "JOB"}}
@@ -104,10 +104,10 @@ def test_a_letter_without_a_job_is_dropped(event_functions: EventFunctions, hand
 
 
 @pytest.mark.parametrize("version", [2, "x", None])
-def test_a_message_of_another_release_ends_its_job(
+def test_a_message_of_another_version_fails_its_job(
     event_functions: EventFunctions, handler: Handler, version: object
 ) -> None:
-    """No executor could read it; the job's id is enough to end the job."""
+    """A message of another version has a job id, so its job fails."""
     job = event_functions.record()
     assert failed(handler, json.dumps({"version": version, "jobId": job.id, "graph": PROMPT})) == []
     assert event_functions.job(job.id).status is JobStatus.FAILED
@@ -117,7 +117,7 @@ def test_a_message_of_another_release_ends_its_job(
     "body",
     [
         "",
-        "secret garbage",
+        "secret, not JSON",
         "{}",
         "[]",
         "null",
@@ -129,28 +129,28 @@ def test_a_message_of_another_release_ends_its_job(
     ],
     ids=range(10),
 )
-def test_what_nobody_can_read_is_thrown_away(handler: Handler, body: str, caplog: pytest.LogCaptureFixture) -> None:
-    """It does not come back for ever; the log tells which message it was, and nothing of what is in it."""
+def test_an_unreadable_message_is_removed(handler: Handler, body: str, caplog: pytest.LogCaptureFixture) -> None:
+    """An unreadable message is removed and logged by its id, without its content."""
     assert failed(handler, body) == []
     (record,) = caplog.records
     assert vars(record)["action"] == "dead_letter_unreadable"
-    assert "secret" not in everything_in(record)
+    assert "secret" not in full_text(record)
 
 
-def test_one_that_fails_does_not_bring_back_the_others(
+def test_only_the_failed_message_is_retried(
     event_functions: EventFunctions, handler: Handler, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A crash after the terminal write brings the message back, and the second time the end is announced."""
+    """Only the failed message is retried; the retry publishes the event."""
     first, second = event_functions.record(), event_functions.record()
     publish = event_functions.wiring.bus.publish
 
-    def publish_but_the_first(event: JobEndedEvent) -> None:
+    def publish_except_first(event: JobEndedEvent) -> None:
         if event.job_id == first.id:
             raise EventNotPublishedError("InternalFailure")
         publish(event)
 
     with monkeypatch.context() as broken:
-        broken.setattr(event_functions.wiring.bus, "publish", publish_but_the_first)
+        broken.setattr(event_functions.wiring.bus, "publish", publish_except_first)
         assert failed(handler, body_of(first), body_of(second)) == [0]
     assert [event.job_id for event in event_functions.published()] == [second.id]
     ended = event_functions.job(first.id)
@@ -158,11 +158,11 @@ def test_one_that_fails_does_not_bring_back_the_others(
     assert [event.event_id for event in event_functions.published()] == [ended_event_id(first.id)]
     assert event_functions.job(first.id) == ended
     assert caplog.records
-    assert not [record for record in caplog.records if "nobody-may-read" in everything_in(record)]
+    assert not [record for record in caplog.records if "a-private-prompt" in full_text(record)]
 
 
-def test_a_race_with_an_executor_has_one_end(event_functions: EventFunctions, handler: Handler) -> None:
-    """Either the executor gets the job and the letter comes back, or the job has ended and cannot be claimed."""
+def test_in_a_race_with_an_executor_one_wins(event_functions: EventFunctions, handler: Handler) -> None:
+    """Either the claim wins and the message is retried, or the job has failed and cannot be claimed."""
     for _ in range(20):
         job = event_functions.record()
 
@@ -172,15 +172,15 @@ def test_a_race_with_an_executor_has_one_end(event_functions: EventFunctions, ha
         results: list[Any] = []
         try:
             results = at_once(2, act)
-        except Exception:  # noqa: BLE001  the claim was refused
+        except Exception:  # noqa: BLE001  the claim was rejected
             assert event_functions.job(job.id).status is JobStatus.FAILED
         else:
             assert results[0] == [0]
             assert event_functions.job(job.id).status is JobStatus.RUNNING
 
 
-def test_a_letter_costs_two_calls(event_functions: EventFunctions, handler: Handler, aws_clients: Clients) -> None:
-    """The terminal write and the event; one that is left costs the refused write alone."""
+def test_a_message_costs_two_calls(event_functions: EventFunctions, handler: Handler, aws_clients: Clients) -> None:
+    """A failed job costs the terminal write and the event; a leased job costs the rejected write only."""
     queued, running = event_functions.record(), claimed(event_functions, event_functions.record())
     with aws_calls(aws_clients) as calls:
         failed(handler, body_of(queued))

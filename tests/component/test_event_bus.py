@@ -30,7 +30,7 @@ EVENT = JobEndedEvent(
 
 
 def subscribe(aws: dict[str, str], clients: Clients) -> str:
-    """Make a rule that puts job-ended events into a queue; return the queue's URL."""
+    """Create a rule that puts job-ended events into a queue; return the queue's URL."""
     name = f"{aws['EVENT_BUS_NAME']}-{uuid.uuid4().hex[:6]}"
     url = clients.sqs.create_queue(QueueName=name)["QueueUrl"]
     attributes: Any = clients.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]
@@ -55,7 +55,7 @@ def test_a_rule_receives_the_event(aws: dict[str, str], aws_clients: Clients) ->
         aws_clients.sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
 
 
-def test_an_event_that_the_bus_rejected_is_an_error() -> None:
+def test_a_rejected_event_is_an_error() -> None:
     """PutEvents responds with 200 even then: only its count of failures shows it."""
 
     class FullBus:

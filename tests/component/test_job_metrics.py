@@ -1,4 +1,4 @@
-"""The function that counts jobs, on what the table's stream tells of real writes."""
+"""The job metrics function, on the stream records of real writes."""
 
 from __future__ import annotations
 
@@ -40,31 +40,31 @@ OOM = JobEnd(
 
 @pytest.fixture
 def job_metrics_function(aws: dict[str, str], aws_clients: Clients) -> JobMetricsFunction:
-    """Follow the stream of the gateway's table."""
+    """Return the job metrics function on the stream of the gateway's table."""
     return JobMetricsFunction(aws, aws_clients)
 
 
 @pytest.fixture
 def jobs(aws_gateway: AwsGateway) -> JobStore:
-    """Give the jobs of the aws_gateway."""
+    """Return the job store of the gateway."""
     return aws_gateway.wiring.jobs
 
 
 @pytest.fixture
 def job_counts(aws_gateway: AwsGateway) -> JobCountStore:
-    """Give the counts of the aws_gateway."""
+    """Return the count store of the gateway."""
     return aws_gateway.wiring.job_counts
 
 
-def started(jobs: JobStore, **fields: Any) -> Job:  # noqa: ANN401  a job's
-    """Accept a job and have it claimed two seconds later."""
+def started(jobs: JobStore, **fields: Any) -> Job:  # noqa: ANN401  the fields of a job
+    """Create a job, and claim it two seconds later."""
     job = jobs.create(new_job(**fields))
     claimed_at = NOW + timedelta(seconds=2)
     return jobs.claim(job.id, executor_id="e", now=claimed_at, lease_until=SOON)
 
 
-def everything(jobs: JobStore) -> None:
-    """Let jobs go every way there is."""
+def create_jobs_of_every_outcome(jobs: JobStore) -> None:
+    """Create jobs with every possible outcome."""
     jobs.create(new_job())
     started(jobs)
     jobs.finish(started(jobs), SUCCESS)
@@ -72,17 +72,17 @@ def everything(jobs: JobStore) -> None:
     jobs.finish(started(jobs), replace(SUCCESS, status=JobStatus.CANCELED, outputs=None, execution_ms=None))
     jobs.create(new_job(status=JobStatus.SUCCEEDED, completed_at=NOW, outputs=(OUTPUT,), progress=100, cache_hit=True))
     jobs.cancel(jobs.create(new_job()).id, now=LATER)
-    asked = started(jobs)
-    jobs.cancel(asked.id, now=NOW)
-    jobs.finish(asked, replace(SUCCESS, status=JobStatus.CANCELED, outputs=None, execution_ms=None))
-    given_back = started(jobs)
-    jobs.renew(given_back, lease_until=SOON, progress=40)
-    jobs.release(given_back)
-    again = jobs.claim(given_back.id, executor_id="f", now=LATER, lease_until=LATER + timedelta(seconds=30))
+    canceled = started(jobs)
+    jobs.cancel(canceled.id, now=NOW)
+    jobs.finish(canceled, replace(SUCCESS, status=JobStatus.CANCELED, outputs=None, execution_ms=None))
+    released = started(jobs)
+    jobs.renew(released, lease_until=SOON, progress=40)
+    jobs.release(released)
+    again = jobs.claim(released.id, executor_id="f", now=LATER, lease_until=LATER + timedelta(seconds=30))
     jobs.finish(again, SUCCESS)
 
 
-OF_EVERYTHING = {
+EXPECTED_COUNTS = {
     "queued": 1,
     "running": 1,
     "succeeded": 3,
@@ -97,8 +97,8 @@ OF_EVERYTHING = {
 }
 
 
-def write_what_is_no_job(aws_gateway: AwsGateway) -> None:
-    """Write one of everything else that the table has, with keys as like those of jobs as can be."""
+def write_other_items(aws_gateway: AwsGateway) -> None:
+    """Write the table's other kinds of items, with keys similar to those of jobs."""
     aws_gateway.wiring.limiter.count("KEY#k") if aws_gateway.wiring.limiter else None
     aws_gateway.caller("k", "JOB", Role.USER)
     aws_gateway.wiring.results.put(
@@ -110,8 +110,8 @@ def write_what_is_no_job(aws_gateway: AwsGateway) -> None:
     aws_gateway.clients.dynamodb.put_item(TableName=aws_gateway.table_name, Item=item)
 
 
-def fits(aws_gateway: AwsGateway, record: dict[str, Any]) -> bool:
-    """Tell whether Lambda would hand a record over: its patterns are those of EventBridge."""
+def passes_filter(aws_gateway: AwsGateway, record: dict[str, Any]) -> bool:
+    """Return whether Lambda's event filter passes a record. Its patterns have the syntax of EventBridge."""
     envelope = {
         "id": "1",
         "account": "1",
@@ -129,25 +129,23 @@ def fits(aws_gateway: AwsGateway, record: dict[str, Any]) -> bool:
     )
 
 
-def test_whatever_becomes_of_jobs_is_counted_once(
-    aws_gateway: AwsGateway, job_metrics_function: JobMetricsFunction
-) -> None:
-    """However they end, and however often they are tried."""
-    everything(aws_gateway.wiring.jobs)
-    write_what_is_no_job(aws_gateway)
+def test_every_outcome_is_counted_once(aws_gateway: AwsGateway, job_metrics_function: JobMetricsFunction) -> None:
+    """Every job counts once, whatever its outcome and number of attempts."""
+    create_jobs_of_every_outcome(aws_gateway.wiring.jobs)
+    write_other_items(aws_gateway)
     job_metrics_function.catch_up()
-    assert aws_gateway.wiring.job_counts.since(TODAY) == {TODAY: OF_EVERYTHING}
+    assert aws_gateway.wiring.job_counts.since(TODAY) == {TODAY: EXPECTED_COUNTS}
 
 
-def test_lambda_hands_over_what_is_counted_and_nothing_else(
+def test_the_event_filter_passes_only_counted_records(
     aws_gateway: AwsGateway, job_metrics_function: JobMetricsFunction
 ) -> None:
-    """The patterns, by which the deployment is set up, and the function agree; the counts' own writes fit neither."""
-    everything(aws_gateway.wiring.jobs)
-    write_what_is_no_job(aws_gateway)
+    """The deployed event filter passes exactly the records that the function counts; not its own writes."""
+    create_jobs_of_every_outcome(aws_gateway.wiring.jobs)
+    write_other_items(aws_gateway)
     waiting, ended = aws_gateway.wiring.jobs.create(new_job()), aws_gateway.wiring.jobs.create(new_job())
     aws_gateway.wiring.jobs.cancel(ended.id, now=LATER)
-    aws_gateway.clients.dynamodb.update_item(  # what is written of its webhook comes after its end
+    aws_gateway.clients.dynamodb.update_item(  # deliveries are written after the job has ended
         TableName=aws_gateway.table_name,
         Key=job_item.key(ended.id),
         UpdateExpression="SET deliveryCount = :one",
@@ -156,20 +154,20 @@ def test_lambda_hands_over_what_is_counted_and_nothing_else(
     for job in (waiting, ended, started(aws_gateway.wiring.jobs)):
         aws_gateway.clients.dynamodb.delete_item(TableName=aws_gateway.table_name, Key=job_item.key(job.id))
     records = job_metrics_function.records()
-    handed_over = [record for record in records if fits(aws_gateway, record)]
-    kinds = {record["eventName"] for record in handed_over}
+    passed = [record for record in records if passes_filter(aws_gateway, record)]
+    kinds = {record["eventName"] for record in passed}
     assert kinds == {"INSERT", "MODIFY", "REMOVE"}
-    assert len(handed_over) < len(records)
+    assert len(passed) < len(records)
     for record in records:
         with aws_calls(aws_gateway.clients) as calls:
             job_metrics_function.count([record])
-        assert calls == (["dynamodb.TransactWriteItems"] if record in handed_over else [])
-    assert not [record for record in job_metrics_function.records() if fits(aws_gateway, record)]
+        assert calls == (["dynamodb.TransactWriteItems"] if record in passed else [])
+    assert not [record for record in job_metrics_function.records() if passes_filter(aws_gateway, record)]
 
 
 def test_a_batch_is_one_write(aws_gateway: AwsGateway, job_metrics_function: JobMetricsFunction) -> None:
-    """However many jobs it tells of; jobs of other days included."""
-    everything(aws_gateway.wiring.jobs)
+    """A batch costs one transaction, also with jobs of several days."""
+    create_jobs_of_every_outcome(aws_gateway.wiring.jobs)
     aws_gateway.wiring.jobs.create(new_job(created_at=NOW - timedelta(days=1)))
     records = job_metrics_function.records()
     assert len(records) > 20
@@ -177,48 +175,48 @@ def test_a_batch_is_one_write(aws_gateway: AwsGateway, job_metrics_function: Job
         job_metrics_function.count(records)
     assert calls == ["dynamodb.TransactWriteItems"]
     assert aws_gateway.wiring.job_counts.since(date.min) == {
-        TODAY: OF_EVERYTHING,
+        TODAY: EXPECTED_COUNTS,
         TODAY - timedelta(days=1): {"queued": 1},
     }
 
 
-def test_a_batch_that_comes_again_is_not_counted_again(
+def test_a_repeated_batch_is_not_counted_twice(
     aws_gateway: AwsGateway, job_metrics_function: JobMetricsFunction, aws: dict[str, str]
 ) -> None:
-    """Lambda repeats one whose call broke off, though its counts may be written."""
-    everything(aws_gateway.wiring.jobs)
+    """A repeated batch is not counted twice: Lambda repeats one if the function failed after its write."""
+    create_jobs_of_every_outcome(aws_gateway.wiring.jobs)
     records = job_metrics_function.records()
     job_metrics_function.count(records)
     job_metrics_function.count(records)
     JobMetricsFunction(aws, aws_gateway.clients).count(records)  # another instance of the function
-    assert aws_gateway.wiring.job_counts.since(TODAY) == {TODAY: OF_EVERYTHING}
+    assert aws_gateway.wiring.job_counts.since(TODAY) == {TODAY: EXPECTED_COUNTS}
 
 
-def test_a_batch_that_failed_is_counted_when_it_comes_again(
+def test_a_failed_batch_is_counted_on_its_retry(
     aws_gateway: AwsGateway, job_metrics_function: JobMetricsFunction, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What could not be written raises, or Lambda would go on to the next batch."""
-    everything(aws_gateway.wiring.jobs)
+    """If the counts cannot be written, the function raises, so that Lambda repeats the batch."""
+    create_jobs_of_every_outcome(aws_gateway.wiring.jobs)
     records = job_metrics_function.records()
     with monkeypatch.context() as broken:
-        broken.setattr("gateway.aws.dynamodb.transaction.write", lambda *_, **__: False)  # another one is always faster
+        broken.setattr("gateway.aws.dynamodb.transaction.write", lambda *_, **__: False)  # always a conflict
         with pytest.raises(JobCountsConflictError):
             job_metrics_function.count(records)
     job_metrics_function.count(records)
-    assert aws_gateway.wiring.job_counts.since(TODAY) == {TODAY: OF_EVERYTHING}
+    assert aws_gateway.wiring.job_counts.since(TODAY) == {TODAY: EXPECTED_COUNTS}
 
 
-def test_counts_of_the_same_day_can_be_changed_at_the_same_moment(job_counts: JobCountStore) -> None:
-    """Lambda calls the function for each shard of the stream on its own."""
+def test_concurrent_updates_of_a_day_are_all_counted(job_counts: JobCountStore) -> None:
+    """Concurrent updates are all counted: Lambda invokes the function per shard of the stream."""
     at_once(8, lambda _: job_counts.add({TODAY: DailyJobCounts(queued=1)}, batch_id=str(uuid.uuid4())))
     assert job_counts.since(TODAY) == {TODAY: {"queued": 8}}
 
 
 @pytest.mark.parametrize("status", [JobStatus.QUEUED, JobStatus.RUNNING])
-def test_a_record_that_is_removed_leaves_no_ghost(
+def test_an_expired_record_is_not_counted_as_queued_or_running(
     aws_gateway: AwsGateway, job_metrics_function: JobMetricsFunction, status: JobStatus
 ) -> None:
-    """A job without an end, whose record is as old as records get, is none that waits or runs."""
+    """A queued or running job whose record expires is no longer counted as queued or running."""
     job = started(aws_gateway.wiring.jobs) if status is JobStatus.RUNNING else aws_gateway.wiring.jobs.create(new_job())
     job_metrics_function.catch_up()
     assert aws_gateway.wiring.job_counts.since(TODAY)[TODAY][status] == 1
@@ -227,13 +225,13 @@ def test_a_record_that_is_removed_leaves_no_ghost(
     assert aws_gateway.wiring.job_counts.since(TODAY)[TODAY][status] == 0
 
 
-def test_counts_are_kept_as_long_as_the_jobs_of_their_day(
+def test_counts_expire_with_the_jobs_of_their_day(
     aws_gateway: AwsGateway, job_metrics_function: JobMetricsFunction
 ) -> None:
-    """To the last one, and no longer; and they stay small."""
+    """Counts expire with the last job of their day, and their item stays small."""
     late = NOW.replace(hour=23, minute=59, second=59, microsecond=999000)
     job = aws_gateway.wiring.jobs.create(new_job(created_at=late))
-    everything(aws_gateway.wiring.jobs)
+    create_jobs_of_every_outcome(aws_gateway.wiring.jobs)
     job_metrics_function.catch_up()
     (counts,) = aws_gateway.stored("STATS")
     (record,) = [item for item in aws_gateway.stored("JOB#") if item["pk"]["S"].endswith(job.id)]
@@ -242,15 +240,15 @@ def test_counts_are_kept_as_long_as_the_jobs_of_their_day(
     assert size < 400
 
 
-def test_a_record_that_cannot_be_read_holds_nothing_up(
+def test_an_invalid_record_is_skipped(
     aws_gateway: AwsGateway, job_metrics_function: JobMetricsFunction, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each batch would come again and again with it; so it is told in the log, by its key alone, and left out."""
+    """An invalid record is logged by its key and skipped: raising would repeat its batch."""
     log = io.StringIO()
     monkeypatch.setattr(event_logger.registered_handler, "stream", log)
     for number, fields in enumerate(({"status": "secret"}, {"secret": "x"}, {"status": "failed", "error": "{secret"})):
-        whole = job_item.fields_of(new_job(), expires_at=SOON)
-        text = {"pk": f"JOB#{number}", "sk": "JOB", "jobOrder": whole["jobOrder"], "correlationId": "c"}
+        fields_of_job = job_item.fields_of(new_job(), expires_at=SOON)
+        text = {"pk": f"JOB#{number}", "sk": "JOB", "jobOrder": fields_of_job["jobOrder"], "correlationId": "c"}
         item = {name: {"S": value} for name, value in {**text, **fields}.items()}
         aws_gateway.clients.dynamodb.put_item(TableName=aws_gateway.table_name, Item=item)
     aws_gateway.wiring.jobs.create(new_job())
@@ -261,13 +259,13 @@ def test_a_record_that_cannot_be_read_holds_nothing_up(
     assert "secret" not in log.getvalue()
 
 
-def test_ends_are_reported_with_their_correlation_ids(
+def test_failed_jobs_are_logged_with_their_correlation_ids(
     aws_gateway: AwsGateway,
     job_metrics_function: JobMetricsFunction,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """A job's outcome is found by the id of the request that it came with; its inputs are in no line."""
+    """A failed job is logged with the correlation id of its request, without its inputs."""
     log = io.StringIO()
     monkeypatch.setattr(event_logger.registered_handler, "stream", log)
     job = started(
@@ -287,10 +285,10 @@ def test_ends_are_reported_with_their_correlation_ids(
     assert "secret" not in log.getvalue() + capsys.readouterr().out
 
 
-def test_success_costs_no_line(
+def test_succeeded_jobs_are_not_logged(
     aws_gateway: AwsGateway, job_metrics_function: JobMetricsFunction, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its executor has told it, and logs are billed by the byte."""
+    """A succeeded job is not logged: its executor has logged it, and logs are billed by the byte."""
     log = io.StringIO()
     monkeypatch.setattr(event_logger.registered_handler, "stream", log)
     aws_gateway.wiring.jobs.finish(started(aws_gateway.wiring.jobs), SUCCESS)
@@ -301,19 +299,19 @@ def test_success_costs_no_line(
 def test_metrics_are_written_for_each_batch(
     aws_gateway: AwsGateway, job_metrics_function: JobMetricsFunction, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A line that CloudWatch Logs reads, for jobs accepted until they end; none for what is not counted."""
+    """Each batch with jobs writes one line in the embedded metric format."""
     aws_gateway.wiring.jobs.finish(started(aws_gateway.wiring.jobs), SUCCESS)
     job_metrics_function.catch_up()
     (line,) = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "_aws" in line]
     assert (line["JobsAccepted"], line["JobsStarted"], line["JobsSucceeded"]) == (1, 1, 1)
     assert (line["QueueWait"], line["RunTime"]) == ([2000], [1234])
-    write_what_is_no_job(aws_gateway)
+    write_other_items(aws_gateway)
     job_metrics_function.catch_up()
     assert capsys.readouterr().out == ""
 
 
-def test_days_are_those_of_utc(aws_gateway: AwsGateway, job_metrics_function: JobMetricsFunction) -> None:
-    """The present is in the counts that are read for today."""
+def test_days_are_in_utc(aws_gateway: AwsGateway, job_metrics_function: JobMetricsFunction) -> None:
+    """A job is counted on its UTC day."""
     aws_gateway.wiring.jobs.create(new_job(created_at=SYSTEM_CLOCK.now()))
     job_metrics_function.catch_up()
     assert list(aws_gateway.wiring.job_counts.since(date.min)) == [datetime.now(UTC).date()]

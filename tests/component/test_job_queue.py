@@ -22,7 +22,7 @@ MESSAGE = JobMessage(
 
 
 def test_each_owner_has_a_message_group(queue: SqsJobQueue, aws: dict[str, str], aws_clients: Clients) -> None:
-    """SQS's fair queues go by the group: a backlog of one owner does not delay the others."""
+    """SQS's fair queues use the group: a backlog of one owner does not delay the others."""
     for owner in ("ada", "bob", "ada"):
         queue.send(MESSAGE, group=owner)
     received = aws_clients.sqs.receive_message(

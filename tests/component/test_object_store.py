@@ -27,7 +27,7 @@ def http() -> Iterator[requests.Session]:
         yield session
 
 
-def test_a_presigned_url_is_good_for_a_plain_get(objects: S3ObjectStore, http: requests.Session) -> None:
+def test_a_presigned_url_works_without_credentials(objects: S3ObjectStore, http: requests.Session) -> None:
     """A GET returns bytes, type and disposition, or a range of the bytes."""
     key = "outputs/j/ü b+c.png"
     objects.put_stream(key, io.BytesIO(BLOCK), content_type="image/png", disposition='inline; filename="b.png"')
@@ -41,8 +41,8 @@ def test_a_presigned_url_is_good_for_a_plain_get(objects: S3ObjectStore, http: r
     assert part.headers["Content-Range"] == f"bytes 10-19/{len(BLOCK)}"
 
 
-def test_a_presigned_url_is_good_for_its_file_only(objects: S3ObjectStore, http: requests.Session) -> None:
-    """The signature of one file does not open another."""
+def test_a_presigned_url_works_for_its_file_only(objects: S3ObjectStore, http: requests.Session) -> None:
+    """The signature of one file is invalid for another."""
     for name in ("a", "b"):
         objects.put(f"outputs/j/{name}.png", name.encode(), content_type="image/png")
     url = objects.presigned_url("outputs/j/a.png", seconds=600)

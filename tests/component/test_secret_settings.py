@@ -1,4 +1,4 @@
-"""Behaviour of settings that are kept in Secrets Manager."""
+"""Settings stored in Secrets Manager."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 
 def secret(clients: Clients, content: object) -> str:
-    """Make a secret; return its ARN."""
+    """Create a secret; return its ARN."""
     text = content if isinstance(content, str) else json.dumps(content)
     return clients.secretsmanager.create_secret(Name=uuid.uuid4().hex, SecretString=text)["ARN"]
 
 
-def test_settings_of_all_secrets_are_added(aws_clients: Clients) -> None:
-    """Two secrets, and the environment, are read as one; what is secret wins."""
+def test_secrets_are_merged_into_the_environment(aws_clients: Clients) -> None:
+    """Secrets are merged into the environment, and override it."""
     first = secret(aws_clients, {"JWT_SECRET": "a"})
     second = secret(aws_clients, {"WEBHOOK_SECRET": "b", "S3_ACCESS_KEY": "c"})
     environment = {"SECRET_ARNS": f"{first}, {second}", "TABLE_NAME": "t", "JWT_SECRET": "from the environment"}
@@ -31,21 +31,21 @@ def test_settings_of_all_secrets_are_added(aws_clients: Clients) -> None:
     }  # fmt: skip
 
 
-def test_without_secrets_nothing_is_called() -> None:
-    """An empty list is none, too."""
+def test_without_secrets_the_environment_is_unchanged() -> None:
+    """Without secrets, or with an empty list, the environment is returned unchanged."""
     for environment in ({"TABLE_NAME": "t"}, {"SECRET_ARNS": ""}):
         assert with_secrets(environment) is environment
 
 
 @pytest.mark.parametrize("content", ["hidden-word", '"hidden-word"', ["hidden-word"], {"A": {"hidden-word": 1}}])
-def test_a_secret_of_another_shape_is_named_but_never_shown(aws_clients: Clients, content: object) -> None:
-    """The start stops with one line that names the setting."""
-    with pytest.raises(SettingsInvalidError, match="SECRET_ARNS: a secret is no JSON object") as raised:
+def test_an_invalid_secret_is_an_error_without_its_content(aws_clients: Clients, content: object) -> None:
+    """The error names the setting, not the secret's content."""
+    with pytest.raises(SettingsInvalidError, match="SECRET_ARNS: ") as raised:
         with_secrets({"SECRET_ARNS": secret(aws_clients, content)})
     assert "hidden-word" not in str(raised.value)
 
 
-def test_a_secret_that_is_not_there_stops_the_start(aws_clients: Clients) -> None:  # noqa: ARG001  it has to run
-    """One line, again."""
-    with pytest.raises(SettingsInvalidError, match="SECRET_ARNS: a secret can't be read"):
+def test_a_missing_secret_is_an_error(aws_clients: Clients) -> None:  # noqa: ARG001  starts the embedded AWS
+    """A secret that cannot be read is an error that names the setting."""
+    with pytest.raises(SettingsInvalidError, match="SECRET_ARNS: "):
         with_secrets({"SECRET_ARNS": "arn:aws:secretsmanager:us-east-1:000000000000:secret:none-AbCdEf"})

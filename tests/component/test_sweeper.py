@@ -1,4 +1,4 @@
-"""The sweeper ends what nothing stands for, and nothing else."""
+"""The sweeper fails jobs that have neither a lease nor a message, and no others."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.parametrize("priority", Priority)
-def test_a_job_without_a_message_ends(event_functions: EventFunctions, sweeps: Sweeps, priority: Priority) -> None:
-    """It fails with what to do, once, and its end is announced once."""
+def test_a_job_without_a_message_fails(event_functions: EventFunctions, sweeps: Sweeps, priority: Priority) -> None:
+    """The job fails once, with a recommendation, and one event is published."""
     orphan = event_functions.record(priority=priority)
     sweeps.some()
     ended = event_functions.job(orphan.id)
@@ -39,23 +39,23 @@ def test_a_job_without_a_message_ends(event_functions: EventFunctions, sweeps: S
     assert event_functions.published() == []
 
 
-def test_a_job_that_its_executor_left_without_a_message_ends(event_functions: EventFunctions, sweeps: Sweeps) -> None:
-    """Its lease has run out, and nothing would bring it to another executor."""
+def test_a_job_with_an_expired_lease_and_no_message_fails(event_functions: EventFunctions, sweeps: Sweeps) -> None:
+    """A job with an expired lease, or without one, fails if it has no message."""
     orphan = claimed(event_functions, event_functions.record())
-    given_back = claimed(event_functions, event_functions.record())
-    event_functions.jobs.release(given_back)
+    released = claimed(event_functions, event_functions.record())
+    event_functions.jobs.release(released)
     sweeps.some()
-    assert {event_functions.job(job.id).status for job in (orphan, given_back)} == {JobStatus.FAILED}
+    assert {event_functions.job(job.id).status for job in (orphan, released)} == {JobStatus.FAILED}
 
 
-def in_a_hand(event_functions: EventFunctions, job: Job) -> None:
-    """Let an executor have received the message."""
+def received_by_executor(event_functions: EventFunctions, job: Job) -> None:
+    """Send a message, and receive it as an executor does."""
     event_functions.send(job)
     assert event_functions.queue.receive(job.priority, wait_seconds=2)
 
 
-def given_back(event_functions: EventFunctions, job: Job) -> None:
-    """Let an attempt have ended, and its message be hidden for a while."""
+def released(event_functions: EventFunctions, job: Job) -> None:
+    """Release an attempt; its message becomes visible after 90 seconds."""
     event_functions.send(job)
     received = event_functions.queue.receive(job.priority, wait_seconds=2)
     assert received
@@ -64,35 +64,35 @@ def given_back(event_functions: EventFunctions, job: Job) -> None:
 
 
 def delayed(event_functions: EventFunctions, job: Job) -> None:
-    """Let a message come only later."""
+    """Send a delayed message."""
     url = event_functions.environment[f"{job.priority.upper()}_QUEUE_URL"]
     event_functions.clients.sqs.send_message(QueueUrl=url, MessageBody="a message", DelaySeconds=600)
 
 
-def dead(event_functions: EventFunctions, job: Job) -> None:
-    """Let a message be in the dead-letter queue."""
+def dead_lettered(event_functions: EventFunctions, job: Job) -> None:
+    """Send a message to the dead-letter queue."""
     url = event_functions.environment[f"{job.priority.upper()}_DEAD_LETTER_QUEUE_URL"]
     event_functions.clients.sqs.send_message(QueueUrl=url, MessageBody="a message")
 
 
-@pytest.mark.parametrize("stands", [EventFunctions.send, in_a_hand, given_back, delayed, dead])
+@pytest.mark.parametrize("place_message", [EventFunctions.send, received_by_executor, released, delayed, dead_lettered])
 @pytest.mark.parametrize("priority", Priority)
-def test_a_job_with_a_message_goes_on(
+def test_a_job_with_a_message_stays(
     event_functions: EventFunctions,
     sweeps: Sweeps,
     priority: Priority,
-    stands: Callable[[EventFunctions, Job], None],
+    place_message: Callable[[EventFunctions, Job], None],
 ) -> None:
-    """Wherever the message is, and however long the job waits."""
+    """A job with a message stays, whatever the message's state and the job's age."""
     job = event_functions.record(priority=priority)
-    stands(event_functions, job)
+    place_message(event_functions, job)
     sweeps.some(6)
     assert not event_functions.job(job.id).status.ended
     assert event_functions.published() == []
 
 
-def test_a_job_with_a_lease_goes_on(event_functions: EventFunctions, sweeps: Sweeps, clock: FakeClock) -> None:
-    """Even without a message, which SQS keeps for two weeks only."""
+def test_a_job_with_a_lease_stays(event_functions: EventFunctions, sweeps: Sweeps, clock: FakeClock) -> None:
+    """A job with a live lease stays, even without a message: SQS deletes messages after two weeks."""
     running = claimed(event_functions, event_functions.record())
     for _ in range(10):
         sweeps.one()
@@ -100,10 +100,8 @@ def test_a_job_with_a_lease_goes_on(event_functions: EventFunctions, sweeps: Swe
     assert event_functions.jobs.finish(running, SUCCESS).status is JobStatus.SUCCEEDED
 
 
-def test_a_job_that_is_being_accepted_goes_on(
-    event_functions: EventFunctions, sweeps: Sweeps, clock: FakeClock
-) -> None:
-    """Looks that come between its record and its message do not count."""
+def test_a_job_that_is_being_accepted_stays(event_functions: EventFunctions, sweeps: Sweeps, clock: FakeClock) -> None:
+    """A sweep between the record and the message of a job does not fail it."""
     sweeps.some()
     job = event_functions.record()
     sweeps.one(after_minutes=0)
@@ -113,20 +111,20 @@ def test_a_job_that_is_being_accepted_goes_on(
     assert event_functions.job(job.id) == job
 
 
-def test_a_job_that_is_taken_at_the_last_moment_goes_on(
+def test_a_job_claimed_during_a_sweep_stays(
     event_functions: EventFunctions, sweeps: Sweeps, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An executor that claims it between the look and the write has it; later, the sweeper looks at it again."""
+    """A job claimed between the sweeper's read and write stays; a later sweep checks it again."""
     orphan = event_functions.record()
     fail = event_functions.jobs.fail_if_unleased
 
-    def claim_before(*arguments: Any, **more: Any) -> Job:  # noqa: ANN401  as they come
+    def claim_before(*arguments: Any, **more: Any) -> Job:  # noqa: ANN401  passed on
         claimed(event_functions, orphan)
         return fail(*arguments, **more)
 
     sweeps.some(2)
-    with monkeypatch.context() as taken:
-        taken.setattr(event_functions.jobs, "fail_if_unleased", claim_before)
+    with monkeypatch.context() as patch:
+        patch.setattr(event_functions.jobs, "fail_if_unleased", claim_before)
         sweeps.one()
     assert event_functions.job(orphan.id).status is JobStatus.RUNNING
     assert event_functions.published() == []
@@ -135,10 +133,10 @@ def test_a_job_that_is_taken_at_the_last_moment_goes_on(
 
 
 @pytest.mark.parametrize(("retention_days", "days"), [(30, 14), (1, 0.9), (14, 13.9)])
-def test_a_job_that_waits_too_long_ends(
+def test_a_job_that_waits_too_long_fails(
     aws: dict[str, str], aws_clients: Clients, clock: FakeClock, retention_days: int, days: float
 ) -> None:
-    """Before its record goes, and when no message can be as old: also in a queue that is never empty."""
+    """A job fails before its record expires or when its message must have expired, even if the queue is not empty."""
     event_functions = EventFunctions({**aws, "RETENTION_DAYS": str(retention_days)}, aws_clients)
     sweeps = Sweeps(event_functions.wiring, clock)
     waiting, running = event_functions.record(), claimed(event_functions, event_functions.record())
@@ -158,42 +156,42 @@ def test_a_job_that_waits_too_long_ends(
 
 
 @pytest.mark.parametrize("seed", range(2))
-def test_whatever_happens_only_the_lost_are_ended(
+def test_only_lost_jobs_fail_in_random_sequences(
     event_functions: EventFunctions, sweeps: Sweeps, clock: FakeClock, seed: int
 ) -> None:
-    """Jobs come with and without a message, run, are given back and end, in any order, while the sweeper sweeps."""
-    chance = random.Random(seed)  # noqa: S311  a test's
-    honest: dict[str, Job] = {}
+    """In random sequences of events, exactly the jobs without a message fail."""
+    rng = random.Random(seed)  # noqa: S311  not for security
+    sent: dict[str, Job] = {}
     orphans: dict[str, Job] = {}
 
     def accept() -> None:
-        job = event_functions.record(priority=chance.choice(list(Priority)))
-        if chance.random() < 0.5:
+        job = event_functions.record(priority=rng.choice(list(Priority)))
+        if rng.random() < 0.5:
             orphans[job.id] = job
         else:
             event_functions.send(job)
-            honest[job.id] = job
+            sent[job.id] = job
 
     def work() -> None:
-        received = event_functions.queue.receive(chance.choice(list(Priority)), wait_seconds=0)
+        received = event_functions.queue.receive(rng.choice(list(Priority)), wait_seconds=0)
         if received is None:
             return
         attempt = claimed(event_functions, event_functions.job(received.message.job_id))
-        if chance.random() < 0.3:
+        if rng.random() < 0.3:
             event_functions.jobs.release(attempt)
             event_functions.queue.change_visibility(received, 0)
             return
-        status = chance.choice([JobStatus.SUCCEEDED, JobStatus.CANCELED])
+        status = rng.choice([JobStatus.SUCCEEDED, JobStatus.CANCELED])
         event_functions.jobs.finish(attempt, JobEnd(status=status, completed_at=clock.now()))
         event_functions.queue.delete(received)
 
     def sweep() -> None:
-        sweeps.one(chance.choice([2, 5, 5, 5, 9]))
+        sweeps.one(rng.choice([2, 5, 5, 5, 9]))
 
     for _ in range(50):
-        chance.choice([accept, work, work, sweep])()
-        assert all(event_functions.job(job_id).status is not JobStatus.FAILED for job_id in honest)
-    while any(not event_functions.job(job_id).status.ended for job_id in honest):
+        rng.choice([accept, work, work, sweep])()
+        assert all(event_functions.job(job_id).status is not JobStatus.FAILED for job_id in sent)
+    while any(not event_functions.job(job_id).status.ended for job_id in sent):
         work()
     sweeps.some()
     assert {event_functions.job(job_id).status for job_id in orphans} <= {JobStatus.FAILED}

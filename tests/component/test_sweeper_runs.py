@@ -1,4 +1,4 @@
-"""The runs of the sweeper: bounded, cheap, and none of them in the way of another."""
+"""Runs of the sweeper: recovery, concurrency, limits and costs."""
 
 from __future__ import annotations
 
@@ -28,24 +28,24 @@ if TYPE_CHECKING:
     from tests.component.event_functions import EventFunctions
 
 
-def test_an_end_is_announced_though_the_sweeper_dies(
+def test_a_failed_run_is_completed_by_the_next(
     event_functions: EventFunctions, sweeps: Sweeps, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It dies between the terminal write and the event: the next run says it, with the same id, and goes on."""
+    """If a run fails between the terminal write and the event, the next run publishes the event and continues."""
     orphans = [event_functions.record() for _ in range(3)]
 
-    def die(_event: JobEndedEvent) -> None:
+    def reject(_event: JobEndedEvent) -> None:
         raise EventNotPublishedError("InternalFailure")
 
     sweeps.some(2)
-    with monkeypatch.context() as dying:
-        dying.setattr(event_functions.wiring.bus, "publish", die)
+    with monkeypatch.context() as failing_bus:
+        failing_bus.setattr(event_functions.wiring.bus, "publish", reject)
         with pytest.raises(EventNotPublishedError):
             sweeps.one()
     assert Counter(event_functions.job(job.id).status for job in orphans) == {JobStatus.FAILED: 1, JobStatus.QUEUED: 2}
     sweeps.one()
-    heard = event_functions.published()
-    assert sorted(event.event_id for event in heard) == sorted(ended_event_id(job.id) for job in orphans)
+    published = event_functions.published()
+    assert sorted(event.event_id for event in published) == sorted(ended_event_id(job.id) for job in orphans)
     sweeps.some()
     assert event_functions.published() == []
 
@@ -53,25 +53,25 @@ def test_an_end_is_announced_though_the_sweeper_dies(
 def test_a_second_run_at_the_same_time_does_nothing(
     event_functions: EventFunctions, sweeps: Sweeps, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whether it comes while the first one works, or right after."""
+    """A run during or right after another does nothing."""
     orphan = event_functions.record()
     sweeps.some(2)
     write, other = event_functions.wiring.sweeps.write, Sweeps(event_functions.wiring, clock)
 
-    def overtaken(sweep: Any) -> Any:  # noqa: ANN401  passed on
+    def write_after_another_run(sweep: Any) -> Any:  # noqa: ANN401  passed on
         monkeypatch.setattr(event_functions.wiring.sweeps, "write", write)
         other.one(after_minutes=0)
         return write(sweep)
 
-    monkeypatch.setattr(event_functions.wiring.sweeps, "write", overtaken)
+    monkeypatch.setattr(event_functions.wiring.sweeps, "write", write_after_another_run)
     sweeps.one()
     other.one(after_minutes=0)
     assert event_functions.job(orphan.id).status is JobStatus.FAILED
     assert len(event_functions.published()) == 1
 
 
-def test_an_idle_system_costs_little(event_functions: EventFunctions, sweeps: Sweeps, aws_clients: Clients) -> None:
-    """Its state, six queues, and the four parts of the list; jobs that have ended are not read again."""
+def test_an_idle_run_costs_few_calls(event_functions: EventFunctions, sweeps: Sweeps, aws_clients: Clients) -> None:
+    """An idle run reads its state, six queues and four index partitions, and no ended jobs."""
     for _ in range(3):
         event_functions.jobs.finish(claimed(event_functions, event_functions.record()), SUCCESS)
     sweeps.some()
@@ -85,10 +85,10 @@ def test_an_idle_system_costs_little(event_functions: EventFunctions, sweeps: Sw
     }
 
 
-def test_while_nothing_can_be_told_nothing_is_read(
+def test_no_jobs_are_read_while_all_queues_have_messages(
     event_functions: EventFunctions, sweeps: Sweeps, aws_clients: Clients, clock: FakeClock
 ) -> None:
-    """With messages in all queues only the state and the queues are looked at, once what is older is done with."""
+    """While all queues have messages, a run reads its state and the queues only, once older jobs are processed."""
     for priority in Priority:
         event_functions.send(event_functions.record(priority=priority))
     sweeps.some(6)
@@ -101,10 +101,10 @@ def test_while_nothing_can_be_told_nothing_is_read(
     assert Counter(calls) == {"dynamodb.GetItem": 1, "sqs.GetQueueAttributes": 6, "dynamodb.PutItem": 1}
 
 
-def test_a_run_is_bounded_and_the_next_goes_on(
+def test_runs_are_limited_and_continue(
     event_functions: EventFunctions, sweeps: Sweeps, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However many jobs there are, each run reads and ends so many, and in the end every lost one has ended."""
+    """Each run reads and fails a limited number of jobs, and the following runs process the rest."""
     monkeypatch.setattr(sweeper, "_MAX_JOBS_READ", 6)
     monkeypatch.setattr(sweeper, "_MAX_JOBS_FAILED", 2)
     lost = []
@@ -125,10 +125,10 @@ def test_a_run_is_bounded_and_the_next_goes_on(
     assert {event_functions.job(job.id).status for job in lost} == {JobStatus.FAILED}
 
 
-def test_the_jobs_of_a_time_come_oldest_first(
+def test_jobs_of_a_period_are_read_oldest_first(
     event_functions: EventFunctions, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """From all parts of the list and over many pages, each once, the end of the time left out."""
+    """Jobs of a period come from all index partitions and pages, each once; the period's end is exclusive."""
     monkeypatch.setattr(job_list, "_BATCH", 3)
     start, jobs = clock.now(), []
     for _ in range(25):
@@ -145,7 +145,7 @@ def test_the_jobs_of_a_time_come_oldest_first(
 
 
 def test_a_first_run_needs_no_state(aws: dict[str, str], aws_clients: Clients) -> None:
-    """Nothing has to be there; what one run wrote the next one reads as it was."""
+    """Without stored state, a run starts with a default; stored state is read unchanged, and writes are conditional."""
     background = EventWiring(BackgroundSettings.from_environment(aws))
     background._clients = aws_clients
     now = SYSTEM_CLOCK.now()

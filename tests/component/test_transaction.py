@@ -1,4 +1,4 @@
-"""What a canceled transaction means. The embedded AWS never holds two at the same moment: its answers are made here."""
+"""Canceled DynamoDB transactions, with stubbed responses: the embedded AWS has no concurrent transactions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def write(aws_clients: Clients, *reasons: str) -> bool:
-    """Write something of which DynamoDB says that it was canceled, for these reasons."""
+    """Write a transaction that DynamoDB cancels for these reasons."""
     with Stubber(aws_clients.dynamodb) as stubber:
         stubber.add_client_error(
             "transact_write_items",
@@ -26,8 +26,8 @@ def write(aws_clients: Clients, *reasons: str) -> bool:
 
 
 @pytest.mark.parametrize("reason", ["ConditionalCheckFailed", "TransactionConflict"])
-def test_another_writer_was_faster(aws_clients: Clients, reason: str) -> None:
-    """Nothing was written, and that is for the caller to tell."""
+def test_a_conflict_returns_false(aws_clients: Clients, reason: str) -> None:
+    """A conflict returns False."""
     assert not write(aws_clients, reason, "None")
 
 
@@ -35,7 +35,7 @@ def test_another_writer_was_faster(aws_clients: Clients, reason: str) -> None:
     "reasons",
     [("ThrottlingError", "None"), ("ValidationError",), ("ConditionalCheckFailed", "ItemCollectionSizeLimitExceeded")],
 )
-def test_anything_else_is_an_error(aws_clients: Clients, reasons: tuple[str, ...]) -> None:
-    """A table that cannot write is not taken for one that says no."""
+def test_other_reasons_are_errors(aws_clients: Clients, reasons: tuple[str, ...]) -> None:
+    """Other cancellation reasons are raised."""
     with pytest.raises(ClientError):
         write(aws_clients, *reasons)

@@ -1,4 +1,4 @@
-"""Workflows and jobs for requests to meet."""
+"""Creates workflows and runs jobs for the API's tests."""
 
 from __future__ import annotations
 
@@ -39,30 +39,30 @@ PARAMS: dict[str, Any] = {"checkpoint": "base.safetensors"}
 
 
 def add_workflow(gateway: Gateway, workflow_id: str = "w") -> None:
-    """Create a workflow, past the API."""
+    """Create a workflow in the store, without a request."""
     template = WorkflowTemplate.register(GRAPH, SCHEMA, PARAMS)
     gateway.wiring.workflows.create(workflow_id, "W", "", template, BY)
 
 
-def post(caller: Caller, **fields: Any) -> Response:  # noqa: ANN401  a body's fields
-    """Post a job for `w` that is usual but for these fields."""
+def post(caller: Caller, **fields: Any) -> Response:  # noqa: ANN401  the fields of a body
+    """Submit a job for the workflow `w`; `fields` override the body's defaults."""
     return caller.post("/jobs", {"workflowId": "w", "inputs": {"prompt": "a fox"}, **fields})
 
 
 def received(gateway: Gateway, priority: Priority = Priority.NORMAL) -> ReceivedJob:
-    """Take the message that must be there."""
+    """Receive a message, which must exist."""
     message = gateway.wiring.queue.receive(priority, wait_seconds=2)
     assert message is not None
     return message
 
 
 def stored_jobs(gateway: Gateway) -> list[Job]:
-    """Read all jobs, of every owner."""
+    """Return the stored jobs of all owners."""
     return list(gateway.wiring.job_list.page(JobFilter(), limit=100, position=None).jobs)
 
 
 def run(gateway: Gateway, job_id: str, files: Mapping[str, bytes]) -> Job:
-    """Do what an executor does: claim the job, store its outputs, end it."""
+    """Run a job as an executor does: claim it, store its outputs, finish it."""
     now = SYSTEM_CLOCK.now()
     job = gateway.wiring.jobs.claim(job_id, executor_id="e", now=now, lease_until=now + timedelta(seconds=30))
     outputs = []

@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def env() -> Environment:
-    """Give a gateway with the workflow `w`."""
+    """Return a gateway with the workflow `w`."""
     return Environment()
 
 
 @pytest.fixture
 def ports(env: Environment) -> InMemoryPorts:
-    """Give its ports."""
+    """Return the ports of the gateway."""
     return env.ports

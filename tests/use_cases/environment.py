@@ -1,4 +1,4 @@
-"""A gateway on in-memory ports: callers, a workflow, jobs, and the parts of a submission."""
+"""A gateway on in-memory ports, with callers, a workflow, and a sample submission."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class Environment:
         self.head, _ = register_workflow(self.ports.workflows, new, BY)
 
     def submitter(self, *, private: bool = False, shared: bool = False, webhooks: bool = True) -> JobSubmitter:
-        """Make what one process submits jobs with."""
+        """Create the submitter of one process."""
         ports = self.ports
         policy = CallbackPolicy(allowed_domains=["*"])
         return JobSubmitter(
@@ -99,7 +99,7 @@ class Environment:
             clock=self.clock,
         )
 
-    def submit(self, submitter: JobSubmitter | None = None, **fields: Any) -> SubmittedJob:  # noqa: ANN401  a submission's
+    def submit(self, submitter: JobSubmitter | None = None, **fields: Any) -> SubmittedJob:  # noqa: ANN401  the fields of a submission
         """Submit a job for `w`."""
         return (submitter or self.submitter()).submit(replace(SUBMISSION, **fields))
 
@@ -110,7 +110,7 @@ class Environment:
             messages.append(received.message)
         return messages
 
-    def job(self, **fields: Any) -> Job:  # noqa: ANN401  a job's
+    def job(self, **fields: Any) -> Job:  # noqa: ANN401  the fields of a job
         """Store a queued job of ada's."""
         job = Job(
             id=new_job_id(),
@@ -129,7 +129,7 @@ class Environment:
         now = self.clock.now()
         return self.ports.jobs.claim(job.id, executor_id="e", now=now, lease_until=now + timedelta(seconds=30))
 
-    def finish(self, job: Job, **fields: Any) -> Job:  # noqa: ANN401  a JobEnd's
-        """Run a job to its end; without fields it succeeds."""
+    def finish(self, job: Job, **fields: Any) -> Job:  # noqa: ANN401  the fields of a JobEnd
+        """Claim and finish a job; without fields it succeeds."""
         end: dict[str, Any] = {"status": JobStatus.SUCCEEDED, "outputs": (OUTPUT,), "execution_ms": 1234, **fields}
         return self.ports.jobs.finish(self.claim(job), JobEnd(completed_at=self.clock.now(), **end))

@@ -1,4 +1,4 @@
-"""The gateway itself: health, capabilities, statistics, the audit log, and sample webhooks."""
+"""Use cases of the gateway: health, capabilities, statistics, the audit log, and test webhooks."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 def add_executor(env: Environment, executor_id: str, *, reachable: bool = True, models: Sequence[str] = ()) -> None:
-    """Let an executor send a heartbeat and report its checkpoints."""
+    """Store an executor's heartbeat and its checkpoints."""
     expires_at = env.clock.now() + timedelta(days=1)
     heartbeat = Heartbeat(
         id=executor_id,
@@ -37,7 +37,7 @@ def add_executor(env: Environment, executor_id: str, *, reachable: bool = True, 
         last_seen_at=env.clock.now(),
         jobs=1,
         waiting=0,
-        current_job_id="job-of-somebody",
+        current_job_id="current-job",
         comfyui_url=f"http://{executor_id}:8188",
         comfyui_reachable=reachable,
     )
@@ -46,8 +46,8 @@ def add_executor(env: Environment, executor_id: str, *, reachable: bool = True, 
     env.ports.executors.put_models(executor_id, folders, expires_at=expires_at)
 
 
-def test_anybody_learns_whether_a_comfyui_is_reachable(env: Environment, ports: InMemoryPorts) -> None:
-    """And nothing else; an executor without heartbeats is gone."""
+def test_the_reachability_of_comfyui_is_public(env: Environment, ports: InMemoryPorts) -> None:
+    """Without a caller, only the reachability is returned; an executor without recent heartbeats is ignored."""
     assert not get_health(ports.executors, env.clock, None).comfyui_reachable
     add_executor(env, "gpu-1")
     health = get_health(ports.executors, env.clock, None)
@@ -56,8 +56,8 @@ def test_anybody_learns_whether_a_comfyui_is_reachable(env: Environment, ports: 
     assert not get_health(ports.executors, env.clock, None).comfyui_reachable
 
 
-def test_only_admins_see_which_jobs_run(env: Environment, ports: InMemoryPorts) -> None:
-    """A user gets the fleet without the ids of other owners' jobs."""
+def test_only_admins_see_current_job_ids(env: Environment, ports: InMemoryPorts) -> None:
+    """A user gets the executors without the ids of current jobs."""
     add_executor(env, "gpu-1", reachable=False, models=["gone.safetensors"])
     add_executor(env, "gpu-2", models=["a.safetensors"])
     seen = {caller: get_health(ports.executors, env.clock, caller).fleet for caller in (ADA, ADMIN)}
@@ -69,11 +69,11 @@ def test_only_admins_see_which_jobs_run(env: Environment, ports: InMemoryPorts) 
         caller: {executor.heartbeat.current_job_id for executor in fleet.executors} if fleet else set()
         for caller, fleet in seen.items()
     }
-    assert jobs == {ADA: {None}, ADMIN: {"job-of-somebody"}}
+    assert jobs == {ADA: {None}, ADMIN: {"current-job"}}
 
 
 def test_capabilities_are_those_of_reachable_executors(env: Environment, ports: InMemoryPorts) -> None:
-    """Workflows, and the models of all reachable ComfyUIs together."""
+    """Capabilities are the workflows and the merged models of executors with a reachable ComfyUI."""
     add_executor(env, "gpu-1", models=["a.safetensors"])
     add_executor(env, "gpu-2", models=["b.safetensors"])
     add_executor(env, "gpu-3", reachable=False, models=["c.safetensors"])
@@ -83,8 +83,8 @@ def test_capabilities_are_those_of_reachable_executors(env: Environment, ports: 
     assert "png" in capabilities.formats
 
 
-def test_statistics_are_of_the_retention_time(env: Environment, ports: InMemoryPorts) -> None:
-    """From the start of its first day on; what is older is not counted."""
+def test_statistics_cover_the_retention_time(env: Environment, ports: InMemoryPorts) -> None:
+    """Statistics start with the first day of the retention time; older days are ignored."""
     today = env.clock.now().date()
     for days_ago in (0, 7, 8):
         counts = DailyJobCounts({JobStatus.QUEUED: 1})
@@ -96,7 +96,7 @@ def test_statistics_are_of_the_retention_time(env: Environment, ports: InMemoryP
 
 
 def test_the_audit_log_has_pages(env: Environment, ports: InMemoryPorts) -> None:
-    """Newest first, each entry on one page."""
+    """Pages are newest first, and each entry is on one page."""
     for _ in range(4):
         env.clock.advance(1)
         head = ports.workflows.head("w")
@@ -110,22 +110,22 @@ def test_the_audit_log_has_pages(env: Environment, ports: InMemoryPorts) -> None
 
 
 class FakeSender:
-    """Records what is sent; refuses other URLs than one."""
+    """Records what is sent; rejects all URLs except one."""
 
     def __init__(self, result: AttemptResult) -> None:
         self._result = result
         self.sent: list[tuple[bytes, Mapping[str, str]]] = []
 
     def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> AttemptResult:
-        """Send a body."""
+        """Record a request, and return the given result."""
         if url != CALLBACK_URL:
             raise CallbackRefusedError("Not allowed.")
         self.sent.append((body, headers))
         return self._result
 
 
-def test_a_sample_webhook_is_signed_for_its_caller(env: Environment) -> None:
-    """It has a new id each time, and the event's name shows that it is a sample."""
+def test_a_test_webhook_is_signed_for_its_caller(env: Environment) -> None:
+    """Each test webhook has a new id and the event name `webhook.test`."""
     sender: Any = FakeSender(AttemptResult(duration_ms=5, status_code=204))
     signer = Signer(["a secret"], per_owner=True, renewals={})
     samples = [send_sample_webhook(signer, sender, env.clock, ADA, CALLBACK_URL) for _ in range(2)]
@@ -136,8 +136,8 @@ def test_a_sample_webhook_is_signed_for_its_caller(env: Environment) -> None:
     assert headers == signer.headers(ADA.owner, samples[0].webhook_id, int(env.clock.now().timestamp()), body)
 
 
-def test_a_sample_is_not_sent_where_webhooks_may_not_go(env: Environment) -> None:
-    """Nor without a secret to sign with; the problem names the field."""
+def test_a_test_webhook_to_a_forbidden_url_is_rejected(env: Environment) -> None:
+    """A test webhook to a forbidden URL, or without a secret, is an error of the field `url`."""
     sender: Any = FakeSender(AttemptResult(duration_ms=5, status_code=204))
     signer = Signer(["a secret"], per_owner=False, renewals={})
     for attempt in ((signer, "http://127.0.0.1/"), (None, CALLBACK_URL)):

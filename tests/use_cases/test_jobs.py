@@ -1,4 +1,4 @@
-"""Jobs that exist: visibility, waiting, canceling, listing, logs, outputs and deliveries."""
+"""Use cases of existing jobs: visibility, waiting, canceling, listing, logs, outputs and deliveries."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ JOB_ID = "0b7f4f52-6d0f-4f0e-a6a8-3c8c1b7cf001"
 
 
 def test_a_job_is_visible_to_its_owner_and_to_admins(env: Environment) -> None:
-    """Nobody else can tell it from one that does not exist."""
+    """For other users, the error is the same as for an unknown job."""
     job = env.job()
     assert get_job(env.ports.jobs, ADA, job.id) == get_job(env.ports.jobs, ADMIN, job.id) == job
     with pytest.raises(JobNotFoundError) as others:
@@ -46,8 +46,8 @@ def test_a_job_is_visible_to_its_owner_and_to_admins(env: Environment) -> None:
 
 
 @pytest.mark.parametrize("job_id", ["", "x", "JOB#1", f"../{JOB_ID}", JOB_ID.upper(), f"{JOB_ID}\n"])
-def test_what_cannot_be_an_id_is_not_read(env: Environment, job_id: str) -> None:
-    """The store gets valid ids only."""
+def test_an_invalid_job_id_is_not_read(env: Environment, job_id: str) -> None:
+    """An invalid id is not found, and is not read from the store."""
     with pytest.raises(JobNotFoundError):
         get_job(env.ports.jobs, ADMIN, job_id)
 
@@ -67,7 +67,7 @@ def test_what_cannot_be_an_id_is_not_read(env: Environment, job_id: str) -> None
 def test_every_use_case_hides_other_owners_jobs(
     env: Environment, use_case: Callable[[Environment, str], object]
 ) -> None:
-    """And changes nothing."""
+    """The job is not found, and nothing changes."""
     job = env.finish(env.job(callback_url=CALLBACK_URL))
     with pytest.raises(JobNotFoundError):
         use_case(env, job.id)
@@ -76,24 +76,24 @@ def test_every_use_case_hides_other_owners_jobs(
 
 
 def test_waiting_ends_with_the_job(env: Environment, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Soon after it: late by at most a fifth of the time that it took."""
+    """Waiting ends soon after the job: late by at most a fifth of the elapsed time."""
     job = env.job()
     sleep, ended_after = env.clock.sleep, 10.0
 
-    def finish_meanwhile(seconds: float) -> None:
+    def finish_during_sleep(seconds: float) -> None:
         sleep(seconds)
         stored = env.ports.jobs.get(job.id)
         if stored and not stored.status.ended and env.clock.monotonic() >= ended_after:
             env.finish(job)
 
-    monkeypatch.setattr(env.clock, "sleep", finish_meanwhile)
+    monkeypatch.setattr(env.clock, "sleep", finish_during_sleep)
     found = wait_for_job(env.ports.jobs, env.clock, ADA, job.id, seconds=25)
     assert found.status is JobStatus.SUCCEEDED
     assert env.clock.monotonic() <= 1.2 * ended_after
 
 
 def test_waiting_is_limited(env: Environment, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The job is returned as it is then, after some 30 reads."""
+    """After the wait, the job is returned unended, with about 30 reads."""
     job, reads = env.job(), Counter[str]()
     get = env.ports.jobs.get
 
@@ -107,22 +107,22 @@ def test_waiting_is_limited(env: Environment, monkeypatch: pytest.MonkeyPatch) -
     assert reads.total() < 50
 
 
-def test_without_waiting_there_is_one_read(env: Environment) -> None:
-    """No time passes."""
+def test_a_wait_of_zero_is_one_read(env: Environment) -> None:
+    """A wait of zero is one read without delay."""
     job = env.job()
     assert wait_for_job(env.ports.jobs, env.clock, ADA, job.id, seconds=0) == job
     assert env.clock.monotonic() == 0
 
 
 def test_a_queued_job_is_canceled_at_once(env: Environment) -> None:
-    """Its event is published now, not when an executor finds its message."""
+    """The event is published by the cancellation, not when an executor receives the message."""
     job = cancel_job(env.ports.jobs, env.ports.events, env.clock, ADA, env.job().id)
     assert (job.status, job.completed_at) == (JobStatus.CANCELED, env.clock.now())
     assert [event.event_id for event in env.ports.events.published] == [ended_event_id(job.id)]
 
 
-def test_a_running_job_is_asked_to_stop(env: Environment) -> None:
-    """Its executor ends it and publishes the event."""
+def test_a_running_job_gets_a_cancel_request(env: Environment) -> None:
+    """A running job gets a cancel request; its executor ends it and publishes the event."""
     running = env.claim(env.job())
     job = cancel_job(env.ports.jobs, env.ports.events, env.clock, ADA, running.id)
     assert (job.status, job.cancel_requested) == (JobStatus.RUNNING, True)
@@ -130,7 +130,7 @@ def test_a_running_job_is_asked_to_stop(env: Environment) -> None:
 
 
 def test_an_ended_job_cannot_be_canceled(env: Environment) -> None:
-    """It stays as it is."""
+    """Canceling an ended job is a conflict and changes nothing."""
     job = env.finish(env.job())
     with pytest.raises(StateConflictError):
         cancel_job(env.ports.jobs, env.ports.events, env.clock, ADA, job.id)
@@ -138,8 +138,8 @@ def test_an_ended_job_cannot_be_canceled(env: Environment) -> None:
 
 
 @pytest.mark.parametrize(("caller", "owners"), [(ADA, ["ada"]), (BOB, ["bob"]), (ADMIN, ["bob", "ada"])])
-def test_a_list_holds_what_the_caller_may_see(env: Environment, caller: Principal, owners: list[str]) -> None:
-    """Newest first; a user gets its own jobs, whatever owner the filter names."""
+def test_a_list_contains_the_jobs_visible_to_the_caller(env: Environment, caller: Principal, owners: list[str]) -> None:
+    """Lists are newest first; a user gets its own jobs, even if the filter names another owner."""
     for owner in ("ada", "bob"):
         env.job(owner=owner)
         env.clock.advance(1)
@@ -150,7 +150,7 @@ def test_a_list_holds_what_the_caller_may_see(env: Environment, caller: Principa
 
 
 def test_a_list_has_pages(env: Environment) -> None:
-    """Every job is on one of them."""
+    """Every job is on exactly one page."""
     jobs = []
     for _ in range(5):
         jobs.append(env.job().id)
@@ -167,12 +167,12 @@ def test_a_list_has_pages(env: Environment) -> None:
 
 
 def log_of(ports: InMemoryPorts, job: Job) -> list[tuple[LogLevel, str]]:
-    """Read a job's log without times."""
+    """Return a job's log lines without times."""
     return [(line.level, line.message) for line in read_job_log(ports.jobs, ADA, job.id)]
 
 
-def test_a_log_starts_and_ends_with_the_record(env: Environment, ports: InMemoryPorts) -> None:
-    """What the executor logged is in between."""
+def test_a_log_contains_the_lines_of_the_executor(env: Environment, ports: InMemoryPorts) -> None:
+    """The executor's lines are between acceptance and outcome."""
     line = LogLine(at=env.clock.now(), level=LogLevel.WARNING, message="Slow.")
     accepted = env.job()
     assert len(log_of(ports, accepted)) == 1
@@ -183,7 +183,7 @@ def test_a_log_starts_and_ends_with_the_record(env: Environment, ports: InMemory
 
 
 def test_a_log_ends_with_the_error(env: Environment, ports: InMemoryPorts) -> None:
-    """Code and message of a failed job."""
+    """The last line of a failed job has the error code and message."""
     failure = JobFailure(code="COMFYUI_OOM", message="Too large.", retryable=False)
     job = env.finish(env.job(), status=JobStatus.FAILED, outputs=None, error=failure)
     level, message = log_of(ports, job)[-1]
@@ -192,8 +192,8 @@ def test_a_log_ends_with_the_error(env: Environment, ports: InMemoryPorts) -> No
     assert "Too large." in message
 
 
-def test_an_output_is_found_by_any_of_its_names(env: Environment) -> None:
-    """A path segment may or may not have been decoded on its way."""
+def test_an_output_is_found_by_any_given_name(env: Environment) -> None:
+    """An output is found by its decoded or its encoded name."""
     job = env.finish(env.job(), outputs=(replace(OUTPUT, filename="a b.png"),))
     assert find_output(env.ports.jobs, ADA, job.id, "a b.png", "a%20b.png").key == OUTPUT.key
     for names in (["b.png"], ["../a b.png"], []):
@@ -201,8 +201,8 @@ def test_an_output_is_found_by_any_of_its_names(env: Environment) -> None:
             find_output(env.ports.jobs, ADA, job.id, *names)
 
 
-def test_an_output_that_is_no_longer_stored(env: Environment) -> None:
-    """It is not found; before that it is read as a whole."""
+def test_a_missing_object_is_not_found(env: Environment) -> None:
+    """An output whose object is missing is not found; otherwise its bytes are returned."""
     job = env.finish(env.job())
     with pytest.raises(OutputNotFoundError):
         read_output(env.ports.objects, job.id, OUTPUT)
@@ -210,8 +210,8 @@ def test_an_output_that_is_no_longer_stored(env: Environment) -> None:
     assert read_output(env.ports.objects, job.id, OUTPUT) == b"png"
 
 
-def test_a_webhook_is_sent_again(env: Environment, ports: InMemoryPorts) -> None:
-    """Its delivery is pending, and its message is queued with the same event id."""
+def test_a_webhook_can_be_redelivered(env: Environment, ports: InMemoryPorts) -> None:
+    """After a redelivery request, the delivery is pending and a message with the same event id is queued."""
     job = env.finish(env.job(callback_url=CALLBACK_URL))
     started_at = env.clock.now()
     delivery = ports.deliveries.begin(job.id, now=started_at, last=True).delivery.begun(started_at)
@@ -227,8 +227,8 @@ def test_a_webhook_is_sent_again(env: Environment, ports: InMemoryPorts) -> None
 
 
 @pytest.mark.parametrize("fields", [{"callback_url": None}, {"callback_url": CALLBACK_URL}])
-def test_there_may_be_no_webhook_to_send(env: Environment, fields: dict[str, str | None]) -> None:
-    """A job without callback URL never has one, and a job that runs has none yet."""
+def test_a_job_without_a_webhook_cannot_be_redelivered(env: Environment, fields: dict[str, str | None]) -> None:
+    """A job without a callback URL, or one that has not ended, cannot be redelivered."""
     job = env.job(**fields)
     ended = env.finish(job) if job.callback_url is None else job
     with pytest.raises(StateConflictError):
@@ -236,8 +236,8 @@ def test_there_may_be_no_webhook_to_send(env: Environment, fields: dict[str, str
     assert env.ports.webhooks.queue.visible() == 0
 
 
-def test_an_attempt_that_broke_off_is_listed(env: Environment) -> None:
-    """The function may have died: after its time it counts as an attempt without result."""
+def test_an_interrupted_attempt_is_listed(env: Environment) -> None:
+    """If the sending function stopped, its attempt is listed without a result after the timeout."""
     job = env.finish(env.job(callback_url=CALLBACK_URL))
     env.ports.deliveries.begin(job.id, now=env.clock.now(), last=False)
     env.clock.advance(timedelta(minutes=5).total_seconds())

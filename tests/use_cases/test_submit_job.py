@@ -1,4 +1,4 @@
-"""Submitting jobs: record, message, idempotency keys and cached results."""
+"""The use case submit_job: records, messages, idempotency keys and cached results."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ NOTHING: dict[str, Any] = dict.fromkeys(
 
 
 def assert_nothing_was_accepted(env: Environment) -> None:
-    """There is no record, no message, and no event."""
+    """Check that there is no record, no message, and no event."""
     assert not env.ports.jobs.all()
     assert env.ports.queue.waiting() == 0
     assert not env.ports.events.published
@@ -44,8 +44,8 @@ def test_a_job_is_a_record_and_a_message(env: Environment, priority: Priority) -
     assert message.prompt["5"]["inputs"]["text"] == "a fox"
 
 
-def test_bad_input_fails_before_anything_is_written(env: Environment) -> None:
-    """All problems are listed, those of the callback URL as well."""
+def test_invalid_input_writes_nothing(env: Environment) -> None:
+    """All problems are reported, including those of the callback URL."""
     with pytest.raises(RequestInvalidError) as caught:
         env.submit(inputs={"steps": 1000, "x": 1}, callback_url="ftp://x")
     paths = {problem.path for problem in caught.value.problems}
@@ -54,21 +54,21 @@ def test_bad_input_fails_before_anything_is_written(env: Environment) -> None:
 
 
 def test_an_unknown_workflow(env: Environment) -> None:
-    """Nothing is written."""
+    """An unknown workflow is an error, and nothing is written."""
     with pytest.raises(WorkflowNotFoundError):
         env.submit(workflow_id="unknown")
     assert_nothing_was_accepted(env)
 
 
-def test_a_callback_needs_a_secret_to_sign_with(env: Environment) -> None:
-    """Without one the caller learns it now, not when no webhook arrives."""
+def test_a_callback_requires_a_webhook_secret(env: Environment) -> None:
+    """Without a webhook secret, a callback URL is rejected at submission."""
     with pytest.raises(RequestInvalidError):
         env.submit(env.submitter(webhooks=False), callback_url=CALLBACK_URL)
     assert env.submit(callback_url=CALLBACK_URL).job.callback_url == CALLBACK_URL
 
 
 def test_a_private_job_stores_no_input(env: Environment) -> None:
-    """The prompt is in the encrypted queue only, and the message is marked."""
+    """The prompt of a private job is in the encrypted queue only, and its message is marked."""
     job = env.submit(env.submitter(private=True)).job
     assert (job.private, job.inputs, job.params) == (True, None, {})
     (message,) = env.messages()
@@ -76,8 +76,8 @@ def test_a_private_job_stores_no_input(env: Environment) -> None:
     assert message.prompt is not None
 
 
-def test_a_large_prompt_is_stored_as_a_file(env: Environment) -> None:
-    """Its message contains the key instead; a private job's prompt stays in the message."""
+def test_a_large_prompt_is_stored_as_an_object(env: Environment) -> None:
+    """The message contains the object key instead; a private job's prompt stays in the message."""
     text = "x" * 99_000
     graph = {"1": {"class_type": "A", "inputs": {"a": "{{prompt}}", "b": "{{prompt}}"}}}
     update_workflow(env.ports.workflows, "w", WorkflowChange(**{**NOTHING, "workflow_json": graph}), BY)
@@ -89,7 +89,7 @@ def test_a_large_prompt_is_stored_as_a_file(env: Environment) -> None:
     assert (private.prompt is None, private.prompt_key) == (False, None)
 
 
-def test_the_same_key_is_the_same_job(env: Environment) -> None:
+def test_a_retry_returns_the_same_job(env: Environment) -> None:
     """The retry sends the same message again, seed included: the first one may never have been sent."""
     jobs = [env.submit(**KEY, inputs={"prompt": "a fox", "seed": -1}).job for _ in range(2)]
     assert jobs[0] == jobs[1]
@@ -98,7 +98,7 @@ def test_the_same_key_is_the_same_job(env: Environment) -> None:
     assert first == second
 
 
-def test_a_retry_sends_nothing_once_the_job_runs(env: Environment) -> None:
+def test_a_retry_of_a_running_job_sends_no_message(env: Environment) -> None:
     """Only a queued job needs its message."""
     job = env.submit(**KEY).job
     env.claim(job)
@@ -108,20 +108,20 @@ def test_a_retry_sends_nothing_once_the_job_runs(env: Environment) -> None:
 
 
 def test_a_key_with_another_request_is_an_error(env: Environment) -> None:
-    """Also when the other request is the same but for its callback."""
+    """The same key with another request is an error, also if only the callback differs."""
     env.submit(**KEY)
     for change in ({"inputs": {"prompt": "an owl"}}, {"callback_url": CALLBACK_URL}):
         with pytest.raises(IdempotencyMismatchError):
             env.submit(**KEY, **change)
 
 
-def test_keys_of_two_owners_are_two_jobs(env: Environment) -> None:
-    """A key means nothing to others."""
+def test_keys_are_per_owner(env: Environment) -> None:
+    """Keys are per owner."""
     assert env.submit(**KEY).job.id != env.submit(**KEY, owner="bob").job.id
 
 
-def test_a_retry_finds_its_job_after_the_workflow_is_gone(env: Environment) -> None:
-    """And sends the message that the first request would have sent; a new request fails."""
+def test_a_retry_returns_its_job_after_the_workflow_is_deleted(env: Environment) -> None:
+    """A retry sends the first request's message after the workflow was deleted; a new request fails."""
     job = env.submit(**KEY).job
     delete_workflow(env.ports.workflows, "w", BY)
     assert env.submit(**KEY).job == job
@@ -132,7 +132,7 @@ def test_a_retry_finds_its_job_after_the_workflow_is_gone(env: Environment) -> N
 
 
 def test_a_new_version_is_used_at_once(env: Environment) -> None:
-    """A process that knows the old head notices: it plans again with the new one."""
+    """A process with a cached head detects the new version and plans again."""
     submitter = env.submitter()
     assert env.submit(submitter).job.workflow_version == 1
     graph = {"1": {"class_type": "Other", "inputs": {"text": "{{prompt}}"}}}
@@ -141,7 +141,7 @@ def test_a_new_version_is_used_at_once(env: Environment) -> None:
     assert [set(message.prompt or ()) for message in env.messages()] == [{"3", "5"}, {"1"}]
 
 
-def cache_result(env: Environment, **fields: Any) -> None:  # noqa: ANN401  a submission's
+def cache_result(env: Environment, **fields: Any) -> None:  # noqa: ANN401  the fields of a submission
     """Run a job and store its result, as an executor does."""
     job = env.submit(**fields).job
     env.messages()
@@ -160,22 +160,22 @@ def test_an_equal_job_gets_the_cached_result(env: Environment) -> None:
     assert [event.job_id for event in env.ports.events.published] == [job.id]
 
 
-def test_what_is_not_equal_runs(env: Environment) -> None:
-    """Another input, another owner, and a seed that is drawn at random."""
+def test_different_requests_are_a_cache_miss(env: Environment) -> None:
+    """Another input, another owner, or a random seed is a cache miss."""
     cache_result(env)
     for change in ({"inputs": {"prompt": "an owl"}}, {"owner": "bob"}, {"inputs": {"prompt": "a fox", "seed": -1}}):
         assert not env.submit(**change).job.cache_hit
 
 
 def test_a_shared_cache_serves_all_owners(env: Environment) -> None:
-    """By the operator's choice."""
+    """With a shared cache, another owner's equal job is a hit."""
     shared = env.submitter(shared=True)
     cache_result(env, submitter=shared)
     assert env.submit(shared, owner="bob").job.cache_hit
 
 
-def test_a_result_whose_file_is_gone_is_not_used(env: Environment) -> None:
-    """Somebody may have removed it from the bucket."""
+def test_a_result_with_deleted_outputs_is_a_cache_miss(env: Environment) -> None:
+    """A result whose object was deleted from the bucket is a cache miss."""
     job = env.submit().job
     env.ports.results.put(
         str(job.cache_key),
@@ -186,7 +186,7 @@ def test_a_result_whose_file_is_gone_is_not_used(env: Environment) -> None:
 
 
 def test_a_retry_of_a_cache_hit_publishes_its_event_again(env: Environment) -> None:
-    """The first attempt may have failed right before it: the event id is the same, so that is harmless."""
+    """The first request may have failed before publishing; a duplicate is harmless, since the event id is the same."""
     cache_result(env)
     jobs = [env.submit(**KEY).job for _ in range(2)]
     assert jobs[0] == jobs[1]
@@ -194,7 +194,7 @@ def test_a_retry_of_a_cache_hit_publishes_its_event_again(env: Environment) -> N
     assert first.event_id == second.event_id
 
 
-def heartbeat(env: Environment, **fields: Any) -> None:  # noqa: ANN401  a heartbeat's
+def heartbeat(env: Environment, **fields: Any) -> None:  # noqa: ANN401  the fields of a heartbeat
     """Write an executor's heartbeat."""
     usual: dict[str, Any] = {"jobs": 1, "waiting": 0, "mean_run_ms": 10_000}
     env.ports.executors.put_heartbeat(
@@ -210,7 +210,7 @@ def heartbeat(env: Environment, **fields: Any) -> None:  # noqa: ANN401  a heart
     )
 
 
-def test_the_estimate_is_read_as_often_as_it_is_written(env: Environment) -> None:
+def test_heartbeats_are_read_once_per_interval(env: Environment) -> None:
     """A process reads heartbeats no more often than executors write them."""
     submitter = env.submitter()
     heartbeat(env)
@@ -231,7 +231,7 @@ def test_a_failing_estimate_accepts_nothing(env: Environment, monkeypatch: pytes
     assert_nothing_was_accepted(env)
 
 
-def test_a_queue_that_fails_is_repaired_by_a_retry(env: Environment, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_retry_recovers_from_a_queue_failure(env: Environment, monkeypatch: pytest.MonkeyPatch) -> None:
     """The caller gets an error, and the same request sends the message of the same job."""
 
     def broken(*_: object, **__: object) -> None:
@@ -246,7 +246,7 @@ def test_a_queue_that_fails_is_repaired_by_a_retry(env: Environment, monkeypatch
     assert len(env.ports.jobs.all()) == 1
 
 
-def test_the_record_is_found_that_a_repeated_put_wrote(
+def test_a_put_repeated_by_boto3_is_not_a_conflict(
     env: Environment, ports: InMemoryPorts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """When the response to the put is lost, boto3 repeats it: the job is this request's own, and gets its message."""
