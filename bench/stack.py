@@ -134,7 +134,7 @@ def gateway(comfyui_url: str, **settings: str) -> Iterator[str]:
     with tempfile.TemporaryDirectory(prefix="bench-gateway-") as folder:
         child = Child(
             "gateway",
-            [sys.executable, "-m", "cli.main", "run", "--ephemeral"],
+            [sys.executable, "-m", "cli", "run", "--ephemeral"],
             environment={**os.environ, **variables},
             log_file=Path(folder, "log"),
         )

@@ -19,7 +19,7 @@ def audit(
     *,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="Maximum number of entries.")] = 20,
 ) -> None:
-    """List what admins changed, newest first.
+    """List what admins changed, newest first (for admins).
 
     Examples:
       comfyui-gateway audit --limit 100
@@ -37,7 +37,7 @@ def audit(
     rows = [
         (session.printer.age(entry["at"]), _name(entry["actor"]), entry["action"], entry["target"]) for entry in entries
     ]
-    session.printer.table(("WHEN", "WHO", "ACTION", "TARGET"), rows, unbroken=("WHEN",))
+    session.printer.table(("WHEN", "WHO", "ACTION", "TARGET"), rows, unbroken=("WHEN", "ACTION"))
     if not entries:
         session.printer.note("No entries.")
 

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import TracebackType
 
+    from rich.console import RenderableType
+
     from functions.rendering.job_json import JobJson, LogLineJson
 
 # As the executor logs them.
@@ -20,6 +22,7 @@ _STEP = re.compile(r"Step (?P<step>[0-9]+) of (?P<steps>[0-9]+)\b")
 _NODE = re.compile(r'node \S+ (?:"(?P<title>.+)" )?\((?P<type>.+)\)')
 _SPEED_SECONDS = 120.0  # the time left is estimated from the progress in this period
 _MINUTE = 60
+_FREE_COLUMNS = 2
 
 
 class ProgressDisplay(Protocol):
@@ -75,12 +78,14 @@ class _Lines:
 
 
 class _Bar:
-    """A bar over the width of the terminal: what runs, step, percent, and the time left."""
+    """A bar over the width of the terminal: node or status, step, percent, and the time left."""
 
     def __init__(self, eta_seconds: int | None) -> None:
+        from rich.live import Live  # noqa: PLC0415  terminals only
         from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn  # noqa: PLC0415  terminals only
         from rich.table import Column  # noqa: PLC0415  terminals only
 
+        self._console = console(stderr=True)
         self._started_at = time.monotonic()
         self._eta_seconds = eta_seconds
         self._progress = Progress(
@@ -92,22 +97,25 @@ class _Bar:
             BarColumn(bar_width=None, table_column=Column(ratio=3)),
             TextColumn("{task.fields[step]}", markup=False, table_column=Column(no_wrap=True)),
             TaskProgressColumn(table_column=Column(no_wrap=True)),
-            TextColumn("{task.fields[left]}", markup=False, table_column=Column(no_wrap=True)),
-            console=console(stderr=True),
+            TextColumn("{task.fields[time]}", markup=False, table_column=Column(no_wrap=True)),
+            console=self._console,
             expand=True,
             speed_estimate_period=_SPEED_SECONDS,
         )
-        self._task = self._progress.add_task("", total=None, activity="…", step="", left="")
+        self._task = self._progress.add_task("", total=None, activity="…", step="", time="")
+        self._live = Live(console=self._console, get_renderable=self._renderable, refresh_per_second=10)
 
     def __enter__(self) -> Self:
-        self._progress.start()
+        self._live.start(refresh=True)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._progress.stop()
+        self._live.stop()
 
     def show(self, job: JobJson, log: Sequence[LogLineJson]) -> None:
         percent = 100 if job["status"] == "succeeded" else job["progress"]
+        if percent is None and job["status"] in ("failed", "canceled"):  # the bar stays where it was
+            percent = round(self._progress.tasks[self._task].completed)
         activity, step = _activity(job, log)
         self._progress.update(
             self._task,
@@ -116,30 +124,35 @@ class _Bar:
             activity=printable(activity),
             step=step,
         )
-        self._progress.update(self._task, left=self._left(job))
+        self._progress.update(self._task, time=self._time(job))
 
     def note(self, text: str) -> None:
-        self._progress.console.print(printable(text))
+        self._console.print(printable(text))
 
-    def _left(self, job: JobJson) -> str:
+    def _renderable(self) -> RenderableType:
+        """Leave columns free, in which the terminal shows `^C`: a line that wraps is not erased."""
+        from rich.constrain import Constrain  # noqa: PLC0415  terminals only
+
+        return Constrain(self._progress.get_renderable(), self._console.width - _FREE_COLUMNS)
+
+    def _time(self, job: JobJson) -> str:
         """Describe the time left, from the progress over time or else from the estimate; else the time so far."""
         elapsed = time.monotonic() - self._started_at
-        if job["status"] not in ("queued", "running"):
-            return _minutes(elapsed)
-        left = self._progress.tasks[self._task].time_remaining
-        if left is None and self._eta_seconds is not None:
-            left = self._eta_seconds - elapsed
-        return f"{_minutes(left)} left" if left is not None and left > 0 else _minutes(elapsed)
+        left = None
+        if job["status"] in ("queued", "running"):
+            left = self._progress.tasks[self._task].time_remaining
+            if left is None and self._eta_seconds is not None:
+                left = self._eta_seconds - elapsed
+        return f"{_minutes(left)} left" if left is not None and left > 0 else f"{_minutes(elapsed)} elapsed"
 
 
 def _activity(job: JobJson, log: Sequence[LogLineJson]) -> tuple[str, str]:
-    """Describe what a job does, and at which step it is: the title or type of the node, and `9/20`."""
+    """Describe what a job does, and at which step it is: the node's title or type, else the status, and `9/20`."""
     if job["status"] != "running" or not log:
         return job["status"], ""
     message = log[-1]["message"].rstrip(".")
     node, step = _NODE.search(message), _STEP.match(message)
-    activity = (node["title"] or node["type"]) if node else message
-    return activity, f"{step['step']}/{step['steps']}" if step else ""
+    return (node["title"] or node["type"]) if node else "running", f"{step['step']}/{step['steps']}" if step else ""
 
 
 def _minutes(seconds: float) -> str:

@@ -182,7 +182,3 @@ app.add_typer(
     rich_help_panel=_OPERATION,
 )
 old_names.add_old_names(app)
-
-
-if __name__ == "__main__":
-    app()

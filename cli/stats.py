@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def stats(session: GatewaySession) -> None:
-    """Show counts of jobs, average times and the cache hit rate.
+    """Show counts of jobs, average times and the cache hit rate (for admins).
 
     Examples:
       comfyui-gateway stats

@@ -98,7 +98,7 @@ def _run_in_terminal(arguments: list[str], url: str, folder: str) -> list[str]:
     environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES", "NO_COLOR")}
     environment |= {"TERM": "xterm-256color", "PYTHONPATH": str(ROOT), "COMFYUI_GATEWAY_URL": url, "HOME": folder}
     process = subprocess.Popen(  # noqa: S603  our own command
-        [sys.executable, "-m", "cli.main", *arguments],
+        [sys.executable, "-m", "cli", *arguments],
         cwd=folder,
         env=environment,
         stdin=theirs,
@@ -197,7 +197,7 @@ def _gateway(comfyui_url: str) -> Iterator[str]:
     url = f"http://127.0.0.1:{port}"
     with tempfile.TemporaryDirectory() as folder:
         process = subprocess.Popen(
-            [sys.executable, "-m", "cli.main", "run", "--ephemeral"],
+            [sys.executable, "-m", "cli", "run", "--ephemeral"],
             cwd=folder,
             env={
                 "PATH": os.environ["PATH"],

@@ -65,18 +65,30 @@ def lines(text: str) -> list[str]:
 
 @pytest.mark.usefixtures("slow_workflow")
 def test_progress_is_one_line_with_step_and_time_left() -> None:
-    """A bar over the width of the terminal: node, step, percent and time left. At the end, 100 %."""
+    """Node, step, percent and time left, with columns free for `^C`. At the end, 100 %."""
     with Terminal("submit", "slow_in_terminal", "-i", "seconds=8", "--wait", columns=60) as terminal:
         terminal.see("/100")
         terminal.see(" left")
         assert terminal.end() == 0, terminal.text
         shown = [part for line in lines(terminal.text) for part in line.split("\r")]
         bars = [re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", part) for part in shown if "━" in part]
-        assert max(map(len, bars)) == 60
+        assert max(map(len, bars)) == 58
         assert any(bar.startswith("A slow sam") for bar in bars), bars
         assert "succeeded" in bars[-1]
         assert "100%" in bars[-1]
         assert COLOR.search(terminal.text)
+
+
+@pytest.mark.usefixtures("slow_workflow")
+def test_the_bar_of_a_job_that_did_not_succeed_stays_where_it_was(command: Callable[..., Result]) -> None:
+    """With its percentage, below 100 %."""
+    with Terminal("submit", "slow_in_terminal", "-i", "seconds=20", "--wait") as terminal:
+        terminal.see("%")
+        assert command("jobs", "cancel", lines(terminal.text)[0].removeprefix("Job ")).exit_code == 0
+        assert terminal.end() == 7
+        last = next(line for line in reversed(lines(terminal.text)) if "━" in line)
+    assert "canceled" in last
+    assert re.search(r" [0-9]{1,2}% +0:[0-9]{2} elapsed", last), last
 
 
 @pytest.mark.usefixtures("command")
@@ -183,6 +195,25 @@ def test_ctrl_c_in_a_terminal(command: Callable[..., Result]) -> None:
         assert "the job continues" in " ".join(lines(terminal.text)[-4:])
         assert terminal.text.rfind("\x1b[?25h") > terminal.text.rfind("\x1b[?25l")
     assert command("jobs", "cancel", lines(terminal.text)[0].removeprefix("Job ")).exit_code == 0
+
+
+def test_ctrl_c_during_the_imports_is_one_line() -> None:
+    """Without a traceback."""
+    script = (
+        "import os, signal, sys\n"
+        "from cli.__main__ import main\n"
+        "class Interrupting:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'typer':\n"
+        "            os.kill(os.getpid(), signal.SIGINT)\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "sys.meta_path.insert(0, Interrupting())\n"
+        "main()"
+    )
+    done = subprocess.run(  # noqa: S603  ours
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=SECONDS
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "comfyui-gateway: Stopped.\n")
 
 
 def test_ctrl_c_while_a_log_is_followed(command: Callable[..., Result], tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ class Reader:
         commands = folder / "bin"
         commands.mkdir()
         for name, words in {
-            "comfyui-gateway": f"{sys.executable} -m cli.main",
+            "comfyui-gateway": f"{sys.executable} -m cli",
             "python3": sys.executable,
             "node": str(NODE),
         }.items():

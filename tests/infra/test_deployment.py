@@ -76,7 +76,7 @@ def executor(executor_environment: dict[str, str], tmp_path_factory: pytest.Temp
     with SimulatorServer(fast) as comfyui, log.open("w") as output:
         environment = {"PATH": os.environ.get("PATH", os.defpath), **executor_environment, "COMFYUI_URL": comfyui.url}
         process = subprocess.Popen(
-            [sys.executable, "-m", "cli.main", "worker"], env=environment, stdout=output, stderr=output
+            [sys.executable, "-m", "cli", "worker"], env=environment, stdout=output, stderr=output
         )
         yield
         process.kill()  # a graceful stop is slow, and tested elsewhere
@@ -105,7 +105,7 @@ def api(deployed: Deployed) -> Api:
     """Create the first key as an operator does: with the name of the stage."""
     command = ["keys", "create", "--stage", "dev", "--name", "root", "--role", "admin"]
     key = subprocess.run(  # noqa: S603  ours
-        [sys.executable, "-m", "cli.main", *command],
+        [sys.executable, "-m", "cli", *command],
         env={"PATH": os.environ.get("PATH", os.defpath), **deployed.cloud.environment()},
         capture_output=True,
         text=True,

@@ -47,7 +47,7 @@ class GatewayProcess:
         self.output = output
         with output.open("w") as stream:
             self.process = subprocess.Popen(  # noqa: S603  the command under test
-                [sys.executable, "-m", "cli.main", "run", *arguments],
+                [sys.executable, "-m", "cli", "run", *arguments],
                 env=self.environment,
                 stdin=terminal,
                 stdout=stream if terminal is None else terminal,

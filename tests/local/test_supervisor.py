@@ -284,7 +284,7 @@ def test_the_command_reports_a_wrong_setting_in_one_line(start: Callable[..., Ga
 
 def test_the_help_of_the_worker_lists_its_settings() -> None:
     """And the page with all others."""
-    run = subprocess.run([sys.executable, "-m", "cli.main", "worker", "--help"], capture_output=True, check=True)
+    run = subprocess.run([sys.executable, "-m", "cli", "worker", "--help"], capture_output=True, check=True)
     for name in (
         b"TABLE_NAME",
         b"EVENT_BUS_NAME",
@@ -300,7 +300,7 @@ def test_a_worker_without_settings_is_an_error() -> None:
     """One line names all wrong settings, and no secret."""
     environment = {name: value for name, value in os.environ.items() if not name.endswith(("_NAME", "_QUEUE_URL"))}
     run = subprocess.run(
-        [sys.executable, "-m", "cli.main", "worker"],
+        [sys.executable, "-m", "cli", "worker"],
         capture_output=True,
         check=False,
         env={**environment, "LOG_LEVEL": "s3cret"},
@@ -315,5 +315,5 @@ def test_a_worker_without_settings_is_an_error() -> None:
 
 def test_the_version() -> None:
     """`--version` prints it and nothing else."""
-    run = subprocess.run([sys.executable, "-m", "cli.main", "--version"], capture_output=True, check=True)
+    run = subprocess.run([sys.executable, "-m", "cli", "--version"], capture_output=True, check=True)
     assert re.fullmatch(rb"\d+\.\d+\.\d+\n", run.stdout)

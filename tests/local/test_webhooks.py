@@ -32,7 +32,7 @@ def accepted(url: str, callback_url: str) -> str:
 
 def run_operator_command(data: Path, command: str) -> str:
     """Run a command with the variables of the environment file; return its stderr."""
-    script = f'. "$1/environment" && exec "$2" -m cli.main {command}'
+    script = f'. "$1/environment" && exec "$2" -m cli {command}'
     return subprocess.run(  # noqa: S603  our own script
         ["/bin/sh", "-c", script, "sh", data, sys.executable], capture_output=True, text=True, check=True, timeout=30
     ).stderr
