@@ -68,7 +68,7 @@ charts: $(BENCH) ## draw the charts of docs/measurements from the stored results
 	$(dir $(BENCH))bin/python bench/charts.py
 
 test-comfyui: $(READY) ## run the same jobs on the simulator and on a real ComfyUI (first run: downloads 2 GB into ~/.cache)
-	$(BIN)/pytest tests/comfyui
+	$(BIN)/pytest tests/comfyui -n 3 --dist worksteal
 
 test-deployment: $(CDK) ## check the templates, deploy them to an embedded AWS that enforces IAM and TLS, run jobs there
 	$(BIN)/pytest tests/infra
