@@ -47,10 +47,10 @@ class Response:
     @cached_property
     def json(self) -> Any:  # noqa: ANN401  JSON
         """The body, parsed as strict JSON: NaN and Infinity are errors."""
-        return json_module.loads(self.body, parse_constant=_refuse)
+        return json_module.loads(self.body, parse_constant=_reject_constant)
 
 
-def _refuse(constant: str) -> None:
+def _reject_constant(constant: str) -> None:
     raise ValueError(f"{constant} is not valid JSON")
 
 

@@ -43,7 +43,7 @@ def new_job(**fields: Any) -> Job:  # noqa: ANN401  the fields of a job
     return replace(job, **fields)
 
 
-def at_once(count: int, act: Callable[[int], Result]) -> list[Result]:
+def run_concurrently(count: int, act: Callable[[int], Result]) -> list[Result]:
     """Call `act` in `count` threads at the same moment; return their results."""
     barrier = threading.Barrier(count)
 

@@ -24,15 +24,15 @@ class Sweeps:
         self._handler = sweeper.handler.make_handler(background)
         self._clock = clock
 
-    def one(self, after_minutes: float = EVERY_MINUTES) -> None:
+    def run_once(self, after_minutes: float = EVERY_MINUTES) -> None:
         """Advance the clock, then run the sweeper once."""
         self._clock.advance(60 * after_minutes)
         self._handler({"detail-type": "Scheduled Event"}, NO_CONTEXT)
 
-    def some(self, count: int = 4) -> None:
+    def run_repeatedly(self, count: int = 4) -> None:
         """Run the sweeper `count` times; the default is enough to find a lost job."""
         for _ in range(count):
-            self.one()
+            self.run_once()
 
 
 def claimed(event_functions: EventFunctions, job: Job, lease: timedelta = timedelta(seconds=30)) -> Job:

@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 from gateway.domain.job import JobStatus, Priority
 from gateway.domain.submission import Submission
 from tests.component.api import AwsGateway, Gateway, aws_calls
-from tests.component.samples import at_once
+from tests.component.samples import run_concurrently
 from tests.component.workflows import add_workflow, post, received, run, stored_jobs
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ def test_concurrent_requests_create_one_job(gateway: Gateway) -> None:
     """
     add_workflow(gateway)
     submit = gateway.wiring.submitter.submit
-    jobs = at_once(20, lambda number: submit(replace(SUBMISSION, correlation_id=f"c-{number}")).job)
+    jobs = run_concurrently(20, lambda number: submit(replace(SUBMISSION, correlation_id=f"c-{number}")).job)
     assert len({job.id for job in jobs}) == 1
     assert len({job.seed for job in jobs}) == 1
     assert len(stored_jobs(gateway)) == 1

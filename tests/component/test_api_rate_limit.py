@@ -16,7 +16,7 @@ from gateway.aws.dynamodb.rate_limit_store import DynamoRateLimitStore
 from gateway.settings import ApiSettings
 from testing.clock import FakeClock
 from tests.component.api import AwsGateway, Gateway, aws_calls
-from tests.component.samples import at_once
+from tests.component.samples import run_concurrently
 from tests.component.workflows import stored_jobs
 
 if TYPE_CHECKING:
@@ -184,7 +184,7 @@ def test_the_limit_is_exact_across_instances(aws: dict[str, str]) -> None:
         assert limiter
         return sum(not limiter.count("KEY#k").exceeded for _ in range(8))
 
-    assert sum(at_once(8, send_eight)) == 20
+    assert sum(run_concurrently(8, send_eight)) == 20
 
 
 def test_instances_share_counters(limited: MakeGateway) -> None:

@@ -216,7 +216,7 @@ def test_a_cache_hit_sends_a_webhook(local: Gateway, aws: dict[str, str], aws_cl
     assert receiver.ids == [ended_event_id(hit["jobId"])]
 
 
-def cache_result(gateway: Gateway, cache_key: str | None, job_id: str, outputs: Any) -> None:  # noqa: ANN401  a job's
+def cache_result(gateway: Gateway, cache_key: str | None, job_id: str, outputs: Any) -> None:  # noqa: ANN401  the outputs of a job
     """Cache a result, as an executor does."""
     assert gateway.wiring.results is not None
     result = CachedResult(job_id=job_id, outputs=outputs)

@@ -14,7 +14,7 @@ from gateway.aws.resources import BUCKET
 from gateway.domain.object_keys import TEMPLATE_PREFIX
 from gateway.errors import StateConflictError, WorkflowNotFoundError
 from tests.component.api import AwsGateway, Gateway, aws_calls
-from tests.component.samples import BY, at_once
+from tests.component.samples import BY, run_concurrently
 from tests.component.workflows import GRAPH, PARAMS, SCHEMA, add_workflow, post, received
 
 if TYPE_CHECKING:
@@ -259,7 +259,7 @@ def test_concurrent_changes_are_not_lost(aws_gateway: AwsGateway, aws: dict[str,
             versions.append(head.version)
         return versions
 
-    written = sorted(version for versions in at_once(8, change) for version in versions)
+    written = sorted(version for versions in run_concurrently(8, change) for version in versions)
     assert written
     assert written == list(range(2, len(written) + 2))
     workflow = aws_gateway.ada.get("/workflows/w").json["workflow"]

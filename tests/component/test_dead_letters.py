@@ -15,7 +15,7 @@ from gateway.domain.job import Job, JobStatus, ended_event_id
 from gateway.errors import EventNotPublishedError, LeaseLostError
 from tests.component.api import aws_calls
 from tests.component.event_functions import PROMPT, EventFunctions, body_of, failed
-from tests.component.samples import SUCCESS, at_once
+from tests.component.samples import SUCCESS, run_concurrently
 
 if TYPE_CHECKING:
     from functions.wiring.entry import Handler
@@ -171,7 +171,7 @@ def test_in_a_race_with_an_executor_one_wins(event_functions: EventFunctions, ha
 
         results: list[Any] = []
         try:
-            results = at_once(2, act)
+            results = run_concurrently(2, act)
         except Exception:  # noqa: BLE001  the claim was rejected
             assert event_functions.job(job.id).status is JobStatus.FAILED
         else:

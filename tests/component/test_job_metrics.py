@@ -22,7 +22,7 @@ from gateway.domain.result_cache import CachedResult
 from gateway.errors import JobCountsConflictError
 from tests.component.api import aws_calls
 from tests.component.job_metrics import JobMetricsFunction
-from tests.component.samples import LATER, NOW, OUTPUT, SOON, SUCCESS, at_once, new_job
+from tests.component.samples import LATER, NOW, OUTPUT, SOON, SUCCESS, new_job, run_concurrently
 
 if TYPE_CHECKING:
     from gateway.aws.clients import Clients
@@ -208,7 +208,7 @@ def test_a_failed_batch_is_counted_on_its_retry(
 
 def test_concurrent_updates_of_a_day_are_all_counted(job_counts: JobCountStore) -> None:
     """Concurrent updates are all counted: Lambda invokes the function per shard of the stream."""
-    at_once(8, lambda _: job_counts.add({TODAY: DailyJobCounts(queued=1)}, batch_id=str(uuid.uuid4())))
+    run_concurrently(8, lambda _: job_counts.add({TODAY: DailyJobCounts(queued=1)}, batch_id=str(uuid.uuid4())))
     assert job_counts.since(TODAY) == {TODAY: {"queued": 8}}
 
 

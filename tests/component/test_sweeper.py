@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def test_a_job_without_a_message_fails(event_functions: EventFunctions, sweeps: Sweeps, priority: Priority) -> None:
     """The job fails once, with a recommendation, and one event is published."""
     orphan = event_functions.record(priority=priority)
-    sweeps.some()
+    sweeps.run_repeatedly()
     ended = event_functions.job(orphan.id)
     assert (ended.status, ended.attempt) == (JobStatus.FAILED, 0)
     assert ended.error is not None
@@ -34,7 +34,7 @@ def test_a_job_without_a_message_fails(event_functions: EventFunctions, sweeps: 
     assert [(event.event_id, event.status) for event in event_functions.published()] == [
         (ended_event_id(orphan.id), "failed")
     ]
-    sweeps.some()
+    sweeps.run_repeatedly()
     assert event_functions.job(orphan.id) == ended
     assert event_functions.published() == []
 
@@ -44,7 +44,7 @@ def test_a_job_with_an_expired_lease_and_no_message_fails(event_functions: Event
     orphan = claimed(event_functions, event_functions.record())
     released = claimed(event_functions, event_functions.record())
     event_functions.jobs.release(released)
-    sweeps.some()
+    sweeps.run_repeatedly()
     assert {event_functions.job(job.id).status for job in (orphan, released)} == {JobStatus.FAILED}
 
 
@@ -86,7 +86,7 @@ def test_a_job_with_a_message_stays(
     """A job with a message stays, whatever the message's state and the job's age."""
     job = event_functions.record(priority=priority)
     place_message(event_functions, job)
-    sweeps.some(6)
+    sweeps.run_repeatedly(6)
     assert not event_functions.job(job.id).status.ended
     assert event_functions.published() == []
 
@@ -95,19 +95,19 @@ def test_a_job_with_a_lease_stays(event_functions: EventFunctions, sweeps: Sweep
     """A job with a live lease stays, even without a message: SQS deletes messages after two weeks."""
     running = claimed(event_functions, event_functions.record())
     for _ in range(10):
-        sweeps.one()
+        sweeps.run_once()
         event_functions.jobs.renew(running, lease_until=clock.now() + timedelta(seconds=30), progress=1)
     assert event_functions.jobs.finish(running, SUCCESS).status is JobStatus.SUCCEEDED
 
 
 def test_a_job_that_is_being_accepted_stays(event_functions: EventFunctions, sweeps: Sweeps, clock: FakeClock) -> None:
     """A sweep between the record and the message of a job does not fail it."""
-    sweeps.some()
+    sweeps.run_repeatedly()
     job = event_functions.record()
-    sweeps.one(after_minutes=0)
+    sweeps.run_once(after_minutes=0)
     clock.advance(40)
     event_functions.send(job)
-    sweeps.some(6)
+    sweeps.run_repeatedly(6)
     assert event_functions.job(job.id) == job
 
 
@@ -122,13 +122,13 @@ def test_a_job_claimed_during_a_sweep_stays(
         claimed(event_functions, orphan)
         return fail(*arguments, **more)
 
-    sweeps.some(2)
+    sweeps.run_repeatedly(2)
     with monkeypatch.context() as patch:
         patch.setattr(event_functions.jobs, "fail_if_unleased", claim_before)
-        sweeps.one()
+        sweeps.run_once()
     assert event_functions.job(orphan.id).status is JobStatus.RUNNING
     assert event_functions.published() == []
-    sweeps.some()
+    sweeps.run_repeatedly()
     assert event_functions.job(orphan.id).status is JobStatus.FAILED
 
 
@@ -143,10 +143,10 @@ def test_a_job_that_waits_too_long_fails(
     event_functions.send(waiting)
     clock.advance(timedelta(days=days).total_seconds())
     event_functions.jobs.renew(running, lease_until=clock.now() + timedelta(hours=3), progress=None)
-    sweeps.one()
+    sweeps.run_once()
     assert event_functions.job(waiting.id) == waiting
     clock.advance(2 * 3600)
-    sweeps.one()
+    sweeps.run_once()
     ended = event_functions.job(waiting.id)
     assert ended.error is not None
     assert ended.error.code == "EXECUTOR_LOST"
@@ -186,13 +186,13 @@ def test_only_lost_jobs_fail_in_random_sequences(
         event_functions.queue.delete(received)
 
     def sweep() -> None:
-        sweeps.one(rng.choice([2, 5, 5, 5, 9]))
+        sweeps.run_once(rng.choice([2, 5, 5, 5, 9]))
 
     for _ in range(50):
         rng.choice([accept, work, work, sweep])()
         assert all(event_functions.job(job_id).status is not JobStatus.FAILED for job_id in sent)
     while any(not event_functions.job(job_id).status.ended for job_id in sent):
         work()
-    sweeps.some()
+    sweeps.run_repeatedly()
     assert {event_functions.job(job_id).status for job_id in orphans} <= {JobStatus.FAILED}
     assert sorted(event.job_id for event in event_functions.published()) == sorted(orphans)

@@ -37,16 +37,16 @@ def test_a_failed_run_is_completed_by_the_next(
     def reject(_event: JobEndedEvent) -> None:
         raise EventNotPublishedError("InternalFailure")
 
-    sweeps.some(2)
+    sweeps.run_repeatedly(2)
     with monkeypatch.context() as failing_bus:
         failing_bus.setattr(event_functions.wiring.bus, "publish", reject)
         with pytest.raises(EventNotPublishedError):
-            sweeps.one()
+            sweeps.run_once()
     assert Counter(event_functions.job(job.id).status for job in orphans) == {JobStatus.FAILED: 1, JobStatus.QUEUED: 2}
-    sweeps.one()
+    sweeps.run_once()
     published = event_functions.published()
     assert sorted(event.event_id for event in published) == sorted(ended_event_id(job.id) for job in orphans)
-    sweeps.some()
+    sweeps.run_repeatedly()
     assert event_functions.published() == []
 
 
@@ -55,17 +55,17 @@ def test_a_second_run_at_the_same_time_does_nothing(
 ) -> None:
     """A run during or right after another does nothing."""
     orphan = event_functions.record()
-    sweeps.some(2)
+    sweeps.run_repeatedly(2)
     write, other = event_functions.wiring.sweeps.write, Sweeps(event_functions.wiring, clock)
 
     def write_after_another_run(sweep: Any) -> Any:  # noqa: ANN401  passed on
         monkeypatch.setattr(event_functions.wiring.sweeps, "write", write)
-        other.one(after_minutes=0)
+        other.run_once(after_minutes=0)
         return write(sweep)
 
     monkeypatch.setattr(event_functions.wiring.sweeps, "write", write_after_another_run)
-    sweeps.one()
-    other.one(after_minutes=0)
+    sweeps.run_once()
+    other.run_once(after_minutes=0)
     assert event_functions.job(orphan.id).status is JobStatus.FAILED
     assert len(event_functions.published()) == 1
 
@@ -74,9 +74,9 @@ def test_an_idle_run_costs_few_calls(event_functions: EventFunctions, sweeps: Sw
     """An idle run reads its state, six queues and four index partitions, and no ended jobs."""
     for _ in range(3):
         event_functions.jobs.finish(claimed(event_functions, event_functions.record()), SUCCESS)
-    sweeps.some()
+    sweeps.run_repeatedly()
     with aws_calls(aws_clients) as calls:
-        sweeps.one()
+        sweeps.run_once()
     assert Counter(calls) == {
         "dynamodb.GetItem": 1,
         "sqs.GetQueueAttributes": 6,
@@ -91,13 +91,13 @@ def test_no_jobs_are_read_while_all_queues_have_messages(
     """While all queues have messages, a run reads its state and the queues only, once older jobs are processed."""
     for priority in Priority:
         event_functions.send(event_functions.record(priority=priority))
-    sweeps.some(6)
+    sweeps.run_repeatedly(6)
     with aws_calls(aws_clients) as calls:
-        sweeps.one()
+        sweeps.run_once()
     assert "dynamodb.BatchGetItem" not in calls
     event_functions.wiring.sweeps.write(replace(event_functions.wiring.sweeps.read(), ended_before=clock.now()))
     with aws_calls(aws_clients) as calls:
-        sweeps.one()
+        sweeps.run_once()
     assert Counter(calls) == {"dynamodb.GetItem": 1, "sqs.GetQueueAttributes": 6, "dynamodb.PutItem": 1}
 
 
@@ -115,10 +115,10 @@ def test_runs_are_limited_and_continue(
             lost.append(job)
         else:
             event_functions.jobs.finish(claimed(event_functions, job), SUCCESS)
-    sweeps.some(2)
+    sweeps.run_repeatedly(2)
     ends = []
     for _ in range(6):
-        sweeps.one()
+        sweeps.run_once()
         ends.append(len(event_functions.published()))
     assert max(ends) == 2
     assert sum(ends) == len(lost)

@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 from gateway.domain.job_counts import DailyJobCounts
-from tests.component.samples import NOW, at_once
+from tests.component.samples import NOW, run_concurrently
 
 if TYPE_CHECKING:
     from tests.ports.conftest import Ports
@@ -28,7 +28,7 @@ def test_requests_are_counted_per_subject_and_window(ports: Ports) -> None:
 
 def test_concurrent_requests_get_different_counts(ports: Ports) -> None:
     """Sixteen requests at once are counted from 1 to 16."""
-    counts = at_once(16, lambda _: ports.rates.add("ada", 0, expires_at=EXPIRES_AT))
+    counts = run_concurrently(16, lambda _: ports.rates.add("ada", 0, expires_at=EXPIRES_AT))
     assert sorted(counts) == list(range(1, 17))
 
 

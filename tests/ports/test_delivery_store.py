@@ -11,7 +11,7 @@ import pytest
 from gateway.domain.delivery import ATTEMPT_HOLD, CLOCK_SKEW, AttemptResult, Delivery, DeliveryStatus
 from gateway.domain.job_errors import DeliveryNotDueError
 from gateway.errors import LeaseLostError, StateConflictError
-from tests.component.samples import LATER, NOW, SOON, SUCCESS, at_once, new_job
+from tests.component.samples import LATER, NOW, SOON, SUCCESS, new_job, run_concurrently
 
 if TYPE_CHECKING:
     from gateway.domain.job import Job
@@ -67,7 +67,7 @@ def test_a_race_to_begin_has_one_winner(ports: Ports) -> None:
             return False
         return True
 
-    assert sum(at_once(8, begin)) == 1
+    assert sum(run_concurrently(8, begin)) == 1
 
 
 def test_a_success_ends_the_delivery(ports: Ports) -> None:

@@ -12,7 +12,7 @@ import pytest
 from gateway.domain.job import Job, JobEnd, JobFailure, JobStatus, LogLevel, LogLine, Priority
 from gateway.domain.job_errors import JobNotClaimableError
 from gateway.errors import LeaseLostError, StateConflictError
-from tests.component.samples import LATER, NOW, OUTPUT, SOON, SUCCESS, at_once, new_job
+from tests.component.samples import LATER, NOW, OUTPUT, SOON, SUCCESS, new_job, run_concurrently
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,7 +71,7 @@ def test_the_first_creation_stands(jobs: JobStore) -> None:
 def test_a_race_to_create_stores_one_job(jobs: JobStore) -> None:
     """Sixteen threads create the same id at once: one job is stored and returned to all."""
     job = new_job()
-    created = at_once(16, lambda number: jobs.create(replace(job, owner=f"o{number}")))
+    created = run_concurrently(16, lambda number: jobs.create(replace(job, owner=f"o{number}")))
     assert len({each.owner for each in created}) == 1
     assert jobs.get(job.id) == created[0]
 
@@ -99,7 +99,7 @@ def test_a_race_for_a_job_has_one_winner_each_time(jobs: JobStore) -> None:
             return False, error.job
 
     for attempt in (1, 2, 3):
-        tries = at_once(16, try_to_claim)
+        tries = run_concurrently(16, try_to_claim)
         (winner,) = [claimed for won, claimed in tries if won and claimed]
         assert winner.attempt == attempt
         assert [standing for _, standing in tries] == [winner] * 16
@@ -240,7 +240,7 @@ def test_a_race_to_finish_has_one_end(jobs: JobStore) -> None:
         except LeaseLostError:
             return None
 
-    (winner,) = [ended for ended in at_once(16, try_to_finish) if ended]
+    (winner,) = [ended for ended in run_concurrently(16, try_to_finish) if ended]
     assert jobs.get(job.id) == winner
 
 
@@ -288,7 +288,7 @@ def test_a_race_between_executors_and_an_end_from_outside_has_one_winner(jobs: J
             except JobNotClaimableError:
                 return None
 
-        (winner,) = [done for done in at_once(16, act) if done]
+        (winner,) = [done for done in run_concurrently(16, act) if done]
         assert jobs.get(job.id) == winner
 
 

