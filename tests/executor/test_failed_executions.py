@@ -45,7 +45,7 @@ def test_all_out_of_memory_errors_are_detected(kind: str, message: str) -> None:
     ("kind", "message"), [("ValueError", "bad memory"), ("RuntimeError", "size mismatch"), ("", "")]
 )
 def test_other_failures_are_node_errors(kind: str, message: str) -> None:
-    """They belong to the node."""
+    """Their error code is that of a failed node."""
     assert execution_failure(raised(kind, message), SAMPLED, {}, freed=False).code == "COMFYUI_NODE_ERROR"
 
 

@@ -83,7 +83,7 @@ def test_the_terminal_write_is_retried(
     assert finisher.write(job, success(ports)).status is JobStatus.SUCCEEDED
 
 
-def test_the_terminal_write_is_not_retried_for_ever(
+def test_the_terminal_write_is_not_retried_forever(
     ports: InMemoryPorts, finisher: JobFinisher, job: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After a lease the error is raised, and the next attempt continues."""

@@ -64,7 +64,7 @@ def test_an_executor_is_healthy_while_its_loop_runs(aws_harness: AwsExecutorHarn
 def test_an_executor_that_drains_is_healthy(
     harness: InMemoryExecutorHarness, simulator: SimulatorServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It receives nothing any more, but must not be killed while it finishes its jobs."""
+    """It receives no more messages, but must not be killed while it finishes its jobs."""
     monkeypatch.setattr(liveness, "_TOUCH_SECONDS", 0)
     file = tmp_path / "alive"
     with harness.run_executor(simulator.url, HEALTH_FILE=str(file), grace_seconds=30) as stop:

@@ -122,8 +122,8 @@ def run_all_paths(aws_harness: AwsExecutorHarness, folder: Path) -> None:
         wait_until(lambda: aws_harness.message_count() == 0, "an empty queue")
         # Released at the end.
         for priority in (Priority.HIGH, Priority.LOW):
-            left = aws_harness.submit(sleep_prompt(60.0, steps=600), priority=priority)
-            wait_until(lambda left=left: aws_harness.job(left).progress is not None, "a renewed lease")  # type: ignore[misc]
+            released = aws_harness.submit(sleep_prompt(60.0, steps=600), priority=priority)
+            wait_until(lambda released=released: aws_harness.job(released).progress is not None, "a renewed lease")  # type: ignore[misc]
         stop()
 
 

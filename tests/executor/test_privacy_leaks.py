@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from testing.executor_harness import AwsExecutorHarness
     from tests.component.api import Caller, Response
 
-MARKER = "zq-a-fox-that-nobody-may-read-qz"
+MARKER = "zq-a-private-fox-qz"
 BUNDLED = Path(__file__).parents[2] / "workflows"
 EMPTY = {"class_type": "EmptyImage", "inputs": {"width": 64, "height": 64, "batch_size": 1, "color": "{{color}}"}}
 TEXT = {"type": "string"}
@@ -95,7 +95,7 @@ def accepted(ada: Caller, workflow_id: str, **inputs: object) -> str:
     return str(response.json["jobId"])
 
 
-def refuse_requests(ada: Caller) -> None:
+def send_invalid_requests(ada: Caller) -> None:
     """Send requests that are rejected because of the marker."""
     assert post(ada, "paint", color=MARKER).status == 400
     assert post(ada, "paint", prompt=[MARKER]).status == 400
@@ -193,7 +193,7 @@ def run_all_paths(
     """Run jobs on every path; return the error code, or None, of those that executors ran."""
     ada = gateway.ada
     register(gateway.admin)
-    refuse_requests(ada)
+    send_invalid_requests(ada)
     break_the_queue(ada)
     sweep(aws_harness, ada)
     run_dead_letter_function(aws_harness, ada)
@@ -206,7 +206,7 @@ def run_all_paths(
             "painted": accepted(ada, "paint", color=1),
             "failed": accepted(ada, "fail", kind="ValueError"),
             "out of memory": accepted(ada, "fail", kind="OOM"),
-            "refused": accepted(ada, "fail", kind=MARKER),
+            "rejected": accepted(ada, "fail", kind=MARKER),
             "without a model": accepted(ada, "icon", checkpoint=f"{MARKER}.safetensors"),
             "named": accepted(ada, "name", report=missing),
             "drawn": accepted(ada, "icon", steps=2, seed=5),
@@ -237,7 +237,7 @@ def observer(gateway: RecordingGateway, aws: dict[str, str], monkeypatch: pytest
     return LeakObserver(gateway, aws, monkeypatch)
 
 
-def test_private_jobs_leave_nothing(
+def test_private_jobs_leave_no_inputs(
     gateway: RecordingGateway,
     observer: LeakObserver,
     aws_harness: AwsExecutorHarness,
@@ -249,7 +249,7 @@ def test_private_jobs_leave_nothing(
         "painted": None,
         "failed": "COMFYUI_NODE_ERROR",
         "out of memory": "COMFYUI_OOM",
-        "refused": "COMFYUI_REJECTED",
+        "rejected": "COMFYUI_REJECTED",
         "without a model": "COMFYUI_REJECTED",
         "named": "OUTPUT_ERROR",
         "drawn": None,

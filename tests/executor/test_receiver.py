@@ -1,3 +1,5 @@
+"""The receiver: the order in which an executor receives messages, and their release."""
+
 from __future__ import annotations
 
 import threading

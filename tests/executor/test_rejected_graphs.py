@@ -79,8 +79,8 @@ def test_several_problems_are_all_named() -> None:
 
 
 @pytest.mark.parametrize("case", sorted(REJECTED))
-def test_nothing_of_the_server_leaks(case: str) -> None:
-    """No rejection contains a path or a stack trace."""
+def test_rejections_contain_no_paths_or_stack_traces(case: str) -> None:
+    """Neither a path of the server nor its stack trace is in any message."""
     assert "/opt" not in message_of(case)
     assert "Traceback" not in message_of(case)
 

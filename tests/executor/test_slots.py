@@ -1,3 +1,5 @@
+"""Slots: which priorities an executor has capacity for."""
+
 from __future__ import annotations
 
 import pytest

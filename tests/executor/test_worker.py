@@ -38,7 +38,7 @@ def history_ids(simulator: SimulatorServer) -> list[str]:
 
 
 def test_a_job_succeeds(harness: InMemoryExecutorHarness, simulator: SimulatorServer) -> None:
-    """Its file is stored as ComfyUI made it, the job names it, and the message is deleted."""
+    """Its output is stored unchanged, the job lists it, and the message is deleted."""
     job = harness.run(simulator.url, image_prompt(color=0x336699))
     assert (job.status, job.attempt) == (JobStatus.SUCCEEDED, 1)
     assert job.execution_ms is not None
@@ -49,7 +49,7 @@ def test_a_job_succeeds(harness: InMemoryExecutorHarness, simulator: SimulatorSe
 
 
 def test_an_ended_job_is_published(harness: InMemoryExecutorHarness, simulator: SimulatorServer) -> None:
-    """One event, with the job's one event id."""
+    """There is one event, with the event id of the job."""
     job = harness.run(simulator.url, image_prompt())
     (event,) = harness.ports.events.published
     assert (event.event_id, event.job_id, event.status) == (ended_event_id(job.id), job.id, JobStatus.SUCCEEDED)
@@ -67,7 +67,7 @@ def test_two_messages_run_a_job_once(harness: InMemoryExecutorHarness, simulator
 
 
 def test_equal_prompts_share_no_files(harness: InMemoryExecutorHarness, simulator: SimulatorServer) -> None:
-    """Two jobs with the same prompt have their own outputs, named as the template says."""
+    """Two jobs with the same prompt have separate outputs, named by the prefix in the template."""
     jobs = [harness.run(simulator.url, image_prompt(color=7)) for _ in range(2)]
     assert [output.filename for job in jobs for output in job.outputs or ()] == ["image_00001_.png"] * 2
     assert jobs[0].outputs != jobs[1].outputs

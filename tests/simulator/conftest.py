@@ -80,7 +80,7 @@ def events() -> Callable[[websocket.WebSocket, str, str | None], list[dict[str, 
 
 
 @pytest.fixture
-def rest() -> Callable[[websocket.WebSocket], list[dict[str, Any]]]:
+def read_remaining() -> Callable[[websocket.WebSocket], list[dict[str, Any]]]:
     """Read JSON messages until none has come for a while."""
 
     def read(socket: websocket.WebSocket) -> list[dict[str, Any]]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     Connect = Callable[[SimulatorServer, str], websocket.WebSocket]
     Events = Callable[..., list[dict[str, Any]]]
-    Rest = Callable[[websocket.WebSocket], list[dict[str, Any]]]
+    ReadRemaining = Callable[[websocket.WebSocket], list[dict[str, Any]]]
 
 PROMPT = {
     "1": {"class_type": "EmptyImage", "inputs": {"width": 8, "height": 8, "batch_size": 1, "color": 1}},
@@ -86,7 +86,7 @@ def test_clients_can_reconnect_after_closed_sockets(
     assert events(connect(simulator, "c"), "status")[0]["data"]["sid"] == "c"
 
 
-def test_garbage_comes_before_good_messages(
+def test_garbage_comes_between_valid_messages(
     simulator: SimulatorServer, connect: Connect, post: Callable[..., str], events: Events
 ) -> None:
     """Unreadable texts and too short binary frames come between the messages, none of which is lost."""
@@ -94,17 +94,17 @@ def test_garbage_comes_before_good_messages(
     events(socket, "status")
     simulator.faults.garbage_frames = True
     post(PROMPT, client_id="c")
-    good: list[str] = []
-    while not good or good[-1] != "execution_success":
+    valid: list[str] = []
+    while not valid or valid[-1] != "execution_success":
         frame = socket.recv()
         if isinstance(frame, bytes):
             assert len(frame) < 4
             continue
         try:
-            good.append(json.loads(frame)["type"])
+            valid.append(json.loads(frame)["type"])
         except (ValueError, RecursionError):
             continue
-    assert [event for event in good if event != "status"][:3] == [
+    assert [event for event in valid if event != "status"][:3] == [
         "execution_start",
         "execution_cached",
         "progress_state",
@@ -141,7 +141,11 @@ def test_a_lost_interrupt_must_be_repeated(
 
 
 def test_a_stuck_worker_ignores_interrupts_until_released(
-    simulator: SimulatorServer, connect: Connect, post: Callable[..., str], events: Events, rest: Rest
+    simulator: SimulatorServer,
+    connect: Connect,
+    post: Callable[..., str],
+    events: Events,
+    read_remaining: ReadRemaining,
 ) -> None:
     """A stuck worker makes no progress; once released, a waiting interrupt works."""
     socket = connect(simulator, "c")
@@ -149,8 +153,8 @@ def test_a_stuck_worker_ignores_interrupts_until_released(
     events(socket, "progress", "3")
     simulator.faults.worker_stuck = True
     requests.post(f"{simulator.url}/interrupt", timeout=10)
-    rest(socket)
-    assert rest(socket) == []
+    read_remaining(socket)
+    assert read_remaining(socket) == []
     assert [item[1] for item in get(simulator, "/queue")["queue_running"]] == [prompt_id]
     simulator.faults.worker_stuck = False
     assert events(socket, "executing")[-3]["type"] == "execution_interrupted"
@@ -176,7 +180,11 @@ def test_a_dead_worker_leaves_its_prompt_running(
 
 
 def test_a_killed_server_breaks_connections_and_refuses_new_ones(
-    simulator: SimulatorServer, connect: Connect, post: Callable[..., str], events: Events, rest: Rest
+    simulator: SimulatorServer,
+    connect: Connect,
+    post: Callable[..., str],
+    events: Events,
+    read_remaining: ReadRemaining,
 ) -> None:
     """In the middle of a prompt: sockets break without a handshake, the port is closed, outputs stay on disk."""
     socket = connect(simulator, "c")
@@ -185,7 +193,7 @@ def test_a_killed_server_breaks_connections_and_refuses_new_ones(
     events(socket, "progress", "3")
     simulator.kill()
     with pytest.raises((websocket.WebSocketConnectionClosedException, ConnectionError)):
-        rest(socket)
+        read_remaining(socket)
     with pytest.raises(requests.ConnectionError):
         get(simulator, "/queue")
     simulator.start()

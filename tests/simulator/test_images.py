@@ -150,7 +150,7 @@ def test_a_color_becomes_transparent(simulator: SimulatorServer, render: Render)
 
 
 def test_the_transparency_of_a_loaded_image_is_its_mask(simulator: SimulatorServer, render: Render) -> None:
-    """LoadImage's mask covers what is transparent; without transparency it is 64 x 64 of nothing."""
+    """LoadImage's mask covers what is transparent; without transparency it is an empty mask of 64 x 64."""
     upload(simulator, Image.new("RGBA", (4, 2), (9, 9, 9, 0)), "clear.png")
     upload(simulator, Image.new("RGB", (4, 2), (9, 9, 9)), "solid.png")
     masks = []

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     import websocket
 
-SECONDS_ENOUGH = 30.0
+LONG_SECONDS = 30.0
 
 
 def image(color: int) -> dict[str, Any]:
@@ -25,7 +25,7 @@ def image(color: int) -> dict[str, Any]:
     }
 
 
-def sleep(seconds: float = SECONDS_ENOUGH) -> dict[str, Any]:
+def sleep(seconds: float = LONG_SECONDS) -> dict[str, Any]:
     """Return a prompt that runs for some time."""
     inputs = {"image": ["1", 0], "seconds": seconds, "steps": 100, "interruptible": True, "progress": True}
     return {
@@ -46,7 +46,7 @@ def busy(
     post: Callable[..., str],
     events: Callable[..., list[dict[str, Any]]],
 ) -> tuple[str, websocket.WebSocket]:
-    """Keep the server busy with a prompt that runs; return its id and its client's socket."""
+    """Start a long prompt; return its id and its client's socket."""
     socket = connect(simulator, "busy")
     prompt_id = post(sleep(), client_id="busy")
     events(socket, "executing", "3")
@@ -152,7 +152,7 @@ def test_nodes_that_no_output_needs_may_be_faulty(
 
 
 def test_an_unneeded_node_without_inputs_kills_the_worker(simulator: SimulatorServer, post: Callable[..., str]) -> None:
-    """It passes validation, as on the real server, and the prompt runs for ever (measured)."""
+    """It passes validation, as on the real server, and the prompt never ends (measured)."""
     prompt_id = post({**image(1), "7": {"class_type": "ImageInvert"}}, client_id=["odd"])
     while not (running := get(simulator, "/queue")["queue_running"]):
         pass

@@ -152,7 +152,7 @@ class Replay:
             return
         assert len(recorded) == len(actual), f"{where}: {actual!r} for {recorded!r}"
         if all(isinstance(value, str) for value in recorded) and key != "images":
-            # Node ids and the like come from sets on the real server: their order means nothing.
+            # Node ids and similar lists come from sets on the real server, so their order is arbitrary.
             recorded, actual = sorted(self._translated(recorded)), sorted(actual)
         for index, (one, other) in enumerate(zip(recorded, actual, strict=True)):
             # The first of a queue item's parts is its number.
@@ -271,7 +271,7 @@ def test_endpoints_return_the_same(replay: Callable[[SimulatorSettings], Replay]
 
 
 def test_a_dead_worker_leaves_http_healthy(replay: Callable[[SimulatorSettings], Replay]) -> None:
-    """SystemExit in a node: its prompt runs for ever, later ones wait for ever, and HTTP works."""
+    """SystemExit in a node: its prompt never ends, later ones wait forever, and HTTP works."""
     replay(SETTINGS).play("18_worker_thread_dies_on_BaseException")
 
 

@@ -159,7 +159,7 @@ def test_the_host_header_omits_the_default_port() -> None:
 
 
 @given(st.ip_addresses())
-def test_public_is_never_less_strict_than_python(address: object) -> None:
+def test_public_addresses_are_global_for_python(address: object) -> None:
     """No address is public that is multicast, or not global for Python."""
     if is_public(ip_address(str(address))):
         assert ip_address(str(address)).is_global

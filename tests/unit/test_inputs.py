@@ -43,7 +43,7 @@ def problems(
     return [(problem.path, problem.message) for problem in caught.value.problems]
 
 
-def test_defaults_are_filled_in() -> None:
+def test_defaults_are_applied() -> None:
     """A missing value comes from the schema, or from defaultParams if the schema has no default."""
     values = resolve(workflow(params=PARAMS), {"prompt": "a fox"})
     assert values.inputs == {"prompt": "a fox", "steps": 30, "cfg": 7.0, "upscale": False}
