@@ -65,7 +65,14 @@ def add_workflow(  # noqa: PLR0913  a command's options
     if replace:
         added = session.api.change_workflow(wanted_id, body if name else {**body, "name": None})
     else:
-        added = session.api.create_workflow({"id": wanted_id, **body})
+        from cli.http_client import RefusedError  # noqa: PLC0415  `--help` does without it
+
+        try:
+            added = session.api.create_workflow({"id": wanted_id, **body})
+        except RefusedError as error:
+            if error.error_code == "CONFLICT":
+                error.advice = "Add it as the next version with --replace."
+            raise
     if session.printer.as_json:
         session.printer.json(added)
         return

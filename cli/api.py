@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from cli.exit_codes import CommandFailedError, ExitCode
-from cli.http_client import HttpClient, part
+from cli.http_client import HttpClient, RefusedError, part
 from functions.api import responses
 from functions.rendering.job_json import JobJson
 
@@ -57,7 +58,9 @@ class GatewayApi:
 
     def workflow(self, workflow_id: str) -> responses.WorkflowJson:
         """GET /workflows/{id}."""
-        return self._http.fetch("GET", f"/workflows/{part(workflow_id)}", responses.WorkflowAnswerJson)["workflow"]
+        path = f"/workflows/{part(workflow_id)}"
+        with _report_missing_workflow(workflow_id):
+            return self._http.fetch("GET", path, responses.WorkflowAnswerJson)["workflow"]
 
     def create_workflow(self, body: Mapping[str, Any]) -> responses.WorkflowJson:
         """POST /workflows."""
@@ -66,22 +69,25 @@ class GatewayApi:
     def change_workflow(self, workflow_id: str, body: Mapping[str, Any]) -> responses.WorkflowJson:
         """PUT /workflows/{id}."""
         path = f"/workflows/{part(workflow_id)}"
-        return self._http.fetch("PUT", path, responses.WorkflowAnswerJson, body=body)["workflow"]
+        with _report_missing_workflow(workflow_id):
+            return self._http.fetch("PUT", path, responses.WorkflowAnswerJson, body=body)["workflow"]
 
     def remove_workflow(self, workflow_id: str) -> None:
         """DELETE /workflows/{id}."""
-        self._http.read(self._http.send("DELETE", f"/workflows/{part(workflow_id)}"))
+        with _report_missing_workflow(workflow_id):
+            self._http.read(self._http.send("DELETE", f"/workflows/{part(workflow_id)}"))
 
     def submit(self, body: Mapping[str, Any], idempotency_key: str) -> AcceptedJob:
         """POST /jobs. A request without a response is sent again: with the same key it is the same job."""
         headers = {"Idempotency-Key": idempotency_key}
         for attempt in range(1, _MAX_SUBMIT_ATTEMPTS + 1):
             try:
-                response = self._http.send("POST", "/jobs", body=body, headers=headers)
-                if response.status_code == HTTPStatus.OK:
-                    return AcceptedJob(self._http.parse(response, responses.JobFromCacheJson)["jobId"])
-                accepted = self._http.parse(response, responses.JobAcceptedJson)
-                return AcceptedJob(accepted["jobId"], accepted["etaSeconds"] or None)
+                with _report_missing_workflow(body["workflowId"]):
+                    response = self._http.send("POST", "/jobs", body=body, headers=headers)
+                    if response.status_code == HTTPStatus.OK:
+                        return AcceptedJob(self._http.parse(response, responses.JobFromCacheJson)["jobId"])
+                    accepted = self._http.parse(response, responses.JobAcceptedJson)
+                    return AcceptedJob(accepted["jobId"], accepted["etaSeconds"] or None)
             except CommandFailedError as error:
                 if error.code is not ExitCode.UNREACHABLE or attempt == _MAX_SUBMIT_ATTEMPTS:
                     raise
@@ -140,3 +146,16 @@ class GatewayApi:
     def file(self, job_id: str, filename: str) -> Iterator[bytes]:
         """GET /outputs/{id}/{file}, chunk by chunk."""
         return self._http.stream(f"/outputs/{part(job_id)}/{part(filename)}")
+
+
+@contextmanager
+def _report_missing_workflow(workflow_id: str) -> Iterator[None]:
+    """Raise CommandFailedError that names the command that lists workflows; the gateway's message names its route."""
+    try:
+        yield
+    except RefusedError as error:
+        if error.error_code != "WORKFLOW_NOT_FOUND":
+            raise
+        raise CommandFailedError(
+            f"There is no workflow {workflow_id}", error.code, advice="List them: comfyui-gateway workflows list"
+        ) from None

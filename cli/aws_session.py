@@ -37,6 +37,7 @@ _NAMING_VARIABLES = (
     "WEBHOOK_QUEUE_URL",
 )
 _CONNECT_SECONDS = 2
+_SELECT = "Start one (comfyui-gateway run), run this command in its folder, set DATA_DIR, or select a deployed one with --stage."
 STAGE_OPTION: tuple[Any, Any] = (
     Annotated[
         str | None,
@@ -70,7 +71,7 @@ class AwsSession:
         if not value:
             raise CommandFailedError(
                 f"{name}: is not set, and no gateway was started in {_data_dir(os.environ)}",
-                advice="Select a deployed gateway with --stage, or start one: comfyui-gateway run",
+                advice=_SELECT,
             )
         return value
 
@@ -79,7 +80,8 @@ class AwsSession:
         """The API keys in the table. Raises CommandFailedError."""
         from gateway.aws.dynamodb.api_key_admin import DynamoApiKeyAdmin  # noqa: PLC0415  boto3 is slow to import
 
-        return DynamoApiKeyAdmin(self.clients.dynamodb, self.variable("TABLE_NAME"), self.audit_log)
+        table = self.variable("TABLE_NAME")  # first: its error has the advice, not that about a region
+        return DynamoApiKeyAdmin(self.clients.dynamodb, table, self.audit_log)
 
     @property
     def audit_log(self) -> DynamoAuditLog:

@@ -64,7 +64,7 @@ def list_letters(
         return
     rows = [(session.printer.age(sent_at), job_id or "no job") for sent_at, job_id in letters]
     session.printer.table(("SENT", "JOB"), rows, unbroken=("SENT", "JOB"))
-    session.printer.note(f"{len(letters)} dead letters of {queue}")
+    session.printer.note(_counted(len(letters), queue) + ".")
 
 
 @app.command("redrive")
@@ -79,18 +79,25 @@ def redrive(session: AwsSession, queue: Annotated[Queue, typer.Argument(help="Qu
     from gateway.domain.audit import AuditAction, AuditEntry  # noqa: PLC0415  `--help` does without it
 
     letters = _letters(session, queue)
-    # Before the redrive, so that none is without an entry.
-    session.audit_log.record(
-        AuditEntry.new(AuditAction.DEAD_LETTERS_REDRIVEN, queue, by=operator(), at=SYSTEM_CLOCK.now())
-    )
-    count = letters.redrive()
+    count = 0
+    if letters.look(1):
+        # Before the redrive, so that none is without an entry.
+        session.audit_log.record(
+            AuditEntry.new(AuditAction.DEAD_LETTERS_REDRIVEN, queue, by=operator(), at=SYSTEM_CLOCK.now())
+        )
+        count = letters.redrive()
     if session.printer.as_json:
         session.printer.json({"queue": queue, "count": count})
     else:
-        session.printer.note(f"{count} dead letters of {queue} redriven")
+        session.printer.note(_counted(count, queue) + (" redriven." if count else "."))
+
+
+def _counted(count: int, queue: Queue) -> str:
+    return f"{count or 'No'} dead {'letter' if count == 1 else 'letters'} in queue {queue}"
 
 
 def _letters(session: AwsSession, queue: Queue) -> SqsDeadLetters:
     from gateway.aws.sqs.dead_letters import SqsDeadLetters  # noqa: PLC0415  boto3 takes half a second to import
 
-    return SqsDeadLetters(session.clients.sqs, session.variable(_VARIABLES[queue]))
+    url = session.variable(_VARIABLES[queue])  # first: its error has the advice, not that about a region
+    return SqsDeadLetters(session.clients.sqs, url)

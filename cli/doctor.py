@@ -79,8 +79,12 @@ def _env_file() -> Iterator[Finding]:
     except CommandFailedError as error:
         yield Finding("settings", CheckState.PROBLEM, error.message, f"Fix {_ENV_FILE}.")
         return
-    for problem in (*env_settings.invalid_values(variables), *env_settings.unknown_names(variables)):
-        yield Finding("settings", CheckState.WARNING, f"{_ENV_FILE}: {problem}", "See docs/configuration.md.")
+    for state, problems in (
+        (CheckState.PROBLEM, env_settings.invalid_values(variables)),
+        (CheckState.WARNING, env_settings.unknown_names(variables)),
+    ):
+        for problem in problems:
+            yield Finding("settings", state, f"{_ENV_FILE}: {problem}", "See docs/configuration.md.")
 
 
 def _print(finding: Finding, *, with_advice: bool) -> None:
@@ -91,7 +95,8 @@ def _print(finding: Finding, *, with_advice: bool) -> None:
     output = console()
     mark = Text(f"{finding.state:<8}", style=_COLORS[finding.state])
     output.print(
-        Text.assemble(mark, (printable(finding.what), "bold"), f"  {printable(finding.message)}"), soft_wrap=True
+        Text.assemble(mark, (printable(finding.what), "bold"), f"  {printable(finding.message)}"),
+        soft_wrap=not output.is_terminal,
     )
     if finding.advice and with_advice:
-        output.print(Text(f"{'':<8}→ {printable(finding.advice)}"), soft_wrap=True)
+        output.print(Text(f"{'':<8}→ {printable(finding.advice)}"), soft_wrap=not output.is_terminal)

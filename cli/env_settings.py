@@ -35,7 +35,7 @@ def invalid_values(variables: Mapping[str, str]) -> list[str]:
         try:
             settings.from_environment({**dict.fromkeys(required, "x" * 32), **variables})
         except SettingsInvalidError as error:
-            problems |= dict.fromkeys(re.split(r"; (?=[A-Z][A-Z0-9_]*: )", error.message))
+            problems |= dict.fromkeys(f"{name}: {reason}" for name, reason in error.problems.items())
     return list(problems)
 
 

@@ -13,7 +13,7 @@ from typer._click.exceptions import ClickException, NoArgsIsHelpError
 from typer.core import TyperGroup
 
 from cli.exit_codes import CommandFailedError, ExitCode
-from cli.printer import PROGRAM, printable
+from cli.printer import PROGRAM, printable, wrapped_for
 from gateway.errors import GatewayError, RequestError
 
 if TYPE_CHECKING:
@@ -62,9 +62,9 @@ def _usage_message(error: ClickException) -> str:
     context = getattr(error, "ctx", None)
     path = context.command_path if context else PROGRAM
     message = error.format_message().rstrip(".").replace("Value error, ", "")  # the prefix is pydantic's
-    return f"{message}. See {path} --help"
+    return f"{message}{'' if message.endswith('?') else '.'} See {path} --help"
 
 
 def _report(message: str, code: ExitCode) -> ExitCode:
-    sys.stderr.write(f"{PROGRAM}: {' '.join(printable(message).split())}\n")
+    sys.stderr.write(wrapped_for(sys.stderr, f"{PROGRAM}: {' '.join(printable(message).split())}") + "\n")
     return code

@@ -188,14 +188,30 @@ class HttpClient:
             message = f"{message[:_MAX_MESSAGE_CHARACTERS]} (correlation id {body['correlationId'][:64]})"
             return CommandFailedError(message, ExitCode.UNREACHABLE)
         code = _EXIT_CODES.get(response.status_code, ExitCode.REFUSED)
-        if response.status_code == requests.codes.unauthorized and not self._has_credentials:
-            advice = "Set COMFYUI_GATEWAY_API_KEY, or write a profile: comfyui-gateway init"
-        elif self._has_token and message.startswith("Authentication required"):  # a bad token is named by the message
-            advice = "This gateway accepts no tokens, so yours was ignored."
+        if response.status_code == requests.codes.unauthorized:
+            message, advice = self._unauthorized(message)
         elif response.status_code == requests.codes.not_found:
             message = unquote(message)  # it quotes the name as the path has it
         message = message[: 4 * _MAX_MESSAGE_CHARACTERS]
-        return RefusedError(message, code, advice=advice, retry_after=response.headers.get("Retry-After"))
+        return RefusedError(
+            message, code, error_code=body["error"], advice=advice, retry_after=response.headers.get("Retry-After")
+        )
+
+    def _unauthorized(self, message: str) -> tuple[str, str]:
+        """Return message and advice for credentials that are missing or invalid."""
+        if not self._has_credentials:
+            return (
+                "The gateway requires an API key or a token (--api-key, --token)",
+                "Set COMFYUI_GATEWAY_API_KEY, or write a profile: comfyui-gateway init",
+            )
+        if self._has_token:
+            if message.startswith("Authentication required"):  # a bad token is named by the message
+                return message, "This gateway accepts no tokens, so yours was ignored."
+            return message, ""
+        return (
+            message,
+            "Check --api-key, COMFYUI_GATEWAY_API_KEY or the profile. Create a key: comfyui-gateway keys create",
+        )
 
     def _not_a_gateway(self, response: requests.Response, reason: str, *, advice: str = "") -> CommandFailedError:
         response.close()
@@ -220,10 +236,14 @@ class HttpClient:
 
 
 class RefusedError(CommandFailedError):
-    """The gateway rejected a request. `retry_seconds`: after how many it may succeed, if the gateway said so."""
+    """The gateway rejected a request. `error_code`: as in the API.
 
-    def __init__(self, message: str, code: ExitCode, *, advice: str, retry_after: str | None) -> None:
+    `retry_seconds`: after how many the request may succeed, if the gateway returned that.
+    """
+
+    def __init__(self, message: str, code: ExitCode, *, error_code: str, advice: str, retry_after: str | None) -> None:
         super().__init__(message, code, advice=advice)
+        self.error_code = error_code
         self.retry_seconds = int(retry_after) if retry_after and retry_after.isdecimal() else None
 
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from cli.api import GatewayApi
 
 _PREFIX = re.compile(r"[0-9a-f][0-9a-f-]{3,34}")  # of a UUID, which has 36 characters
+_TOO_SHORT = re.compile(r"[0-9a-f]{1,3}")
 _MAX_PAGES = 5
 _MAX_CANDIDATES = 8  # in the message
 
@@ -23,6 +24,10 @@ def resolve(api: GatewayApi, text: str) -> str:
     The newest 1000 jobs are searched. Raises CommandFailedError if several jobs match, or none.
     """
     prefix = text.lower()
+    if _TOO_SHORT.fullmatch(prefix):
+        raise CommandFailedError(
+            f"{text} is too short for a job id", ExitCode.USAGE, advice="Give at least 4 characters."
+        )
     if not _PREFIX.fullmatch(prefix):
         return text
     found: list[str] = []

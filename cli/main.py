@@ -95,6 +95,7 @@ def run(
 
     """
     from cli.env_settings import unknown_names  # noqa: PLC0415  the other commands do without it
+    from gateway.errors import SettingsInvalidError  # noqa: PLC0415  the other commands do without it
     from gateway.settings import LocalSettings  # noqa: PLC0415  the other commands do without it
 
     file = Path(".env")
@@ -104,7 +105,16 @@ def run(
     options = {"HOST": host, "PORT": port, "DATA_DIR": data_dir}
     environment = {**from_file, **os.environ}
     environment |= {name: value for name, value in options.items() if value is not None}
-    settings = LocalSettings.from_environment(environment)
+    try:
+        settings = LocalSettings.from_environment(environment)
+    except SettingsInvalidError as error:
+        sources = {
+            **{name: f"{file}: {name}" for name in from_file if name not in os.environ},
+            **{name: f"--{name.lower().replace('_', '-')}" for name, value in options.items() if value is not None},
+        }
+        message = "; ".join(f"{sources.get(name, name)}: {reason}" for name, reason in error.problems.items())
+        by_option = any(sources.get(name, "").startswith("--") for name in error.problems)
+        raise CommandFailedError(message, ExitCode.USAGE if by_option else ExitCode.FAILED) from None
     from local.banner import Command  # noqa: PLC0415  the other commands do without it
     from local.supervisor import Supervisor  # noqa: PLC0415  the other commands do without it
 

@@ -54,4 +54,5 @@ def _open(printer: Printer, target: str) -> None:
         [program, target], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
     )
     with suppress(subprocess.TimeoutExpired):  # some run until the user closes the window
-        process.wait(timeout=_OPENER_SECONDS)
+        if code := process.wait(timeout=_OPENER_SECONDS):
+            printer.note(f"Not opened: {program} exited with {code} for {target}")

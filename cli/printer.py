@@ -12,7 +12,7 @@ import shutil
 import sys
 import textwrap
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from cli import times
 
@@ -51,7 +51,7 @@ class Printer:
 
     def note(self, text: str) -> None:
         """Print a line on stderr, for what is not data."""
-        sys.stderr.write(printable(text) + "\n")
+        sys.stderr.write(wrapped_for(sys.stderr, printable(text)) + "\n")
         sys.stderr.flush()
 
     def warning(self, text: str) -> None:
@@ -149,6 +149,14 @@ def console(*, stderr: bool = False) -> Console:
 def printable(text: str) -> str:
     """Make text from elsewhere safe to print: no line breaks, and nothing that a terminal would execute."""
     return "".join(c if c.isprintable() else " " if c in "\n\r\t" else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def wrapped_for(stream: TextIO, text: str) -> str:
+    """Wrap a line at words if the stream is a terminal: it would break them anywhere."""
+    if not stream.isatty():
+        return text
+    columns = shutil.get_terminal_size().columns
+    return textwrap.fill(text, columns, break_long_words=False, break_on_hyphens=False)
 
 
 def _is_utf8() -> bool:

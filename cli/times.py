@@ -65,7 +65,7 @@ def local_time(time: datetime) -> str:
 def clock_time(time: datetime, now: datetime) -> str:
     """Write the local time of day, with the date if it is not today's."""
     local, today = time.astimezone(), now.astimezone().date()
-    return local.strftime("%H:%M:%S" if local.date() == today else "%Y-%m-%d %H:%M")
+    return local.strftime("%H:%M:%S" if local.date() == today else "%Y-%m-%d %H:%M:%S")
 
 
 def _date_or(time: datetime, seconds: float, form: str) -> str:

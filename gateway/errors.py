@@ -46,7 +46,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from gateway.limits import MAX_PROBLEM_PATH_CHARACTERS, MAX_PROBLEMS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 
 class GatewayError(Exception):
@@ -58,7 +58,11 @@ class GatewayError(Exception):
 
 
 class SettingsInvalidError(GatewayError):
-    """A setting is missing or invalid; the message names it."""
+    """A setting is missing or invalid; the message names it. `problems`: what is wrong, by the name of the setting."""
+
+    def __init__(self, message: str, problems: Mapping[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.problems = problems or {}
 
 
 @dataclass(frozen=True, slots=True)

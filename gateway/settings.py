@@ -26,6 +26,8 @@ from gateway.errors import SettingsInvalidError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from pydantic_core import ErrorDetails
+
 
 # Stricter than urllib.parse, which accepts nearly anything as a URL. A URL that an HTTP client would reject later, with
 # its own error, is rejected here.
@@ -152,12 +154,30 @@ class _Settings(BaseModel):
             return cls.model_validate({name: value for name, value in given.items() if value})
         except ValidationError as error:
             # The message contains no values: one of them may be a secret.
-            wrong = "; ".join(f"{str(e['loc'][0]).upper()}: {_reason(e['type'], e['msg'])}" for e in error.errors())
-            raise SettingsInvalidError(wrong) from None
+            wrong = {str(each["loc"][0]).upper(): _reason(each) for each in error.errors()}
+            raise SettingsInvalidError(
+                "; ".join(f"{name}: {reason}" for name, reason in wrong.items()), wrong
+            ) from None
 
 
-def _reason(kind: str, message: str) -> str:
-    return "is not set" if kind == "missing" else message.removeprefix("Value error, ")
+# By pydantic's type of an error. The names in braces are in its context.
+_REASONS = {
+    "missing": "is not set",
+    "int_parsing": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "float_parsing": "must be a number",
+    "finite_number": "must be a number",
+    "bool_parsing": "must be true or false",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than_equal": "must be at most {le}",
+    "literal_error": "must be {expected}",
+    "string_pattern_mismatch": "must match {pattern}",
+}
+
+
+def _reason(error: ErrorDetails) -> str:
+    reason = _REASONS.get(error["type"])
+    return reason.format(**error.get("ctx", {})) if reason else error["msg"].removeprefix("Value error, ")
 
 
 def _port(text: object) -> object:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+import pytest
+
 from cli import env_settings
 from tests.cli.conftest import run
 from tests.local.command import free_port
@@ -33,12 +35,12 @@ def test_each_invalid_value_is_reported_once_without_the_value() -> None:
     assert "s3cret" not in str(found)
 
 
-def test_doctor_warns_of_each_line(home: Path) -> None:
-    """One finding a problem; a file that cannot be parsed is a problem."""
+def test_doctor_reports_each_line(home: Path) -> None:
+    """An invalid value is a problem, and an unknown name a warning; a file that cannot be parsed is a problem."""
     (home / ".env").write_text("PORT=many\nPROT=3000\nSOMETHING=1\n")
     arguments = ("doctor", "--json", "--url", f"http://127.0.0.1:{free_port()}")
     found = json.loads(run(*arguments).stdout)["findings"]
-    assert [each["state"] for each in found if each["what"] == "settings"] == ["warning"] * 3
+    assert [each["state"] for each in found if each["what"] == "settings"] == ["problem", "warning", "warning"]
     (home / ".env").write_text("a line\n")
     found = json.loads(run(*arguments).stdout)["findings"]
     assert [each["state"] for each in found if each["what"] == "settings"] == ["problem"]
@@ -51,4 +53,25 @@ def test_run_warns_of_a_name_and_stops_at_a_value(home: Path) -> None:
     warning, error = result.stderr.splitlines()
     assert (result.exit_code, result.stdout) == (1, "")
     assert warning.startswith("comfyui-gateway: warning: .env: PROT ")
-    assert error.startswith("comfyui-gateway: PORT: ")
+    assert error.startswith("comfyui-gateway: .env: PORT: ")
+
+
+@pytest.mark.usefixtures("home")
+def test_run_names_the_option_of_an_invalid_value() -> None:
+    """Not the setting; the command line is invalid."""
+    result = run("run", "--port", "abc")
+    assert result.exit_code == 2
+    assert result.stderr.startswith("comfyui-gateway: --port: must be a number")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("RETENTION_DAYS", "x", "a whole number"),
+        ("RETENTION_DAYS", "0", "at least 1"),
+        ("SHUTDOWN_GRACE_SECONDS", "x", "a number"),
+    ],
+)
+def test_reasons_are_in_plain_words(name: str, value: str, reason: str) -> None:
+    """Without pydantic's terms."""
+    assert env_settings.invalid_values({name: value}) == [f"{name}: must be {reason}"]

@@ -46,7 +46,7 @@ def test_a_prefix_selects_a_job(text: str) -> None:
 @pytest.mark.usefixtures("home")
 def test_a_whole_id_is_not_looked_up() -> None:
     """Nor is a text that is no prefix of an id."""
-    for text in (FIRST, "3f0", "not-an-id"):
+    for text in (FIRST, "not-an-id"):
         assert shown(text)[1] == [f"/jobs/{text}"]
 
 
@@ -64,3 +64,11 @@ def test_pages_are_searched_up_to_a_limit() -> None:
     assert_refused(result, 5, "3f0c5")
     assert len(paths) == 5
     assert len(shown("aabbccdd", more)[1]) == 2
+
+
+@pytest.mark.usefixtures("home")
+def test_three_characters_are_not_enough() -> None:
+    """The error says how many are, without a request."""
+    result = run("jobs", "show", "a71", "--url", "http://127.0.0.1:9")
+    assert result.exit_code == 2
+    assert "at least 4 characters" in result.stderr

@@ -58,3 +58,11 @@ def test_a_missing_opener_is_no_failure(monkeypatch: pytest.MonkeyPatch, capsys:
     monkeypatch.setenv("PATH", "/nonexistent")
     open_files(TerminalPrinter(as_json=False), [Path("a.png")])
     assert "not installed" in capsys.readouterr().err
+
+
+def test_an_opener_that_fails_is_reported(opened: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With its exit code, as without a desktop."""
+    for opener in (opened.parent / "bin").iterdir():
+        opener.write_text("#!/bin/sh\nexit 3\n")
+    open_files(TerminalPrinter(as_json=False), [Path("a.png")])
+    assert "exited with 3" in capsys.readouterr().err

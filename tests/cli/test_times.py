@@ -94,4 +94,4 @@ def test_local_time_has_its_zone() -> None:
     """And of a time of today, only the time of day is shown."""
     assert times.local_time(NOW) == "2026-11-30 14:00:00 +0200"
     assert times.clock_time(NOW, NOW) == "14:00:00"
-    assert times.clock_time(NOW - timedelta(days=1), NOW) == "2026-11-29 14:00"
+    assert times.clock_time(NOW - timedelta(days=1), NOW) == "2026-11-29 14:00:00"

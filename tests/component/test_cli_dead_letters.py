@@ -56,14 +56,14 @@ def test_listing_keeps_the_dead_letters(harness: WebhookHarness) -> None:
         result = run("dead-letters", "list", "webhooks")
         assert result.exit_code == 0
         assert sorted(line.split()[1] for line in result.stdout.splitlines()) == sorted(ids)
-        assert "12 dead letters of webhooks" in result.stderr
+        assert "12 dead letters in queue webhooks" in result.stderr
     assert len(run("dead-letters", "list", "webhooks", "--limit", "5").stdout.splitlines()) == 5
 
 
 def test_dead_letters_are_redriven(harness: WebhookHarness) -> None:
     """Redriving moves all messages to the queue as new messages."""
     ids = add_dead_letters(harness, 11)
-    assert "11 dead letters of webhooks" in run("dead-letters", "redrive", "webhooks").stderr
+    assert "11 dead letters in queue webhooks" in run("dead-letters", "redrive", "webhooks").stderr
     assert run("dead-letters", "list", "webhooks").stdout == ""
     records = [record for _ in range(2) for record in harness.messages()]
     assert sorted(json.loads(record["body"])["jobId"] for record in records) == sorted(ids)
@@ -113,9 +113,13 @@ def test_json_output(harness: WebhookHarness) -> None:
 
 
 def test_a_redrive_has_an_audit_entry(harness: WebhookHarness, aws: dict[str, str]) -> None:
-    """A redrive has an audit entry with queue and operator."""
+    """A redrive of at least one message has an audit entry with queue and operator."""
+    log = DynamoAuditLog(harness.clients.dynamodb, aws["TABLE_NAME"], 30)
+    assert "No dead letters" in run("dead-letters", "redrive", "webhooks").stderr
+    assert not log.newest(9, before=None)
+    dead(harness, 1)
     run("dead-letters", "redrive", "webhooks")
-    (entry,) = DynamoAuditLog(harness.clients.dynamodb, aws["TABLE_NAME"], 30).newest(9, before=None)
+    (entry,) = log.newest(9, before=None)
     assert (entry.action, entry.target) == (AuditAction.DEAD_LETTERS_REDRIVEN, "webhooks")
     assert entry.by.actor.owner.startswith("operator ")
 
