@@ -37,7 +37,7 @@ _NAMING_VARIABLES = (
     "WEBHOOK_QUEUE_URL",
 )
 _CONNECT_SECONDS = 2
-_SELECT = "Start one (comfyui-gateway run), run this command in its folder, set DATA_DIR, or select a deployed one with --stage."
+_SELECT = "Start one: comfyui-gateway run. Or run this command in its folder, set DATA_DIR, or pass --stage."
 STAGE_OPTION: tuple[Any, Any] = (
     Annotated[
         str | None,

@@ -117,7 +117,7 @@ def test_a_redrive_has_an_audit_entry(harness: WebhookHarness, aws: dict[str, st
     log = DynamoAuditLog(harness.clients.dynamodb, aws["TABLE_NAME"], 30)
     assert "No dead letters" in run("dead-letters", "redrive", "webhooks").stderr
     assert not log.newest(9, before=None)
-    dead(harness, 1)
+    add_dead_letters(harness, 1)
     run("dead-letters", "redrive", "webhooks")
     (entry,) = log.newest(9, before=None)
     assert (entry.action, entry.target) == (AuditAction.DEAD_LETTERS_REDRIVEN, "webhooks")
