@@ -22,7 +22,7 @@ from gateway.domain.workflow import WorkflowTemplate
 PICTURES = Path(__file__).parents[1] / "docs" / "pictures"
 SAMPLES = {  # workflow: prompt, seed
     "sdxl_realism_v1": ("a lighthouse at dawn", 50),
-    "sprite_transparent_bg": ("a snowman with a red scarf", 27),
+    "sprite_transparent_bg": ("a snowman", 52),
     "icon_512": ("a paper plane", 51),
 }
 _SIDE = 320  # pixels

@@ -259,8 +259,8 @@ class JobRunner:
             return JobEnd(status=JobStatus.CANCELED, completed_at=self._clock.now())
         finally:
             self._executing.discard(progress)
-        stored_mb = sum(output.size for output in outputs) / 1_000_000
-        log.add(f"Stored {len(outputs)} output{'s' if len(outputs) > 1 else ''}, {stored_mb:.1f} MB.")
+        total = _readable_size(sum(output.size for output in outputs))
+        log.add(f"Stored {len(outputs)} output{'s' if len(outputs) > 1 else ''}, {total}.")
         return JobEnd(
             status=JobStatus.SUCCEEDED,
             completed_at=self._clock.now(),
@@ -334,6 +334,11 @@ class JobRunner:
             logger.warning(
                 "visibility timeout not changed", action="visibility_not_changed", reason=type(error).__name__
             )
+
+
+def _readable_size(size: int) -> str:
+    """Return a size in bytes as MB, or as KB below 1 MB."""
+    return f"{size / 1_000_000:.1f} MB" if size >= 1_000_000 else f"{size / 1_000:.1f} KB"  # noqa: PLR2004  1 MB
 
 
 def _backoff_seconds(failures: int) -> int:

@@ -47,7 +47,7 @@ def test_the_log_has_the_steps_of_a_job(harness: InMemoryExecutorHarness, simula
     assert [line.node for line in log if line.node] == ["1", "2"]
     assert [line.at for line in log] == sorted(line.at for line in log)
     messages = [line.message for line in log]
-    steps = [("gpu-1", "attempt 1"), ("node 1 (EmptyImage)",), ("node 2 (SaveImage)",), ("1 output", "MB")]
+    steps = [("gpu-1", "attempt 1"), ("node 1 (EmptyImage)",), ("node 2 (SaveImage)",), ("1 output", "KB")]
     indexes = [index_of(messages, *parts) for parts in steps]
     assert indexes == sorted(indexes)
     assert indexes[-1] == len(messages) - 1
