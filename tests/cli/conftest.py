@@ -1,4 +1,4 @@
-"""A whole gateway on this machine, and the command that talks to it."""
+"""Fixtures for the command: a complete gateway on this machine, and an empty home."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ VARIABLES = ("URL", "API_KEY", "TOKEN", "PROFILE")
 
 @dataclass(frozen=True)
 class Gateway:
-    """One that runs, with a key for an admin and one for a user."""
+    """A running gateway with ADMIN_KEY and USER_KEY."""
 
     url: str
     data_dir: Path
@@ -44,7 +44,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Give the command a folder to run in, and a home of its own; nothing in the environment names a gateway."""
+    """Set an empty home and working folder, and unset variables that select a gateway; return the folder."""
     for name in VARIABLES:
         monkeypatch.delenv(f"COMFYUI_GATEWAY_{name}", raising=False)
     for name in ("TABLE_NAME", "WEBHOOK_QUEUE_URL", "DATA_DIR", "HIGH_QUEUE_URL", "NORMAL_QUEUE_URL", "LOW_QUEUE_URL"):
@@ -71,7 +71,7 @@ def command(gateway: Gateway, home: Path, monkeypatch: pytest.MonkeyPatch) -> Ca
 
 
 def assert_refused(result: Result, code: int, *parts: str) -> None:
-    """Check that a command ended with this code, one line that has these parts, and nothing on stdout."""
+    """Check that a command failed with this code: one line on stderr with these parts, nothing on stdout."""
     assert (result.exit_code, result.stdout) == (code, ""), result.output
     assert len(result.stderr.splitlines()) == 1, result.stderr
     assert result.stderr.startswith("comfyui-gateway: ")

@@ -1,4 +1,4 @@
-"""Graphs as ComfyUI exports them, of several kinds of models."""
+"""Graphs for several kinds of models, in ComfyUI's API format."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def node(class_type: str, title: str = "", /, **inputs: Any) -> dict[str, Any]: 
 
 
 def flux() -> Graph:
-    """Make a graph whose sampler is put together of parts, with a LoRA and guidance."""
+    """Make a graph with a custom sampler, a LoRA and guidance."""
     return {
         "5": node("EmptySD3LatentImage", width=1024, height=768, batch_size=1),
         "6": node("CLIPTextEncode", text="a lighthouse", clip=["11", 0]),
@@ -99,7 +99,7 @@ def two_passes() -> Graph:
 
     return {
         "1": node("CheckpointLoaderSimple", ckpt_name="base.gguf"),
-        "3": node("CLIPTextEncode", text="the whole picture", clip=["1", 1]),
+        "3": node("CLIPTextEncode", text="the whole image", clip=["1", 1]),
         "4": node("CLIPTextEncode", text="only its details", clip=["1", 1]),
         "5": node("ConditioningZeroOut", conditioning=["3", 0]),
         "6": node("EmptyLatentImage", width=4096, height=512, batch_size=1),

@@ -1,4 +1,4 @@
-"""The page on the command and the command say the same."""
+"""docs/cli.md has every command, option and exit code."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ COMMANDS = dict(commands(typer.main.get_command(app)))
 
 
 def sections() -> dict[str, tuple[list[str], str]]:
-    """Read the page: a command's arguments and text, by its name."""
+    """Parse the page into arguments and text of each command, by name."""
     found = {}
     for heading, text in re.findall(r"^### `(.+?)`\n(.*?)(?=^##|\Z)", PAGE, flags=re.MULTILINE | re.DOTALL):
         words = heading.split()
@@ -45,19 +45,19 @@ def sections() -> dict[str, tuple[list[str], str]]:
 
 
 def options_in(text: str) -> set[str]:
-    """List the options that a table has."""
+    """Return the options in a table."""
     rows = re.findall(r"^\| (`--?[a-z-]+`(?:, `--?[a-z-]+`)*) \|", text, flags=re.MULTILINE)
     return {option for row in rows for option in re.findall(r"`(.+?)`", row)}
 
 
 def test_every_command_is_on_the_page() -> None:
-    """And none that there is not."""
+    """The page has no other commands."""
     assert set(sections()) == set(COMMANDS)
 
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_option_is_on_the_page(name: str) -> None:
-    """With those that it shares with others, and no others."""
+    """Own and shared options, and no others."""
     arguments, text = sections()[name]
     marked = re.match(r"\n\*(Gateway|AWS)\b", text)
     shared = SHARED[marked[1].lower()] if marked else set()
@@ -72,21 +72,21 @@ def test_every_option_is_on_the_page(name: str) -> None:
 
 
 def test_shared_options_are_on_the_page() -> None:
-    """Once each."""
+    """Their section has all of them, and no others."""
     _, _, section = PAGE.partition("## Shared options")
     section, _, _ = section.partition("\n## ")
     assert options_in(section) == SHARED["gateway"] | SHARED["aws"]
 
 
 def test_exit_codes_are_on_the_page() -> None:
-    """With what they mean, in the words of --help."""
+    """With the same meanings as in --help."""
     rows = re.findall(r"^\| ([0-9]+) \| (.+) \|$", PAGE, flags=re.MULTILINE)
     assert rows == [(str(code.value), code.meaning) for code in ExitCode]
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_explains_itself(name: str) -> None:
-    """Each command and option has a help text, and each command that takes anything an example that would parse."""
+def test_every_command_has_help_and_examples(name: str) -> None:
+    """Each command and option has a help text; each command has examples with existing options."""
     command = COMMANDS[name]
     assert command.help
     assert all(p.help for p in command.params)
@@ -98,8 +98,8 @@ def test_every_command_explains_itself(name: str) -> None:
         assert set(re.findall(r"(?<= )--?[a-z][a-z-]*", example.partition(" | ")[0])) <= known
 
 
-def test_examples_of_the_page_name_what_there_is() -> None:
-    """Each line of a shell example is a command with its own options."""
+def test_examples_of_the_page_use_existing_commands_and_options() -> None:
+    """In each line of each shell example."""
     lines = [line for block in re.findall(r"```sh\n(.*?)```", PAGE, flags=re.DOTALL) for line in block.splitlines()]
     assert len(lines) > 10
     for line in lines:

@@ -29,7 +29,7 @@ def completed(words: str, shell: str = "bash", **variables: str) -> Result:
 
 @pytest.mark.usefixtures("home")
 def test_job_ids_are_completed() -> None:
-    """From the gateway of the command line, with the credentials of the environment."""
+    """From the gateway on the command line, with credentials from the environment."""
     with Receiver(page(FIRST, OTHER)) as receiver:
         url = f"http://127.0.0.1:{receiver.port}"
         result = completed(f"comfyui-gateway jobs show --url {url} 3f", COMFYUI_GATEWAY_API_KEY="s3cret")
@@ -40,7 +40,7 @@ def test_job_ids_are_completed() -> None:
 
 @pytest.mark.usefixtures("home")
 def test_workflow_ids_are_completed() -> None:
-    """A name from the gateway is filtered: zsh evaluates what it gets."""
+    """Names from the gateway are sanitized, because zsh evaluates completions."""
     head: Any = examples.WORKFLOW_HEAD
     workflows = [{**head, "id": "icon", "name": 'Icon $(touch x) `id` "'}, {**head, "id": "$(rm)", "name": ""}]
     with Receiver(returns({"workflows": workflows, "count": 2})) as receiver:
@@ -53,7 +53,7 @@ def test_workflow_ids_are_completed() -> None:
 
 @pytest.mark.usefixtures("home")
 def test_names_of_keys_are_completed(aws: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Those that are not revoked. The command accepts a name, unless several keys have it."""
+    """Without revoked keys. The command accepts a name, unless several keys have it."""
     for name, value in aws.items():
         monkeypatch.setenv(name, value)
     for name in ("shop", "shelf", "twice", "twice"):
@@ -74,4 +74,4 @@ def test_a_failure_is_silent_and_quick(monkeypatch: pytest.MonkeyPatch) -> None:
             result = completed("comfyui-gateway jobs show ", COMFYUI_GATEWAY_URL=url)
             assert (result.exit_code, result.output.strip()) == (0, "")
             assert time.monotonic() - started_at < 3
-    assert completed("comfyui-gateway jobs show ", COMFYUI_GATEWAY_PROFILE="nobody").output.strip() == ""
+    assert completed("comfyui-gateway jobs show ", COMFYUI_GATEWAY_PROFILE="missing").output.strip() == ""

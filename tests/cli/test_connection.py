@@ -1,4 +1,4 @@
-"""Which gateway a command talks to, and what it shows to it."""
+"""Selection of the gateway and its credentials, profiles, and env files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PROD = "https://images.example.com"
 
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
-    """Give an environment with the profiles default and prod."""
+    """Return an environment with the profiles default and prod."""
     folder = tmp_path / "comfyui-gateway"
     for name, url, key in (("default", "http://127.0.0.1:3001", "local-key"), ("prod", PROD, "prod-key")):
         text = env_file.line("COMFYUI_GATEWAY_URL", url) + env_file.line("COMFYUI_GATEWAY_API_KEY", key)
@@ -29,7 +29,7 @@ def found(environment: dict[str, str], **given: str) -> Connection:
     return find(**{"url": None, "api_key": None, "token": None, "profile": None, **given}, environment=environment)
 
 
-def test_the_nearest_wins(environment: dict[str, str]) -> None:
+def test_precedence(environment: dict[str, str]) -> None:
     """The command line, then the environment, then the profile, then the gateway of this machine."""
     assert found(environment) == Connection(url="http://127.0.0.1:3001", api_key="local-key")
     assert found(environment, profile="prod") == Connection(url=PROD, api_key="prod-key")
@@ -42,15 +42,15 @@ def test_the_nearest_wins(environment: dict[str, str]) -> None:
 
 
 def test_a_profiles_key_is_for_its_gateway_only(environment: dict[str, str]) -> None:
-    """Another address gets none of it, however it was named."""
+    """It is sent to no other URL, whether from an option or a variable."""
     assert found(environment, url="https://evil.example") == Connection(url="https://evil.example")
     assert found(environment, url="https://evil.example", profile="prod") == Connection(url="https://evil.example")
     assert found({**environment, "COMFYUI_GATEWAY_URL": "https://evil.example"}).api_key is None
     assert found(environment, url="http://127.0.0.1:3001").api_key == "local-key"
 
 
-def test_a_key_is_shown_nowhere(environment: dict[str, str]) -> None:
-    """Not even where a connection is printed; a key goes before a token."""
+def test_a_key_is_not_in_the_repr(environment: dict[str, str]) -> None:
+    """A key takes precedence over a token."""
     connection = found({**environment, "COMFYUI_GATEWAY_API_KEY": "k3y", "COMFYUI_GATEWAY_TOKEN": "t0ken"})
     assert connection.headers == {"X-API-Key": "k3y"}
     assert "k3y" not in repr(connection)
@@ -58,7 +58,7 @@ def test_a_key_is_shown_nowhere(environment: dict[str, str]) -> None:
 
 
 def test_a_profile_that_others_can_read_is_reported(environment: dict[str, str]) -> None:
-    """When its key is used; by the file to be closed."""
+    """Only when its key is used."""
     file = profile_file("prod", environment)
     assert found(environment, profile="prod").exposed_file is None
     file.chmod(0o644)
@@ -70,7 +70,7 @@ def test_a_profile_that_others_can_read_is_reported(environment: dict[str, str])
 @pytest.mark.parametrize(
     ("given", "code"),
     [
-        ({"profile": "nobody"}, ExitCode.NOT_FOUND),
+        ({"profile": "missing"}, ExitCode.NOT_FOUND),
         ({"profile": "../prod"}, ExitCode.USAGE),
         ({"url": "127.0.0.1:3000"}, ExitCode.USAGE),
         ({"url": "http://user:s3cret@example.com"}, ExitCode.USAGE),
@@ -83,15 +83,15 @@ def test_a_profile_that_others_can_read_is_reported(environment: dict[str, str])
 def test_an_invalid_value_is_reported_without_quoting_it(
     environment: dict[str, str], given: dict[str, str], code: ExitCode
 ) -> None:
-    """A secret may be in it."""
+    """The value may contain a secret."""
     with pytest.raises(CommandFailedError) as caught:
         found(environment, **given)
     assert caught.value.code is code
     assert "s3cret" not in caught.value.message
 
 
-def test_profiles_lie_where_configuration_does() -> None:
-    """By XDG_CONFIG_HOME, or below the home folder."""
+def test_the_folder_of_profiles() -> None:
+    """XDG_CONFIG_HOME, or .config in the home folder."""
     assert profile_file("a", {"XDG_CONFIG_HOME": "/c"}) == Path("/c/comfyui-gateway/a.env")
     assert profile_file("a", {"HOME": "/h"}) == Path("/h/.config/comfyui-gateway/a.env")
 
@@ -110,15 +110,15 @@ def test_files_are_read_as_a_shell_does(text: str, variables: dict[str, str]) ->
 
 
 @pytest.mark.parametrize("line", ["s3cret", "A=s3cret two", "A='s3cret", "1A=s3cret", "A = s3cret"])
-def test_a_wrong_line_is_named_by_its_number(line: str) -> None:
+def test_an_invalid_line_is_reported_by_its_number(line: str) -> None:
     """Its text may be a secret."""
     with pytest.raises(CommandFailedError, match="here, line 2: ") as caught:
         env_file.parse(f"A=1\n{line}\n", "here")
     assert "s3cret" not in caught.value.message
 
 
-def test_what_is_written_is_read_again(tmp_path: Path) -> None:
-    """Whatever is in the value; by its owner only."""
+def test_a_written_file_can_be_read(tmp_path: Path) -> None:
+    """With any characters in the value. Only the owner can read it."""
     file, value = tmp_path / "new" / "f.env", "a b'c\"d$e`f\\g#h"
     env_file.write(file, env_file.line("A", value), replace=False)
     assert env_file.read(file) == {"A": value}
@@ -128,8 +128,8 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
     assert env_file.read(tmp_path / "none") is None
 
 
-def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
-    """A folder, no text, or too much of it."""
+def test_an_unreadable_file_is_reported(tmp_path: Path) -> None:
+    """A folder, a binary file, and a file above the size limit."""
     (tmp_path / "binary").write_bytes(b"\xff\xfe")
     (tmp_path / "large").write_text("A=1\n" * 20_000)
     for name in (".", "binary", "large"):

@@ -1,4 +1,4 @@
-"""`comfyui-gateway doctor`: what it finds, and what it says to do."""
+"""`comfyui-gateway doctor`: its findings and its advice."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ if TYPE_CHECKING:
 
 
 def findings(result: Result) -> dict[str, tuple[str, str]]:
-    """Read what was found: state and message, by what was looked at. Whatever is not good has its advice."""
+    """Return state and message of each finding by its subject. Warnings and problems must have advice."""
     found = json.loads(result.stdout)["findings"]
     assert all(each["advice"] for each in found if each["state"] in ("problem", "warning"))
     assert (result.exit_code == 0) == json.loads(result.stdout)["ok"]
     return {each["what"]: (each["state"], each["message"]) for each in found}
 
 
-def gateway_that_says(**bodies: Any) -> Behavior:  # noqa: ANN401  JSON
-    """Answer each path with its body; `health` for /health, and so on. `date`: what its clock says."""
+def fake_gateway(**bodies: Any) -> Behavior:  # noqa: ANN401  JSON
+    """Respond to each path with its body; `health` for /health, and so on. `date`: the time of its clock."""
     date = bodies.pop("date", time.time())
 
-    def answer(receiver: Receiver, connection: socket.socket) -> None:
+    def respond(receiver: Receiver, connection: socket.socket) -> None:
         path = receiver.received[-1].line.split()[1].partition("?")[0].strip("/")
         body = bodies.get(path.partition("/")[0] if path not in bodies else path, {})
         status = 200
@@ -51,32 +51,30 @@ def gateway_that_says(**bodies: Any) -> Behavior:  # noqa: ANN401  JSON
             body=json.dumps(body).encode(),
         )(receiver, connection)
 
-    return answer
+    return respond
 
 
-def refusal(_path: str) -> tuple[int, Mapping[str, Any]]:
-    """Say that only admins may."""
+def forbidden(_path: str) -> tuple[int, Mapping[str, Any]]:
+    """Respond as to a user who is not an admin."""
     return 403, {"error": "FORBIDDEN", "message": "No.", "details": None, "retryable": False, "correlationId": "c"}
 
 
-def allowed(**bodies: Any) -> dict[str, tuple[str, str]]:  # noqa: ANN401  JSON
-    """Let doctor look at a gateway that says this."""
-    said = {
+def findings_of_gateway(**bodies: Any) -> dict[str, tuple[str, str]]:  # noqa: ANN401  JSON
+    """Run doctor with a gateway that returns these bodies; return its findings."""
+    responses = {
         "health": examples.HEALTH_SIGNED_IN,
         "audit": examples.AUDIT_LIST,
         "capabilities": examples.CAPABILITIES,
         "workflows": {"workflows": [], "count": 0},
         **bodies,
     }
-    with Receiver(gateway_that_says(**said)) as receiver:
+    with Receiver(fake_gateway(**responses)) as receiver:
         url = f"http://127.0.0.1:{receiver.port}"
         return findings(run("doctor", "--json", "--url", url, "--api-key", "k"))
 
 
-def test_a_gateway_that_is_well(
-    gateway: Gateway, command: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """All is looked at, the table and the queues too, and a receiver that was named; the end is 0."""
+def test_a_healthy_gateway(gateway: Gateway, command: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everything is checked, including table, queues and a given receiver. The exit code is 0."""
     for name, value in (env_file.read(gateway.data_dir / "environment") or {}).items():
         monkeypatch.setenv(name, value)
     with Receiver(responds(204)) as receiver:
@@ -89,8 +87,8 @@ def test_a_gateway_that_is_well(
     assert "→" not in shown.stdout.replace("skipped", "")
 
 
-def test_a_receiver_that_does_not_take_it(command: Callable[..., Result]) -> None:
-    """Is a problem, with what it answered; so is an address where webhooks may not go."""
+def test_a_failing_webhook_receiver(command: Callable[..., Result]) -> None:
+    """It is a problem, with the status of its response. So is a URL that is not allowed."""
     with Receiver(responds(500)) as receiver:
         result = command("doctor", "--json", "--webhook", receiver.url)
     assert result.exit_code == 1
@@ -102,7 +100,7 @@ def test_a_receiver_that_does_not_take_it(command: Callable[..., Result]) -> Non
 def test_the_role_of_the_credentials_is_reported(
     command: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And a bad key, or none, is a problem."""
+    """An invalid or missing key is a problem."""
     monkeypatch.setenv("COMFYUI_GATEWAY_API_KEY", USER_KEY)
     assert findings(command("doctor", "--json"))["credentials"] == ("ok", "valid, with the role user")
     monkeypatch.setenv("COMFYUI_GATEWAY_API_KEY", "wrong")
@@ -114,7 +112,7 @@ def test_the_role_of_the_credentials_is_reported(
 
 
 def test_a_profile_that_others_can_read(gateway: Gateway, home: Path) -> None:
-    """Is found; every command says in one line on stderr what to run, and works all the same."""
+    """It is a warning. Every command prints the fix in one line on stderr, and works."""
     file = home.parent / "config" / "comfyui-gateway" / "default.env"
     text = env_file.line("COMFYUI_GATEWAY_URL", gateway.url) + env_file.line("COMFYUI_GATEWAY_API_KEY", ADMIN_KEY)
     env_file.write(file, text, replace=False)
@@ -126,8 +124,8 @@ def test_a_profile_that_others_can_read(gateway: Gateway, home: Path) -> None:
     assert findings(run("doctor", "--json"))["profile"] == ("warning", f"other users can read the API key in {file}")
 
 
-def test_a_region_that_is_missing(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The advice is about that, and not about rights."""
+def test_a_missing_region(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The advice is about the region, and not about permissions."""
     del home
     for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)
@@ -138,7 +136,7 @@ def test_a_region_that_is_missing(home: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_an_unreachable_gateway_is_one_problem(home: object) -> None:
-    """That is the one problem; in words, each finding has its advice below it."""
+    """No other problem is reported. The advice is printed once."""
     del home
     port = free_port()
     result = run("doctor", "--url", f"http://127.0.0.1:{port}")
@@ -150,19 +148,19 @@ def test_an_unreachable_gateway_is_one_problem(home: object) -> None:
 
 @pytest.mark.usefixtures("home")
 def test_executors_and_their_comfyuis() -> None:
-    """None at all, and one whose ComfyUI does not answer."""
-    none = allowed(health={**examples.HEALTH_SIGNED_IN, "executors": []})
+    """No executor, and an executor whose ComfyUI does not respond."""
+    none = findings_of_gateway(health={**examples.HEALTH_SIGNED_IN, "executors": []})
     assert none["executors"][0] == "problem"
     (executor,) = examples.HEALTH_SIGNED_IN["executors"]
-    deaf: Any = {**executor, "comfyui": {**executor["comfyui"], "reachable": False, "device": None}}
-    found = allowed(health={**examples.HEALTH_SIGNED_IN, "executors": [deaf]})
+    unreachable: Any = {**executor, "comfyui": {**executor["comfyui"], "reachable": False, "device": None}}
+    found = findings_of_gateway(health={**examples.HEALTH_SIGNED_IN, "executors": [unreachable]})
     assert found["comfyui of gpu-1:17"][0] == "problem"
     assert "http://10.0.4.17:8188" in found["comfyui of gpu-1:17"][1]
 
 
 @pytest.mark.usefixtures("home")
-def test_models_that_are_missing() -> None:
-    """By the name that the graph has, or the default of its input; a required input is not a problem."""
+def test_missing_models() -> None:
+    """Models named in the graph, and defaults of inputs, are checked; a required input is not a problem."""
     graph = {
         "1": {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": "{{checkpoint}}"}},
         "2": {"class_type": "LoraLoader", "inputs": {"lora_name": "there.safetensors"}},
@@ -172,7 +170,7 @@ def test_models_that_are_missing() -> None:
     schema = {"properties": {"checkpoint": {"default": "gone.safetensors"}, "vae": {"type": "string"}}}
     workflow = {**examples.WORKFLOW["workflow"], "id": "w", "workflowJson": graph, "inputSchema": schema}
     head = {**examples.WORKFLOW_HEAD, "id": "w"}
-    found = allowed(
+    found = findings_of_gateway(
         **{"workflows/w": {"workflow": workflow}},
         workflows={"workflows": [head], "count": 1},
         capabilities={**examples.CAPABILITIES, "models": {"checkpoints": ["a.ckpt"], "loras": ["there.safetensors"]}},
@@ -183,32 +181,32 @@ def test_models_that_are_missing() -> None:
 
 @pytest.mark.usefixtures("home")
 @pytest.mark.parametrize(("ahead", "state"), [(0, "ok"), (-60, "warning"), (3600, "problem")])
-def test_clocks_that_differ(ahead: int, state: str) -> None:
-    """By how much, and which one is ahead."""
-    found = allowed(date=time.time() + ahead)
+def test_clock_difference(ahead: int, state: str) -> None:
+    """Small differences are warnings, large ones problems; the message has the direction."""
+    found = findings_of_gateway(date=time.time() + ahead)
     assert found["clock"][0] == state
     assert ("behind" in found["clock"][1]) == (ahead > 0)
 
 
 @pytest.mark.usefixtures("home")
 def test_a_gateway_of_another_version() -> None:
-    """The credentials of a user are valid; the checks of AWS are skipped if nothing names its resources."""
-    found = allowed(health={**examples.HEALTH_SIGNED_IN, "version": "99.0"}, audit=refusal)
+    """It is a warning. Credentials of a user are valid; AWS is not checked without its settings."""
+    found = findings_of_gateway(health={**examples.HEALTH_SIGNED_IN, "version": "99.0"}, audit=forbidden)
     assert found["gateway"][0] == "warning"
     assert found["credentials"] == ("ok", "valid, with the role user")
     assert found["aws"][0] == found["webhooks"][0] == "skipped"
 
 
-def test_queues_that_gave_up(aws: dict[str, str], home: object, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Dead letters are a warning, with the command that shows them; a table that is not there is a problem."""
+def test_dead_letters(aws: dict[str, str], home: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are a warning with the command that shows them. A missing table is a problem."""
     del home
     from gateway.aws.clients import Clients  # noqa: PLC0415  after the environment is set
 
     for name, value in aws.items():
         monkeypatch.setenv(name, value)
     Clients().sqs.send_message(QueueUrl=f"{aws['WEBHOOK_QUEUE_URL']}-dead", MessageBody="{}")
-    found = allowed()
+    found = findings_of_gateway()
     assert found["table"][0] == "ok"
     assert found["queue webhooks"] == ("warning", "1 dead letters")
     monkeypatch.setenv("TABLE_NAME", "gone")
-    assert allowed()["aws"][0] == "problem"
+    assert findings_of_gateway()["aws"][0] == "problem"

@@ -1,4 +1,4 @@
-"""`comfyui-gateway init`: what it writes, and what it leaves alone."""
+"""`comfyui-gateway init`: the files that it writes, and those that it must not replace."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ if TYPE_CHECKING:
 
 
 def profile(home: Path, name: str = "default") -> Path:
-    """Name a profile's file."""
+    """Return the path of a profile."""
     return home.parent / "config" / "comfyui-gateway" / f"{name}.env"
 
 
 def test_a_gateway_is_set_up_here(home: Path) -> None:
-    """Settings that local mode takes, and a profile with the key that they have; both for the owner's eyes only."""
+    """Valid settings for local mode, and a profile with the same key. Only the owner can read both files."""
     result = run("init", "--here", "--comfyui-url", "http://10.0.0.7:8188", "--port", "3007")
     assert result.exit_code == 0, result.output
     file = home / ".env"
     settings = LocalSettings.from_environment(env_file.read(file) or {})
     assert (settings.comfyui_url, settings.port) == ("http://10.0.0.7:8188", 3007)
     key = settings.api_keys.removesuffix(":admin")
-    kept = env_file.read(profile(home))
-    assert kept == {"COMFYUI_GATEWAY_URL": "http://127.0.0.1:3007", "COMFYUI_GATEWAY_API_KEY": key}
+    stored = env_file.read(profile(home))
+    assert stored == {"COMFYUI_GATEWAY_URL": "http://127.0.0.1:3007", "COMFYUI_GATEWAY_API_KEY": key}
     assert {path.stat().st_mode & 0o777 for path in (file, profile(home))} == {0o600}
     assert key not in result.output
     assert file.read_text().count("\n# ") > 5
 
 
-def test_what_is_there_is_not_replaced_unasked(home: Path) -> None:
-    """Neither file changes when one of them is there; --force replaces both."""
+def test_existing_files_are_not_replaced(home: Path) -> None:
+    """If one of the files exists, neither changes; --force replaces both."""
     (home / ".env").write_text("MINE=1\n")
     assert_refused(run("init", "--here"), 3, ".env already exists", "--force")
     assert (home / ".env").read_text() == "MINE=1\n"
@@ -51,18 +51,18 @@ def test_what_is_there_is_not_replaced_unasked(home: Path) -> None:
 
 
 def test_the_error_for_a_second_gateway_suggests_another_profile(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Replacing the first one's profile would lose its key: another profile is offered."""
+    """Replacing the first profile would lose its key."""
     assert run("init", "--here").exit_code == 0
-    kept = profile(home).read_text()
+    before = profile(home).read_text()
     (home / "second").mkdir()
     monkeypatch.chdir(home / "second")
     assert_refused(run("init", "--here"), 3, "default.env already exists", "--profile NAME")
     assert run("init", "--here", "--profile", "second").exit_code == 0
-    assert profile(home).read_text() == kept
+    assert profile(home).read_text() == before
 
 
-def test_a_profile_for_a_gateway_elsewhere(gateway: Gateway, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The key comes from the environment, and the profile suffices from then on."""
+def test_a_profile_for_a_remote_gateway(gateway: Gateway, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The key is taken from the environment; afterwards the profile is enough."""
     monkeypatch.setenv("COMFYUI_GATEWAY_API_KEY", ADMIN_KEY)
     assert run("init", "--url", gateway.url + "/", "--profile", "test").exit_code == 0
     monkeypatch.delenv("COMFYUI_GATEWAY_API_KEY")
@@ -82,8 +82,8 @@ def test_contradictory_options_are_refused(home: Path) -> None:
     assert list(home.iterdir()) == []
 
 
-def test_run_reads_what_was_written(home: Path, tmp_path: Path) -> None:
-    """From an empty folder to a job: the key in .env is asked for, and the profile has it. The environment wins."""
+def test_run_uses_the_written_settings(home: Path, tmp_path: Path) -> None:
+    """From an empty folder to a job: the gateway requires the generated key. Variables override .env."""
     assert run("init", "--here").exit_code == 0
     port = free_port()
     with_env = GatewayProcess(tmp_path / "output", "--ephemeral", PORT=str(port))
@@ -91,9 +91,17 @@ def test_run_reads_what_was_written(home: Path, tmp_path: Path) -> None:
         url = with_env.up()
         assert url.endswith(f":{port}")
         assert requests.get(f"{url}/jobs", timeout=10).status_code == 401
-        kept = env_file.read(profile(home)) or {}
+        stored = env_file.read(profile(home)) or {}
         result = run(
-            "submit", "icon_512", "-i", "prompt=x", "--wait", "--url", url, "--api-key", kept["COMFYUI_GATEWAY_API_KEY"]
+            "submit",
+            "icon_512",
+            "-i",
+            "prompt=x",
+            "--wait",
+            "--url",
+            url,
+            "--api-key",
+            stored["COMFYUI_GATEWAY_API_KEY"],
         )
         assert result.exit_code == 0, result.output
     finally:

@@ -1,4 +1,4 @@
-"""Values from a command line take the types of the schema."""
+"""Conversion of command-line values to the types of the schema."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ SCHEMA = {
         ("free=five", "five"),
     ],
 )
-def test_a_value_is_what_the_schema_says(text: str, value: object) -> None:
-    """A value of type string stays a string, whatever it looks like."""
+def test_a_value_has_the_type_of_the_schema(text: str, value: object) -> None:
+    """A value of type string stays a string, also if it is a number."""
     inputs, params = typed_inputs([text], SCHEMA, {})
     (read,) = inputs.values()
     assert (read, type(read), params) == (value, type(value), {})
@@ -71,20 +71,20 @@ def test_an_invalid_value_is_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize(("text", "code"), [("x", 2), ("=1", 2), ("steps=many", 3), ("nothing=1", 3)])
-def test_what_is_no_input_at_all_is_a_wrong_command_line(text: str, code: int) -> None:
-    """What the workflow does not take is refused, as the gateway would refuse it."""
+def test_exit_codes_of_invalid_inputs(text: str, code: int) -> None:
+    """2 for an invalid command line, 3 for an input that the gateway would refuse."""
     with pytest.raises(CommandFailedError) as caught:
         typed_inputs([text], SCHEMA, {})
     assert caught.value.code == code
 
 
-def test_parameters_go_by_what_they_are() -> None:
-    """A name that is no input but one of defaultParams becomes a parameter."""
+def test_names_of_default_params_are_parameters() -> None:
+    """A name that is in defaultParams and not in the schema is a parameter."""
     assert typed_inputs(["denoise=0.5", "steps=3"], SCHEMA, {"denoise": 1.0}) == ({"steps": 3}, {"denoise": 0.5})
 
 
-def test_a_schema_that_is_none_is_survived() -> None:
-    """A gateway may send anything."""
+def test_an_invalid_schema_raises_no_other_exception() -> None:
+    """The gateway may not be trusted."""
     assert typed_inputs(["a=1"], {"properties": {"a": 5}}, {}) == ({"a": 1}, {})
     with pytest.raises(CommandFailedError):
         typed_inputs(["a=1"], {"properties": []}, {})

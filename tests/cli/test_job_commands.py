@@ -1,4 +1,4 @@
-"""`submit`, `jobs …` and `webhooks …` against a whole gateway."""
+"""`submit`, `jobs …` and `webhooks …` with a complete gateway."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ BROKEN_GRAPH = {
 
 @pytest.fixture(scope="session")
 def lab(gateway: Gateway) -> None:
-    """Register a workflow that takes its time, and one that fails."""
+    """Register a slow workflow, and one that fails."""
     schema = {"properties": {"seconds": {"type": "number"}, "seed": {"type": "integer", "default": -1}}}
     for body in (
         {"id": "slow", "name": "Slow", "workflowJson": SLOW_GRAPH, "inputSchema": schema},
@@ -60,14 +60,14 @@ def submitted(command: Callable[..., Result], *arguments: str) -> str:
 
 
 def shown(result: Result) -> Any:  # noqa: ANN401  JSON
-    """Read what --json prints: JSON and nothing else."""
+    """Parse the output of --json."""
     assert result.exit_code == 0, result.output
     return json.loads(result.stdout)
 
 
-def test_a_job_is_run_and_its_file_saved(command: Callable[..., Result], home: Path) -> None:
-    """Inputs are of the schema's types; the file is whole, has the job's id in its name, and its path is printed."""
-    result = command("submit", "icon_512", "-i", "prompt=a key", "-i", "steps=2", "-i", "cfg=5", "-o", "pictures")
+def test_a_job_is_run_and_its_output_saved(command: Callable[..., Result], home: Path) -> None:
+    """Inputs have the schema's types; the file is complete, its name has the job's id, and its path is printed."""
+    result = command("submit", "icon_512", "-i", "prompt=a key", "-i", "steps=2", "-i", "cfg=5", "-o", "images")
     assert result.exit_code == 0, result.output
     (file,) = [home / line for line in result.stdout.splitlines()]
     assert file.read_bytes().startswith(b"\x89PNG")
@@ -79,7 +79,7 @@ def test_a_job_is_run_and_its_file_saved(command: Callable[..., Result], home: P
 
 
 def test_a_job_as_json(command: Callable[..., Result]) -> None:
-    """The job as the API has it, with where its files were saved; progress is not on stdout."""
+    """The job as in the API, with the paths of the saved files; progress is not on stdout."""
     job = shown(
         command("submit", "icon_512", "-i", "prompt=a key", "-i", "seed=7", "-i", "steps=3", "-o", ".", "--json")
     )
@@ -98,8 +98,8 @@ def test_an_unusable_folder_is_reported_before_the_job_is_submitted(command: Cal
     assert command("jobs", "list", "--limit", "1").stdout.partition("\t")[0] == newest
 
 
-def test_files_are_saved_later_too(command: Callable[..., Result], home: Path) -> None:
-    """By the job's id. The same file is left alone, another of its name stays unless it is to be replaced."""
+def test_outputs_can_be_downloaded_later(command: Callable[..., Result], home: Path) -> None:
+    """A file with the same content is kept; one with other content is replaced only with --overwrite."""
     job_id = submitted(command, "icon_512", "-i", "prompt=a later key")
     saved = home / command("jobs", "download", job_id, "-o", ".").stdout.strip()
     content = saved.read_bytes()
@@ -114,7 +114,7 @@ def test_files_are_saved_later_too(command: Callable[..., Result], home: Path) -
 
 
 def test_one_output_is_written_to_stdout(command: Callable[..., Result], home: Path) -> None:
-    """As bytes, and nothing else. Several outputs are named, and --file selects one."""
+    """Only its bytes. Of several outputs, the error has the names, and --file selects one."""
     inputs = ("icon_512", "-i", "prompt=a pipe", "-i", "steps=1", "-i", "width=64", "-i", "height=64")
     single = command("submit", *inputs, "-o", "-")
     assert (single.exit_code, single.stdout_bytes[:8]) == (0, b"\x89PNG\r\n\x1a\n"), single.stderr
@@ -136,7 +136,7 @@ def test_one_output_is_written_to_stdout(command: Callable[..., Result], home: P
 
 @pytest.mark.usefixtures("lab")
 def test_a_failed_job_fails_the_command(command: Callable[..., Result]) -> None:
-    """Exit code 7, with the failure's code and message; with --json the job is printed all the same."""
+    """Exit code 7, with the error's code and message; with --json the job is printed as well."""
     result = command("submit", "broken", "--wait")
     assert (result.exit_code, result.stdout) == (7, "")
     assert "COMFYUI_NODE_ERROR" in result.stderr.splitlines()[-1]
@@ -149,7 +149,7 @@ def test_a_failed_job_fails_the_command(command: Callable[..., Result]) -> None:
 
 
 def test_all_invalid_inputs_are_reported_at_once(command: Callable[..., Result]) -> None:
-    """What cannot be what the schema wants is refused here, the rest by the gateway: each problem is named."""
+    """Wrong types are reported by the command, wrong values by the gateway: one line has all problems."""
     result = command(
         "submit", "icon_512", "-i", "prompt=x", "-i", "steps=many", "-i", "nothing=1", "-i", "cfg", "-i", "prompt=y"
     )
@@ -162,18 +162,18 @@ def test_all_invalid_inputs_are_reported_at_once(command: Callable[..., Result])
     assert_refused(command("submit", "icon_512", "-i", "prompt=x", "--callback-url", "ftp://x"), 3, "callbackUrl")
 
 
-def test_what_is_not_there_is_not_found(command: Callable[..., Result]) -> None:
-    """Exit code 5, for every kind of name."""
-    nobody = str(uuid.uuid4())
+def test_unknown_ids_are_not_found(command: Callable[..., Result]) -> None:
+    """Exit code 5, for workflows and jobs."""
+    unknown = str(uuid.uuid4())
     assert_refused(command("submit", "nope", "-i", "prompt=x"), 5, "nope")
     assert_refused(command("submit", "nope"), 5, "nope")
     for words in (("jobs", "show"), ("jobs", "logs"), ("jobs", "cancel"), ("webhooks", "deliveries")):
-        assert_refused(command(*words, nobody), 5, nobody)
+        assert_refused(command(*words, unknown), 5, unknown)
         assert_refused(command(*words, "../workflows"), 5, "'../workflows' not found")
 
 
 def test_jobs_are_listed_and_filtered(command: Callable[..., Result]) -> None:
-    """Lines to cut where there is no terminal; pages are followed up to the limit."""
+    """Without a terminal, lines have tab-separated fields. Filters are applied."""
     ids = [submitted(command, "icon_512", "-i", "prompt=the same", "-i", "seed=1", "-i", "steps=1") for _ in range(3)]
     command("jobs", "wait", ids[0])
     rows = [line.split("\t") for line in command("jobs", "list", "--limit", "3").stdout.splitlines()]
@@ -187,7 +187,7 @@ def test_jobs_are_listed_and_filtered(command: Callable[..., Result]) -> None:
 
 
 def test_pages_are_followed(command: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
-    """A limit above what a gateway lists at once takes several requests, and no job twice."""
+    """A limit above the page size needs several requests; no job is listed twice."""
     for _ in range(3):
         submitted(command, "icon_512", "-i", "prompt=a page", "-i", "seed=1", "-i", "steps=1")
     monkeypatch.setattr("cli.api.PAGE_SIZE", 2)
@@ -196,7 +196,7 @@ def test_pages_are_followed(command: Callable[..., Result], monkeypatch: pytest.
 
 
 def test_a_log_is_shown_and_followed(command: Callable[..., Result]) -> None:
-    """Each line once, to the job's end; with --json an object a line."""
+    """Each line once, until the job ends; with --json one object per line."""
     job_id = submitted(command, "icon_512", "-i", "prompt=a log")
     followed = [
         json.loads(line)["message"] for line in command("jobs", "logs", job_id, "-f", "--json").stdout.splitlines()
@@ -220,8 +220,8 @@ def test_a_running_job_is_canceled(command: Callable[..., Result]) -> None:
     assert_refused(command("jobs", "cancel", job_id), 3, "ended")
 
 
-def test_a_webhook_is_looked_at_and_sent_again(command: Callable[..., Result]) -> None:
-    """Each attempt is a line; redeliver sends it once more."""
+def test_deliveries_are_listed_and_redelivered(command: Callable[..., Result]) -> None:
+    """Each attempt is a line; redeliver sends the webhook once more."""
     with Receiver(responds(204)) as receiver:
         job_id = submitted(command, "icon_512", "-i", "prompt=a hook", "-i", "steps=1", "--callback-url", receiver.url)
         wait_until(lambda: len(shown(command("webhooks", "deliveries", job_id, "--json"))["deliveries"]) == 1, 20)
@@ -232,10 +232,8 @@ def test_a_webhook_is_looked_at_and_sent_again(command: Callable[..., Result]) -
     assert_refused(command("webhooks", "redeliver", without), 3, "no callbackUrl")
 
 
-def test_a_user_sees_its_own_and_changes_no_workflow(
-    command: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Another's job is not found; what only admins may do ends with 4, as a bad key or none does."""
+def test_permissions_of_a_user(command: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another owner's job is not found. Admin commands, and invalid or missing credentials, exit with 4."""
     job_id = submitted(command, "icon_512", "-i", "prompt=mine", "-i", "steps=1")
     monkeypatch.setenv("COMFYUI_GATEWAY_API_KEY", USER_KEY)
     assert_refused(command("jobs", "show", job_id), 5, "not found")

@@ -1,4 +1,4 @@
-"""Old names of commands work for one version, and print the new one."""
+"""Old command names work for one version, and print the new name."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ JOB = examples.JOB_ID
 def test_an_old_name_works_and_prints_the_new_one(
     old: tuple[str, ...], new: str, request_line: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One line on stderr, before anything else, and the same request as before."""
+    """In the first line on stderr; the request is the same as before."""
     monkeypatch.setattr("cli.job_wait._MAX_OUTAGE_SECONDS", 0)
     with Receiver(returns({})) as receiver:
         result = run(*old, "--url", f"http://127.0.0.1:{receiver.port}")
@@ -44,7 +44,7 @@ def test_an_old_name_works_and_prints_the_new_one(
 
 
 @pytest.mark.usefixtures("home")
-def test_the_secret_has_an_old_name(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_old_name_of_webhooks_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     """Stdout has the secret and nothing else."""
     monkeypatch.setenv("WEBHOOK_SECRET", "x" * 32)
     old, new = run("webhook-secret", "ada"), run("webhooks", "secret", "ada")
@@ -55,7 +55,7 @@ def test_the_secret_has_an_old_name(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("home")
 def test_documented_names_stay() -> None:
-    """Without a word about the new one."""
+    """Without a warning."""
     with Receiver(returns({"workflows": [], "count": 0})) as receiver:
         result = run("list-workflows", "--url", f"http://127.0.0.1:{receiver.port}", "--json")
     assert (result.exit_code, result.stderr) == (0, "")
@@ -64,7 +64,7 @@ def test_documented_names_stay() -> None:
 
 @pytest.mark.usefixtures("home")
 def test_the_group_of_jobs_has_help() -> None:
-    """With its verbs, and no list."""
+    """With its subcommands; it lists no jobs."""
     result = run("jobs", "--help")
     assert result.exit_code == 0
     assert "download" in result.stdout

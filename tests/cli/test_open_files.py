@@ -19,7 +19,7 @@ class TerminalPrinter(Printer):
 
 @pytest.fixture
 def opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Install an opener that writes down what it is called with."""
+    """Install a fake opener; return the file with the arguments of its calls."""
     calls = tmp_path / "calls"
     for name in ("xdg-open", "open"):
         opener = tmp_path / "bin" / name
@@ -32,7 +32,7 @@ def opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_media_are_opened_and_programs_are_not(opened: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """By the whole path, which no opener takes for an option."""
+    """By the absolute path, so that no file name is parsed as an option."""
     files = [Path("a b.png"), Path("-clip.mp4"), Path("song.flac"), Path("run.desktop"), Path("run.sh"), Path("x")]
     open_files(TerminalPrinter(as_json=False), files)
     wait_until(lambda: len(opened.read_text().splitlines()) == 3, 10)
@@ -41,20 +41,20 @@ def test_media_are_opened_and_programs_are_not(opened: Path, capsys: pytest.Capt
 
 
 def test_only_web_addresses_are_opened(opened: Path) -> None:
-    """A gateway that is not trusted may send any."""
+    """An untrusted gateway may return any URL."""
     open_urls(TerminalPrinter(as_json=False), ["https://a.example/x.png", "file:///etc/passwd", "-rf"])
     wait_until(lambda: opened.read_text() == "https://a.example/x.png\n", 10)
 
 
 def test_nothing_is_opened_without_a_terminal(opened: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """It says so; the command has done the rest."""
+    """It prints a note; the command itself succeeds."""
     open_files(Printer(as_json=False), [Path("a.png")])
     assert opened.read_text() == ""
     assert "not a terminal" in capsys.readouterr().err
 
 
-def test_a_missing_opener_is_no_failure(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """As on a server."""
+def test_a_missing_opener_is_no_error(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """It prints a note, for example on a server."""
     monkeypatch.setenv("PATH", "/nonexistent")
     open_files(TerminalPrinter(as_json=False), [Path("a.png")])
     assert "not installed" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""`stats`, `audit`, `version` and `webhooks test` against a whole gateway."""
+"""`stats`, `audit`, `version` and `webhooks test` with a complete gateway."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
     from typer.testing import Result
 
 
-def test_stats_are_fields(command: Callable[..., Result]) -> None:
-    """Counts by status; with --json as the API has them."""
+def test_stats(command: Callable[..., Result]) -> None:
+    """Counts by status; with --json as in the API."""
     fields = dict(line.split("\t") for line in command("stats").stdout.splitlines())
     counts = json.loads(command("stats", "--json").stdout)["jobs"]
     assert {"jobs", "queued", "running", "succeeded", "failed", "canceled", "since"} <= set(fields)
     assert int(fields["jobs"]) <= counts["total"]
 
 
-def test_the_audit_log_is_a_list(command: Callable[..., Result]) -> None:
+def test_the_audit_log_is_listed(command: Callable[..., Result]) -> None:
     """Newest first: time, actor, action, target."""
     rows = [line.split("\t") for line in command("audit", "--limit", "2").stdout.splitlines()]
     assert len(rows) == 2

@@ -1,4 +1,4 @@
-"""Times as people write and read them."""
+"""Parsing and formatting of times."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NOW = datetime(2026, 11, 30, 12, 0, tzinfo=UTC)
 
 @pytest.fixture(autouse=True)
 def local_zone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Be in a place two hours east of Greenwich."""
+    """Set the local time zone to UTC+2."""
     with monkeypatch.context() as patch:
         patch.setenv("TZ", "TEST-2")
         time.tzset()
@@ -28,7 +28,7 @@ def local_zone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.parametrize(
-    ("text", "meant"),
+    ("text", "expected"),
     [
         ("30s", "2026-11-30T11:59:30+00:00"),
         ("90m", "2026-11-30T10:30:00+00:00"),
@@ -41,20 +41,20 @@ def local_zone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         ("2026-11-30T09:00:00.5-05:00", "2026-11-30T14:00:00.500000+00:00"),
     ],
 )
-def test_a_time_is_an_age_a_date_or_a_timestamp(text: str, meant: str) -> None:
+def test_a_time_is_an_age_a_date_or_a_timestamp(text: str, expected: str) -> None:
     """Without a time zone it is local time."""
-    assert times.past_time("--after", text, NOW).astimezone(UTC).isoformat() == meant
+    assert times.past_time("--after", text, NOW).astimezone(UTC).isoformat() == expected
 
 
 @pytest.mark.parametrize("text", ["", "yesterday", "1", "h", "-1h", "1.5h", "99999d", "2026-13-01", "1h 2m"])
-def test_another_text_is_a_usage_error_that_names_the_option(text: str) -> None:
-    """And shows how to write a time."""
+def test_an_invalid_time_is_a_usage_error_that_names_the_option(text: str) -> None:
+    """The message has examples of valid times."""
     with pytest.raises(CommandFailedError, match=r"--before: .*1h.*2026-01-31") as caught:
         times.past_time("--before", text, NOW)
     assert caught.value.code is ExitCode.USAGE
 
 
-def test_a_period_of_an_expiry_is_in_the_future() -> None:
+def test_an_expiry_is_in_the_future() -> None:
     """`90d` is in 90 days."""
     assert times.future_time("--expires", "90d", NOW) == NOW + timedelta(days=90)
 
@@ -71,7 +71,7 @@ def test_a_period_of_an_expiry_is_in_the_future() -> None:
     ],
 )
 def test_an_age_has_one_unit(seconds: float, shown: str) -> None:
-    """And is a date when it is long; a clock that differs makes no negative age."""
+    """A long age is a date. A clock that differs causes no negative age."""
     assert times.age(NOW - timedelta(seconds=seconds), NOW) == shown
 
 
@@ -91,7 +91,7 @@ def test_a_duration_has_two_units_at_most(seconds: float, shown: str) -> None:
 
 
 def test_local_time_has_its_zone() -> None:
-    """And of a time of today, only the time of day is shown."""
+    """The clock time of today has no date."""
     assert times.local_time(NOW) == "2026-11-30 14:00:00 +0200"
     assert times.clock_time(NOW, NOW) == "14:00:00"
     assert times.clock_time(NOW - timedelta(days=1), NOW) == "2026-11-29 14:00:00"

@@ -29,18 +29,18 @@ JSON_TYPE = "Content-Type: application/json"
 
 
 def returns_json(body: Mapping[str, Any], *headers: str, status: int = 200) -> Behavior:
-    """Answer with JSON."""
+    """Respond with JSON."""
     return responds(status, JSON_TYPE, *headers, body=json.dumps(body).encode())
 
 
 def refuses(status: int, code: str, *headers: str, message: str = "No.") -> Behavior:
-    """Answer with an error of a gateway."""
+    """Respond with an error of a gateway."""
     body = {"error": code, "message": message, "details": None, "retryable": False, "correlationId": "c-1"}
     return returns_json(body, *headers, status=status)
 
 
-def ask(receiver: Receiver, *arguments: str) -> Any:  # noqa: ANN401  the result
-    """Run a command against it."""
+def run_with(receiver: Receiver, *arguments: str) -> Any:  # noqa: ANN401  the result
+    """Run a command with the receiver as its gateway."""
     return run(*arguments, "--url", f"http://127.0.0.1:{receiver.port}", "--api-key", "s3cret-key")
 
 
@@ -78,38 +78,38 @@ def short_timeouts(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa
     ],
 )  # fmt: skip
 def test_a_server_that_is_not_a_gateway_is_reported(behavior: Behavior, part: str) -> None:
-    """Exit code 6, in time, without the key."""
+    """With exit code 6, within the time limit, without the key."""
     with Receiver(behavior) as receiver:
-        result = ask(receiver, "jobs", "list")
+        result = run_with(receiver, "jobs", "list")
     assert_refused(result, 6, part)
     assert "s3cret" not in result.output
 
 
-def test_a_body_without_an_end_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However fast it comes."""
+def test_an_endless_body_is_aborted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also if it is sent within the time limit."""
     monkeypatch.setattr("cli.http_client._MAX_BYTES", 100_000)
     with Receiver(responds(200, JSON_TYPE, body=b" " * 200_000)) as receiver:
-        assert_refused(ask(receiver, "jobs", "list"), 6, "more than 100000 bytes")
+        assert_refused(run_with(receiver, "jobs", "list"), 6, "more than 100000 bytes")
 
 
 def test_a_refused_connection_is_reported_with_advice() -> None:
-    """It says how to start a gateway, and how to name another."""
+    """The advice: how to start a gateway, and how to select another one."""
     result = run("health", "--url", f"http://127.0.0.1:{free_port()}")
     assert_refused(result, 6, "connection refused", "comfyui-gateway run", "--url")
     assert_refused(run("health", "--url", "http://no-such-host.invalid"), 6, "cannot be resolved")
 
 
-def test_a_gateway_without_tls_has_no_certificate() -> None:
+def test_a_gateway_without_tls_is_reported() -> None:
     """The error says that the server does not use TLS."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
-        def answer() -> None:
+        def respond_without_tls() -> None:
             connection, _ = listener.accept()
             with connection:
                 connection.recv(4096)
                 connection.sendall(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")
 
-        thread = threading.Thread(target=answer)
+        thread = threading.Thread(target=respond_without_tls)
         thread.start()
         result = run("health", "--url", f"https://127.0.0.1:{listener.getsockname()[1]}")
         thread.join()
@@ -131,60 +131,60 @@ def test_a_gateway_without_tls_has_no_certificate() -> None:
     ],
 )
 def test_each_refusal_has_its_exit_code(status: int, code: str, exit_code: ExitCode) -> None:
-    """Whatever the message: what would act on a terminal is taken out of it."""
+    """Control characters are removed from the message."""
     with Receiver(refuses(status, code, message="No.\n\x1b[31mred\x07")) as receiver:
-        assert_refused(ask(receiver, "jobs", "list"), exit_code, "No. �[31mred�")
+        assert_refused(run_with(receiver, "jobs", "list"), exit_code, "No. �[31mred�")
 
 
-def test_a_submission_without_an_answer_is_sent_again() -> None:
-    """With the same idempotency key, so that it is one job; the key in the header goes along each time."""
+def test_a_submission_without_a_response_is_repeated() -> None:
+    """With the same idempotency key, so that it is one job. An error response is not retried."""
     accepted = returns_json(examples.JOB_ACCEPTED, status=202)
     with Receiver(sends(b""), responds(502), accepted) as receiver:
-        result = ask(receiver, "submit", "w")
+        result = run_with(receiver, "submit", "w")
         assert (result.exit_code, result.stdout.strip()) == (0, examples.JOB_ID)
         assert len({request.headers["idempotency-key"] for request in receiver.received}) == 1
         assert {request.headers["x-api-key"] for request in receiver.received} == {"s3cret-key"}
         assert len(receiver.received) == 3
     with Receiver(refuses(429, "RATE_LIMITED")) as receiver:
-        assert ask(receiver, "submit", "w").exit_code == 8
+        assert run_with(receiver, "submit", "w").exit_code == 8
         assert len(receiver.received) == 1
 
 
-def test_a_wait_outlasts_a_gateway_that_starts_again() -> None:
-    """And one that wants fewer requests; then it goes on."""
+def test_waiting_continues_after_a_restart_of_the_gateway() -> None:
+    """And after a rate limit. Each outage is reported once."""
     log, ended = returns_json(examples.JOB_LOG), returns_json(examples.JOB_SUCCEEDED)
     behaviors = (responds(503), refuses(429, "RATE_LIMITED", "Retry-After: 0"), ended, sends(b""), log)
     with Receiver(*behaviors) as receiver:
-        result = ask(receiver, "jobs", "wait", examples.JOB_ID)
+        result = run_with(receiver, "jobs", "wait", examples.JOB_ID)
     assert result.exit_code == 0, result.output
-    assert result.stderr.count("does not respond") == 2  # it was away twice
+    assert result.stderr.count("does not respond") == 2  # two outages
     with Receiver(refuses(404, "JOB_NOT_FOUND")) as receiver:
-        assert ask(receiver, "jobs", "wait", examples.JOB_ID).exit_code == 5
+        assert run_with(receiver, "jobs", "wait", examples.JOB_ID).exit_code == 5
         assert len(receiver.received) == 1
 
 
-def test_a_wait_for_a_gateway_that_stays_away_ends() -> None:
+def test_waiting_ends_after_a_long_outage() -> None:
     """After a time limit, which is reported once. The error has the job and the command to continue."""
     with Receiver(responds(503)) as receiver:
-        result = ask(receiver, "jobs", "wait", examples.JOB_ID)
+        result = run_with(receiver, "jobs", "wait", examples.JOB_ID)
     assert result.exit_code == 6
     assert result.stderr.count("does not respond") == 1
     assert f"comfyui-gateway jobs wait {examples.JOB_ID}" in result.stderr.splitlines()[-1]
 
 
-def test_paths_stay_what_they_are() -> None:
-    """An id is one segment of a path, whatever characters it has."""
+def test_ids_are_escaped_in_paths() -> None:
+    """An id is one path segment, with any characters."""
     with Receiver(refuses(404, "JOB_NOT_FOUND")) as receiver:
-        assert ask(receiver, "jobs", "show", "..").exit_code == 5
-        assert_refused(ask(receiver, "jobs", "show", ""), 5, "A name or id is empty")
+        assert run_with(receiver, "jobs", "show", "..").exit_code == 5
+        assert_refused(run_with(receiver, "jobs", "show", ""), 5, "A name or id is empty")
         for name in ("a/../b", "a?b#c", "%2e%2e", "é"):
-            ask(receiver, "jobs", "show", name)
+            run_with(receiver, "jobs", "show", name)
         lines = [request.line.split()[1] for request in receiver.received]
     assert lines == ["/jobs/a%2F..%2Fb", "/jobs/a%3Fb%23c", "/jobs/%252e%252e", "/jobs/%C3%A9"]
 
 
 def downloads(port: int, folder: Path, *outputs: Mapping[str, Any]) -> Callable[[], object]:
-    """Make a download of these outputs."""
+    """Return a function that downloads these outputs."""
     listed: Any = [{**examples.OUTPUT, **output} for output in outputs]
     api = GatewayApi(Connection(url=f"http://127.0.0.1:{port}", api_key="s3cret-key"))
 
@@ -201,7 +201,7 @@ HASHED = {"size": len(CONTENT), "sha256": "cdd5d3a63c2cd6ba71a1a9a8f0a7bbc0ac2f6
 
 @pytest.fixture(autouse=True)
 def hashed() -> None:
-    """Make the hash of the content."""
+    """Set the hash of the content."""
     import hashlib  # noqa: PLC0415  only here
 
     HASHED["sha256"] = hashlib.sha256(CONTENT).hexdigest()
@@ -215,7 +215,7 @@ def hashed() -> None:
     ],
 )  # fmt: skip
 def test_a_file_stays_in_its_folder(home: Path, name: str) -> None:
-    """Whatever it is called, it is one new file there."""
+    """With any file name, it is one new file in the folder."""
     folder = home / "in"
     with Receiver(responds(200, body=CONTENT)) as receiver:
         downloads(receiver.port, folder, {**HASHED, "filename": name})()
@@ -243,17 +243,17 @@ def test_a_file_stays_in_its_folder(home: Path, name: str) -> None:
     ids=["other", "short", "long", "cut", "stuck", "redirect-file", "redirect-nowhere", "redirect-empty", "gone"],
 )
 def test_a_failed_download_leaves_nothing(home: Path, behavior: Behavior) -> None:
-    """No part of it, and no temporary file."""
+    """Neither a partial file nor a temporary one."""
     with Receiver(behavior) as receiver, pytest.raises(CommandFailedError):
         downloads(receiver.port, home, {**HASHED, "filename": "a.png"})()
     assert list(home.iterdir()) == []
 
 
 def test_a_redirect_is_followed_without_the_key(home: Path) -> None:
-    """As to the store of a deployed gateway, which must not see it."""
+    """The store of a deployed gateway must not receive it."""
     with Receiver(responds(200, body=CONTENT)) as store:
-        way = responds(302, f"Location: http://127.0.0.1:{store.port}/bucket/key?signature=1")
-        with Receiver(way) as receiver:
+        redirect = responds(302, f"Location: http://127.0.0.1:{store.port}/bucket/key?signature=1")
+        with Receiver(redirect) as receiver:
             downloads(receiver.port, home, {**HASHED, "filename": "a.png"})()
         assert "x-api-key" not in store.received[0].headers
         assert "authorization" not in store.received[0].headers
@@ -262,10 +262,10 @@ def test_a_redirect_is_followed_without_the_key(home: Path) -> None:
 
 @pytest.mark.parametrize("behavior", [responds(403, body=b"<Error/>"), responds(302, "Location: http://127.0.0.1:9/")])
 def test_an_error_of_the_store_is_reported(home: Path, behavior: Behavior) -> None:
-    """And no further redirect is followed."""
+    """A second redirect is not followed."""
     with Receiver(behavior) as store:
-        way = responds(302, f"Location: http://127.0.0.1:{store.port}/key")
-        with Receiver(way) as receiver, pytest.raises(CommandFailedError, match=r"status [34]0"):
+        redirect = responds(302, f"Location: http://127.0.0.1:{store.port}/key")
+        with Receiver(redirect) as receiver, pytest.raises(CommandFailedError, match=r"status [34]0"):
             downloads(receiver.port, home, {**HASHED, "filename": "a.png"})()
     assert list(home.iterdir()) == []
 
@@ -281,7 +281,7 @@ def test_a_netrc_changes_nothing(home: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_symbolic_link_is_not_followed(home: Path) -> None:
-    """A file of that name which leads elsewhere stays as it is."""
+    """A symbolic link with the output's name is neither followed nor replaced."""
     outside = home.parent / "outside"
     (home / "3f0c5f8e-a.png").symlink_to(outside)
     with Receiver(responds(200, body=CONTENT)) as receiver, pytest.raises(CommandFailedError) as caught:
@@ -290,28 +290,28 @@ def test_a_symbolic_link_is_not_followed(home: Path) -> None:
     assert not outside.exists()
 
 
-def test_a_name_that_is_no_job() -> None:
-    """A job id with control characters is printed without them."""
+def test_control_characters_of_a_job_id_are_removed() -> None:
+    """Before it is printed."""
     wrong = {**examples.JOB_ACCEPTED, "jobId": str(uuid.uuid4()) + "\x1b[2J"}
     with Receiver(returns_json(wrong, status=202)) as receiver:
-        result = ask(receiver, "submit", "w")
+        result = run_with(receiver, "submit", "w")
     assert "\x1b" not in result.output
 
 
-def test_a_list_without_an_end_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pages that are empty or larger than asked for, each with another after it."""
+def test_the_number_of_pages_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With pages that are empty or too large, and a next page each time."""
     monkeypatch.setattr("cli.jobs._MAX_PAGES", 5)
     with Receiver(returns_json({"jobs": [], "count": 0, "nextCursor": "more"})) as receiver:
-        result = ask(receiver, "jobs", "list")
+        result = run_with(receiver, "jobs", "list")
         assert (result.exit_code, result.stdout, len(receiver.received)) == (0, "", 5)
         assert "There may be more" in result.stderr
     with Receiver(returns_json({"jobs": [examples.JOB_SUCCEEDED] * 7, "count": 7, "nextCursor": "more"})) as receiver:
-        assert len(ask(receiver, "jobs", "list", "--limit", "3").stdout.splitlines()) == 3
+        assert len(run_with(receiver, "jobs", "list", "--limit", "3").stdout.splitlines()) == 3
 
 
-def test_a_name_begins_no_line_of_its_own() -> None:
-    """What comes from elsewhere stays in its column."""
+def test_values_stay_in_their_column() -> None:
+    """Line breaks, tabs and control characters of a name are replaced."""
     job = {**examples.JOB_SUCCEEDED, "workflowId": "a\nfake\tline\r\x1b[2J"}
     with Receiver(returns_json({"jobs": [job], "count": 1, "nextCursor": None})) as receiver:
-        (line,) = ask(receiver, "jobs", "list").stdout.splitlines()
+        (line,) = run_with(receiver, "jobs", "list").stdout.splitlines()
     assert line.split("\t")[2] == "a fake line �[2J"

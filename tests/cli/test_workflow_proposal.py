@@ -1,4 +1,4 @@
-"""What is found in graphs: prompts, sizes, samplers' settings, models."""
+"""Inputs that are detected in graphs: prompts, sizes, sampler settings, models."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gateway.domain.template import token_names
 from gateway.domain.workflow import WorkflowTemplate
 from tests.cli.graphs import flux, node, two_passes, video
 
-# What stands inside a longer text, or is a setting of one node that means something here only, cannot be found.
+# Not detectable: a part of a longer text, and settings with a meaning in this workflow only.
 NOT_FOUND = {"sprite_transparent_bg": {"background", "tolerance", "fill_holes"}}
 
 
@@ -24,7 +24,7 @@ def bundled(file: str) -> Any:  # noqa: ANN401  JSON
 
 
 def found(proposal: Proposal) -> dict[str, Any]:
-    """List what was found, with the values that stood there."""
+    """Return the detected inputs with their values in the graph."""
     return {finding.name: finding.value for finding in proposal.inputs}
 
 
@@ -35,8 +35,8 @@ def run_with(proposal: Proposal, **inputs: Any) -> dict[str, Any]:  # noqa: ANN4
 
 
 @pytest.mark.parametrize("name", ["icon_512", "sdxl_realism_v1", "sprite_transparent_bg"])
-def test_bundled_workflows_come_back(name: str) -> None:
-    """Filled in with their defaults, the same inputs are found, with the same defaults, in the same places."""
+def test_inputs_of_bundled_workflows_are_detected(name: str) -> None:
+    """From a graph rendered with the defaults: the same inputs, defaults and targets as in the schema."""
     graph, schema = bundled(f"{name}.json"), bundled(f"{name}.schema.json")
     template = WorkflowTemplate.register(graph, schema, None)
     values = template.values({"prompt": "a fox", "negative_prompt": "a cat", "seed": 7}, {}, None)
@@ -47,19 +47,19 @@ def test_bundled_workflows_come_back(name: str) -> None:
     for field in wanted - {"prompt", "negative_prompt"}:
         assert proposal.schema["properties"][field]["default"] == schema["properties"][field]["default"], field
         assert proposal.schema["properties"][field]["type"] in (schema["properties"][field]["type"], "number"), field
-    places = {
+    targets = {
         (node_id, each)
         for node_id, made in graph.items()
         for each, value in made["inputs"].items()
         if token_names({"1": {"inputs": {"v": value}}}) & wanted
     }
-    assert {(place.node_id, place.name) for finding in proposal.inputs for place in finding.targets} == places
+    assert {(target.node_id, target.name) for finding in proposal.inputs for target in finding.targets} == targets
     rendered = run_with(proposal, prompt="a hen")
     assert rendered["2"]["inputs"]["text"] == "a hen"
 
 
-def test_the_parts_of_a_sampler() -> None:
-    """A graph for Flux: its prompt is found through guider and guidance, and its seed is drawn."""
+def test_inputs_of_a_custom_sampler() -> None:
+    """A graph for Flux: the prompt is detected through guider and guidance; the seed is random by default."""
     proposal = propose(flux())
     assert found(proposal) == {
         "prompt": "a lighthouse",
@@ -79,8 +79,8 @@ def test_the_parts_of_a_sampler() -> None:
     assert run_with(proposal, prompt="a ship", seed=5)["25"]["inputs"]["noise_seed"] == 5
 
 
-def test_a_video() -> None:
-    """Both prompts, size, length and frame rate; a size that is no multiple of eight is a good default all the same."""
+def test_inputs_of_a_video() -> None:
+    """Both prompts, size, length and frame rate. A size that is no multiple of eight is a valid default."""
     proposal = propose(video())
     names = found(proposal)
     assert (names["prompt"], names["negative_prompt"]) == ("a fox runs", "static, blurry")
@@ -88,11 +88,11 @@ def test_a_video() -> None:
     assert run_with(proposal, prompt="a hen runs", length=33)["7"]["inputs"]["length"] == 33
 
 
-def test_other_values_are_other_inputs() -> None:
-    """Two prompts and two numbers of steps, one seed behind a link; values beyond the usual bounds stay good."""
+def test_different_values_are_separate_inputs() -> None:
+    """Two prompts, two numbers of steps, and one seed behind a link. Values beyond the usual limits stay valid."""
     proposal = propose(two_passes())
     names = found(proposal)
-    assert (names["prompt"], names["prompt_2"]) == ("the whole picture", "only its details")
+    assert (names["prompt"], names["prompt_2"]) == ("the whole image", "only its details")
     assert (names["steps"], names["steps_2"]) == (20, 200)
     assert names["seed"] == 18446744073709551615
     assert "seed_2" not in names
@@ -105,8 +105,8 @@ def test_other_values_are_other_inputs() -> None:
     assert rendered["9"]["inputs"]["sampler_name"] == "my_own_sampler"
 
 
-def test_a_second_seed_keeps_its_own() -> None:
-    """The gateway draws one seed only: another one has the graph's value, which ComfyUI takes."""
+def test_a_second_seed_has_a_fixed_default() -> None:
+    """The gateway draws one seed only; the default of another seed is the graph's value."""
     graph = two_passes()
     graph["9"]["inputs"]["seed"] = 5
     proposal = propose(graph)
@@ -115,8 +115,8 @@ def test_a_second_seed_keeps_its_own() -> None:
     run_with(proposal, prompt="x")
 
 
-def test_without_a_sampler() -> None:
-    """All encoded texts are prompts; a title identifies the negative one."""
+def test_prompts_without_a_sampler() -> None:
+    """All encoded texts are prompts; the negative prompt is identified by its title."""
     graph = {
         "1": node("TextEncodeAceStepAudio", tags="piano", lyrics="", clip=["9", 0]),
         "2": node("CLIPTextEncode", "My negative", text="noise", clip=["9", 0]),
@@ -126,8 +126,8 @@ def test_without_a_sampler() -> None:
     assert found(propose(graph)) == {"prompt": "piano", "lyrics": "", "negative_prompt": "noise"}
 
 
-def test_a_song() -> None:
-    """Its lyrics are an input of their own and not a second prompt, and so is how long it is."""
+def test_inputs_of_a_song() -> None:
+    """Lyrics and duration are separate inputs; the lyrics are not a second prompt."""
     graph = {
         "1": node("TextEncodeAceStepAudio", tags="piano", lyrics="[verse] la", lyrics_strength=1.0, clip=["5", 1]),
         "2": node("EmptyAceStepLatentAudio", seconds=120.0, batch_size=1),
@@ -143,15 +143,15 @@ def test_a_song() -> None:
     assert run_with(proposal, prompt="flute", seconds=30)["2"]["inputs"]["seconds"] == 30
 
 
-def test_nothing_to_be_found() -> None:
-    """No inputs, and the graph as it was."""
+def test_a_graph_without_known_nodes() -> None:
+    """There are no inputs, and the graph is not changed."""
     graph = {"1": node("Mystery", a=1, b=[1, 2, 3]), "2": node("SaveImage", images=["1", 0], filename_prefix="x")}
     proposal = propose(graph)
     assert (proposal.inputs, proposal.graph, proposal.schema["properties"]) == ([], graph, {})
 
 
-def test_tokens_that_are_there_are_kept() -> None:
-    """Who marked some inputs meant the others to stay: only those are described."""
+def test_existing_tokens_are_kept() -> None:
+    """Then only these tokens are inputs, because their author has chosen them."""
     graph = {
         "1": node("CLIPTextEncode", text="{{prompt}}, {{ style }}", clip=["2", 1]),
         "2": node("CheckpointLoaderSimple", ckpt_name="x.ckpt"),
@@ -164,8 +164,8 @@ def test_tokens_that_are_there_are_kept() -> None:
     assert run_with(proposal, prompt="a", style="b", seed=4)["1"]["inputs"]["text"] == "a, b"
 
 
-def test_strange_graphs_end() -> None:
-    """Circles, dangling links, lists and numbers where texts are expected."""
+def test_unusual_graphs() -> None:
+    """Cycles, dangling links, and values of unexpected types cause no endless loop and no exception."""
     graph = {
         "1": node("Combine", positive=["2", 0], negative=["1", 0]),
         "2": node("Combine", positive=["1", 0], negative=["404", 0], conditioning=["2", 0]),

@@ -63,8 +63,8 @@ def wrong_clock(skew_seconds: str) -> list[str]:
     """Make a wrapper that shifts the wall clock of its process, but not the monotonic clock."""
     library = distribution("libfaketime").locate_file("libfaketime/vendor/libfaketime/src/libfaketime.so.1")
     wrapper = ["env", f"FAKETIME={skew_seconds}", "FAKETIME_DONT_FAKE_MONOTONIC=1", f"LD_PRELOAD={library}"]
-    process_time = subprocess.run([*wrapper, "date", "+%s"], capture_output=True, text=True, check=True).stdout  # noqa: S603  our own
-    if abs(float(process_time) - time.time() - float(skew_seconds)) > _FORKING_SECONDS:
+    shifted_time = subprocess.run([*wrapper, "date", "+%s"], capture_output=True, text=True, check=True).stdout  # noqa: S603  our own
+    if abs(float(shifted_time) - time.time() - float(skew_seconds)) > _FORKING_SECONDS:
         pytest.skip("libfaketime was not built for this kind of machine")
     return wrapper
 
