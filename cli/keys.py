@@ -144,7 +144,7 @@ def _find(keys: Sequence[ApiKey], id_or_name: str) -> ApiKey:
 def _state(key: ApiKey) -> str:
     if key.disabled:
         return "revoked"
-    return "valid" if key.usable(SYSTEM_CLOCK.now()) else "expired"
+    return "good" if key.usable(SYSTEM_CLOCK.now()) else "expired"
 
 
 def _view(key: ApiKey) -> dict[str, str | None]:

@@ -68,7 +68,7 @@ def test_a_key_is_made_listed_and_revoked(here: dict[str, str], aws_clients: Cli
     assert record.expires_at is not None
     assert (record.expires_at - record.created_at).days in (89, 90)
     (shown,) = listed()
-    assert (shown["id"], shown["state"], shown["owner"]) == (record.id, "valid", "ada")
+    assert (shown["id"], shown["state"], shown["owner"]) == (record.id, "good", "ada")
     items = aws_clients.dynamodb.scan(TableName=here["TABLE_NAME"])["Items"]
     assert key not in str(items)
     assert run("keys", "revoke", record.id).exit_code == 0
@@ -87,10 +87,10 @@ def test_a_key_is_made_listed_and_revoked(here: dict[str, str], aws_clients: Cli
 def test_a_key_is_of_a_user_and_for_ever_unless_you_say() -> None:
     """And its owner is called as it is."""
     made = json.loads(run("keys", "create", "--name", "ci", "--json").stdout)
-    assert (made["owner"], made["role"], made["expiresAt"], made["state"]) == ("ci", "user", None, "valid")
+    assert (made["owner"], made["role"], made["expiresAt"], made["state"]) == ("ci", "user", None, "good")
     assert made["key"].startswith("cgw_")
     row = run("keys", "list").stdout.strip().split("\t")
-    assert (row[0], row[1], row[4], row[6]) == (made["id"], "ci", "valid", "never")
+    assert (row[0], row[1], row[4], row[6]) == (made["id"], "ci", "good", "never")
 
 
 @pytest.mark.usefixtures("here")
@@ -130,7 +130,7 @@ def test_a_key_of_the_gateway_running_here(
     revoked = command("keys", "revoke", made["id"])
     assert revoked.exit_code == 0
     assert requests.get(f"{gateway.url}/jobs", headers={"X-API-Key": "unknown"}, timeout=10).status_code == 401
-    assert seeded["state"] == "valid"
+    assert seeded["state"] == "good"
 
 
 def test_a_stage_is_found_by_its_stacks(here: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
