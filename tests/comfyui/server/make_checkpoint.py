@@ -1,7 +1,7 @@
 """Write a random checkpoint that ComfyUI takes for Stable Diffusion 1.5, small enough for a CPU.
 
 A UNet with one level, TAESD's small decoder and the real text encoder: 300 MB, and 3 steps at 64x64 take 0.3 s.
-What comes out are coloured patterns that differ by prompt and seed.
+Its images are colored patterns that differ by prompt and seed.
 
 usage: COMFYUI=its folder make_checkpoint.py FILE
 """
@@ -32,7 +32,7 @@ operations = comfy.ops.disable_weight_init
 
 
 def random_weights(module: torch.nn.Module, prefix: str) -> dict[str, torch.Tensor]:
-    """Fill a module's parameters so that signals neither vanish nor explode on their way through."""
+    """Fill a module's parameters so that signals neither vanish nor explode between its layers."""
     weights = {}
     for name, value in module.state_dict().items():
         if not value.is_floating_point():
@@ -46,7 +46,7 @@ def random_weights(module: torch.nn.Module, prefix: str) -> dict[str, torch.Tens
 
 
 def unet_weights() -> dict[str, torch.Tensor]:
-    """Make the part that does the sampling."""
+    """Make the weights of the UNet, which does the sampling."""
     unet = UNetModel(
         image_size=32,
         in_channels=4,
@@ -72,19 +72,19 @@ def unet_weights() -> dict[str, torch.Tensor]:
 
 
 def decoder_weights() -> dict[str, torch.Tensor]:
-    """Make the part that turns latents into pictures, and back."""
+    """Make the weights of the VAE, which converts latents to images and back."""
     prefix = "first_stage_model."
     weights = random_weights(TAESD(), prefix)
     weights[f"{prefix}vae_scale"] = torch.tensor(1.0)
     weights[f"{prefix}vae_shift"] = torch.tensor(0.0)
-    # Around mid-grey and with some contrast: pictures that can be told apart, not nearly black ones.
+    # Around mid-gray and with some contrast, so that images differ and are not nearly black.
     weights[f"{prefix}taesd_decoder.19.weight"] *= 4
     weights[f"{prefix}taesd_decoder.19.bias"] += 0.5
     return weights
 
 
 def text_encoder_weights() -> dict[str, torch.Tensor]:
-    """Make the part that reads the prompt."""
+    """Make the weights of the text encoder, which encodes the prompt."""
     config = json.loads((comfyui / "comfy" / "sd1_clip_config.json").read_text())
     prefix = "cond_stage_model.transformer."
     weights = random_weights(CLIPTextModel(config, torch.float32, "cpu", operations), prefix)

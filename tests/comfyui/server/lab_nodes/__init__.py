@@ -1,6 +1,6 @@
-"""Nodes that do to a job what tests need to see done: wait, fail, block, expand, report odd outputs.
+"""Nodes with the behavior that tests need: they wait, fail, block, expand, or report unusual outputs.
 
-ComfyUI loads this as a custom node pack. Each node hands its image on, where it has one to hand on.
+ComfyUI loads this as a custom node pack. Each node returns its image unchanged, if it has one.
 """
 
 # ruff: noqa: N802  INPUT_TYPES and VALIDATE_INPUTS are names that ComfyUI calls
@@ -30,7 +30,7 @@ RAISED: dict[str, type[BaseException]] = {
 
 
 class Lab:
-    """What every node here has in common."""
+    """Base class of all nodes of this pack."""
 
     CATEGORY = "lab"
     FUNCTION = "run"
@@ -38,7 +38,7 @@ class Lab:
 
 
 class LabSleep(Lab):
-    """Takes its time, in steps; it can do so without progress, or without noticing an interrupt."""
+    """Sleeps in steps, optionally without progress, or without checking for interrupts."""
 
     @classmethod
     def INPUT_TYPES(cls) -> Inputs:
@@ -71,7 +71,7 @@ class LabSleep(Lab):
 
 
 class LabRaise(Lab):
-    """Fails with the kind of exception that is asked for."""
+    """Raises the requested exception."""
 
     @classmethod
     def INPUT_TYPES(cls) -> Inputs:
@@ -91,7 +91,7 @@ class LabRaise(Lab):
 
 
 class LabHoard(Lab):
-    """Runs out of memory until the memory is freed: then ComfyUI makes its nodes anew, and another one runs."""
+    """Runs out of memory until the memory is freed: ComfyUI then creates new node objects, and a new one succeeds."""
 
     FIRST: ClassVar[dict[int, "LabHoard"]] = {}
 
@@ -101,7 +101,7 @@ class LabHoard(Lab):
         return {"required": {"image": ("IMAGE",), "salt": ("INT", {"default": 0, "max": 2**63})}}
 
     def run(self, image: torch.Tensor, salt: int) -> Image:
-        """Fail the first time, and every time that nothing was freed."""
+        """Fail at the first call, and at each further call on the same object."""
         if LabHoard.FIRST.setdefault(salt, self) is self:
             raise comfy.model_management.OOM_EXCEPTION("Allocation on device")
         return (image,)
@@ -124,7 +124,7 @@ class LabUI(Lab):
 
 
 class LabValidate(Lab):
-    """Refuses its input with the message that it is given, unless that is "ok"; "raise" breaks the check itself."""
+    """Rejects its input with the given message, unless that is "ok"; "raise" makes the validation raise."""
 
     @classmethod
     def INPUT_TYPES(cls) -> Inputs:
@@ -133,19 +133,19 @@ class LabValidate(Lab):
 
     @classmethod
     def VALIDATE_INPUTS(cls, msg: str) -> bool | str:
-        """Say yes, or why not."""
+        """Return True, or the reason for the rejection."""
         if msg == "raise":
             raise KeyError("validator blew up")
         return True if msg == "ok" else msg
 
     def run(self, image: torch.Tensor, msg: str) -> Image:
-        """Hand the image on."""
+        """Return the image."""
         del msg
         return (image,)
 
 
 class LabText(Lab):
-    """Sends a line of progress text, a binary frame of a kind that few nodes send."""
+    """Sends a line of progress text: a binary message of a type that few nodes send."""
 
     @classmethod
     def INPUT_TYPES(cls) -> Inputs:
@@ -162,7 +162,7 @@ class LabText(Lab):
 
 
 class LabBlock(Lab):
-    """Blocks what comes after it: with a message that is an error to be seen, without one silently."""
+    """Blocks the nodes after it: with a message, ComfyUI reports an error; without one, nothing."""
 
     @classmethod
     def INPUT_TYPES(cls) -> Inputs:
@@ -176,7 +176,7 @@ class LabBlock(Lab):
 
 
 class LabExpand(Lab):
-    """Puts nodes in its own place while the graph runs; one of them can fail."""
+    """Expands into other nodes while the graph runs; one of them can fail."""
 
     @classmethod
     def INPUT_TYPES(cls) -> Inputs:

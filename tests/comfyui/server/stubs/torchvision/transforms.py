@@ -1,4 +1,4 @@
-"""Any transform that is looked up is there, and refuses to run."""
+"""Provides every transform by name; calling one raises an error."""
 
 from collections.abc import Callable
 from typing import NoReturn
