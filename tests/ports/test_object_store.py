@@ -79,7 +79,7 @@ def test_an_object_is_read_as_it_was_put(objects: ObjectStore) -> None:
 
 
 def test_a_missing_object_is_a_key_error(objects: ObjectStore) -> None:
-    """It is told apart from other failures."""
+    """A missing key raises KeyError, unlike other failures."""
     assert not objects.exists("outputs/missing")
     with pytest.raises(KeyError, match="missing"):
         objects.get("outputs/missing")
