@@ -309,6 +309,8 @@ def _bound_socket(host: str, port: int) -> socket.socket:
         listener.close()
         if error.errno == errno.EADDRNOTAVAIL:
             raise SettingsInvalidError(f"HOST: {host} is not an address of this machine") from None
+        if error.errno == errno.EADDRINUSE:
+            raise SettingsInvalidError(f"PORT: {port} is in use by another program: choose another (--port)") from None
         raise SettingsInvalidError(f"PORT: cannot listen on {host}:{port}: {error.strerror}") from None
     return listener
 

@@ -255,11 +255,13 @@ def test_a_wrong_setting_is_named(tmp_path: Path, variable: str, value: str) -> 
 
 
 def test_a_port_in_use_is_an_error(tmp_path: Path) -> None:
-    """It is detected before anything is created."""
+    """It is detected before anything is created, and the error names the option that selects another port."""
     data_dir = tmp_path / "data"
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = str(server.getsockname()[1])
-        assert refusal(PORT=port, DATA_DIR=str(data_dir)).startswith("PORT: ")
+        message = refusal(PORT=port, DATA_DIR=str(data_dir))
+    assert message.startswith("PORT: ")
+    assert "--port" in message
     assert not data_dir.exists()
 
 
