@@ -205,7 +205,7 @@ class DynamoJobStore:
                     ":now": timestamps.to_milliseconds(now),
                     ":error": job_item.failure_text(failure),
                 },
-                reserved_words=("status", "error"),
+                names=("status", "error"),
             )
         except _ConditionFailedError as refused:
             ended = refused.own_end(JobStatus.FAILED, now)
@@ -219,15 +219,16 @@ class DynamoJobStore:
         update: str,
         condition: str,
         values: attributes.Fields,
-        reserved_words: Sequence[str] = ("status",),
+        names: Sequence[str] = ("status",),
     ) -> Job:
+        """Update an item. `names`: the attributes that the expressions write as `#name`."""
         try:
             response = self._client.update_item(
                 TableName=self._table_name,
                 Key=job_item.key(job_id),
                 UpdateExpression=update,
                 ConditionExpression=condition,
-                ExpressionAttributeNames={f"#{name}": name for name in reserved_words},
+                ExpressionAttributeNames={f"#{name}": name for name in names},
                 ExpressionAttributeValues=attributes.write(values),
                 ReturnValues="ALL_NEW",
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",
@@ -252,26 +253,14 @@ class DynamoJobStore:
         expression = "SET " + ", ".join(f"#{name} = :{name}" for name in present)
         if removed:
             expression += " REMOVE " + ", ".join(f"#{name}" for name in removed)
-        try:
-            response = self._client.update_item(
-                TableName=self._table_name,
-                Key=job_item.key(job.id),
-                UpdateExpression=expression,
-                ConditionExpression="#status = :running AND #attempt = :myAttempt",
-                ExpressionAttributeNames={f"#{name}": name for name in {*present, *removed, "status", "attempt"}},
-                ExpressionAttributeValues=attributes.write(
-                    {
-                        **{f":{name}": value for name, value in present.items()},
-                        ":running": JobStatus.RUNNING,
-                        ":myAttempt": job.attempt,
-                    }
-                ),
-                ReturnValues="ALL_NEW",
-                ReturnValuesOnConditionCheckFailure="ALL_OLD",
-            )
-        except ClientError as error:
-            stored = attributes.failed_condition(error)
-            if stored is None:
-                raise
-            raise _ConditionFailedError(stored, error) from None
-        return job_item.read(response["Attributes"])
+        return self._update(
+            job.id,
+            expression,
+            condition="#status = :running AND #attempt = :myAttempt",
+            values={
+                **{f":{name}": value for name, value in present.items()},
+                ":running": JobStatus.RUNNING,
+                ":myAttempt": job.attempt,
+            },
+            names=tuple({*present, *removed, "status", "attempt"}),
+        )
