@@ -6,8 +6,7 @@
 The archive sizes by package come from `make synth`.
 
 Milliseconds are CPU time on this machine above the bare interpreter, of the best round. Lambda's are different, but
-proportional. `reference` is the time to import some of Python's standard library: tests/infra/cold_start_budget.json
-is relative to it, so that the budget holds on any machine.
+proportional. `tests/infra/cold_start_budget.json` limits modules and bytes, which are the same on every machine.
 """
 
 from __future__ import annotations
@@ -26,8 +25,6 @@ from import_times import LOADING, shares_by_package
 from functions.routing import module_of
 
 ROUNDS = 9
-_REFERENCE = "reference"  # instead of a function name
-_REFERENCE_MODULES = ("asyncio", "email.parser", "http.client", "logging.config", "unittest.mock", "xml.dom.minidom")
 TARGET_MS = 500
 # The environment of the functions; no resource in it is used.
 _ENVIRONMENT = {
@@ -42,11 +39,7 @@ def load(function: str) -> dict[str, int | float]:
     os.environ["AWS_REGION"] = "us-east-1"
     print(LOADING, file=sys.stderr)
     before, started, started_us = set(sys.modules), time.process_time(), time.perf_counter_ns() // 1000
-    if function == _REFERENCE:
-        for name in _REFERENCE_MODULES:
-            import_module(name)
-    else:
-        _make_handler(function)
+    _make_handler(function)
     cpu_ms = (time.process_time() - started) * 1000
     print(f"{LOADING} took {time.perf_counter_ns() // 1000 - started_us}", file=sys.stderr)
     loaded = [sys.modules[name] for name in set(sys.modules) - before]
@@ -97,10 +90,7 @@ def main() -> None:
     measured = {}
     table = Table("function", "modules", "KiB of code", "CPU ms", "of that", "archive, KB", "of that")
     # In rounds, so that each function has a quiet moment: other load makes rounds slower, and none faster.
-    rounds = [
-        {name: load_in_new_process(name) for name in (*sorted(names), _REFERENCE)}
-        for _ in range(1 if given.quick else ROUNDS)
-    ]
+    rounds = [{name: load_in_new_process(name) for name in sorted(names)} for _ in range(1 if given.quick else ROUNDS)]
     for name in rounds[0]:
         packages, shares = archives.get(name, Counter()), shares_by_package(__file__, name)
         measured[name] = {

@@ -175,7 +175,7 @@ def memory(result: Result) -> Any:  # noqa: ANN401  a figure
 
 def cold_start(result: Result) -> Any:  # noqa: ANN401  a figure
     """Draw the load time and archive size of each function."""
-    functions = {name: each for name, each in result["functions"].items() if each["zip_kb"]}  # without the reference
+    functions = result["functions"]
     names = sorted(functions, key=lambda name: functions[name]["cpu_ms"])
     figure, (times, sizes) = plt.subplots(1, 2, figsize=(10, 4.6), sharey=True)
     milliseconds = {
