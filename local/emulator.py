@@ -7,6 +7,7 @@ all changes since the last such stop. Objects are written immediately.
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 import sys
 from typing import TYPE_CHECKING, Self
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
 
 START_SECONDS = 15
 _REGION = "us-east-1"
-# ministack needs them to check presigned URLs; it checks nothing else.
-_CREDENTIALS = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"}
+# ministack has many more, among them CloudFormation and Lambda, which run code.
+_SERVICES = ("dynamodb", "dynamodbstreams", "sqs", "s3", "events")
 
 
 class Emulator:
@@ -33,11 +34,16 @@ class Emulator:
     def __init__(self, *, state_dir: Path | None, work_dir: Path, inherited_fds: Sequence[int] = ()) -> None:
         port = free_port()
         self.endpoint_url = f"http://127.0.0.1:{port}"
+        # ministack takes a key id of twelve digits for the number of an account, so this one starts with a letter.
+        self._credentials = {
+            "AWS_ACCESS_KEY_ID": f"L{secrets.token_hex(9).upper()}",
+            "AWS_SECRET_ACCESS_KEY": secrets.token_urlsafe(30),
+        }
         self._was_up = False
         self._child = Child(
             "embedded AWS",
-            [sys.executable, "-m", "local.ministack_process"],
-            environment=_ministack_environment(port, state_dir, work_dir),
+            [sys.executable, "-P", "-m", "local.ministack_process"],
+            environment={**self._credentials, **_ministack_environment(port, state_dir, work_dir)},
             log_file=work_dir / "aws.log",
             orphan_signal=signal.SIGTERM,  # so that it saves its state even then
             inherited_fds=inherited_fds,
@@ -58,7 +64,7 @@ class Emulator:
         """The variables that point boto3 to it, and away from the AWS configuration of the user."""
         return {
             "AWS_ENDPOINT_URL": self.endpoint_url,
-            **_CREDENTIALS,
+            **self._credentials,
             "AWS_REGION": _REGION,
             "AWS_DEFAULT_REGION": _REGION,
             "AWS_CONFIG_FILE": os.devnull,
@@ -90,8 +96,8 @@ class Emulator:
 def _ministack_environment(port: int, state_dir: Path | None, work_dir: Path) -> dict[str, str]:
     # Its variables have common names (SERVICES, AUTH, USE_SSL …), so it inherits none from the environment.
     environment = {
-        **_CREDENTIALS,
         "PATH": os.environ.get("PATH", os.defpath),
+        "SERVICES": ",".join(_SERVICES),
         "BIND_HOST": "127.0.0.1",  # its default is every interface
         "GATEWAY_PORT": str(port),
         "LOG_LEVEL": "WARNING",

@@ -48,7 +48,7 @@ class Clients:
     def __init__(self, output_bucket: OutputBucketSettings | None = None, *, max_connections: int = 10) -> None:
         self._output_bucket = output_bucket or OutputBucketSettings()
         # boto3 itself reads AWS_DEFAULT_REGION only; the other SDKs, Lambda and ECS use AWS_REGION.
-        self._session = _session(os.environ.get("AWS_REGION"))
+        self._session = _session(os.environ.get("AWS_REGION"), os.environ.get("AWS_ACCESS_KEY_ID"))
         self._config = _CONFIG.merge(Config(max_pool_connections=max_connections))
         self._s3_config = self._config.merge(Config(read_timeout=20, signature_version="s3v4"))
 
@@ -115,8 +115,11 @@ class Clients:
 
 
 @cache
-def _session(region: str | None) -> boto3.session.Session:
-    """Return one session per process: each session reads the descriptions of the services itself, in 70 ms."""
+def _session(region: str | None, _key_id: str | None) -> boto3.session.Session:
+    """Return one session per process and credentials, which a session reads once.
+
+    Each session also reads the descriptions of the services itself, in 70 ms.
+    """
     return boto3.session.Session(region_name=region)
 
 

@@ -27,7 +27,7 @@ def test_presigned_urls_are_checked(aws: dict[str, str], aws_clients: Clients) -
 
 
 def test_it_listens_on_loopback_only(emulator: Emulator) -> None:
-    """It checks no credentials, so other machines must not reach it."""
+    """Other machines must not reach it."""
     port = int(emulator.endpoint_url.rpartition(":")[2])
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.2", port), timeout=2)

@@ -177,12 +177,21 @@ def test_a_jwt_secret_closes_open_access(start: Callable[..., GatewayProcess], t
     assert not any("s3cret" in text for text in [run.text, *logs])
 
 
+def store_keys(emulator: Emulator) -> dict[str, str]:
+    """Return the settings with which an emulator is the user's own store."""
+    environment = emulator.environment
+    return {
+        "S3_ACCESS_KEY": environment["AWS_ACCESS_KEY_ID"],
+        "S3_SECRET_KEY": environment["AWS_SECRET_ACCESS_KEY"],
+    }
+
+
 def test_outputs_can_be_stored_in_another_bucket(
     start: Callable[..., GatewayProcess], emulator: Emulator, aws: dict[str, str], aws_clients: Clients
 ) -> None:
     """With S3_ENDPOINT, outputs are written and read there, with its own keys; nothing else is stored there."""
     store = {"S3_ENDPOINT": emulator.endpoint_url, "S3_BUCKET": aws["BUCKET_NAME"], "S3_REGION": "us-east-1"}
-    url = start("--ephemeral", S3_ACCESS_KEY="local", S3_SECRET_KEY="local", LOG_LEVEL="warn", **store).up()  # noqa: S106  the emulator's
+    url = start("--ephemeral", **store_keys(emulator), LOG_LEVEL="warn", **store).up()
     (output,) = finished_job(url)["outputs"]
     (stored,) = aws_clients.s3.list_objects_v2(Bucket=aws["BUCKET_NAME"])["Contents"]
     assert (stored["Key"], stored["Size"]) == (output["storagePath"], output["size"])
@@ -211,7 +220,7 @@ def refusal(**variables: str) -> str:
 
 def test_a_missing_bucket_is_an_error_before_the_start(emulator: Emulator, tmp_path: Path) -> None:
     """So are a store that does not respond, and a bucket with only a part of its settings."""
-    keys = {"S3_ACCESS_KEY": "local", "S3_SECRET_KEY": "local", "DATA_DIR": str(tmp_path)}
+    keys = {**store_keys(emulator), "DATA_DIR": str(tmp_path)}
     assert refusal(S3_ENDPOINT=emulator.endpoint_url, S3_BUCKET="missing", **keys).startswith("S3_BUCKET: ")
     assert refusal(S3_ENDPOINT=f"http://127.0.0.1:{free_port()}", S3_BUCKET="b", **keys).startswith("S3_ENDPOINT: ")
     assert refusal(S3_BUCKET="b").startswith("S3_ACCESS_KEY: ")
