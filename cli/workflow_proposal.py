@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from cli import well_known_inputs
 from cli.well_known_inputs import BATCH_SIZE, HEIGHT, LENGTH, NEGATIVE_PROMPT, PROMPT, TEXT_INPUTS, WIDTH
+from gateway.domain.loader_inputs import file_names
 from gateway.domain.template import is_scalar, token_names
 
 if TYPE_CHECKING:
@@ -77,7 +78,8 @@ class _DetectedValues:
         self.graph = graph
         # By kind and the representation of the value, which distinguishes 1 and true.
         self._targets: dict[tuple[str, str], list[GraphInput]] = {}
-        self._taken: set[GraphInput] = set()
+        # Names of files stay as they are: an input for one needs a list of the names that callers can choose from.
+        self._taken = {GraphInput(each.place.node_id, each.place.name) for each in file_names(graph)}
 
     def inputs(self, node_id: str) -> Mapping[str, Any]:
         """Return the inputs of a node."""

@@ -7,7 +7,8 @@ request: it makes the key from that one and reads head and result in one call. W
 starts again.
 
 A caller that lets the seed be drawn asks for something new: no result is looked up, and none is stored, because a
-random seed is practically never requested again.
+random seed is practically never requested again. The same holds for a workflow that loads files of ComfyUI's host:
+another file can have the same name by then.
 """
 
 from __future__ import annotations
@@ -114,7 +115,7 @@ class JobPlanner:
         template = self._workflows.template(head.template_key)
         values = template.values(submission.inputs, submission.params, self._limits)
         owner = None if self._shared else submission.owner
-        stores_result = self._results is not None and not values.seed_drawn
+        stores_result = self._results is not None and not values.seed_drawn and not template.loads_host_files
         return JobPlan(
             head=head,
             values=values,

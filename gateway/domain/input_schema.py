@@ -63,6 +63,24 @@ def compile_schema(schema: Mapping[str, Any]) -> jsonschema_rs.Draft202012Valida
     )
 
 
+def lists_values(schema: Mapping[str, Any], field: object) -> bool:
+    """Return whether a part of a normalized schema lists the values that it accepts, as `enum` does."""
+    if not isinstance(field, dict):
+        return field is False  # accepts nothing
+    if "enum" in field or "const" in field or field.get("type") in ("boolean", "null"):
+        return True
+    reference = field.get("$ref")
+    if isinstance(reference, str) and lists_values(schema, _target(schema, reference)):
+        return True
+    parts = {key: field[key] for key in ("allOf", "anyOf", "oneOf") if isinstance(field.get(key), list)}
+    return any(
+        any(lists_values(schema, part) for part in parts[key])
+        if key == "allOf"
+        else all(lists_values(schema, part) for part in parts[key])
+        for key in parts
+    )
+
+
 def _expand(short: Mapping[str, Any]) -> tuple[dict[str, Any], list[Problem]]:
     fields = short["fields"]
     if not isinstance(fields, dict):

@@ -119,7 +119,7 @@ def _value_problems(path: str, value: Any, graph: Mapping[str, Any], depth: int)
                     path,
                     f"'{{{{{inner[:_SHOWN_CHARACTERS]}}}}}' is not a token: a name has up to 64 letters, digits and _.",
                 )
-    elif _is_link(value):
+    elif is_link(value):
         if value[0] not in graph:
             yield Problem(path, f"Links to node '{value[0][:_SHOWN_CHARACTERS]}', which does not exist.")
     elif _could_become_link(value):
@@ -139,7 +139,7 @@ def _items(value: object) -> Iterator[tuple[str, Any]]:
         yield from ((f".{key}", item) for key, item in value.items())
 
 
-def _is_link(value: object) -> bool:
+def is_link(value: object) -> bool:
     """Return whether ComfyUI treats a value as a link: `[node id, output index]`."""
     return (
         isinstance(value, list)
@@ -161,6 +161,16 @@ def _could_become_link(value: object) -> bool:
     )
 
 
+def names_in(text: str) -> set[str]:
+    """Return the names of the tokens in a text."""
+    return {match.group(1) for inner in _BRACES.findall(text) if (match := _NAME.fullmatch(inner))}
+
+
+def is_token(text: str) -> bool:
+    """Return whether a text is one token and nothing else: the value takes its place, with its type."""
+    return _BRACES.fullmatch(text) is not None
+
+
 def token_names(graph: Mapping[str, Any]) -> set[str]:
     """Return the names of all tokens under the nodes' inputs. The graph may have problems."""
     names: set[str] = set()
@@ -168,7 +178,7 @@ def token_names(graph: Mapping[str, Any]) -> set[str]:
     while pending:
         value = pending.pop()
         if isinstance(value, str):
-            names.update(match.group(1) for inner in _BRACES.findall(value) if (match := _NAME.fullmatch(inner)))
+            names |= names_in(value)
         elif isinstance(value, list):
             pending += value
         elif isinstance(value, dict):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from gateway.domain import input_schema, inputs, template
+from gateway.domain import input_schema, inputs, loader_inputs, template
 from gateway.errors import Problem, RequestInvalidError
 from gateway.limits import MAX_DEFAULT_PARAMS
 
@@ -48,6 +48,23 @@ class WorkflowTemplate:
     def _tokens(self) -> set[str]:
         return template.token_names(self.graph)
 
+    @cached_property
+    def loads_host_files(self) -> bool:
+        """Whether a node loads a file of ComfyUI's host by its name. Another file can have that name later."""
+        return next(loader_inputs.loader_inputs(self.graph), None) is not None
+
+    @cached_property
+    def _file_parts(self) -> dict[tuple[str, bool], str]:
+        """What names a file and is not limited to listed values: token, whether it is the whole name, and the input."""
+        properties = self.input_schema.get("properties", {})
+        return {
+            (name, template.is_token(each.value) and each.place == each.loader): str(each.loader)
+            for each in loader_inputs.file_names(self.graph)
+            if isinstance(each.value, str)
+            for name in template.names_in(each.value)
+            if not input_schema.lists_values(self.input_schema, properties.get(name))
+        }
+
     @classmethod
     def register(
         cls, graph: Mapping[str, Any], schema: Mapping[str, Any] | None, default_params: Mapping[str, Any] | None
@@ -68,6 +85,8 @@ class WorkflowTemplate:
                 Problem("workflowJson", f"Token {{{{{name}}}}} is in neither inputSchema nor defaultParams.")
                 for name in sorted(template.token_names(graph) - known)
             ]
+        if not problems:
+            problems = _loader_problems(graph, full_schema)
         if problems:
             raise RequestInvalidError(problems)
         return cls(graph=graph, input_schema=full_schema, default_params=params)
@@ -92,14 +111,40 @@ class WorkflowTemplate:
         )
 
     def render(self, values: inputs.Values) -> dict[str, Any]:
-        """Render the prompt. Raises RequestInvalidError for tokens of optional inputs that have no value."""
+        """Render the prompt.
+
+        Raises RequestInvalidError for tokens of optional inputs that have no value, and for values that name a file
+        outside the folder that a node loads from.
+        """
         merged = values.merged
         missing = sorted(self._tokens - merged.keys())
         if missing:
             raise RequestInvalidError(
                 [Problem(f"inputs.{name}", "Required by the workflow: it has no default.") for name in missing]
             )
+        if problems := self._file_name_problems(values):
+            raise RequestInvalidError(problems)
         return template.render(self.graph, merged)
+
+    def _file_name_problems(self, values: inputs.Values) -> list[Problem]:
+        """List values from a caller that name files they may not. Templates of older versions have free texts there."""
+        by_author = {**self.default_params, **inputs.defaults(self.input_schema.get("properties", {}))}
+        merged = values.merged
+        unfit = {
+            name: loader
+            for (name, whole), loader in self._file_parts.items()
+            if isinstance(value := merged[name], str)
+            and (name not in by_author or value != by_author[name])
+            and not loader_inputs.is_allowed_name(value, whole=whole)
+        }
+        return [
+            Problem(
+                f"{'inputs' if name in values.inputs else 'params'}.{name}",
+                f"Goes into {loader}, which loads a file by its name. It cannot contain an absolute path, '..', a "
+                "backslash, NUL, [output], [temp] or [input].",
+            )
+            for name, loader in sorted(unfit.items())
+        ]
 
     def to_json(self) -> str:
         """Serialize for storage."""
@@ -150,6 +195,31 @@ def _default_problems(schema: Mapping[str, Any]) -> list[Problem]:
         Problem(f"inputSchema.properties.{error.instance_path[0]}.default", str(error.message)[:300])
         for error in input_schema.compile_schema(schema).iter_errors(given)
         if error.instance_path
+    ]
+
+
+def _loader_problems(graph: Mapping[str, Any], schema: Mapping[str, Any]) -> list[Problem]:
+    """List the tokens that would let callers name any file on ComfyUI's host."""
+    properties = schema.get("properties", {})
+    free = {
+        (each.loader, each.place, name)
+        for each in loader_inputs.file_names(graph)
+        if isinstance(each.value, str)
+        for name in template.names_in(each.value)
+        if not input_schema.lists_values(schema, properties.get(name))
+    }
+    return [
+        Problem(
+            f"workflowJson.{place.node_id}.inputs.{place.name}",
+            (
+                f"{{{{{name}}}}} goes into {loader}"
+                if place == loader
+                else f"{{{{{name}}}}} reaches {loader} of node '{loader.node_id}' by a link"
+            )
+            + ", which names a file on ComfyUI's host. "
+            "List the allowed values as an enum in inputSchema, or write the name into the graph.",
+        )
+        for loader, place, name in sorted(free, key=str)
     ]
 
 

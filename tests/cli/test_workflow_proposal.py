@@ -177,3 +177,18 @@ def test_unusual_graphs() -> None:
     before = copy.deepcopy(graph)
     assert found(propose(graph)) == {"cfg": "high", "scheduler": True}
     assert graph == before
+
+
+def test_names_of_files_are_not_proposed_as_inputs() -> None:
+    """A text that reaches a loader stays as it is, also one that is a prompt at the same time."""
+    graph = flux()
+    graph["6"]["inputs"]["text"] = ["30", 0]
+    graph["30"] = node("PrimitiveString", value="fox.png")
+    graph["31"] = node("LoadImage", image=["30", 0])
+    graph["32"] = node("Unknown", seconds=3, mask_file=["33", 0])
+    graph["33"] = node("Names", fps=24)
+    proposal = propose(graph)
+    assert "prompt" not in found(proposal)
+    assert "fps" not in found(proposal)
+    assert "seconds" in found(proposal)
+    run_with(proposal)

@@ -133,3 +133,15 @@ def test_a_warm_function_makes_two_calls_per_request(aws_gateway: AwsGateway) ->
         aws_gateway.ada.get("/workflows")
         aws_gateway.ada.get("/workflows/w")
     assert calls == ["dynamodb.UpdateItem", "dynamodb.Query", "dynamodb.UpdateItem", "dynamodb.GetItem"]
+
+
+def test_a_free_text_cannot_name_a_file_of_the_host(gateway: Gateway) -> None:
+    """Registration and update are refused with 400, and the message names node, class and input."""
+    graph = {"7": {"class_type": "LoadImage", "inputs": {"image": "{{image}}"}}}
+    body = {"name": "W", "workflowJson": graph, "inputSchema": {"fields": {"image": {"type": "string"}}}}
+    refused = gateway.admin.post("/workflows", {"id": "loads", **body})
+    assert (refused.status, refused.json["error"]) == (400, "VALIDATION_ERROR")
+    assert "workflowJson.7.inputs.image" in str(refused.json)
+    listed = {"fields": {"image": {"type": "string", "enum": ["a.png"]}}}
+    assert gateway.admin.post("/workflows", {"id": "loads", **body, "inputSchema": listed}).status == 201
+    assert gateway.admin.put("/workflows/loads", body).status == 400

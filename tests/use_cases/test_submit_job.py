@@ -254,3 +254,17 @@ def test_a_put_repeated_by_boto3_is_not_a_conflict(
     monkeypatch.setattr(ports.jobs, "create", lambda job: (create(job), create(replace(job)))[1])
     job = env.submit().job
     assert [message.job_id for message in env.messages()] == [job.id]
+
+
+def test_a_job_that_loads_files_of_the_host_is_not_cached(env: Environment) -> None:
+    """Another file can have the same name when an equal job comes."""
+    graph = {
+        "1": {"class_type": "LoadImage", "inputs": {"image": "a.png"}},
+        "5": {"class_type": "CLIPTextEncode", "inputs": {"text": "{{prompt}}"}},
+    }
+    assert env.submit().job.cache_key is not None
+    schema = {"properties": {"prompt": {"type": "string"}}}
+    update_workflow(
+        env.ports.workflows, "w", WorkflowChange(**{**NOTHING, "workflow_json": graph, "input_schema": schema}), BY
+    )
+    assert env.submit().job.cache_key is None
