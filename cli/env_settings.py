@@ -15,15 +15,32 @@ if TYPE_CHECKING:
 _CLASSES = (LocalSettings, ApiSettings, BackgroundSettings, ExecutorSettings, WebhookSecretSettings)
 KNOWN_NAMES = frozenset(name.upper() for settings in _CLASSES for name in settings.model_fields)
 # Read by boto3, by HTTP clients and terminals, and by this command itself.
-_OTHER_NAMES = re.compile(
-    r"(AWS|COMFYUI_GATEWAY)_[A-Z_]+|(https?|all|no)_proxy|NO_COLOR|TZ|PYTHON[A-Z]+", re.IGNORECASE
-)
+_OTHER_NAMES = re.compile(r"(AWS|COMFYUI_GATEWAY)_[A-Z_]+|(https?|all|no)_proxy|NO_COLOR|TZ", re.IGNORECASE)
+
+
+def is_known(name: str) -> bool:
+    """Return whether a file of settings may set this variable.
+
+    Any other could make a program run code, like PYTHONPATH and LD_PRELOAD do, and the file may come with a folder
+    that somebody else made.
+    """
+    return name in KNOWN_NAMES or _OTHER_NAMES.fullmatch(name) is not None
 
 
 def unknown_names(variables: Mapping[str, str]) -> list[str]:
     """Describe each name that is not a setting, with the setting that is probably meant."""
-    unknown = [name for name in variables if name not in KNOWN_NAMES and not _OTHER_NAMES.fullmatch(name)]
-    return [f"{name} is not a setting{_suggestion(name)}" for name in unknown]
+    return [f"{name} is not a setting{_suggestion(name)}" for name in variables if not is_known(name)]
+
+
+def secret_names(variables: Mapping[str, str]) -> list[str]:
+    """Return the names of the variables whose values are secrets."""
+    secret = {
+        name.upper()
+        for settings in _CLASSES
+        for name, field in settings.model_fields.items()
+        if "SecretStr" in str(field.annotation)
+    }
+    return [name for name, value in variables.items() if value and name in {*secret, "API_KEYS"}]
 
 
 def invalid_values(variables: Mapping[str, str]) -> list[str]:

@@ -115,7 +115,11 @@ def _new_key() -> str:
 
 
 def _settings(comfyui_url: str, port: int, key: str | None) -> str:
-    access = env_file.line("API_KEYS", f"{key}:admin") if key else "# API_KEYS=some-key:admin,other-key:user\n"
+    access = (
+        env_file.line("API_KEYS", f"{key}:admin")
+        if key
+        else "# API_KEYS=a-long-random-key:admin,another-random-key:user\n"
+    )
     return (
         "# Settings of the gateway in this folder. `comfyui-gateway run` reads them; environment variables take\n"
         "# precedence. Keep this file secret, and out of version control. All settings: docs/configuration.md\n"

@@ -94,14 +94,18 @@ def run(
       comfyui-gateway run --port 3001 --ephemeral
 
     """
-    from cli.env_settings import unknown_names  # noqa: PLC0415  the other commands do without it
+    from cli.env_settings import is_known, secret_names, unknown_names  # noqa: PLC0415  the other commands do without it
     from gateway.errors import SettingsInvalidError  # noqa: PLC0415  the other commands do without it
     from gateway.settings import LocalSettings  # noqa: PLC0415  the other commands do without it
 
     file = Path(".env")
     from_file = env_file.read(file) or {}
+    printer = Printer(as_json=False)
     for problem in unknown_names(from_file):
-        Printer(as_json=False).warning(f"{file}: {problem}")
+        printer.warning(f"{file}: {problem}; ignored")
+    if secret_names(from_file) and env_file.is_exposed(file):
+        printer.warning(f"{file}: other users of this machine can read its secrets: chmod 600 {file}")
+    from_file = {name: value for name, value in from_file.items() if is_known(name)}
     options = {"HOST": host, "PORT": port, "DATA_DIR": data_dir}
     environment = {**from_file, **os.environ}
     environment |= {name: value for name, value in options.items() if value is not None}

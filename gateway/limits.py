@@ -17,6 +17,7 @@ MAX_LAMBDA_PAYLOAD_BYTES = 6_291_556  # of a synchronous call, in both direction
 # --- Requests ----------------------------------------------------------------------------------------------------
 MAX_REQUEST_BODY_BYTES = 1 * MIB  # far below Lambda's limit; the largest graphs made by hand have some 100 KiB
 MAX_CORRELATION_ID_CHARACTERS = 128
+MIN_API_KEY_CHARACTERS = 16  # of the keys in API_KEYS, which people choose
 MAX_API_KEY_CHARACTERS = 256
 MAX_TOKEN_CHARACTERS = 4096  # of a JWT
 MAX_SUBJECT_CHARACTERS = 256  # of a JWT

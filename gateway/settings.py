@@ -186,6 +186,16 @@ def _port(text: object) -> object:
     return text
 
 
+def _ports(text: str) -> tuple[int, ...]:
+    parts = [part.strip() for part in text.split(",")]
+    if not all(re.fullmatch("[0-9]{1,5}", part) and 0 < int(part) <= _MAX_PORT for part in parts):
+        raise ValueError(f"must be numbers from 1 to {_MAX_PORT}, separated by commas")
+    return tuple(map(int, parts))
+
+
+Ports = Annotated[tuple[int, ...], BeforeValidator(_ports)]
+
+
 class OutputBucketSettings(_Settings):
     """The operator's own bucket for outputs, in S3 or in a store with the same API.
 
@@ -258,6 +268,7 @@ class FunctionSettings(_AwsSettings):
     webhook_allowed_domains: Domains = Field(default="*", validate_default=True)
     webhook_allow_http: bool = False
     webhook_allow_loopback: bool = False  # receivers on this machine; local mode only
+    webhook_refused_loopback_ports: Ports = ()  # of the processes of local mode, which sets it
     download_url_seconds: int = Field(default=3600, ge=60, le=7 * 24 * 3600)
 
     @field_validator("webhook_secret_previous")

@@ -86,7 +86,9 @@ def _access(running: RunningGateway) -> tuple[str, Text]:
         return "Access", Text(f"API key{or_token}. Set ${command.api_key_variable} for the commands below.")
     if running.tokens:
         return "Access", Text(f"JWT. Set ${command.token_variable} for the commands below.")
-    return "Access", Text("Open: every caller is admin. To restrict, set API_KEYS=some-key:admin.", style=_WARNING)
+    return "Access", Text(
+        "Open: every caller is admin. To restrict, set API_KEYS=a-long-random-key:admin.", style=_WARNING
+    )
 
 
 def _commands(running: RunningGateway) -> list[str]:

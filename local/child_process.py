@@ -37,7 +37,8 @@ class Child:
     It has its own session, so that Ctrl-C in the terminal reaches only the parent, which then stops its children
     in order. The kernel sends it `orphan_signal` when the parent is killed (Linux only, see prctl(2),
     PR_SET_PDEATHSIG), or rather when the *thread* that started it ends: start children from the main thread.
-    `log_file` is overwritten; it receives both output streams.
+    `log_file` is overwritten, and appended to by restarts; it receives both output streams. The working directory is
+    the folder of the log: programs read files of their working directory, and the user's folder is not ours.
     """
 
     def __init__(  # noqa: PLR0913  keyword arguments
@@ -52,17 +53,32 @@ class Child:
     ) -> None:
         self.name = name
         self.log_file = log_file
-        with log_file.open("wb") as log:
-            self._process = subprocess.Popen(  # noqa: S603  commands of this package
-                command,
-                env=environment,
+        self._command = command
+        self._environment = environment
+        self._orphan_signal = orphan_signal
+        self._inherited_fds = inherited_fds
+        log_file.write_bytes(b"")
+        self._process = self._start()
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        with self.log_file.open("ab") as log:
+            return subprocess.Popen(  # noqa: S603  commands of this package
+                self._command,
+                env=self._environment,
+                cwd=self.log_file.parent,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                pass_fds=inherited_fds,
-                preexec_fn=end_with_parent(orphan_signal),  # noqa: PLW1509  it only makes system calls
+                pass_fds=self._inherited_fds,
+                preexec_fn=end_with_parent(self._orphan_signal),  # noqa: PLW1509  it only makes system calls
             )
+
+    def restart(self) -> None:
+        """Start the command again after it has exited."""
+        with self.log_file.open("ab") as log:
+            log.write(f"\n--- {self.exit_reason}; started again ---\n".encode())
+        self._process = self._start()
 
     @property
     def pid(self) -> int:
@@ -73,6 +89,15 @@ class Child:
     def exit_code(self) -> int | None:
         """None while it runs; negative: the signal that killed it."""
         return self._process.poll()
+
+    @property
+    def exit_reason(self) -> str:
+        """How it exited, such as `exited with code 1` or `was killed by SIGKILL`."""
+        code = self.exit_code
+        if code is None or code >= 0:
+            return f"exited with code {code}"
+        out_of_memory = ", possibly because memory ran out" if -code == signal.SIGKILL else ""
+        return f"was killed by {signal.Signals(-code).name}{out_of_memory}"
 
     def wait_until(self, ready: Callable[[], bool], *, seconds: float) -> None:
         """Wait until `ready` returns True. Raises ChildFailedError when the child exits first or the time runs out."""

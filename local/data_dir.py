@@ -30,8 +30,9 @@ class DataDir:
         self.path = path.expanduser().resolve()
         try:
             for folder in (self.path, self.logs, self.state, self.simulator):
-                folder.mkdir(parents=True, exist_ok=True)
-            self.lock_fd = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._close_to_others()
+            self.lock_fd = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except FileExistsError as error:
             raise SettingsInvalidError(f"DATA_DIR: {error.filename} is a file, not a folder") from None
         except OSError as error:
@@ -44,6 +45,18 @@ class DataDir:
                 f"DATA_DIR: {self.path} is in use by another run: stop that run, or choose another folder"
             ) from None
         self._check_format()
+
+    def _close_to_others(self) -> None:
+        # A folder of an earlier release may be open to other users of the machine. One without our lock file may be
+        # any folder of the user, with other things in it: then only what is in our folders is closed.
+        own = [self.logs, self.state, self.simulator]
+        if {*self.path.iterdir()} == {*own} or (self.path / "lock").exists():
+            own.append(self.path)
+        for folder in own:
+            folder.chmod(0o700)
+        for file in (self.path / "environment", self.path / "lock", self.path / "format"):
+            if file.exists():
+                file.chmod(0o600)
 
     @property
     def logs(self) -> Path:

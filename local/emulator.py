@@ -1,7 +1,7 @@
 """Run the embedded AWS: ministack as a process on a free loopback port.
 
-It is an emulator, not a database: it writes its tables and queues when it is stopped with SIGTERM, and a crash loses
-all changes since the last such stop. Objects are written immediately.
+It is an emulator, not a database: it writes its tables and queues every few seconds and when it is stopped with
+SIGTERM, and a crash loses the changes since then. Objects are written immediately.
 """
 
 from __future__ import annotations

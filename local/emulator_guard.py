@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 HEALTH_PATH = b"/_ministack/health"
 MAX_BODY_BYTES = 64 * 1024 * 1024  # the stack's own largest request is one part of an upload, 8 MiB
 _SIGNING_NAMES = frozenset({"dynamodb", "sqs", "s3", "events"})  # DynamoDB Streams signs as dynamodb
+# Node.js sends Sec-Fetch-Mode as well.
+_BY_BROWSERS = frozenset({"origin", "sec-fetch-site", "sec-fetch-dest", "sec-fetch-user"})
 _MAX_CLOCK_DIFFERENCE = timedelta(minutes=15)  # as on AWS
 _SCOPE = r"(?P<key_id>[^/, ]+)/(?P<date>\d{8})/(?P<region>[a-z0-9-]+)/(?P<service>[a-z0-9-]+)/aws4_request"
 _AUTHORIZATION = re.compile(
@@ -92,7 +94,7 @@ class EmulatorGuard:
         await self._app(scope, _replay(body, receive), _without_cors(send))
 
     def _check_sender(self, method: str, headers: list[tuple[str, str]]) -> None:
-        if method == "OPTIONS" or any(name == "origin" or name.startswith("sec-fetch-") for name, _ in headers):
+        if method == "OPTIONS" or any(name in _BY_BROWSERS for name, _ in headers):
             raise _RefusedError("Requests from browsers are refused.")
         # A foreign name that resolves to this address is how a web page gets around the same-origin policy.
         if [value for name, value in headers if name == "host"] != [self._host]:

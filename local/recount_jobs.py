@@ -2,7 +2,8 @@
 
 Job counts follow the stream of the table, and the embedded AWS loses its stream when it stops. So a run that stops in
 order first processes the whole stream and then writes a marker. Without a marker, the last run was killed, or was of a
-release that did not count: then all jobs are counted, before anything is written.
+release that did not count: then all jobs are counted, before anything is written. A run in which the event sources or
+the embedded AWS were restarted leaves no marker either: the stream has been read twice, or has gaps.
 """
 
 from __future__ import annotations
@@ -42,6 +43,11 @@ def recount_jobs(client: DynamoDBClient, table_name: str, job_counts: JobCountSt
         difference.subtract(stored.get(day, DailyJobCounts()))
         if any(difference.values()):
             job_counts.add({day: difference}, batch_id=str(uuid.uuid4()))
+
+
+def forget_counted(client: DynamoDBClient, table_name: str) -> None:
+    """Remove the marker after a run whose counts may be wrong, so that the next start recounts."""
+    client.delete_item(TableName=table_name, Key=_MARKER)
 
 
 def mark_counted(client: DynamoDBClient, table_name: str) -> None:

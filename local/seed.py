@@ -14,7 +14,7 @@ from gateway.domain.audit import Authorship
 from gateway.domain.principal import ApiKey, Principal, Role, hash_key
 from gateway.domain.workflow import WorkflowTemplate
 from gateway.errors import SettingsInvalidError
-from gateway.limits import MAX_API_KEY_CHARACTERS
+from gateway.limits import MAX_API_KEY_CHARACTERS, MIN_API_KEY_CHARACTERS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,6 +61,11 @@ def parse_keys(api_keys: str) -> Sequence[SeededKey]:
             raise SettingsInvalidError(f"API_KEYS: entry {position} does not have the form key:role")
         if role not in list(Role):
             raise SettingsInvalidError(f"API_KEYS: entry {position} has a role other than {' and '.join(Role)}")
+        if len(key) < MIN_API_KEY_CHARACTERS:
+            raise SettingsInvalidError(
+                f"API_KEYS: entry {position} has a key of fewer than {MIN_API_KEY_CHARACTERS} characters: use a random "
+                "one, as openssl rand -hex 24 prints"
+            )
         if len(key) > MAX_API_KEY_CHARACTERS or not (key.isascii() and key.isprintable()):
             raise SettingsInvalidError(
                 f"API_KEYS: entry {position} has a key that is too long, or not all printable ASCII"

@@ -1,4 +1,4 @@
-"""Start the processes of local mode in order, watch them, and stop them in order.
+"""Start the processes of local mode in order, restart those that exit, and stop them in order.
 
 embedded AWS ── tables, queues, bucket, bus ── workflows, keys ─┬─ executor ── ComfyUI, or its simulator
                                                                ├─ API process
@@ -17,7 +17,9 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
+from botocore.exceptions import BotoCoreError
 from rich.console import Console
 
 from gateway.aws.clients import Clients
@@ -34,7 +36,8 @@ from local.emulator import START_SECONDS, Emulator
 from local.output_bucket import VARIABLES as OUTPUT_BUCKET_VARIABLES
 from local.output_bucket import check_output_bucket, output_bucket_variables
 from local.provision import PROVISIONED, provision
-from local.recount_jobs import recount_jobs
+from local.recount_jobs import forget_counted, recount_jobs
+from local.restarts import Restarts
 from local.seed import parse_keys, seed_keys, seed_workflows
 from local.webhook_variables import SECRET_VARIABLES as WEBHOOK_SECRET_VARIABLES
 from local.webhook_variables import receiver_variables, secret_variables
@@ -77,15 +80,16 @@ class Supervisor:
         self._open_access = not self._keys and settings.jwt_secret is None
         self._environment["OPEN_ACCESS"] = str(self._open_access).lower()
         open_to_others = settings.host not in _LOOPBACK
-        self._environment |= receiver_variables(environment, open_to_others=open_to_others)
+        self._environment |= receiver_variables(environment, open_access=self._open_access)
         self._retention_days = _check_host_settings(self._environment)
         self._children: list[Child] = []  # in start order: the embedded AWS is the first
+        self._restarts: Restarts | None = None  # of a run that is up
         self._signalled_at: float | None = None
         self._console = Console(highlight=False, markup=False, emoji=False)
         if open_to_others and self._open_access:
             raise SettingsInvalidError(
-                f"HOST: {settings.host} is open to other machines: set API_KEYS=some-key:admin or JWT_SECRET, or use "
-                "127.0.0.1"
+                f"HOST: {settings.host} is open to other machines: set API_KEYS=a-long-random-key:admin or "
+                "JWT_SECRET, or use 127.0.0.1"
             )
 
     def run(self) -> bool:
@@ -95,6 +99,7 @@ class Supervisor:
         """
         for name in [name for name in os.environ if name.startswith("AWS_")]:
             del os.environ[name]
+        os.umask(0o077)  # the files contain prompts, outputs and credentials
         check_output_bucket(self._output_bucket)
         with ExitStack() as cleanup:
             listener = cleanup.enter_context(_bound_socket(self._settings.host, self._settings.port))
@@ -136,7 +141,12 @@ class Supervisor:
                 **self._output_bucket,
             },
         )
-        functions = {**self._output_bucket, **secret_variables(self._settings, data.webhook_secret)}
+        own_ports = [_port_of(emulator.endpoint_url), listener.getsockname()[1], _port_of(self._settings.comfyui_url)]
+        functions = {
+            **self._output_bucket,
+            **secret_variables(self._settings, data.webhook_secret),
+            "WEBHOOK_REFUSED_LOOPBACK_PORTS": ",".join(map(str, {*own_ports, _port_of(comfyui_url)})),
+        }
         secret = self._settings.jwt_secret
         own = {**functions, **({"JWT_SECRET": secret.get_secret_value()} if secret else {})}
         api = self._start_child("api", ["local.api_main", str(listener.fileno())], data, own, listener)
@@ -197,7 +207,7 @@ class Supervisor:
     ) -> Child:
         child = Child(
             name,
-            [sys.executable, "-m", *module_and_arguments],
+            [sys.executable, "-P", "-m", *module_and_arguments],
             environment={**self._environment, **environment},
             log_file=data.logs / f"{name}.log",
             inherited_fds=[listener.fileno()] if listener else [],
@@ -213,11 +223,10 @@ class Supervisor:
         child.wait_until(ready_or_stopping, seconds=seconds)
 
     def _watch(self) -> None:
+        self._restarts = Restarts(self._children, self._print, time.monotonic)
         while True:
             self._raise_if_stopping()
-            for child in self._children:
-                if child.exit_code is not None:
-                    raise child.failure()
+            self._restarts.check()
             time.sleep(_WATCH_SECONDS)
 
     def _raise_if_stopping(self) -> None:
@@ -232,11 +241,22 @@ class Supervisor:
                 child.request_stop()
             for child in children:
                 child.stop(seconds=started + stopped_after_seconds - time.monotonic())
+        if self._restarts is not None and self._restarts.restarted & {"events", "embedded AWS"}:
+            self._forget_counts()
         saved = emulator.stop(seconds=_SAVE_SECONDS) or self._ephemeral
         if not saved:
             log = emulator.child.log_file
             self._print(f"The embedded AWS could not save its state; changes of this run may be lost. Log: {log}")
         return saved
+
+    def _forget_counts(self) -> None:
+        dynamodb = Clients().dynamodb
+        try:
+            forget_counted(dynamodb, self._environment["TABLE_NAME"])
+        except BotoCoreError as error:  # the embedded AWS is not running: it could not save the marker either
+            self._print(f"Job counts may be wrong until the next run: {type(error).__name__}")
+        finally:
+            dynamodb.close()  # the emulator would wait for this connection when it stops
 
     def _print(self, text: str) -> None:
         with _terminal_may_be_gone():
@@ -313,6 +333,11 @@ def _bound_socket(host: str, port: int) -> socket.socket:
             raise SettingsInvalidError(f"PORT: {port} is in use by another program: choose another (--port)") from None
         raise SettingsInvalidError(f"PORT: cannot listen on {host}:{port}: {error.strerror}") from None
     return listener
+
+
+def _port_of(url: str) -> int:
+    parts = urlsplit(url)
+    return parts.port or (443 if parts.scheme == "https" else 80)
 
 
 def _url(listener: socket.socket) -> str:

@@ -19,13 +19,13 @@ SECRET_VARIABLES = ("WEBHOOK_SECRET", "WEBHOOK_SECRET_PREVIOUS")
 _LOCAL_RECEIVER_VARIABLES = ("WEBHOOK_ALLOW_HTTP", "WEBHOOK_ALLOW_LOOPBACK")
 
 
-def receiver_variables(environment: Mapping[str, str], *, open_to_others: bool) -> dict[str, str]:
+def receiver_variables(environment: Mapping[str, str], *, open_access: bool) -> dict[str, str]:
     """Return the variables that allow receivers on this machine, unless the environment sets them.
 
-    They are not allowed when other machines can reach the gateway: callers could send requests to other processes
-    here, such as the embedded AWS and ComfyUI.
+    They are allowed in open access only, where every caller is a process of this machine. With keys or JWTs, callers
+    could send requests to other processes here that trust this machine.
     """
-    default = str(not open_to_others).lower()
+    default = str(open_access).lower()
     return {name: environment.get(name) or default for name in _LOCAL_RECEIVER_VARIABLES}
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import sys
 import uuid
 from typing import TYPE_CHECKING
 
 import pytest
 
 from gateway.aws.clients import Clients
-from local.emulator import Emulator
+from local.child_process import Child, free_port, is_responding
+from local.emulator import START_SECONDS, Emulator
 from local.provision import provision
 
 if TYPE_CHECKING:
@@ -28,6 +30,35 @@ def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
         for name, value in running.environment.items():
             environment.setenv(name, value)
         yield running
+
+
+@pytest.fixture(scope="session")
+def deployed_services(emulator: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:  # noqa: ARG001  it sets the other endpoints
+    """Run the services that local mode has no use for. boto3 in this process finds them."""
+    folder, port = tmp_path_factory.mktemp("services"), free_port()
+    url = f"http://127.0.0.1:{port}"
+    child = Child(
+        "services",
+        [sys.executable, "-P", "-m", "ministack"],
+        environment={
+            "PATH": os.environ.get("PATH", os.defpath),
+            "SERVICES": "cloudformation,secretsmanager,sns",
+            "BIND_HOST": "127.0.0.1",
+            "GATEWAY_PORT": str(port),
+            "LOG_LEVEL": "WARNING",
+            "SFTP_ENABLED": "0",
+            "IOT_MTLS_ENABLED": "0",
+            "TMPDIR": str(folder),
+            "DOCKER_HOST": "unix:///dev/null",
+        },
+        log_file=folder / "log",
+    )
+    child.wait_until(lambda: is_responding(f"{url}/_ministack/health"), seconds=START_SECONDS)
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("AWS_ENDPOINT_URL_CLOUDFORMATION", url)
+        environment.setenv("AWS_ENDPOINT_URL_SECRETS_MANAGER", url)
+        yield
+    child.stop(seconds=10)
 
 
 @pytest.fixture(scope="session")

@@ -19,5 +19,5 @@ def resolve_allowed_addresses(
     Raises CallbackRefusedError when one of the addresses is not allowed, and NameUnresolvedError.
     """
     addresses = resolver.addresses(target.host, seconds=seconds) if target.address is None else [target.address]
-    policy.check_addresses(addresses)
+    policy.check_addresses(addresses, port=target.port)
     return addresses

@@ -109,6 +109,7 @@ class BaseWiring:
             allowed_domains=self.settings.webhook_allowed_domains,
             allow_http=self.settings.webhook_allow_http,
             allow_loopback=self.settings.webhook_allow_loopback,
+            refused_loopback_ports=frozenset(self.settings.webhook_refused_loopback_ports),
         )
 
     @cached_property

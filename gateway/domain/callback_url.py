@@ -37,6 +37,7 @@ _MAX_PORT = 65535
 _NOT_PUBLIC_IPV4 = (
     IPv4Network("0.0.0.0/8"),
     IPv4Network("100.64.0.0/10"),  # of carriers, and of some clouds
+    IPv4Network("168.63.129.16/32"),  # the host of a virtual machine on Azure
     IPv4Network("192.0.0.0/24"),
     IPv4Network("192.88.99.0/24"),  # 6to4 relays
     IPv4Network("224.0.0.0/4"),  # multicast
@@ -78,6 +79,7 @@ class CallbackPolicy:
     allowed_domains: Sequence[str]
     allow_http: bool = False
     allow_loopback: bool = False  # for local mode: also this machine
+    refused_loopback_ports: frozenset[int] = frozenset()  # the gateway's own processes
 
     def target(self, url: str) -> CallbackTarget:
         """Parse a URL. Raises CallbackRefusedError unless webhooks may go to it.
@@ -109,16 +111,18 @@ class CallbackPolicy:
             for allowed in self.allowed_domains
         )
 
-    def check_addresses(self, addresses: Sequence[str]) -> None:
+    def check_addresses(self, addresses: Sequence[str], *, port: int) -> None:
         """Raise CallbackRefusedError unless all of a host's addresses are allowed.
 
         A name without addresses gets the same message, so that no caller learns which internal names exist.
         """
-        if not addresses or not all(self._may_connect(ip_address(address)) for address in addresses):
+        if not addresses or not all(self._may_connect(ip_address(address), port) for address in addresses):
             raise CallbackRefusedError("The host was not found, or has an address that is not public.")
 
-    def _may_connect(self, address: IPv4Address | IPv6Address) -> bool:
-        return is_public(address) or (self.allow_loopback and address.is_loopback)
+    def _may_connect(self, address: IPv4Address | IPv6Address, port: int) -> bool:
+        if address.is_loopback:
+            return self.allow_loopback and port not in self.refused_loopback_ports
+        return is_public(address)
 
 
 def is_public(address: IPv4Address | IPv6Address) -> bool:

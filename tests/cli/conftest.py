@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from typer.testing import Result
 
-ADMIN_KEY, USER_KEY = "cli-admin-key", "cli-user-key"
+ADMIN_KEY, USER_KEY = "cli-admin-key-0123", "cli-user-key-01234"
 VARIABLES = ("URL", "API_KEY", "TOKEN", "PROFILE")
 
 

@@ -133,9 +133,9 @@ def test_a_key_of_the_gateway_running_here(
     assert seeded["state"] == "good"
 
 
-def test_a_stage_is_found_by_its_stacks(here: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("deployed_services")
+def test_a_stage_is_found_by_its_stacks(here: dict[str, str]) -> None:
     """By the output that the state stack has for that; without it, the stage is named."""
-    del monkeypatch
     clients = Clients()
     lines = "\n".join(f"{name}={value}" for name, value in here.items() if not name.startswith("AWS_"))
     template = {

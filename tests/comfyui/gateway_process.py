@@ -24,9 +24,9 @@ STOP_SECONDS = 10
 class LabGateway:
     """`comfyui-gateway run` on a ComfyUI, with these variables. The client uses an admin key by default."""
 
-    ADMIN_KEY = "admin-key"
-    USER_KEY = "user-key"
-    OTHER_USER_KEY = "other-key"
+    ADMIN_KEY = "admin-key-01234567"
+    USER_KEY = "user-key-012345678"
+    OTHER_USER_KEY = "other-key-01234567"
 
     def __init__(self, comfyui_url: str, folder: Path, **variables: str) -> None:
         self.url = f"http://127.0.0.1:{free_port()}"

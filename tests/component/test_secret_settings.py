@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import uuid
-from typing import TYPE_CHECKING
 
 import pytest
 
+from gateway.aws.clients import Clients
 from gateway.aws.secrets import with_secrets
 from gateway.errors import SettingsInvalidError
 
-if TYPE_CHECKING:
-    from gateway.aws.clients import Clients
+
+@pytest.fixture
+def clients(deployed_services: None) -> Clients:  # noqa: ARG001  runs Secrets Manager
+    """Return boto3 clients."""
+    return Clients()
 
 
 def secret(clients: Clients, content: object) -> str:
@@ -21,10 +24,10 @@ def secret(clients: Clients, content: object) -> str:
     return clients.secretsmanager.create_secret(Name=uuid.uuid4().hex, SecretString=text)["ARN"]
 
 
-def test_secrets_are_merged_into_the_environment(aws_clients: Clients) -> None:
+def test_secrets_are_merged_into_the_environment(clients: Clients) -> None:
     """Secrets are merged into the environment, and override it."""
-    first = secret(aws_clients, {"JWT_SECRET": "a"})
-    second = secret(aws_clients, {"WEBHOOK_SECRET": "b", "S3_ACCESS_KEY": "c"})
+    first = secret(clients, {"JWT_SECRET": "a"})
+    second = secret(clients, {"WEBHOOK_SECRET": "b", "S3_ACCESS_KEY": "c"})
     environment = {"SECRET_ARNS": f"{first}, {second}", "TABLE_NAME": "t", "JWT_SECRET": "from the environment"}
     assert with_secrets(environment) == {
         **environment, "JWT_SECRET": "a", "WEBHOOK_SECRET": "b", "S3_ACCESS_KEY": "c"
@@ -38,14 +41,14 @@ def test_without_secrets_the_environment_is_unchanged() -> None:
 
 
 @pytest.mark.parametrize("content", ["hidden-word", '"hidden-word"', ["hidden-word"], {"A": {"hidden-word": 1}}])
-def test_an_invalid_secret_is_an_error_without_its_content(aws_clients: Clients, content: object) -> None:
+def test_an_invalid_secret_is_an_error_without_its_content(clients: Clients, content: object) -> None:
     """The error names the setting, not the secret's content."""
     with pytest.raises(SettingsInvalidError, match="SECRET_ARNS: ") as raised:
-        with_secrets({"SECRET_ARNS": secret(aws_clients, content)})
+        with_secrets({"SECRET_ARNS": secret(clients, content)})
     assert "hidden-word" not in str(raised.value)
 
 
-def test_a_missing_secret_is_an_error(aws_clients: Clients) -> None:  # noqa: ARG001  starts the embedded AWS
+def test_a_missing_secret_is_an_error(clients: Clients) -> None:  # noqa: ARG001  runs Secrets Manager
     """A secret that cannot be read is an error that names the setting."""
     with pytest.raises(SettingsInvalidError, match="SECRET_ARNS: "):
         with_secrets({"SECRET_ARNS": "arn:aws:secretsmanager:us-east-1:000000000000:secret:none-AbCdEf"})

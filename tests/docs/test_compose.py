@@ -28,7 +28,12 @@ if TYPE_CHECKING:
 TEXT = (ROOT / "compose.yaml").read_text(encoding="utf-8")
 SERVICES: dict[str, dict[str, Any]] = yaml.safe_load(TEXT)["services"]
 OURS = {name.upper() for host in (ApiSettings, ExecutorSettings, LocalSettings) for name in host.model_fields}
-GIVEN = {"API_KEYS": "a-key:admin", "S3_ACCESS_KEY": "local", "S3_SECRET_KEY": "local", "COMFYUI_VERSION": "v1"}
+GIVEN = {
+    "API_KEYS": "a-key-of-an-admin:admin",
+    "S3_ACCESS_KEY": "store-key",
+    "S3_SECRET_KEY": "store-secret",
+    "COMFYUI_VERSION": "v1",
+}
 
 
 def filled(text: str) -> str:
@@ -84,7 +89,11 @@ def test_the_services_work_together_as_plain_processes(tmp_path: Path) -> None:
     """Gateway, store, two ComfyUIs and the second executor run with the file's commands and variables."""
     with ExitStack() as stack:
         store = stack.enter_context(Emulator(state_dir=None, work_dir=tmp_path))
-        addresses = {"http://127.0.0.1:8333": store.endpoint_url}
+        addresses = {
+            "http://127.0.0.1:8333": store.endpoint_url,
+            GIVEN["S3_ACCESS_KEY"]: store.environment["AWS_ACCESS_KEY_ID"],
+            GIVEN["S3_SECRET_KEY"]: store.environment["AWS_SECRET_ACCESS_KEY"],
+        }
         s3 = Clients(OutputBucketSettings.from_environment(variables("gateway", addresses))).output_s3
         stack.callback(s3.close)
         s3.create_bucket(Bucket=SERVICES["gateway"]["environment"]["S3_BUCKET"])

@@ -40,15 +40,18 @@ class GatewayProcess:
     `terminal`: the file descriptor of a terminal to run it in.
     """
 
-    def __init__(self, output: Path, *arguments: str, terminal: int | None = None, **variables: str) -> None:
+    def __init__(
+        self, output: Path, *arguments: str, terminal: int | None = None, cwd: Path | None = None, **variables: str
+    ) -> None:
         inherited = {name: value for name, value in os.environ.items() if name not in OWN}
         self.environment = {**inherited, "PORT": str(free_port()), "COMFYUI_URL": f"http://127.0.0.1:{free_port()}"}
         self.environment |= {"RATE_LIMIT_MAX": "0", **variables}  # tests send many requests
         self.output = output
         with output.open("w") as stream:
             self.process = subprocess.Popen(  # noqa: S603  the command under test
-                [sys.executable, "-m", "cli", "run", *arguments],
+                [sys.executable, "-P", "-m", "cli", "run", *arguments],
                 env=self.environment,
+                cwd=cwd,
                 stdin=terminal,
                 stdout=stream if terminal is None else terminal,
                 stderr=subprocess.STDOUT,

@@ -24,9 +24,12 @@ def start(tmp_path: Path) -> Iterator[Callable[..., GatewayProcess]]:
     """Start runs that end with the test; all runs of one test share a data folder."""
     runs: list[GatewayProcess] = []
 
-    def start_one(*arguments: str, terminal: int | None = None, **variables: str) -> GatewayProcess:
+    def start_one(
+        *arguments: str, terminal: int | None = None, cwd: Path | None = None, **variables: str
+    ) -> GatewayProcess:
         variables.setdefault("DATA_DIR", str(tmp_path / "data"))
-        runs.append(GatewayProcess(tmp_path / f"output-{len(runs)}", *arguments, terminal=terminal, **variables))
+        output = tmp_path / f"output-{len(runs)}"
+        runs.append(GatewayProcess(output, *arguments, terminal=terminal, cwd=cwd, **variables))
         return runs[-1]
 
     yield start_one

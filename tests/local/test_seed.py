@@ -30,8 +30,8 @@ def seed(api_keys: str, aws: dict[str, str], aws_clients: Clients) -> None:
 
 def test_a_seeded_key_has_its_role(keys: DynamoApiKeyStore, aws: dict[str, str], aws_clients: Clients) -> None:
     """Each listed key is found by its hash, with its role and its own owner."""
-    seed("one:admin, two:user", aws, aws_clients)
-    one, two = keys.get(hash_key("one")), keys.get(hash_key("two"))
+    seed("key-number-one-of-three:admin, key-number-two-of-three:user", aws, aws_clients)
+    one, two = keys.get(hash_key("key-number-one-of-three")), keys.get(hash_key("key-number-two-of-three"))
     assert one
     assert two
     assert (one.role, two.role) == (Role.ADMIN, Role.USER)
@@ -43,10 +43,10 @@ def test_an_owner_stays_the_same_over_restarts(
     keys: DynamoApiKeyStore, aws: dict[str, str], aws_clients: Clients
 ) -> None:
     """Otherwise users would lose their jobs with each run; a new role does not change the owner either."""
-    seed("one:admin", aws, aws_clients)
-    before = keys.get(hash_key("one"))
-    seed("one:user", aws, aws_clients)
-    after = keys.get(hash_key("one"))
+    seed("key-number-one-of-three:admin", aws, aws_clients)
+    before = keys.get(hash_key("key-number-one-of-three"))
+    seed("key-number-one-of-three:user", aws, aws_clients)
+    after = keys.get(hash_key("key-number-one-of-three"))
     assert before
     assert after
     assert (before.owner, after.role) == (after.owner, Role.USER)
@@ -56,19 +56,19 @@ def test_a_key_no_longer_listed_is_deleted(keys: DynamoApiKeyStore, aws: dict[st
     """A key of an earlier run is deleted with its entry; a key created in another way stays."""
     made = ApiKey(sha256=hash_key("made"), name="ci", owner="ci", role=Role.USER, created_at=SYSTEM_CLOCK.now())
     keys.put(made)
-    seed("one:admin,two:user", aws, aws_clients)
-    seed("two:user,three:user", aws, aws_clients)
-    assert keys.get(hash_key("one")) is None
-    assert keys.get(hash_key("two"))
+    seed("key-number-one-of-three:admin,key-number-two-of-three:user", aws, aws_clients)
+    seed("key-number-two-of-three:user,key-number-three-of-three:user", aws, aws_clients)
+    assert keys.get(hash_key("key-number-one-of-three")) is None
+    assert keys.get(hash_key("key-number-two-of-three"))
     seed("", aws, aws_clients)
-    assert keys.get(hash_key("three")) is None
+    assert keys.get(hash_key("key-number-three-of-three")) is None
     assert keys.get(hash_key("made")) == made
 
 
 def test_roles_follow_the_last_colon() -> None:
     """A key may have colons in it."""
-    (key,) = parse_keys("a:b:user")
-    assert key.sha256 == hash_key("a:b")
+    (key,) = parse_keys("key-with:a-colon:user")
+    assert key.sha256 == hash_key("key-with:a-colon")
 
 
 @pytest.mark.parametrize(
@@ -76,10 +76,11 @@ def test_roles_follow_the_last_colon() -> None:
     [
         ("s3cret", 1),
         (":admin", 1),
-        ("a:user,", 2),
-        ("a:user,s3cret:root", 2),
-        ("a:user,b:admin,a:admin", 3),
-        ("s3cré:user", 1),
+        ("key-number-one-of-three:user,", 2),
+        ("key-number-one-of-three:user,s3cret-of-sixteen:root", 2),
+        ("key-number-one-of-three:user,key-number-two-of-three:admin,key-number-one-of-three:admin", 3),
+        ("s3cré-of-16-characters:user", 1),
+        ("s3cret-of-15-ch:user", 1),
         (f"{'k' * 257}:user", 1),
     ],
 )

@@ -66,8 +66,8 @@ def test_a_webhook_is_delivered(start: Callable[..., GatewayProcess], tmp_path: 
 
 def test_other_machines_cannot_reach_local_receivers(start: Callable[..., GatewayProcess], tmp_path: Path) -> None:
     """Callers could reach other processes otherwise. No secret is generated when one is set."""
-    run = start(HOST="0.0.0.0", API_KEYS="some-key:user", WEBHOOK_SECRET=SECRET)  # noqa: S104  the point of the test
-    url, key = run.up(), {"X-API-Key": "some-key"}
+    run = start(HOST="0.0.0.0", API_KEYS="some-key-of-a-user:user", WEBHOOK_SECRET=SECRET)  # noqa: S104  the point of the test
+    url, key = run.up(), {"X-API-Key": "some-key-of-a-user"}
     with Receiver(responds(204)) as receiver:
         response = requests.post(f"{url}/webhooks/test", json={"url": receiver.url}, headers=key, timeout=20)
     assert (response.status_code, receiver.connections) == (400, 0)

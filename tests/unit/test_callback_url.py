@@ -19,7 +19,7 @@ def allowed(url: str, policy: CallbackPolicy = DEPLOYED) -> bool:
     """Return whether a URL is accepted; a host name is assumed to have the address 8.8.8.8."""
     try:
         target = policy.target(url)
-        policy.check_addresses([target.address or "8.8.8.8"])
+        policy.check_addresses([target.address or "8.8.8.8"], port=target.port)
     except CallbackRefusedError:
         return False
     return True
@@ -66,9 +66,9 @@ def test_addresses_that_are_not_public_are_rejected(host: str) -> None:
     assert not allowed(f"https://{host}/hook")
     address = host.strip("[]")
     with pytest.raises(CallbackRefusedError):
-        DEPLOYED.check_addresses([address])
+        DEPLOYED.check_addresses([address], port=443)
     with pytest.raises(CallbackRefusedError):
-        DEPLOYED.check_addresses(["8.8.8.8", address])
+        DEPLOYED.check_addresses(["8.8.8.8", address], port=443)
 
 
 @pytest.mark.parametrize(
@@ -114,9 +114,9 @@ def test_local_mode_also_accepts_loopback_only() -> None:
     assert not allowed("http://10.0.0.1/", LOCAL)
     assert not allowed("http://169.254.169.254/", LOCAL)
     assert not allowed("http://[::ffff:127.0.0.1]/", LOCAL)
-    LOCAL.check_addresses(["127.0.0.1", "::1"])
+    LOCAL.check_addresses(["127.0.0.1", "::1"], port=9000)
     with pytest.raises(CallbackRefusedError):
-        DEPLOYED.check_addresses(["127.0.0.1"])
+        DEPLOYED.check_addresses(["127.0.0.1"], port=443)
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ def test_unknown_and_private_hosts_get_the_same_message() -> None:
     messages = set()
     for addresses in ([], ["10.0.0.1"], ["::1"]):
         with pytest.raises(CallbackRefusedError) as caught:
-            DEPLOYED.check_addresses(addresses)
+            DEPLOYED.check_addresses(addresses, port=443)
         messages.add(caught.value.message)
     assert len(messages) == 1
 
@@ -171,3 +171,14 @@ def test_any_text_is_rejected_or_parsed(text: str) -> None:
     """No text raises another exception than CallbackRefusedError."""
     for url in (text, f"https://{text}", f"https://example.com/{text}"):
         allowed(url)
+
+
+def test_the_ports_of_the_gateway_itself_are_refused() -> None:
+    """A caller could otherwise send requests to the embedded AWS and ComfyUI, which trust this machine."""
+    policy = CallbackPolicy(
+        allowed_domains=["*"], allow_http=True, allow_loopback=True, refused_loopback_ports=frozenset({80, 8188})
+    )
+    policy.check_addresses(["127.0.0.1"], port=9000)
+    for address, port in (("127.0.0.1", 8188), ("127.1.2.3", 8188), ("::1", 8188), ("127.0.0.1", 80)):
+        with pytest.raises(CallbackRefusedError):
+            policy.check_addresses([address], port=port)
