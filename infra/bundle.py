@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -86,16 +87,26 @@ def _installed(distributions: tuple[str, ...], platform: Platform) -> Path:
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
     fresh = Path(tempfile.mkdtemp(dir=target.parent))
-    subprocess.run(  # noqa: S603  arguments from the lock file and from this module
-        [
-            uv.find_uv_bin(), "pip", "install", "--quiet", "--target", fresh, "--constraint", LOCK,
-            "--python-version", platform.python, "--python-platform", platform.machine,
-            "--only-binary", ":all:", "--no-compile-bytecode", *distributions,
-        ],
-        check=True,
-    )  # fmt: skip
+    with tempfile.NamedTemporaryFile("w", suffix=".lock", encoding="utf-8") as pins:
+        pins.write(_pins(distributions))
+        pins.flush()
+        subprocess.run(  # noqa: S603  arguments from the lock file and from this module
+            [
+                uv.find_uv_bin(), "pip", "install", "--quiet", "--target", fresh,
+                "--require-hashes", "--requirement", pins.name, "--constraint", LOCK,
+                "--python-version", platform.python, "--python-platform", platform.machine,
+                "--only-binary", ":all:", "--no-compile-bytecode",
+            ],
+            check=True,
+        )  # fmt: skip
     _move(fresh, target)
     return target
+
+
+def _pins(distributions: tuple[str, ...]) -> str:
+    """Return the entries of packages in the lock file, with their hashes. Raises KeyError for one that it lacks."""
+    entries = {entry.partition("==")[0]: entry for entry in re.split(r"\n(?=\S)", LOCK.read_text(encoding="utf-8"))}
+    return "\n".join(entries[name.replace("_", "-")] for name in distributions)
 
 
 def _content_of(folder: Path) -> dict[str, Path]:
