@@ -52,7 +52,7 @@ class OutputCollector:
                 "Add a node that saves (for example SaveImage) to the workflow; previews are not stored.",
             )
         original_names = [name for name, _open in sources]
-        names = _numbered_names(original_names) if job.private else _unique_names(original_names)
+        names = _numbered_names(original_names) if job.private else unique_names(original_names)
         if sum(_BYTES_PER_OUTPUT + 2 * len(name.encode()) for name in names) > MAX_OUTPUT_LIST_BYTES:
             raise OutputUnusableError(
                 f"The workflow produced {len(names)} outputs, more than a job can have.",
@@ -118,16 +118,18 @@ def _numbered_names(names: list[str]) -> list[str]:
     return [f"output_{number:05}{known_ending(safe_name(name))}" for number, name in enumerate(names, start=1)]
 
 
-def _unique_names(names: list[str]) -> list[str]:
+def unique_names(names: list[str]) -> list[str]:
     """Make names safe for keys and paths, and unique: `a.png`, then `a_2.png`."""
     used: set[str] = set()
+    last_numbers: dict[str, int] = {}  # by name, so that equal names do not count from the beginning each time
     result = []
     for name in map(safe_name, names):
         stem, dot, extension = name.rpartition(".")
-        candidate, number = name, 1
+        candidate, number = name, last_numbers.get(name, 1)
         while candidate in used:
             number += 1
             candidate = f"{stem}_{number}.{extension}" if dot else f"{name}_{number}"
+        last_numbers[name] = number
         used.add(candidate)
         result.append(candidate)
     return result

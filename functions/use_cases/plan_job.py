@@ -13,11 +13,11 @@ another file can have the same name by then.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from gateway.domain.result_cache import cache_key
+from gateway.domain.template import compact_json
 from gateway.errors import Problem, RequestInvalidError, WorkflowNotFoundError
 from gateway.limits import MAX_PRIVATE_PROMPT_BYTES, MAX_PROMPT_BYTES
 
@@ -132,12 +132,12 @@ class JobPlanner:
 
 
 def _render(template: WorkflowTemplate, values: Values, *, private: bool) -> EncodedPrompt:
-    graph = template.render(values)
-    body = json.dumps(graph, separators=(",", ":"), ensure_ascii=False).encode()
     limit = MAX_PRIVATE_PROMPT_BYTES if private else MAX_PROMPT_BYTES
-    if len(body) > limit:
+    size = template.rendered_bytes(values)
+    if size > limit:
         why = " in privacy mode, in which prompts are stored nowhere but in the queue" if private else ""
         raise RequestInvalidError(
-            [Problem("inputs", f"The rendered prompt has {len(body)} bytes; at most {limit} are allowed{why}.")]
+            [Problem("inputs", f"The rendered prompt has {size} bytes; at most {limit} are allowed{why}.")]
         )
-    return EncodedPrompt(graph, body)
+    graph = template.render(values)
+    return EncodedPrompt(graph, compact_json(graph).encode())

@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 import math
 import re
-from typing import TYPE_CHECKING, Any
+from collections import Counter
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from gateway.errors import Problem
 from gateway.limits import (
@@ -139,7 +140,7 @@ def _items(value: object) -> Iterator[tuple[str, Any]]:
         yield from ((f".{key}", item) for key, item in value.items())
 
 
-def is_link(value: object) -> bool:
+def is_link(value: object) -> TypeGuard[list[Any]]:
     """Return whether ComfyUI treats a value as a link: `[node id, output index]`."""
     return (
         isinstance(value, list)
@@ -184,6 +185,30 @@ def token_names(graph: Mapping[str, Any]) -> set[str]:
         elif isinstance(value, dict):
             pending += value.values()
     return names
+
+
+def token_counts(graph: Mapping[str, Any]) -> Counter[tuple[str, bool]]:
+    """Count the tokens of a valid graph, by name and whether the token is all of its string."""
+    counts: Counter[tuple[str, bool]] = Counter()
+    pending: list[Any] = [node.get("inputs", {}) for node in graph.values()]
+    while pending:
+        value = pending.pop()
+        if isinstance(value, str):
+            counts.update((inner.strip(), is_token(value)) for inner in _BRACES.findall(value))
+        elif isinstance(value, list | dict):
+            pending += value.values() if isinstance(value, dict) else value
+    return counts
+
+
+def rendered_bytes(value: Scalar, *, whole: bool) -> int:
+    """Return the bytes of a value in a prompt's JSON: as a value of its own, or as a part of a string."""
+    size = len(compact_json(value).encode())
+    return size - 2 if isinstance(value, str) and not whole else size
+
+
+def compact_json(value: object) -> str:
+    """Write JSON as it is sent to ComfyUI."""
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
 def render(graph: Mapping[str, Any], values: Mapping[str, Scalar]) -> dict[str, Any]:

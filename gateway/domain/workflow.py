@@ -13,6 +13,7 @@ from gateway.errors import Problem, RequestInvalidError
 from gateway.limits import MAX_DEFAULT_PARAMS
 
 if TYPE_CHECKING:
+    from collections import Counter
     from collections.abc import Mapping
     from datetime import datetime
 
@@ -125,6 +126,25 @@ class WorkflowTemplate:
         if problems := self._file_name_problems(values):
             raise RequestInvalidError(problems)
         return template.render(self.graph, merged)
+
+    def rendered_bytes(self, values: inputs.Values) -> int:
+        """Return how large the prompt's JSON will be, without rendering it: a graph can repeat one value many times."""
+        merged = values.merged
+        return self._bytes_without_values + sum(
+            count * template.rendered_bytes(merged[name], whole=whole)
+            for (name, whole), count in self._token_counts.items()
+            if name in merged
+        )
+
+    @cached_property
+    def _token_counts(self) -> Counter[tuple[str, bool]]:
+        return template.token_counts(self.graph)
+
+    @cached_property
+    def _bytes_without_values(self) -> int:
+        empty = template.render(self.graph, dict.fromkeys(self._tokens, ""))
+        quotes = sum(2 * count for (_, whole), count in self._token_counts.items() if whole)
+        return len(template.compact_json(empty).encode()) - quotes
 
     def _file_name_problems(self, values: inputs.Values) -> list[Problem]:
         """List values from a caller that name files they may not. Templates of older versions have free texts there."""

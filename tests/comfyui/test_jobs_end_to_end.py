@@ -72,6 +72,21 @@ def test_a_file_can_be_read_in_every_form(gateway: LabGateway, solid_color: str)
     assert (part.status_code, part.content) == (206, b"PNG")
 
 
+@pytest.mark.parametrize("prefix", ["../../x", "a/../../x", "..", "..\\..\\x", "/x"])
+def test_a_prefix_stays_in_the_folder_of_its_job(gateway: LabGateway, prefix: str) -> None:
+    """Files are saved and stored whatever the prefix says, and nothing is saved beside the folder."""
+    graph = {
+        "1": {"class_type": "EmptyImage", "inputs": {"width": 64, "height": 32, "batch_size": 1, "color": 7}},
+        "2": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": "{{prefix}}"}},
+    }
+    gateway.register("prefixed", graph, {"prefix": {"type": "string"}})
+    job = gateway.submit("prefixed", prefix=prefix)
+    assert job["status"] == "succeeded", job["error"]
+    name = "x" if prefix.endswith("x") else "output"
+    # Another job's file of this name would have taken the first number.
+    assert [output["filename"] for output in job["outputs"]] == [f"{name}_00001_.png"]
+
+
 def test_another_users_job_does_not_exist(gateway: LabGateway, solid_color: str) -> None:
     """Another user can see neither the job nor its files; an admin can."""
     job = gateway.submit(solid_color, key=gateway.USER_KEY, color=1)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from executor.job.outputs import reported_files
+from executor.job.outputs import reported_files, unique_names
 from gateway.domain.job import JobStatus
 from testing.prompts import image_prompt
 
@@ -94,3 +95,12 @@ def test_missing_settings_are_named(environment: dict[str, str], names: list[str
     assert run.returncode == 1
     (line,) = run.stderr.splitlines()
     assert all(name in line for name in names)
+
+
+def test_many_equal_names_are_numbered_quickly() -> None:
+    """The time does not grow with the square of their number."""
+    started = time.process_time()
+    names = unique_names(["a.png"] * 8000 + ["a_2.png", "b"] * 2)
+    assert time.process_time() - started < 1
+    assert len(set(names)) == len(names)
+    assert names[:3] == ["a.png", "a_2.png", "a_3.png"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -112,3 +113,18 @@ def test_a_default_seed_of_minus_one_may_be_outside_the_limits() -> None:
     """-1 means a random number within the limits."""
     schema = {"properties": {"seed": {"type": "integer", "minimum": 0, "default": -1}}}
     WorkflowTemplate.register({"1": {"class_type": "A", "inputs": {"seed": "{{seed}}"}}}, schema, None)
+
+
+@pytest.mark.parametrize("text", ["", "a fox", '\0\n"\\\x1f', "füchse 🦊", "{{steps}}", "a" * 5000])
+@pytest.mark.parametrize("number", [7, -1.5e-7, 2**60, True, None])
+def test_the_size_of_a_prompt_is_known_before_it_is_rendered(text: str, number: object) -> None:
+    """Byte for byte, for values of their own and within texts, with escapes and characters of several bytes."""
+    graph = {
+        "1": {"class_type": "A", "inputs": {"ä": "{{ prompt }}", "b": "{{prompt}}, {{x}} 🦊\n {{prompt}}", "c": 1.0}},
+        "2": {"class_type": "B", "inputs": {"d": ["1", 0], "e": ["{{x}}", {"f": "{{prompt}}"}, "plain"]}},
+        "3": {"class_type": "C"},
+    }
+    template = WorkflowTemplate.register(graph, {"properties": {"prompt": {}, "x": {}}}, None)
+    values = template.values({"prompt": text, "x": number}, {}, None)
+    rendered = json.dumps(template.render(values), separators=(",", ":"), ensure_ascii=False).encode()
+    assert template.rendered_bytes(values) == len(rendered)

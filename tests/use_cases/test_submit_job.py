@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -268,3 +269,24 @@ def test_a_job_that_loads_files_of_the_host_is_not_cached(env: Environment) -> N
         env.ports.workflows, "w", WorkflowChange(**{**NOTHING, "workflow_json": graph, "input_schema": schema}), BY
     )
     assert env.submit().job.cache_key is None
+
+
+@pytest.mark.parametrize("value", ["x" * 99_000, "\0" * 30_000, "🦊" * 50_000])
+@pytest.mark.parametrize("text", ["{{prompt}}", "about {{prompt}}"])
+def test_a_prompt_that_is_too_large_is_refused_before_it_is_rendered(env: Environment, value: str, text: str) -> None:
+    """One input in nine thousand places would have a gigabyte; a function has half of that."""
+    graph = {"1": {"class_type": "A", "inputs": {f"i{number}": text for number in range(9_000)}}}
+    schema = {"properties": {"prompt": {"type": "string"}}}
+    update_workflow(
+        env.ports.workflows, "w", WorkflowChange(**{**NOTHING, "workflow_json": graph, "input_schema": schema}), BY
+    )
+    submitter = env.submitter()
+    env.submit(submitter)
+    tracemalloc.start()
+    try:
+        with pytest.raises(RequestInvalidError):
+            env.submit(submitter, inputs={"prompt": value})
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 30_000_000
