@@ -8,7 +8,7 @@ BENCH := $(VENV)/bench/.ready
 CDK := $(VENV)/cdk/.ready
 NPM := PATH="$(abspath $(BIN)):$$PATH" $(BIN)/npm --ignore-scripts --no-audit --no-fund --no-update-notifier --loglevel=error
 # It checks what it writes against the schema of CycloneDX.
-SBOM := $(BIN)/cyclonedx-py requirements --output-reproducible --output-format JSON --validate
+SBOM := PYTHONWARNINGS=ignore $(BIN)/cyclonedx-py requirements --output-reproducible --output-format JSON --validate
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate --generate-hashes
 STAGE ?= dev
 

@@ -8,6 +8,7 @@ import io
 import json
 import threading
 import time
+import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -85,6 +86,33 @@ def test_a_prefix_stays_in_the_folder_of_its_job(gateway: LabGateway, prefix: st
     name = "x" if prefix.endswith("x") else "output"
     # Another job's file of this name would have taken the first number.
     assert [output["filename"] for output in job["outputs"]] == [f"{name}_00001_.png"]
+
+
+def test_a_job_loads_the_file_that_has_the_name_now(gateway: LabGateway, comfyui_url: str) -> None:
+    """A result of another content of the file is not served again; only listed names can be loaded."""
+    name = f"{uuid.uuid4()}.png"
+    graph = {
+        "1": {"class_type": "LoadImage", "inputs": {"image": "{{image}}"}},
+        "2": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": "loaded"}},
+    }
+    free = {"id": "free", "name": "x", "workflowJson": graph, "inputSchema": {"fields": {"image": {"type": "string"}}}}
+    assert gateway.call("POST", "/workflows", json=free).status_code == 400
+    gateway.register(name[:8], graph, {"image": {"type": "string", "enum": [name]}})
+    colors = []
+    for color in ((16, 32, 48), (240, 224, 208)):
+        png = io.BytesIO()
+        Image.new("RGB", (8, 8), color).save(png, "PNG")
+        files = {"image": (name, png.getvalue(), "image/png")}
+        requests.post(
+            f"{comfyui_url}/upload/image", files=files, data={"overwrite": "1"}, timeout=30
+        ).raise_for_status()
+        job = gateway.submit(name[:8], image=name)
+        assert job["status"] == "succeeded", job["error"]
+        content = gateway.call("GET", job["outputs"][0]["url"]).content
+        colors.append(Image.open(io.BytesIO(content)).convert("RGB").getpixel((0, 0)))
+    assert colors == [(16, 32, 48), (240, 224, 208)]
+    escape = {"workflowId": name[:8], "inputs": {"image": f"../input/{name}"}}
+    assert gateway.call("POST", "/jobs", json=escape).status_code == 400
 
 
 def test_another_users_job_does_not_exist(gateway: LabGateway, solid_color: str) -> None:

@@ -65,7 +65,8 @@ def refused(template: WorkflowTemplate, inputs: dict[str, Any], params: dict[str
         ("VHS_LoadAudioUpload", "audio"), ("VHS_LoadAudio", "audio_file"), ("VHS_LoadImagesPath", "directory"),
         ("WebcamCapture", "image"), ("RecordAudio", "audio"), ("OpenAIInputFiles", "file"),
         ("Unknown", "path"), ("Unknown", "maskPath"), ("Unknown", "FILE"), ("Unknown", "output_dir"),
-        ("Unknown", "Directory"), ("Unknown", "src_folder"), ("Image Load", "image"), ("LoadAnything", "filename"),
+        ("Unknown", "Directory"), ("Unknown", "src_folder"), ("Unknown", "file_paths"),
+        ("Image Load", "image"), ("LoadAnything", "filename"),
     ],
 )  # fmt: skip
 def test_a_free_text_cannot_name_a_file(class_type: str, name: str) -> None:
