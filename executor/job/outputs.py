@@ -52,12 +52,15 @@ class OutputCollector:
                 "Add a node that saves (for example SaveImage) to the workflow; previews are not stored.",
             )
         original_names = [name for name, _open in sources]
+        too_many = OutputUnusableError(
+            f"The workflow produced {len(sources)} outputs, more than a job can have.",
+            "Reduce batch_size, or split the work into several jobs.",
+        )
+        if len(sources) * _BYTES_PER_OUTPUT > MAX_OUTPUT_LIST_BYTES:
+            raise too_many
         names = _numbered_names(original_names) if job.private else unique_names(original_names)
         if sum(_BYTES_PER_OUTPUT + 2 * len(name.encode()) for name in names) > MAX_OUTPUT_LIST_BYTES:
-            raise OutputUnusableError(
-                f"The workflow produced {len(names)} outputs, more than a job can have.",
-                "Reduce batch_size, or split the work into several jobs.",
-            )
+            raise too_many
         with ThreadPoolExecutor(_MAX_CONCURRENT_UPLOADS, thread_name_prefix="outputs") as pool:
             openers = [opener for _name, opener in sources]
             return tuple(pool.map(lambda name, opener: self._store_one(job, name, opener), names, openers))

@@ -51,7 +51,7 @@ _LOADER_INPUTS: Mapping[str, tuple[str, ...]] = {
 }
 _FILE_NAMED = re.compile(r"(?:path|file|dir|directory|folder)s?\Z|directories\Z", re.IGNORECASE)
 # A text in such an input of a node that loads can only be a name. Nodes that take the bytes as base64 are another way.
-_LOADING_CLASS = re.compile(r"\A(?!.*base64).*load", re.IGNORECASE | re.DOTALL)
+_LOADING_CLASS = re.compile(r"\A(?!.*base64).*(?:load|read)", re.IGNORECASE | re.DOTALL)
 _MEDIA = frozenset({"image", "images", "mask", "audio", "video", "latent", "mesh", "filename", "file_name"})
 # These only show the name of a model, which other nodes make.
 _HARMLESS = frozenset({("Preview3D", "model_file"), ("Preview3DAnimation", "model_file")})

@@ -290,3 +290,20 @@ def test_a_prompt_that_is_too_large_is_refused_before_it_is_rendered(env: Enviro
     finally:
         tracemalloc.stop()
     assert peak < 30_000_000
+
+
+def test_the_largest_prompt_needs_little_memory(env: Environment) -> None:
+    """Text with characters of four bytes is the most expensive; a function has 512 MiB."""
+    graph = {"1": {"class_type": "A", "inputs": {f"i{number}": "🦊 {{prompt}}" for number in range(42)}}}
+    schema = {"properties": {"prompt": {"type": "string"}}}
+    update_workflow(
+        env.ports.workflows, "w", WorkflowChange(**{**NOTHING, "workflow_json": graph, "input_schema": schema}), BY
+    )
+    submitter = env.submitter()
+    tracemalloc.start()
+    try:
+        env.submit(submitter, inputs={"prompt": "x" * 99_000})
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 100_000_000
