@@ -6,6 +6,8 @@ GatewayError
 │   ├── RequestInvalidError            400 VALIDATION_ERROR, with all problems
 │   ├── CredentialsRejectedError       401 AUTH_FAILED
 │   ├── RoleForbiddenError             403 FORBIDDEN
+│   ├── PageForbiddenError             403 FORBIDDEN
+│   ├── FileUrlInvalidError            403 FORBIDDEN
 │   ├── PathNotFoundError              404 NOT_FOUND
 │   │   ├── WorkflowNotFoundError      404 WORKFLOW_NOT_FOUND
 │   │   ├── JobNotFoundError           404 JOB_NOT_FOUND
@@ -13,6 +15,7 @@ GatewayError
 │   ├── MethodNotAllowedError          405 METHOD_NOT_ALLOWED
 │   ├── StateConflictError             409 CONFLICT
 │   ├── PayloadTooLargeError           413 PAYLOAD_TOO_LARGE
+│   ├── MediaTypeUnsupportedError      415 UNSUPPORTED_MEDIA_TYPE
 │   ├── IdempotencyMismatchError       422 IDEMPOTENCY_MISMATCH
 │   └── RateLimitedError               429 RATE_LIMITED, retryable
 ├── JobFailedError                     why an attempt failed; stored on the job, or retried if `retryable`
@@ -125,6 +128,20 @@ class RoleForbiddenError(RequestError):
     status = 403
 
 
+class PageForbiddenError(RequestError):
+    """The gateway has no keys, and the request could come from a web page that is not its own."""
+
+    code = "FORBIDDEN"
+    status = 403
+
+
+class FileUrlInvalidError(RequestError):
+    """The URL of a file has expired, or was changed."""
+
+    code = "FORBIDDEN"
+    status = 403
+
+
 class PathNotFoundError(RequestError):
     """There is nothing at this path, or nothing that this caller may see."""
 
@@ -178,6 +195,13 @@ class PayloadTooLargeError(RequestError):
 
     code = "PAYLOAD_TOO_LARGE"
     status = 413
+
+
+class MediaTypeUnsupportedError(RequestError):
+    """The body is not JSON by its Content-Type, or is compressed."""
+
+    code = "UNSUPPORTED_MEDIA_TYPE"
+    status = 415
 
 
 class IdempotencyMismatchError(RequestError):

@@ -322,6 +322,13 @@ class ObjectStore(Protocol):
         """Return a URL that reads the object with a plain GET for so many seconds."""
 
 
+class DownloadUrls(Protocol):
+    """URLs that read one stored file without a key, for a while."""
+
+    def presigned_url(self, key: str, *, seconds: int) -> str:
+        """Return a URL that reads the object with a plain GET for so many seconds."""
+
+
 class ResultCache(Protocol):
     """Cached results of jobs."""
 

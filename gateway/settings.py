@@ -270,6 +270,8 @@ class FunctionSettings(_AwsSettings):
     webhook_allow_loopback: bool = False  # receivers on this machine; local mode only
     webhook_refused_loopback_ports: Ports = ()  # of the processes of local mode, which sets it
     download_url_seconds: int = Field(default=3600, ge=60, le=7 * 24 * 3600)
+    file_url_secret: SecretStr | None = None  # signs URLs of files on the gateway's own address; local mode sets it
+    public_url: HttpUrl | None = None  # the gateway's address in these URLs; None: as the caller reached it
 
     @field_validator("webhook_secret_previous")
     @classmethod
@@ -299,6 +301,13 @@ class ApiSettings(FunctionSettings):
     cache_enabled: bool = True  # whether equal jobs reuse the outputs of the first one
     cache_scope: Literal["owner", "global"] = "owner"  # within which equal jobs are found
     privacy_mode: bool = False  # whether inputs of jobs are stored only in the queue
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _pages_need_keys(cls, origins: Origins, info: ValidationInfo) -> Origins:
+        if origins == ("*",) and info.data.get("open_access"):
+            raise ValueError("must list origins, not *, as long as there are no keys: any page would be an admin")
+        return origins
 
 
 class BackgroundSettings(FunctionSettings):

@@ -19,7 +19,7 @@ _SET_BY_DEPLOYMENT = {"METRICS_NAMESPACE", "SECRET_ARNS", "HEALTH_FILE", "EXECUT
 # A deployment has a bucket and IAM; on Lambda, the receivers of loopback are the runtime and its extensions.
 _LOCAL_MODE_ONLY = {
     *("OPEN_ACCESS", "S3_BUCKET", "S3_ENDPOINT", "S3_REGION"),
-    *("WEBHOOK_ALLOW_LOOPBACK", "WEBHOOK_REFUSED_LOOPBACK_PORTS"),
+    *("WEBHOOK_ALLOW_LOOPBACK", "WEBHOOK_REFUSED_LOOPBACK_PORTS", "PUBLIC_URL"),
 }
 # The retention periods that CloudWatch Logs supports.
 _LOG_DAYS = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653)

@@ -78,6 +78,11 @@ class DataDir:
         """The generated webhook secret, used when WEBHOOK_SECRET is not set."""
         return self.path / "webhook-secret"
 
+    @property
+    def file_url_secret(self) -> Path:
+        """The generated secret that signs download URLs; stored, so that they survive a restart."""
+        return self.path / "file-url-secret"
+
     def write_environment(self, variables: Mapping[str, str]) -> None:
         """Write a shell file with the variables that the commands for operators need."""
         lines = [f"export {name}={shlex.quote(value)}\n" for name, value in variables.items()]

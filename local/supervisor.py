@@ -39,6 +39,7 @@ from local.provision import PROVISIONED, provision
 from local.recount_jobs import forget_counted, recount_jobs
 from local.restarts import Restarts
 from local.seed import parse_keys, seed_keys, seed_workflows
+from local.stored_secret import stored_secret
 from local.webhook_variables import SECRET_VARIABLES as WEBHOOK_SECRET_VARIABLES
 from local.webhook_variables import receiver_variables, secret_variables
 
@@ -145,6 +146,7 @@ class Supervisor:
         functions = {
             **self._output_bucket,
             **secret_variables(self._settings, data.webhook_secret),
+            "FILE_URL_SECRET": stored_secret(data.file_url_secret),
             "WEBHOOK_REFUSED_LOOPBACK_PORTS": ",".join(map(str, {*own_ports, _port_of(comfyui_url)})),
         }
         secret = self._settings.jwt_secret
@@ -153,7 +155,8 @@ class Supervisor:
         url = _url(listener)
         self._wait_until(lambda: is_responding(f"{url}/health"), api, START_SECONDS)
         # Last: the first requests do not need them, and starting them earlier would delay the others.
-        self._start_child("events", ["local.event_sources", _PREFIX], data, functions)
+        in_webhooks = {"PUBLIC_URL": self._environment.get("PUBLIC_URL") or url}
+        self._start_child("events", ["local.event_sources", _PREFIX], data, functions | in_webhooks)
         running = RunningGateway(
             url=url,
             command=self._command,
@@ -300,7 +303,7 @@ def _terminal_may_be_gone() -> Iterator[None]:
 
 def _base_environment(environment: Mapping[str, str]) -> dict[str, str]:
     # Children do not see the AWS configuration of the user; secrets go only to the processes that need them.
-    excluded = ("API_KEYS", "JWT_SECRET", *WEBHOOK_SECRET_VARIABLES, *OUTPUT_BUCKET_VARIABLES)
+    excluded = ("API_KEYS", "JWT_SECRET", "FILE_URL_SECRET", *WEBHOOK_SECRET_VARIABLES, *OUTPUT_BUCKET_VARIABLES)
     inherited = {
         name: value for name, value in environment.items() if not name.startswith("AWS_") and name not in excluded
     }

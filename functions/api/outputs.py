@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from gateway.domain.job import Output
 
 
+# A caller may store its file, but has to ask with the entity tag before it uses it again.
+_REVALIDATED = {"Cache-Control": "private, no-cache"}
+
+
 def operations(wiring: ApiWiring) -> Operations:
     """Make the handlers."""
     objects, view = wiring.outputs, wiring.job_view
@@ -40,7 +44,7 @@ def operations(wiring: ApiWiring) -> Operations:
         fits = output.size <= MAX_DIRECT_DOWNLOAD_BYTES
         match request.query.get("format"):
             case None if fits and _matches(output, request.header("If-None-Match")):
-                return Response(HTTPStatus.NOT_MODIFIED, headers={"ETag": _entity_tag(output)})
+                return Response(HTTPStatus.NOT_MODIFIED, headers={"ETag": _entity_tag(output), **_REVALIDATED})
             case None if fits:
                 return _bytes_response(output, read_output(objects, job_id, output))
             case None:
@@ -76,6 +80,7 @@ def _bytes_response(output: Output, content: bytes) -> Response[bytes]:
         headers={
             "Content-Disposition": disposition(output.filename, output.content_type),
             "ETag": _entity_tag(output),
+            **_REVALIDATED,
             # The file is a tenant's content: it must not run as a page of the API's origin.
             "Content-Security-Policy": "sandbox",
             "X-Content-Type-Options": "nosniff",

@@ -9,7 +9,7 @@ import pydantic_core
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.alias_generators import to_camel
 
-from gateway.errors import PayloadTooLargeError, Problem, RequestInvalidError
+from gateway.errors import MediaTypeUnsupportedError, PayloadTooLargeError, Problem, RequestInvalidError
 from gateway.limits import MAX_REQUEST_BODY_BYTES
 
 if TYPE_CHECKING:
@@ -28,7 +28,8 @@ Body = TypeVar("Body", bound=RequestBody)
 
 
 def parse_body(request: Request, model: type[Body]) -> Body:
-    """Parse the body as this model. Raises PayloadTooLargeError or RequestInvalidError."""
+    """Parse the body as this model. Raises MediaTypeUnsupportedError, PayloadTooLargeError or RequestInvalidError."""
+    _check_media_type(request)
     try:
         text = request.event.decoded_body or ""
     except ValueError:
@@ -47,6 +48,18 @@ def parse_body(request: Request, model: type[Body]) -> Body:
         return model.model_validate(parsed)
     except ValidationError as error:
         raise RequestInvalidError(_problems(error)) from None
+
+
+def _check_media_type(request: Request) -> None:
+    # A web page can send any body to any address, but JSON by its name only where CORS allows that.
+    if not request.event.body:
+        return  # the parser reports that the body is missing
+    media_type = (request.header("Content-Type") or "").partition(";")[0].strip().lower()
+    if media_type != "application/json":
+        raise MediaTypeUnsupportedError("Send the body as JSON, with the header Content-Type: application/json.")
+    encoding = (request.header("Content-Encoding") or "identity").strip().lower()
+    if encoding != "identity":
+        raise MediaTypeUnsupportedError("Send the body without compression: Content-Encoding is not supported.")
 
 
 def _problems(error: ValidationError) -> list[Problem]:

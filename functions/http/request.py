@@ -8,7 +8,7 @@ from functions.http.correlation import CORRELATION_HEADER
 from gateway.errors import CredentialsRejectedError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from aws_lambda_powertools.event_handler import APIGatewayRestResolver
     from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEvent
@@ -55,6 +55,11 @@ class Request:
     def query(self) -> Mapping[str, str]:
         """The parameters of the query string."""
         return self.event.query_string_parameters or {}
+
+    def headers_of(self, name: str) -> Sequence[str]:
+        """Return all values of a header, one per time that the client sent it."""
+        sent = self.event.get("multiValueHeaders") or {}
+        return [value for key, values in sent.items() if key.lower() == name.lower() for value in values]
 
     def header(self, name: str) -> str | None:
         """Return a header's value; its name's case does not matter."""

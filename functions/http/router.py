@@ -95,7 +95,10 @@ class Router:
         api_logger.set_correlation_id(request.correlation_id)
         self._app.append_context(request=request)  # type: ignore[no-untyped-call]  # Powertools leaves it unannotated
         response = self._app.resolve(event, context)
-        response["multiValueHeaders"].update({name: [value] for name, value in request.response_headers.items()})
+        headers = response["multiValueHeaders"]
+        headers.update({name: [value] for name, value in request.response_headers.items()})
+        # Responses are one caller's. A cache in front of the gateway does not know that X-API-Key tells callers apart.
+        headers.setdefault("Cache-Control", ["private, no-store"])
         return response
 
     @property

@@ -1,4 +1,4 @@
-"""Renders jobs and outputs as JSON, with freshly presigned download URLs."""
+"""Renders jobs and outputs as JSON, with freshly signed download URLs."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
     from functions.rendering.job_json import JobErrorJson, JobJson, LogLineJson, OutputJson, WebhookStateJson
     from gateway.domain.job import Job, LogLine, Output
-    from gateway.ports import Clock, ObjectStore
+    from gateway.ports import Clock, DownloadUrls
 
 
 class JobView:
     """Renders jobs and outputs. `url_seconds`: validity of download URLs."""
 
-    def __init__(self, objects: ObjectStore, clock: Clock, url_seconds: int) -> None:
-        self._objects = objects
+    def __init__(self, urls: DownloadUrls, clock: Clock, url_seconds: int) -> None:
+        self._urls = urls
         self._clock = clock
         self._url_seconds = url_seconds
 
@@ -81,8 +81,8 @@ class JobView:
         }
 
     def download_url(self, output: Output) -> str:
-        """Return a presigned URL of an output."""
-        return self._objects.presigned_url(output.key, seconds=self._url_seconds)
+        """Return a URL that reads an output without a key."""
+        return self._urls.presigned_url(output.key, seconds=self._url_seconds)
 
 
 def _error(job: Job) -> JobErrorJson | None:

@@ -55,9 +55,23 @@ class ApiWiring(BaseWiring):
         """What every request passes before its route."""
         return (
             self._allow_exception_messages,
+            *self._local_middlewares,
             allow_origins(self.settings.cors_origins),
             identify_and_limit(self.authenticator, self.limiter),
         )
+
+    @property
+    def _local_middlewares(self) -> Sequence[Middleware]:
+        middlewares: list[Middleware] = []
+        if self.settings.file_url_secret is not None:
+            from functions.http.base_url import note_base_url  # noqa: PLC0415  see BaseWiring
+
+            middlewares.append(note_base_url)
+        if self.settings.open_access:
+            from functions.http.open_access import refuse_foreign_pages  # noqa: PLC0415  see BaseWiring
+
+            middlewares.append(refuse_foreign_pages(self.settings.cors_origins))
+        return middlewares
 
     def _allow_exception_messages(self, _request: Request, respond: Callable[[], Response[Any]]) -> Response[Any]:
         allow_exception_messages(allowed=not self.settings.privacy_mode)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from gateway.ports import (
         Clock,
         DeliveryStore,
+        DownloadUrls,
         EventBus,
         ExecutorStore,
         JobCountStore,
@@ -94,11 +95,21 @@ class BaseWiring:
         return S3ObjectStore(self._clients.output_s3, self.settings.s3_bucket)
 
     @cached_property
+    def download_urls(self) -> DownloadUrls:
+        """URLs of outputs: S3's own, or in local mode the gateway's."""
+        secret = self.settings.file_url_secret
+        if secret is None or self.settings.s3_bucket is not None:
+            return self.outputs
+        from functions.rendering.file_urls import GatewayFileUrls  # noqa: PLC0415  see the class
+
+        return GatewayFileUrls(secret.get_secret_value(), self.settings.public_url, self.clock)
+
+    @cached_property
     def job_view(self) -> JobView:
         """Renders jobs and outputs."""
         from functions.rendering.job_view import JobView  # noqa: PLC0415  see the class
 
-        return JobView(self.outputs, self.clock, self.settings.download_url_seconds)
+        return JobView(self.download_urls, self.clock, self.settings.download_url_seconds)
 
     @cached_property
     def callback_policy(self) -> CallbackPolicy:

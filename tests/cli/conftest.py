@@ -34,7 +34,11 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     """Start a gateway for all tests of the command."""
     folder = tmp_path_factory.mktemp("gateway")
     run = GatewayProcess(
-        folder / "output", DATA_DIR=str(folder / "data"), API_KEYS=f"{ADMIN_KEY}:admin,{USER_KEY}:user"
+        folder / "output",
+        DATA_DIR=str(folder / "data"),
+        API_KEYS=f"{ADMIN_KEY}:admin,{USER_KEY}:user",
+        WEBHOOK_ALLOW_HTTP="true",
+        WEBHOOK_ALLOW_LOOPBACK="true",
     )
     try:
         yield Gateway(run.up(), folder / "data")

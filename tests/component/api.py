@@ -168,6 +168,9 @@ class Gateway:
     def send(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> Response:
         """Call the function that the path is routed to, and validate its response against the OpenAPI document."""
         path, _, query = target.partition("?")
+        usual = {"Host": "localhost", **({"Content-Type": "application/json"} if body else {})}
+        given = {name.title() for name in headers}
+        headers = {**{name: value for name, value in usual.items() if name not in given}, **headers}
         request = HttpRequest(
             method=method,
             path=path,

@@ -51,7 +51,7 @@ def _undocumented_problems(method: str, response: Response) -> Iterator[str]:
     """Allow preflights, and the errors for unknown paths and methods that the introduction describes."""
     if method == "OPTIONS" and response.status == 204:
         return
-    if response.status not in (401, 404, 405, 429, 500):
+    if response.status not in (401, 403, 404, 405, 429, 500):
         yield f"{response.status} to a request that is not documented"
     yield from _schema_problems(_ERROR, response)
 

@@ -58,7 +58,7 @@ def test_the_event_contains_the_request_as_it_was_sent(api_url: str) -> None:
     """Method, encoded path, repeated headers and parameters and the body arrive in the event."""
     with socket.create_connection(("127.0.0.1", int(api_url.rpartition(":")[2]))) as connection:
         connection.sendall(
-            b"PUT /health/a%2fb?x=1&x=%32 HTTP/1.1\r\nHost: h\r\nX-Tag: one\r\nx-tag: two\r\n"
+            b"PUT /health/a%2fb?x=1&x=%32 HTTP/1.1\r\nHost: h\r\nConnection: close\r\nX-Tag: one\r\nx-tag: two\r\n"
             b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
         )
         event = read_json(connection)
@@ -148,7 +148,7 @@ def test_incomplete_requests_block_no_worker_for_long(api_url: str, api_log: Pat
 def test_a_slow_reader_gets_the_whole_response(api_url: str) -> None:
     """The time limit is for sending a request, not for reading a response."""
     with socket.create_connection(("127.0.0.1", int(api_url.rpartition(":")[2]))) as connection:
-        connection.sendall(b"GET /outputs/big HTTP/1.1\r\nHost: h\r\n\r\n")
+        connection.sendall(b"GET /outputs/big HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
         time.sleep(4)  # longer than the limit for a silent client
         content = b"".join(iter(lambda: connection.recv(65536), b""))
     assert len(content.partition(b"\r\n\r\n")[2]) == 5_000_000

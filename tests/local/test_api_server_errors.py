@@ -41,7 +41,7 @@ def assert_is_error(response: requests.Response, status: int, code: str) -> None
     assert response.headers["X-Correlation-Id"] == body["correlationId"]
     assert response.headers["Content-Type"] == "application/json"
     assert "secret" not in response.text
-    assert "gunicorn" not in f"{response.text} {response.headers}".lower()
+    assert "aiohttp" not in f"{response.text} {response.headers}".lower()
     assert (body["details"] is not None) == (code == "VALIDATION_ERROR")
 
 
@@ -145,7 +145,7 @@ TOO_LARGE = {
 
 @pytest.mark.parametrize("name", UNREADABLE)
 def test_an_invalid_request_is_rejected(api_url: str, name: str) -> None:
-    """Never with a page of gunicorn; later requests work."""
+    """Never with the HTTP server's own page; later requests work."""
     assert_is_error(exchange(api_url, UNREADABLE[name]), 400, "VALIDATION_ERROR")
 
 

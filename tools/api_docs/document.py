@@ -16,6 +16,8 @@ from functions.rendering import webhook_json
 from gateway.__about__ import VERSION
 from gateway.errors import (
     CredentialsRejectedError,
+    MediaTypeUnsupportedError,
+    PageForbiddenError,
     PathNotFoundError,
     PayloadTooLargeError,
     RateLimitedError,
@@ -224,10 +226,12 @@ def _possible_errors(route: Route, doc: OperationDoc) -> Iterable[type[RequestEr
         yield RequestInvalidError
     if route.request:
         yield PayloadTooLargeError
+        yield MediaTypeUnsupportedError
     if route.access is not Access.ANYONE:
         yield CredentialsRejectedError
     if route.access is Access.ADMIN:
         yield RoleForbiddenError
+    yield PageForbiddenError
     if "{" in route.path:
         yield PathNotFoundError
     yield from doc.errors
