@@ -1,7 +1,7 @@
 """Send this executor's heartbeat, and track whether ComfyUI and AWS are available.
 
-The worker receives jobs only while both are. A job that is received during an outage goes back to its queue, and its
-message can be received only a limited number of times.
+The worker receives jobs only while both are, and while no job waits for a store of files. A job that is received during
+an outage goes back to its queue, and its message can be received only a limited number of times.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from gateway.errors import ComfyUIUnreachableError
 if TYPE_CHECKING:
     from executor.comfyui.client import ComfyUIClient, SystemStats
     from executor.comfyui.monitor import PromptMonitor
+    from executor.job.outage import StoreAvailability
     from executor.slots import Slots
     from gateway.ports import Clock, ExecutorStore, JobQueue
 
@@ -36,6 +37,7 @@ class HeartbeatSender:
         comfyui: ComfyUIClient,
         monitor: PromptMonitor,
         slots: Slots,
+        stores: StoreAvailability,
         executors: ExecutorStore,
         queue: JobQueue,
         clock: Clock,
@@ -44,6 +46,7 @@ class HeartbeatSender:
         self._comfyui = comfyui
         self._monitor = monitor
         self._slots = slots
+        self._stores = stores
         self._executors = executors
         self._queue = queue
         self._clock = clock
@@ -55,8 +58,11 @@ class HeartbeatSender:
 
     @property
     def ready(self) -> bool:
-        """Whether a job can run now: ComfyUI is available, and the last heartbeat reached the table and the queues."""
-        return self._comfyui_available and self._sent and not self._monitor.stuck
+        """Whether a job can run now.
+
+        ComfyUI and the stores of files are available, and the last heartbeat reached the table and the queues.
+        """
+        return self._comfyui_available and self._sent and not self._monitor.stuck and self._stores.available
 
     def start(self) -> None:
         """Send heartbeats in the background."""

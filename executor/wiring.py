@@ -15,6 +15,7 @@ from executor.comfyui.monitor import PromptMonitor, PromptTimeLimits
 from executor.comfyui.websocket import ProgressSocket
 from executor.heartbeat import HeartbeatSender
 from executor.job.finisher import JobFinisher
+from executor.job.outage import StoreAvailability
 from executor.job.outputs import OutputCollector
 from executor.job.runner import JobRunner
 from executor.liveness import LivenessFile
@@ -125,11 +126,13 @@ def assemble(settings: ExecutorSettings, ports: ExecutorPorts) -> ExecutorApp:
     slots = Slots(settings.max_concurrency, settings.look_ahead)
     liveness = LivenessFile(settings.health_file, clock)
     stopping = threading.Event()
+    stores = StoreAvailability(clock)
     heartbeat = HeartbeatSender(
         executor_id,
         comfyui=comfyui,
         monitor=monitor,
         slots=slots,
+        stores=stores,
         executors=ports.executors,
         queue=ports.queue,
         clock=clock,
@@ -152,6 +155,7 @@ def assemble(settings: ExecutorSettings, ports: ExecutorPorts) -> ExecutorApp:
         execution=PromptRunner(comfyui, progress_socket, monitor, clock),
         monitor=monitor,
         outputs=OutputCollector(comfyui, ports.outputs),
+        stores=stores,
         max_attempts=settings.max_attempts,
         lease_seconds=settings.lease_seconds,
         stopping=stopping,

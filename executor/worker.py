@@ -94,6 +94,7 @@ class Worker:
         self._stopping.set()
         self._runner.stop_all()
         self._join(self._clock.monotonic() + _RELEASE_SECONDS)
+        self._runner.release_all()
 
     def _join(self, deadline: float) -> None:
         for thread in tuple(self._threads):

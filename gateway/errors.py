@@ -26,9 +26,11 @@ GatewayError
 │   ├── ComfyUINodeError               COMFYUI_NODE_ERROR
 │   ├── ComfyUIRejectedError           COMFYUI_REJECTED
 │   ├── ExecutorLostError              EXECUTOR_LOST
+│   │   └── AttemptsLostError          EXECUTOR_LOST, retryable
 │   ├── OutputStorageError             OUTPUT_ERROR, retryable
 │   │   └── OutputGoneError            OUTPUT_ERROR, retryable
 │   └── OutputUnusableError            OUTPUT_ERROR
+├── ObjectRefusedError                 the store will never take this object
 ├── JobNotClaimableError               an attempt holds the job, or it has ended (in gateway/domain/job_errors.py)
 ├── LeaseLostError                     this attempt may not write any more
 ├── CallbackRefusedError               webhooks may not go to this URL
@@ -278,6 +280,12 @@ class ExecutorLostError(JobFailedError):
     advice = "Search the executors' logs for this job. Submit it again when they are running."
 
 
+class AttemptsLostError(ExecutorLostError):
+    """Every attempt ended with its executor. The job itself may be sound: the same job may succeed later."""
+
+    retryable = True
+
+
 class OutputStorageError(JobFailedError):
     """The outputs could not be downloaded or stored."""
 
@@ -295,6 +303,10 @@ class OutputUnusableError(JobFailedError):
 
     code = "OUTPUT_ERROR"
     advice = "Make the node save under another name or in another format; try the workflow in ComfyUI's web page."
+
+
+class ObjectRefusedError(GatewayError):
+    """A store of files refuses an object for what it is, so that a retry is refused, too. The message has the code."""
 
 
 class LeaseLostError(GatewayError):

@@ -307,7 +307,7 @@ class ObjectStore(Protocol):
         """Store a small object."""
 
     def put_stream(self, key: str, stream: BinaryIO, *, content_type: str, disposition: str) -> StoredObject:
-        """Store an object of any size while reading it, in constant memory."""
+        """Store an object of any size while reading it, in constant memory. Raises ObjectRefusedError."""
 
     def get(self, key: str) -> bytes:
         """Read a whole object. Raises KeyError when there is none."""

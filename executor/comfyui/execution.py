@@ -20,6 +20,7 @@ from executor.comfyui.errors.failed import (
 )
 from executor.comfyui.monitor import ExecutionStoppedError
 from gateway.domain.job import LogLevel, prompt_id
+from gateway.errors import ComfyUIUnreachableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -98,15 +99,22 @@ class PromptRunner:
 
     def _submit(self, own_id: str, job: Job, progress: PromptProgress, must_stop: Callable[[], bool]) -> HistoryEntry:
         """Submit the prompt to ComfyUI and wait until it has finished."""
+        if must_stop():
+            raise ExecutionStoppedError("The prompt was not submitted.")
         progress.log.add("Submitting to ComfyUI.")  # first: the event of its start can precede the response
         with self._socket.subscribe(own_id, progress):
-            self._comfyui.submit(
-                progress.prompt,
-                prompt_id=own_id,
-                client_id=self._socket.client_id,
-                priority=job.priority,
-                private=job.private,
-            )
+            try:
+                self._comfyui.submit(
+                    progress.prompt,
+                    prompt_id=own_id,
+                    client_id=self._socket.client_id,
+                    priority=job.priority,
+                    private=job.private,
+                )
+            except ComfyUIUnreachableError:
+                # Without a response, ComfyUI may have queued the prompt all the same, or may yet do so.
+                self._monitor.abandon(own_id)
+                raise
             return self._monitor.wait(own_id, progress, must_stop)
 
     def _free_memory(self, entry: HistoryEntry, progress: PromptProgress, must_stop: Callable[[], bool]) -> None:

@@ -101,6 +101,10 @@ class PromptMonitor:
             self._abandoned.add(prompt_id)
             raise
 
+    def abandon(self, prompt_id: str) -> None:
+        """Cancel a prompt that may be on ComfyUI, or may still arrive there, unless an attempt resumes it soon."""
+        self._abandoned.add(prompt_id)
+
     def clean_up(self) -> None:
         """Forget stuck prompts that are gone by now, and cancel abandoned ones. Raises ComfyUIUnreachableError."""
         if self._stuck_hopeless_at or self._abandoned:
@@ -287,10 +291,12 @@ class _AbandonedPrompts:
         expired = []
         with self._lock:
             for prompt_id, cancel_at in tuple(self._cancel_at.items()):
-                if prompt_id not in queue:
-                    del self._cancel_at[prompt_id]
-                elif cancel_at is None:
+                if cancel_at is None:
                     self._cancel_at[prompt_id] = now + _ABANDONED_GRACE_SECONDS
                 elif now > cancel_at:
-                    expired.append(prompt_id)
+                    # Only now: a prompt that was submitted without a response can arrive late.
+                    if prompt_id in queue:
+                        expired.append(prompt_id)
+                    else:
+                        del self._cancel_at[prompt_id]
         return expired

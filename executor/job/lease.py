@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from executor.comfyui.progress import PromptProgress
+    from executor.job_log import JobLogWriter
     from gateway.domain.job import Job, LogLine
     from gateway.ports import Clock, JobQueue, JobStore, ReceivedJob
 
@@ -34,7 +35,10 @@ _SAFETY_MARGIN = 0.1
 
 
 class Lease:
-    """Renews the lease inside its `with` block. Sets `progress.changed` when `cancel_requested` or `lost` turns true.
+    """Renews the lease inside its `with` block.
+
+    Once there is a `progress`, renewals carry its percentage, and its `changed` is set when `cancel_requested` or
+    `lost` turns true.
 
     `clock` is AWS time: other executors compare the lease's expiry with theirs.
     """
@@ -46,7 +50,7 @@ class Lease:
         received: ReceivedJob,
         jobs: JobStore,
         queue: JobQueue,
-        progress: PromptProgress,
+        log: JobLogWriter,
         seconds: int,
         clock: Clock,
     ) -> None:
@@ -54,24 +58,34 @@ class Lease:
         self._received = received
         self._jobs = jobs
         self._queue = queue
-        self._progress = progress
+        self._log = log
+        self.progress: PromptProgress | None = None
         self._seconds = seconds
         self._clock = clock
         self._written_log: tuple[LogLine, ...] = job.log
         self._released = threading.Event()
         self._thread = threading.Thread(target=self._renew_until_released, name=f"lease-{job.id}", daemon=True)
-        self._held_by_others = False
+        self.held_by_others = False  # or the job has ended
         self._lost_at = clock.monotonic() + self._safe_seconds(job)
         self.cancel_requested = job.cancel_requested
 
     @property
     def lost(self) -> bool:
         """Whether another executor holds the job, or may claim it soon."""
-        return self._held_by_others or self._clock.monotonic() > self._lost_at
+        return self.held_by_others or self._clock.monotonic() > self._lost_at
+
+    @property
+    def released(self) -> bool:
+        """Whether the lease is not renewed any more: the attempt is over."""
+        return self._released.is_set()
 
     def __enter__(self) -> Self:
         self._thread.start()
         return self
+
+    def stop_renewing(self) -> None:
+        """Renew no more, without waiting for a renewal that is under way."""
+        self._released.set()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -88,23 +102,23 @@ class Lease:
             while not self._released.wait(renew_seconds):
                 self._renew()
                 if self.lost:
-                    self._progress.changed.set()
+                    self._notify()
                     return
                 if self._clock.monotonic() >= change_visibility_at:
                     change_visibility_at = self._clock.monotonic() + visibility_seconds
                     self._change_visibility()
 
     def _renew(self) -> None:
-        lines = self._progress.log.lines
+        lines = self._log.lines
         try:
             job = self._jobs.renew(
                 self._job,
                 lease_until=self._clock.now() + timedelta(seconds=self._seconds),
-                progress=self._progress.percent,
+                progress=self.progress.percent if self.progress else None,
                 log=None if lines == self._written_log else lines,
             )
         except LeaseLostError:
-            self._held_by_others = True
+            self.held_by_others = True
         except Exception as error:  # noqa: BLE001  any error of AWS: the lease is still valid for a while
             logger.warning("lease not renewed", action="lease_not_renewed", reason=type(error).__name__)
         else:
@@ -112,7 +126,11 @@ class Lease:
             self._written_log = lines
             if job.cancel_requested and not self.cancel_requested:
                 self.cancel_requested = True
-                self._progress.changed.set()
+                self._notify()
+
+    def _notify(self) -> None:
+        if self.progress:
+            self.progress.changed.set()
 
     def _safe_seconds(self, job: Job) -> float:
         """Return how much longer the holder may continue, going by the lease that is written in a job."""

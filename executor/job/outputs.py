@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 import io
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
+import urllib3
+
 from executor.comfyui.client import ComfyUIFile
+from executor.job.daemon_threads import map_in_threads
 from executor.job.png_text import PngTextStripper
 from gateway.domain.file_names import content_type, disposition, known_ending, safe_name
 from gateway.domain.job import Output
 from gateway.domain.object_keys import OUTPUT_PREFIX
-from gateway.errors import JobFailedError, OutputStorageError, OutputUnusableError
+from gateway.errors import (
+    ComfyUIUnreachableError,
+    JobFailedError,
+    ObjectRefusedError,
+    OutputStorageError,
+    OutputUnusableError,
+)
 from gateway.limits import MAX_OUTPUT_LIST_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from executor.comfyui.client import ComfyUIClient
+    from executor.job.outage import OutageWaiter
     from gateway.domain.job import Job
     from gateway.ports import ObjectStore
 
@@ -37,13 +46,16 @@ class OutputCollector:
         self._comfyui = comfyui
         self._objects = objects
 
-    def store(self, job: Job, reported: Mapping[str, Any]) -> tuple[Output, ...]:
+    def store(
+        self, job: Job, reported: Mapping[str, Any], waiter: OutageWaiter, must_stop: Callable[[], bool]
+    ) -> tuple[Output, ...]:
         """Store all outputs of this attempt, a few at a time; return them in the order in which ComfyUI reports them.
 
         Outputs of a private job are numbered instead of named, and text chunks are stripped from PNG files.
 
-        Raises OutputUnusableError when there is no output, or more than a job item can name; OutputStorageError when
-        one cannot be fetched or stored.
+        `waiter` repeats what fails because ComfyUI or the store is unavailable; its errors are raised, too.
+        Raises ExecutionStoppedError as soon as `must_stop` returns True; OutputUnusableError when there is no output,
+        more than a job item can name, or one that the store refuses; OutputStorageError when one cannot be read.
         """
         sources = [*self._file_sources(reported), *_text_sources(reported)]
         if not sources:
@@ -61,29 +73,54 @@ class OutputCollector:
         names = _numbered_names(original_names) if job.private else unique_names(original_names)
         if sum(_BYTES_PER_OUTPUT + 2 * len(name.encode()) for name in names) > MAX_OUTPUT_LIST_BYTES:
             raise too_many
-        with ThreadPoolExecutor(_MAX_CONCURRENT_UPLOADS, thread_name_prefix="outputs") as pool:
-            openers = [opener for _name, opener in sources]
-            return tuple(pool.map(lambda name, opener: self._store_one(job, name, opener), names, openers))
+        openers = [opener for _name, opener in sources]
+        outputs = map_in_threads(
+            lambda named: waiter.call(lambda: self._store_one(job, named[0], named[1], waiter)),
+            list(zip(names, openers, strict=True)),
+            threads=_MAX_CONCURRENT_UPLOADS,
+            must_stop=must_stop,
+        )
+        return tuple(outputs)
 
     def _file_sources(self, reported: Mapping[str, Any]) -> Iterator[_Source]:
         for file in reported_files(reported):
             yield file.filename, partial(self._comfyui.open_file, file)
 
-    def _store_one(self, job: Job, name: str, opener: Callable[[str], BinaryIO]) -> Output:
+    def _store_one(self, job: Job, name: str, opener: Callable[[str], BinaryIO], waiter: OutageWaiter) -> Output:
         key = f"{OUTPUT_PREFIX}{job.id}/{job.attempt}/{name}"
         file_type = content_type(name)
         try:
             with closing(opener(name)) as file:
-                stream = cast("BinaryIO", PngTextStripper(file, name)) if job.private else file
+                stripped = cast("BinaryIO", PngTextStripper(file, name)) if job.private else file
+                stream = cast("BinaryIO", _SourceReader(stripped, name, waiter))
                 stored = self._objects.put_stream(
                     key, stream, content_type=file_type, disposition=disposition(name, file_type)
                 )
+        except ObjectRefusedError as refused:
+            raise OutputUnusableError(f"The output store refuses the output {name}: {refused.message}") from None
+        return Output(filename=name, key=key, size=stored.size, sha256=stored.sha256, content_type=file_type)
+
+
+class _SourceReader:
+    """Reads from ComfyUI while the job may continue; its errors can be told from those of the store."""
+
+    def __init__(self, stream: BinaryIO, name: str, waiter: OutageWaiter) -> None:
+        self._stream = stream
+        self._name = name
+        self._waiter = waiter
+
+    def read(self, size: int = -1) -> bytes:
+        self._waiter.check()
+        try:
+            return self._stream.read(size)
         except JobFailedError:
             raise
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise ComfyUIUnreachableError(
+                f"ComfyUI stopped sending the output {self._name} ({type(error).__name__})."
+            ) from error
         except Exception as error:
-            # Reading from ComfyUI and writing to the store fail in many ways, all of which are worth a retry.
-            raise OutputStorageError(f"The output {name} could not be stored ({type(error).__name__}).") from error
-        return Output(filename=name, key=key, size=stored.size, sha256=stored.sha256, content_type=file_type)
+            raise OutputStorageError(f"The output {self._name} could not be read ({type(error).__name__}).") from error
 
 
 def reported_files(reported: Mapping[str, Any]) -> list[ComfyUIFile]:

@@ -10,6 +10,7 @@ from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import ClientError, HTTPClientError, IncompleteReadError
 
 from gateway.aws.resources import BUCKET
+from gateway.errors import ObjectRefusedError
 from gateway.ports import StoredObject
 
 if TYPE_CHECKING:
@@ -18,8 +19,12 @@ if TYPE_CHECKING:
 _MIB = 1024 * 1024
 _MAX_READS = 3  # of a response that breaks off
 _MISSING = ("NoSuchKey", "404")
+# What a store says of an object that it will never take. All other errors can pass, also those of credentials, of
+# permissions and of a missing bucket: an operator corrects them.
+_REFUSED = ("EntityTooLarge", "KeyTooLongError", "InvalidURI", "XMinioInvalidObjectName", "413", "414")
 # A file up to 8 MiB is one request; larger ones, up to 48 GiB, are uploaded in parts, with few in memory at a time.
 _TRANSFER = TransferConfig(multipart_threshold=8 * _MIB, multipart_chunksize=5 * _MIB, max_concurrency=2)
+_MAX_BYTES = 10_000 * 5 * _MIB  # S3 takes 10,000 parts
 _TRANSFER.max_in_memory_upload_chunks = 2  # instead of 10; boto3's class passes it on, but has no parameter for it
 
 
@@ -37,14 +42,20 @@ class S3ObjectStore:
     def put_stream(self, key: str, stream: BinaryIO, *, content_type: str, disposition: str) -> StoredObject:
         """Store an object of any size while reading it."""
         hashing = _HashingReader(stream)
-        self._client.upload_fileobj(
-            # boto3 only calls read().
-            cast("BinaryIO", hashing),
-            self._bucket_name,
-            key,
-            ExtraArgs={"ContentType": content_type, "ContentDisposition": disposition},
-            Config=_TRANSFER,
-        )
+        try:
+            self._client.upload_fileobj(
+                # boto3 only calls read().
+                cast("BinaryIO", hashing),
+                self._bucket_name,
+                key,
+                ExtraArgs={"ContentType": content_type, "ContentDisposition": disposition},
+                Config=_TRANSFER,
+            )
+        except ClientError as error:
+            code = error.response.get("Error", {}).get("Code", "")
+            if code in _REFUSED:
+                raise ObjectRefusedError(f"{code}.") from None
+            raise
         return StoredObject(size=hashing.size, sha256=hashing.digest.hexdigest())
 
     def get(self, key: str) -> bytes:
@@ -59,7 +70,8 @@ class S3ObjectStore:
         try:
             return self._client.get_object(Bucket=self._bucket_name, Key=key)["Body"].read()
         except ClientError as error:
-            if error.response.get("Error", {}).get("Code") in _MISSING:
+            # A 404 without S3's own code is a proxy's, or says that the bucket is missing.
+            if error.response.get("Error", {}).get("Code") == "NoSuchKey":
                 raise KeyError(key) from None
             raise
 
@@ -112,4 +124,6 @@ class _HashingReader:
         chunk = b"".join(pieces)
         self.digest.update(chunk)
         self.size += len(chunk)
+        if self.size > _MAX_BYTES:
+            raise ObjectRefusedError("EntityTooLarge.")
         return chunk

@@ -53,15 +53,17 @@ class HeldJob:
 
     def lease(self) -> Lease:
         """Return the job's lease."""
-        return Lease(
+        lease = Lease(
             job=self.job,
             received=self.received,
             jobs=self.ports.jobs,
             queue=self.ports.queue,
-            progress=self.progress,
+            log=self.log,
             seconds=LEASE_SECONDS,
             clock=self.clock,
         )
+        lease.progress = self.progress
+        return lease
 
     def stored(self) -> Job:
         """Return the job as it is stored."""

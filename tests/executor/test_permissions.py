@@ -121,7 +121,7 @@ def run_all_paths(aws_harness: AwsExecutorHarness, folder: Path) -> None:
         assert aws_harness.wait_until_ended(canceled).status is JobStatus.CANCELED
         wait_until(lambda: aws_harness.message_count() == 0, "an empty queue")
         # Released at the end.
-        for priority in (Priority.HIGH, Priority.LOW):
+        for priority in (Priority.LOW, Priority.NORMAL, Priority.HIGH):
             released = aws_harness.submit(sleep_prompt(60.0, steps=600), priority=priority)
             wait_until(lambda released=released: aws_harness.job(released).progress is not None, "a renewed lease")  # type: ignore[misc]
         stop()
