@@ -161,7 +161,10 @@ class _Rule:
 
 
 class FaultProxy:
-    """A proxy in front of `upstream_url`. `step_of` names the step of a request; faults are injected by step."""
+    """A proxy in front of `upstream_url`. `step_of` names the step of a request; faults are injected by step.
+
+    Clients use it as a server, or as their HTTP_PROXY: the requests of AWS's clients are signed with their Host.
+    """
 
     def __init__(self, upstream_url: str, step_of: Callable[[ClientRequest], str]) -> None:
         self._step_of = step_of
@@ -182,7 +185,9 @@ class FaultProxy:
 
             def handle_request(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                request = ClientRequest(self.command, self.path, dict(self.headers.items()), body)
+                # The client of a forward proxy sends the whole URL.
+                path = self.path.removeprefix(f"http://{upstream}")
+                request = ClientRequest(self.command, path, dict(self.headers.items()), body)
                 proxy._handle(ProxiedRequest(self, upstream, request))
 
             do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = handle_request  # noqa: N815  http.server's names

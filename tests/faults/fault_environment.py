@@ -133,8 +133,9 @@ class FaultEnvironment(ComfyUIView):
     ) -> Iterator[ExecutorProcess]:
         """Run an executor as a process, behind both proxies, or with direct access to another ComfyUI."""
         self._process_count += 1
-        environment = {name: self._through_proxy(value) for name, value in self.harness.environment.items()}
-        environment |= {
+        environment = {
+            **self.harness.environment,
+            "HTTP_PROXY": self.aws_proxy.url,
             "COMFYUI_URL": comfyui_url or self.comfyui_proxy.url,
             "LEASE_SECONDS": str(self.lease_seconds),
             "EXECUTOR_ID": f"process-{self._process_count}",
@@ -171,6 +172,3 @@ class FaultEnvironment(ComfyUIView):
         urls = [comfyui.url for comfyui in (self.simulator, *comfyuis)]
         self._observer.check(*job_ids, lease_seconds=self.lease_seconds, comfyui_urls=urls)
         return [self.harness.job(job_id) for job_id in job_ids]
-
-    def _through_proxy(self, value: str) -> str:
-        return value.replace(self.harness.environment["AWS_ENDPOINT_URL"], self.aws_proxy.url)
