@@ -18,8 +18,8 @@ from gateway.errors import ComfyUIUnreachableError
 if TYPE_CHECKING:
     from executor.comfyui.client import ComfyUIClient, SystemStats
     from executor.comfyui.monitor import PromptMonitor
-    from executor.job.outage import StoreAvailability
     from executor.slots import Slots
+    from executor.store_availability import StoreAvailability
     from gateway.ports import Clock, ExecutorStore, JobQueue
 
 _POLL_SECONDS = 2.0

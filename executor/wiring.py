@@ -15,13 +15,13 @@ from executor.comfyui.monitor import PromptMonitor, PromptTimeLimits
 from executor.comfyui.websocket import ProgressSocket
 from executor.heartbeat import HeartbeatSender
 from executor.job.finisher import JobFinisher
-from executor.job.outage import StoreAvailability
 from executor.job.outputs import OutputCollector
 from executor.job.runner import JobRunner
 from executor.liveness import LivenessFile
 from executor.model_reporter import ModelReporter
 from executor.receiver import JobReceiver
 from executor.slots import Slots
+from executor.store_availability import StoreAvailability
 from executor.task_protection import TaskProtection
 from executor.worker import Worker
 from gateway.aws.clients import Clients

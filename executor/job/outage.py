@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from executor.job_log import JobLogWriter
+    from executor.store_availability import StoreAvailability
     from gateway.domain.job import Job
     from gateway.ports import Clock
 
@@ -31,41 +32,12 @@ _Result = TypeVar("_Result")
 _FIRST_BACKOFF_SECONDS = 1.0
 _MAX_BACKOFF_SECONDS = 30.0
 _POLL_SECONDS = 0.25
-# After an outage that nobody waits for any more: then one job tries again.
-_CLOSED_SECONDS = 30.0
 # A ComfyUI that was restarted still has the files; one that stays away costs an attempt, as during the execution.
 _MAX_COMFYUI_SECONDS = 120.0
 
 
 class OutageError(GatewayError):
     """A store was unavailable for longer than a job waits for it. The job is released, and its attempt not counted."""
-
-
-class StoreAvailability:
-    """Whether the stores of files respond, as this executor's jobs see it. Safe to use from several threads."""
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._waiting = 0
-        self._open_at = 0.0
-
-    @property
-    def available(self) -> bool:
-        """Whether more jobs can be received: none waits for a store, and the last outage is over or long ago."""
-        with self._lock:
-            return not self._waiting and self._clock.monotonic() >= self._open_at
-
-    def start_waiting(self) -> None:
-        """Count a job that waits for a store."""
-        with self._lock:
-            self._waiting += 1
-
-    def stop_waiting(self, *, recovered: bool) -> None:
-        """Stop counting a job that waited. `recovered`: whether the store responds again."""
-        with self._lock:
-            self._waiting -= 1
-            self._open_at = 0.0 if recovered else self._clock.monotonic() + _CLOSED_SECONDS
 
 
 class OutageWaiter:

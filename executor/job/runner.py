@@ -53,8 +53,8 @@ if TYPE_CHECKING:
     from executor.comfyui.history import HistoryEntry
     from executor.comfyui.monitor import PromptMonitor
     from executor.job.finisher import JobFinisher
-    from executor.job.outage import StoreAvailability
     from executor.job.outputs import OutputCollector
+    from executor.store_availability import StoreAvailability
     from gateway.domain.job import Job, Output
     from gateway.ports import Clock, JobQueue, JobStore, ObjectStore, ReceivedJob
 

@@ -13,10 +13,12 @@ from unittest import mock
 import pytest
 from botocore.exceptions import ClientError
 
+from executor import store_availability
 from executor.comfyui.monitor import ExecutionStoppedError
 from executor.job import outage, runner
-from executor.job.outage import OutageError, OutageWaiter, StoreAvailability
+from executor.job.outage import OutageError, OutageWaiter
 from executor.job_log import JobLogWriter
+from executor.store_availability import StoreAvailability
 from gateway.aws.s3 import S3ObjectStore
 from gateway.domain.job import Job, JobStatus, Priority
 from gateway.domain.messages import JobMessage
@@ -210,7 +212,7 @@ def test_a_result_outlives_a_release(harness: InMemoryExecutorHarness, simulator
     with (
         mock.patch.object(runner, "_MAX_OUTPUT_WAIT_SECONDS", 0.2),
         mock.patch.object(runner, "_OUTAGE_DELAY_SECONDS", 0),
-        mock.patch.object(outage, "_CLOSED_SECONDS", 0.1),
+        mock.patch.object(store_availability, "_CLOSED_SECONDS", 0.1),
         unavailable(harness, "put_stream") as back,
         harness.run_executor(simulator.url, MAX_ATTEMPTS="1"),
     ):
@@ -227,7 +229,7 @@ def test_an_unreadable_prompt_costs_no_attempt(harness: InMemoryExecutorHarness,
     with (
         mock.patch.object(runner, "_MAX_PROMPT_WAIT_SECONDS", 0.2),
         mock.patch.object(runner, "_OUTAGE_DELAY_SECONDS", 0),
-        mock.patch.object(outage, "_CLOSED_SECONDS", 0.1),
+        mock.patch.object(store_availability, "_CLOSED_SECONDS", 0.1),
         unavailable(harness, "get") as back,
         harness.run_executor(simulator.url, MAX_ATTEMPTS="1"),
     ):
