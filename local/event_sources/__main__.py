@@ -21,8 +21,11 @@ import boto3
 
 from gateway.aws.clients import Clients
 from gateway.aws.resources import JOB_CHANGES, QUEUE_SOURCES, SCHEDULES, TABLE
+from gateway.clock import SYSTEM_CLOCK
+from gateway.settings import BackgroundSettings
 from local.event_sources.dynamodb_stream import StreamSource, TableStream
 from local.event_sources.function import load_function
+from local.event_sources.lifecycle import Lifecycle
 from local.event_sources.schedule import ScheduleSource
 from local.event_sources.sqs import QueueSource
 from local.provision import queue_url
@@ -47,6 +50,8 @@ def main(prefix: str) -> None:
         QueueSource(sqs, url, functions[queue.function], queue.batch_size, stopping).start()
     for schedule in SCHEDULES:
         ScheduleSource(functions[schedule.function], schedule.every_minutes * 60, stopping).start()
+    settings = BackgroundSettings.from_environment(os.environ)
+    Lifecycle(clients.s3, settings.bucket_name, settings.retention_days, SYSTEM_CLOCK).start(stopping)
     table_name = f"{prefix}{TABLE.name}"
     stream_arn = clients.dynamodb.describe_table(TableName=table_name)["Table"]["LatestStreamArn"]
     stream = TableStream(boto3.client("dynamodbstreams"), stream_arn)
