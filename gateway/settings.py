@@ -249,6 +249,19 @@ class _AwsSettings(OutputBucketSettings, SecretSettings):
     retention_days: int = Field(default=30, ge=1, le=3650)
 
 
+_DAY_SECONDS = 24 * 3600
+
+
+def _within_retention(seconds: int, info: ValidationInfo, reason: str) -> int:
+    days = info.data.get("retention_days")
+    if days is not None and seconds > days * _DAY_SECONDS:
+        raise ValueError(
+            f"must be at most {days * _DAY_SECONDS}, which is RETENTION_DAYS: {reason}; lower it, or raise"
+            " RETENTION_DAYS"
+        )
+    return seconds
+
+
 class WebhookSecretSettings(_Settings):
     """For the command that prints owners' secrets."""
 
@@ -269,7 +282,13 @@ class FunctionSettings(_AwsSettings):
     webhook_allow_http: bool = False
     webhook_allow_loopback: bool = False  # receivers on this machine; local mode only
     webhook_refused_loopback_ports: Ports = ()  # of the processes of local mode, which sets it
-    download_url_seconds: int = Field(default=3600, ge=60, le=7 * 24 * 3600)
+    download_url_seconds: int = Field(default=3600, ge=60, le=7 * _DAY_SECONDS)
+
+    @field_validator("download_url_seconds")
+    @classmethod
+    def _downloads_exist(cls, seconds: int, info: ValidationInfo) -> int:
+        return _within_retention(seconds, info, "the files are deleted by then")
+
     file_url_secret: SecretStr | None = None  # signs URLs of files on the gateway's own address; local mode sets it
     public_url: HttpUrl | None = None  # the gateway's address in these URLs; None: as the caller reached it
 
@@ -318,23 +337,49 @@ class BackgroundSettings(FunctionSettings):
     low_dead_letter_queue_url: str
 
 
+_QUEUE_TIMEOUT_MS = 3_600_000
+
+
 class ExecutorSettings(_AwsSettings):
     """For the executor."""
 
     comfyui_url: HttpUrl = "http://127.0.0.1:8188"
     comfyui_timeout_ms: int = Field(default=600_000, ge=1000)  # of one execution, from its start
-    # Of waiting in ComfyUI's own queue: longer than the executor's prompts before it can take.
-    comfyui_queue_timeout_ms: int = Field(default=3_600_000, ge=1000)
     comfyui_stall_ms: int = Field(default=300_000, ge=1000)  # of running without an event; then ComfyUI counts as hung
     lease_seconds: int = Field(default=30, ge=2, le=3600)  # after which other executors claim the job of one that died
     executor_id: str | None = None  # host name and process id when not set
     max_concurrency: int = Field(default=1, ge=1, le=16)  # prompts that ComfyUI runs at the same time
     look_ahead: int = Field(default=1, ge=0, le=8)  # prompts waiting in ComfyUI's own queue in addition
+    # Of waiting in ComfyUI's own queue. The default grows with what the executor's own prompts can take.
+    comfyui_queue_timeout_ms: int = Field(default=_QUEUE_TIMEOUT_MS, ge=1000, validate_default=True)
     max_attempts: int = Field(default=3, ge=1, le=8)
-    cache_ttl_seconds: int = Field(default=24 * 3600, ge=1)  # how long a cached result is used
+    cache_ttl_seconds: int = Field(default=_DAY_SECONDS, ge=1)  # how long a cached result is used
     ecs_agent_uri: HttpUrl | None = None  # of the container's agent; ECS sets it
     health_file: str | None = None  # touched while the executor is healthy; see executor.liveness
     shutdown_grace_seconds: float = Field(default=20, ge=0, le=3600)  # for running jobs to finish
+
+    @field_validator("comfyui_queue_timeout_ms")
+    @classmethod
+    def _outlasts_own_prompts(cls, queue_timeout_ms: int, info: ValidationInfo) -> int:
+        names = ("comfyui_timeout_ms", "max_concurrency", "look_ahead")
+        if any(name not in info.data for name in names):
+            return queue_timeout_ms  # one of them is invalid, which is reported
+        timeout_ms, concurrency, look_ahead = (info.data[name] for name in names)
+        # A prompt waits behind at most this many of the executor's own, each of which may use its whole time.
+        own_ms: int = (concurrency + look_ahead - 1) * timeout_ms
+        if queue_timeout_ms == _QUEUE_TIMEOUT_MS:
+            return max(queue_timeout_ms, own_ms + int(timeout_ms))
+        if queue_timeout_ms < own_ms:
+            raise ValueError(
+                f"must be at least {own_ms}, the longest wait behind this executor's own prompts; raise it, or lower"
+                " COMFYUI_TIMEOUT_MS, MAX_CONCURRENCY or LOOK_AHEAD"
+            )
+        return queue_timeout_ms
+
+    @field_validator("cache_ttl_seconds")
+    @classmethod
+    def _cached_files_exist(cls, seconds: int, info: ValidationInfo) -> int:
+        return _within_retention(seconds, info, "the files of a cached result are deleted by then")
 
 
 class LocalSettings(OutputBucketSettings):

@@ -59,7 +59,9 @@ def test_a_prompt_that_waits_too_long_moves_to_another_executor(harness: AwsExec
     """It is canceled on the ComfyUI that others keep busy, and runs on another one."""
     observer = InvariantObserver(harness)
     with busy_with_others(comfyui_url, 60.0) as foreign:
-        with harness.run_executor(comfyui_url, COMFYUI_QUEUE_TIMEOUT_MS="1500", EXECUTOR_ID="busy") as stop_busy:
+        with harness.run_executor(
+            comfyui_url, LOOK_AHEAD="0", COMFYUI_QUEUE_TIMEOUT_MS="1500", EXECUTOR_ID="busy"
+        ) as stop_busy:
             job_id = harness.submit(sleep_prompt(0.5))
             wait_until(lambda: harness.job(job_id).status is JobStatus.RUNNING, "a first attempt")
             wait_until(lambda: any(line.level is LogLevel.WARNING for line in harness.job(job_id).log), "the release")
@@ -78,7 +80,7 @@ def test_a_prompt_that_waits_too_long_moves_to_another_executor(harness: AwsExec
 def test_a_job_that_waits_too_long_everywhere_fails(harness: AwsExecutorHarness, comfyui_url: str) -> None:
     """After MAX_ATTEMPTS, with a recommendation; the prompt of the other client continues."""
     with busy_with_others(comfyui_url, 60.0) as foreign:
-        with harness.run_executor(comfyui_url, COMFYUI_QUEUE_TIMEOUT_MS="1000", MAX_ATTEMPTS="2"):
+        with harness.run_executor(comfyui_url, LOOK_AHEAD="0", COMFYUI_QUEUE_TIMEOUT_MS="1000", MAX_ATTEMPTS="2"):
             job = harness.wait_until_ended(harness.submit(sleep_prompt(0.5)))
         assert running(comfyui_url) == [foreign]
     assert job.error is not None
@@ -96,6 +98,6 @@ def test_a_prompt_that_starts_while_it_is_canceled_continues(harness: AwsExecuto
             proxied.respond(proxied.forward())
 
         proxy.inject("POST /queue", too_late)
-        with harness.run_executor(proxy.url, COMFYUI_QUEUE_TIMEOUT_MS="1000"):
+        with harness.run_executor(proxy.url, LOOK_AHEAD="0", COMFYUI_QUEUE_TIMEOUT_MS="1000"):
             job = harness.wait_until_ended(harness.submit(sleep_prompt(2.0)))
     assert (job.status, job.attempt) == (JobStatus.SUCCEEDED, 1)

@@ -221,3 +221,44 @@ def test_invalid_urls_are_rejected(address: str) -> None:
     assert caught.value.message.startswith("COMFYUI_URL: ")
     assert ("password" in caught.value.message) == ("@" in address)
     assert "\n" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("host", "given", "names"),
+    [
+        (
+            ExecutorSettings,
+            {"COMFYUI_TIMEOUT_MS": "7200000", "COMFYUI_QUEUE_TIMEOUT_MS": "7000000"},
+            ("COMFYUI_QUEUE_TIMEOUT_MS", "COMFYUI_TIMEOUT_MS"),
+        ),
+        (
+            ExecutorSettings,
+            {"MAX_CONCURRENCY": "8", "COMFYUI_QUEUE_TIMEOUT_MS": "600000"},
+            ("COMFYUI_QUEUE_TIMEOUT_MS", "MAX_CONCURRENCY"),
+        ),
+        (
+            ExecutorSettings,
+            {"CACHE_TTL_SECONDS": "86401", "RETENTION_DAYS": "1"},
+            ("CACHE_TTL_SECONDS", "RETENTION_DAYS"),
+        ),
+        (
+            ApiSettings,
+            {"DOWNLOAD_URL_SECONDS": "604800", "RETENTION_DAYS": "3"},
+            ("DOWNLOAD_URL_SECONDS", "RETENTION_DAYS"),
+        ),
+    ],
+)
+def test_settings_that_contradict_each_other_are_refused(
+    host: type[ApiSettings | ExecutorSettings], given: dict[str, str], names: tuple[str, ...]
+) -> None:
+    """The message names both."""
+    with pytest.raises(SettingsInvalidError) as refused:
+        host.from_environment({**COMPLETE, **given})
+    assert all(name in refused.value.message for name in names)
+
+
+def test_the_queue_timeout_grows_with_the_time_limit() -> None:
+    """Whoever raises COMFYUI_TIMEOUT_MS alone loses no job that waits behind another one."""
+    settings = ExecutorSettings.from_environment({**COMPLETE, "COMFYUI_TIMEOUT_MS": "7200000"})
+    assert settings.comfyui_queue_timeout_ms == 2 * 7_200_000
+    assert ExecutorSettings.from_environment(COMPLETE).comfyui_queue_timeout_ms == 3_600_000
