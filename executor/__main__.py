@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from executor.log import log_uncaught_exceptions, logger
 from executor.malloc import return_large_buffers
@@ -50,5 +50,12 @@ def run() -> None:
     logger.info("executor stopped", action="executor_stopped")
 
 
+def end_process(exit_code: int) -> NoReturn:
+    """End the process at once. Python would wait for boto3's threads, which may upload for minutes."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(exit_code)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    end_process(main())

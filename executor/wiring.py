@@ -122,7 +122,9 @@ def assemble(settings: ExecutorSettings, ports: ExecutorPorts) -> ExecutorApp:
         queue_seconds=settings.comfyui_queue_timeout_ms / 1000,
     )
     progress_socket = ProgressSocket(settings.comfyui_url, limits.silent_seconds, clock)
-    monitor = PromptMonitor(comfyui, progress_socket, limits, clock)
+    monitor = PromptMonitor(
+        comfyui=comfyui, socket=progress_socket, limits=limits, lease_seconds=settings.lease_seconds, clock=clock
+    )
     slots = Slots(settings.max_concurrency, settings.look_ahead)
     liveness = LivenessFile(settings.health_file, clock)
     stopping = threading.Event()

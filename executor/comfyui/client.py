@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import uuid
 from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
@@ -38,6 +39,8 @@ _FOLDERS_WITHOUT_MODELS = ("configs", "custom_nodes")  # ComfyUI lists them amon
 _MAX_TEXT_CHARACTERS = 200  # of version and device name
 _MAX_OBJECT_INFO_BYTES = 4_000_000
 _CHUNK_BYTES = 65_536
+# Marks the prompts of executors in ComfyUI's queue: the client id is part of their entry there.
+_CLIENT_ID_PREFIX = "comfyui-gateway-"
 _REFUSED_FILE_STATUSES = (400, 403)  # a suspicious file name, or a folder outside of ComfyUI's own
 
 
@@ -144,6 +147,12 @@ class ComfyUIClient:
         )
         return ComfyUIQueue(running=running, pending=pending)
 
+    def executors_prompts(self) -> list[str]:
+        """List the prompts that run or wait and that an executor submitted, this one or another."""
+        state = self._json("GET", "/queue")
+        items = [item for name in ("queue_running", "queue_pending") for item in state.get(name) or []]
+        return [str(item[1]) for item in items if _is_of_executor(item)]
+
     def cancel(self, prompt_id: str) -> None:
         """Cancel a prompt that waits or runs; does nothing when it does neither.
 
@@ -243,6 +252,19 @@ class ComfyUIClient:
         except requests.RequestException as error:
             # The exception's message contains addresses; its type is enough.
             raise ComfyUIUnreachableError(f"ComfyUI does not respond ({type(error).__name__}).") from error
+
+
+def new_client_id() -> str:
+    """Make a client id that marks prompts as submitted by an executor."""
+    return _CLIENT_ID_PREFIX + uuid.uuid4().hex
+
+
+def _is_of_executor(item: object) -> bool:
+    """Return whether an item of ComfyUI's queue (number, prompt id, prompt, extra data …) has an executor's mark."""
+    match item:
+        case [_, str(), _, {"client_id": str(client_id)}, *_]:
+            return client_id.startswith(_CLIENT_ID_PREFIX)
+    return False
 
 
 def _json_object(response: requests.Response) -> dict[str, Any]:

@@ -75,8 +75,18 @@ class PromptTimeLimits:
 class PromptMonitor:
     """Monitors the prompts of one ComfyUI; safe to use from several threads."""
 
-    def __init__(self, comfyui: ComfyUIClient, socket: ProgressSocket, limits: PromptTimeLimits, clock: Clock) -> None:
+    def __init__(
+        self,
+        *,
+        comfyui: ComfyUIClient,
+        socket: ProgressSocket,
+        limits: PromptTimeLimits,
+        lease_seconds: int,
+        clock: Clock,
+    ) -> None:
         self._comfyui = comfyui
+        self._lease_seconds = lease_seconds
+        self._started = False
         self._socket = socket
         self._limits = limits
         self._clock = clock
@@ -106,7 +116,16 @@ class PromptMonitor:
         self._abandoned.add(prompt_id)
 
     def clean_up(self) -> None:
-        """Forget stuck prompts that are gone by now, and cancel abandoned ones. Raises ComfyUIUnreachableError."""
+        """Forget stuck prompts that are gone by now, and cancel abandoned ones. Raises ComfyUIUnreachableError.
+
+        The first call finds what an executor that was killed has left on this ComfyUI: it is the first response of
+        ComfyUI, before this executor receives jobs.
+        """
+        if not self._started:
+            for prompt_id in self._comfyui.executors_prompts():
+                # Their jobs can be claimed when their leases have expired.
+                self._abandoned.add(prompt_id, grace_seconds=self._lease_seconds + _ABANDONED_GRACE_SECONDS)
+            self._started = True
         if self._stuck_hopeless_at or self._abandoned:
             queue = self._comfyui.queue()
             for prompt_id in tuple(self._stuck_hopeless_at):
@@ -275,10 +294,10 @@ class _AbandonedPrompts:
     def __bool__(self) -> bool:
         return bool(self._cancel_at)
 
-    def add(self, prompt_id: str) -> None:
-        """Add a prompt that no attempt waits for any more."""
+    def add(self, prompt_id: str, *, grace_seconds: float | None = None) -> None:
+        """Add a prompt that no attempt waits for. Without a grace period, it begins when ComfyUI responds again."""
         with self._lock:
-            self._cancel_at[prompt_id] = None
+            self._cancel_at[prompt_id] = None if grace_seconds is None else self._clock.monotonic() + grace_seconds
 
     def discard(self, prompt_id: str) -> None:
         """Remove a prompt because an attempt waits for it again."""

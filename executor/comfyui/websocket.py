@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import json
 import threading
-import uuid
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
 import websocket
 
+from executor.comfyui.client import new_client_id
 from executor.log import logger
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class ProgressSocket:
         scheme = "wss" if parts.scheme == "https" else "ws"
         self._url = urlunsplit((scheme, parts.netloc, parts.path.rstrip("/") + "/ws", "", ""))
         self._clock = clock
-        self._client_id = uuid.uuid4().hex
+        self._client_id = new_client_id()
         self._subscribers: dict[str, PromptProgress] = {}  # by prompt id
         self._lock = threading.Lock()
         self._stopping = threading.Event()
@@ -94,7 +94,7 @@ class ProgressSocket:
             except (websocket.WebSocketException, OSError, ValueError) as error:
                 logger.debug("websocket disconnected", action="websocket_disconnected", reason=type(error).__name__)
             self._connected.clear()
-            self._client_id = uuid.uuid4().hex
+            self._client_id = new_client_id()
             with self._lock:
                 for progress in self._subscribers.values():
                     progress.last_event_at = None

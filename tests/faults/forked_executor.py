@@ -8,7 +8,7 @@ import sys
 from multiprocessing import get_context
 from typing import TYPE_CHECKING
 
-from executor.__main__ import main
+from executor.__main__ import end_process, main
 from local.child_process import ChildFailedError, end_with_parent
 from testing.executor_harness import short_intervals
 
@@ -66,4 +66,4 @@ def _run(environment: Mapping[str, str], log_file: Path) -> None:
     os.environ.clear()
     os.environ.update(environment)
     with short_intervals():
-        sys.exit(main())
+        end_process(main())
