@@ -110,7 +110,9 @@ def emulated() -> Iterator[tuple[WorkflowWiring, Clients]]:
     with tempfile.TemporaryDirectory() as folder, Emulator(state_dir=None, work_dir=Path(folder)) as emulator:
         os.environ.update(emulator.environment)
         clients = Clients()
-        os.environ.update(provision(clients, prefix="bench-", retention_days=30), RATE_LIMIT_MAX="1000000")
+        os.environ.update(
+            provision(clients, prefix="bench-", retention_days=30), RATE_LIMIT_MAX="1000000", CHOSEN_KEYS="true"
+        )
         settings = ApiSettings.from_environment(os.environ)
         wiring = WorkflowWiring(settings)
         measured = wiring._clients  # noqa: SLF001  the clients of the handlers

@@ -311,6 +311,7 @@ class ApiSettings(FunctionSettings):
     """For the Lambda functions behind the API."""
 
     open_access: bool = False  # every caller is an admin; only for local mode without keys and JWT secret
+    chosen_keys: bool = False  # whether keys can have any form, as those of API_KEYS in local mode
     jwt_secret: JwtSecret | None = None  # of JWTs; without it, they are rejected
     rate_limit_max: int = Field(default=100, ge=0)  # requests per caller and window; 0 means no limit
     rate_limit_window_ms: int = Field(default=60_000, ge=1000, le=24 * 3600 * 1000)

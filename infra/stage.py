@@ -18,7 +18,7 @@ _HOSTS = (ApiSettings, BackgroundSettings, ExecutorSettings)
 _SET_BY_DEPLOYMENT = {"METRICS_NAMESPACE", "SECRET_ARNS", "HEALTH_FILE", "EXECUTOR_ID", "SHUTDOWN_GRACE_SECONDS"}
 # A deployment has a bucket and IAM; on Lambda, the receivers of loopback are the runtime and its extensions.
 _LOCAL_MODE_ONLY = {
-    *("OPEN_ACCESS", "S3_BUCKET", "S3_ENDPOINT", "S3_REGION"),
+    *("OPEN_ACCESS", "CHOSEN_KEYS", "S3_BUCKET", "S3_ENDPOINT", "S3_REGION"),
     *("WEBHOOK_ALLOW_LOOPBACK", "WEBHOOK_REFUSED_LOOPBACK_PORTS", "PUBLIC_URL"),
 }
 # The retention periods that CloudWatch Logs supports.

@@ -181,6 +181,7 @@ class _Connection(RequestHandler):
         for body in bodies:
             if not body.is_eof():
                 body.set_exception(web.RequestPayloadError("the body is incomplete"))
+                body.feed_eof()  # there is nothing left to wait for after the response
         self.close()
         return True
 
@@ -252,7 +253,9 @@ async def _read_body(request: web.BaseRequest) -> bytes:
     except TimeoutError:
         raise _invalid("The body did not arrive in time.") from None
     except (web.RequestPayloadError, HttpProcessingError, web.PayloadAccessError):
-        raise _invalid("The body is incomplete, or its chunks are not valid HTTP/1.1.") from None
+        raise _body_incomplete() from None
+    if request.content.exception() is not None:  # the client ended the connection while nothing was being read
+        raise _body_incomplete()
     return bytes(content)
 
 
@@ -263,6 +266,10 @@ def _headers(request: web.BaseRequest) -> Sequence[tuple[str, str]]:
 def _local_address(request: web.BaseRequest) -> tuple[str, int]:
     address = request.transport.get_extra_info("sockname") if request.transport else None
     return (address[0], address[1]) if address else ("127.0.0.1", 80)
+
+
+def _body_incomplete() -> RequestInvalidError:
+    return _invalid("The body is incomplete, or its chunks are not valid HTTP/1.1.")
 
 
 def _body_too_large() -> PayloadTooLargeError:

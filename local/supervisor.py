@@ -79,6 +79,7 @@ class Supervisor:
         self._environment = _base_environment(environment)
         self._output_bucket = output_bucket_variables(settings)
         self._open_access = not self._keys and settings.jwt_secret is None
+        self._environment["CHOSEN_KEYS"] = "true"
         self._environment["OPEN_ACCESS"] = str(self._open_access).lower()
         open_to_others = settings.host not in _LOOPBACK
         self._environment |= receiver_variables(environment, open_access=self._open_access)

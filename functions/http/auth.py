@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from functions.http.routes import Access
-from gateway.domain.principal import ApiKey, Principal, Role, hash_key
+from gateway.domain.principal import ApiKey, Principal, Role, hash_key, is_minted
 from gateway.errors import CredentialsRejectedError, RoleForbiddenError
 from gateway.limits import MAX_API_KEY_CHARACTERS
 
@@ -40,15 +40,23 @@ class Authenticator:
     """Authenticates requests, and checks who may use a route.
 
     `tokens` is None when no JWT is accepted. `open_access`: every caller is an admin, as in local mode without keys.
+    `chosen_keys`: keys can have any form, as those that a person chooses for local mode.
     """
 
     def __init__(
-        self, keys: ApiKeyStore, clock: Clock, *, tokens: JwtVerifier | None = None, open_access: bool
+        self,
+        keys: ApiKeyStore,
+        clock: Clock,
+        *,
+        tokens: JwtVerifier | None = None,
+        open_access: bool,
+        chosen_keys: bool = False,
     ) -> None:
         self._keys = keys
         self._clock = clock
         self._tokens = tokens
         self._open_access = open_access
+        self._chosen_keys = chosen_keys
         self._cached_keys: dict[str, tuple[ApiKey, float]] = {}
 
     def identify(self, event: APIGatewayProxyEvent) -> Caller | None:
@@ -93,7 +101,8 @@ class Authenticator:
         return request.principal
 
     def _caller_of_key(self, key: str) -> Caller:
-        record = self._record(hash_key(key)) if len(key) <= MAX_API_KEY_CHARACTERS else None
+        possible = is_minted(key) or (self._chosen_keys and len(key) <= MAX_API_KEY_CHARACTERS)
+        record = self._record(hash_key(key)) if possible else None
         if record is None or not record.usable(self._clock.now()):
             raise CredentialsRejectedError("Invalid API key")
         return Caller(record.principal, rate_limit_subject=f"KEY#{record.sha256}")

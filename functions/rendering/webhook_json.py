@@ -34,6 +34,10 @@ class WebhookBodyJson(TypedDict):
     jobId: JobId
     status: JobStatus
     workflowId: Annotated[str, Field(description="Id of the workflow.")]
+    owner: Annotated[
+        str,
+        Field(pattern="^[0-9a-f]{16}$", description="First 16 hex digits of the SHA-256 of the owner's name."),
+    ]
     result: Annotated[WebhookOutcomeJson | None, Field(description="Null unless the job has succeeded.")]
     error: JobErrorJson | None
     timing: TimingJson

@@ -38,7 +38,7 @@ def send_sample_webhook(
         raise RequestInvalidError([Problem("url", WEBHOOKS_DISABLED)])
     webhook_id = str(uuid.uuid4())
     now = clock.now()
-    body = payload.sample(now)
+    body = payload.sample(caller.owner, now)
     try:
         result = sender.post(url, body, signer.headers(caller.owner, webhook_id, int(now.timestamp()), body))
     except CallbackRefusedError as refused:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from gateway.domain import timestamps
 from gateway.domain.job import JobStatus
+from gateway.domain.principal import owner_hash
 from gateway.limits import MAX_WEBHOOK_BODY_BYTES
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ def write(view: JobView, job: Job, now: datetime) -> bytes:
         "jobId": viewed["jobId"],
         "status": viewed["status"],
         "workflowId": viewed["workflowId"],
+        "owner": owner_hash(job.owner),
         "result": None if viewed["outputs"] is None else {"outputs": viewed["outputs"]},
         "error": viewed["error"],
         "timing": viewed["timing"],
@@ -47,14 +49,18 @@ def write(view: JobView, job: Job, now: datetime) -> bytes:
     return _encoded(body)
 
 
-def sample(now: datetime) -> bytes:
-    """Make the body of a sample: like a job's, but the event's name and the job's id show that there is no job."""
+def sample(owner: str, now: datetime) -> bytes:
+    """Make the body of a sample, as for a job of this owner.
+
+    The event's name and the job's id show that there is no job.
+    """
     ended_at = timestamps.to_text(now)
     body: WebhookBodyJson = {
         "event": "webhook.test",
         "jobId": _SAMPLE_JOB_ID,
         "status": JobStatus.SUCCEEDED,
         "workflowId": "sample",
+        "owner": owner_hash(owner),
         "result": {"outputs": []},
         "error": None,
         "timing": {

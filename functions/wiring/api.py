@@ -48,7 +48,13 @@ class ApiWiring(BaseWiring):
         """Authenticates callers."""
         secret = self.settings.jwt_secret
         tokens = JwtVerifier(secret.get_secret_value()) if secret else None
-        return Authenticator(self._keys, self.clock, tokens=tokens, open_access=self.settings.open_access)
+        return Authenticator(
+            self._keys,
+            self.clock,
+            tokens=tokens,
+            open_access=self.settings.open_access,
+            chosen_keys=self.settings.chosen_keys,
+        )
 
     @cached_property
     def middlewares(self) -> Sequence[Middleware]:

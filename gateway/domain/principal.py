@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 _KEY_PREFIX = "cgw_"  # so that people and scanners for leaked secrets recognize a key
 _KEY_BYTES = 32
+_CHECKSUM_CHARACTERS = 8
+_OWNER_HASH_CHARACTERS = 16
+_KEY_CHARACTERS = len(_KEY_PREFIX) + 43 + _CHECKSUM_CHARACTERS  # 32 bytes are 43 characters of base64
 _ID_CHARACTERS = 12
 
 
@@ -84,9 +87,28 @@ def mint_key(
     ]
     if problems:
         raise RequestInvalidError(problems)
-    key = _KEY_PREFIX + secrets.token_urlsafe(_KEY_BYTES)
+    random_part = _KEY_PREFIX + secrets.token_urlsafe(_KEY_BYTES)
+    key = random_part + _checksum(random_part)
     record = ApiKey(sha256=hash_key(key), name=name, owner=owner, role=role, created_at=now, expires_at=expires_at)
     return key, record
+
+
+def owner_hash(owner: str) -> str:
+    """Return what names an owner to receivers of webhooks, without the name itself."""
+    return hashlib.sha256(owner.encode()).hexdigest()[:_OWNER_HASH_CHARACTERS]
+
+
+def is_minted(key: str) -> bool:
+    """Return whether a key has the form and the checksum of `mint_key`. Any other needs no read of the table.
+
+    The checksum is no secret: it keeps mistyped and made-up keys from costing anything, not from being accepted.
+    """
+    random_part, checksum = key[:-_CHECKSUM_CHARACTERS], key[-_CHECKSUM_CHARACTERS:]
+    return key.startswith(_KEY_PREFIX) and len(key) == _KEY_CHARACTERS and checksum == _checksum(random_part)
+
+
+def _checksum(random_part: str) -> str:
+    return hashlib.sha256(random_part.encode()).hexdigest()[:_CHECKSUM_CHARACTERS]
 
 
 def hash_key(key: str) -> str:

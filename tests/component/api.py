@@ -109,7 +109,9 @@ class Gateway:
         """Create a gateway on new in-memory ports."""
         ports = InMemoryPorts(SYSTEM_CLOCK)
         wiring = WorkflowWiring(
-            ApiSettings.from_environment({**dict.fromkeys(_RESOURCE_SETTINGS, "in-memory"), **settings})
+            ApiSettings.from_environment(
+                {**dict.fromkeys(_RESOURCE_SETTINGS, "in-memory"), "CHOSEN_KEYS": "true", **settings}
+            )
         )
         wiring.__dict__.update(  # instead of the values that the cached properties would create
             jobs=ports.jobs,
@@ -133,7 +135,7 @@ class Gateway:
     @classmethod
     def on_aws(cls, environment: dict[str, str], clients: Clients, **settings: str) -> AwsGateway:
         """Create a gateway on the embedded AWS. The given settings override those of the environment."""
-        wiring = WorkflowWiring(ApiSettings.from_environment({**environment, **settings}))
+        wiring = WorkflowWiring(ApiSettings.from_environment({**environment, "CHOSEN_KEYS": "true", **settings}))
         wiring._clients = clients  # creating clients takes longer than most tests
         return AwsGateway(wiring, clients, environment["TABLE_NAME"])
 

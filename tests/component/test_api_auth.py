@@ -13,13 +13,15 @@ import pytest
 
 from functions.http.auth import Authenticator, Caller
 from gateway.clock import SYSTEM_CLOCK
-from gateway.domain.principal import ApiKey, Role, hash_key
+from gateway.domain.principal import ApiKey, Role, hash_key, mint_key
 from gateway.errors import CredentialsRejectedError
 from testing.clock import FakeClock
 from tests.component.api import Gateway
 from tests.component.workflows import add_workflow, run
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEvent
 
     from gateway.aws.clients import Clients
@@ -117,7 +119,7 @@ def test_a_revoked_key_is_rejected_within_a_minute() -> None:
     """A function caches a key for less than a minute."""
     key = ApiKey(sha256=hash_key("k"), name="n", owner="ada", role=Role.USER, created_at=SYSTEM_CLOCK.now())
     keys, clock = CountingKeyStore(key), FakeClock()
-    authenticator = Authenticator(keys, clock, open_access=False)
+    authenticator = Authenticator(keys, clock, open_access=False, chosen_keys=True)
     request: APIGatewayProxyEvent = Request("k")  # type: ignore[assignment]  # has all that is read
     first, second = authenticator.identify(request), authenticator.identify(request)
     assert first == second == Caller(key.principal, rate_limit_subject=f"KEY#{key.sha256}")
@@ -135,13 +137,27 @@ def test_a_cached_key_expires_on_time() -> None:
     expiry = now + timedelta(seconds=1)
     key = ApiKey(sha256=hash_key("k"), name="n", owner="ada", role=Role.USER, created_at=now, expires_at=expiry)
     keys = CountingKeyStore(key)
-    authenticator = Authenticator(keys, clock, open_access=False)
+    authenticator = Authenticator(keys, clock, open_access=False, chosen_keys=True)
     request: APIGatewayProxyEvent = Request("k")  # type: ignore[assignment]  # has all that is read
     assert authenticator.identify(request)
     clock.advance(1)
     with pytest.raises(CredentialsRejectedError):
         authenticator.identify(request)
     assert keys.reads == 1
+
+
+@pytest.mark.parametrize("change", [lambda key: key[:-1] + "x", lambda key: key[:-8], lambda _: "made-up", str.upper])
+def test_a_made_up_key_costs_no_read(change: Callable[[str], str]) -> None:
+    """On a deployed stage, the form and the checksum of a key are checked before it is looked up."""
+    key, record = mint_key(name="n", owner="ada", role=Role.USER, now=SYSTEM_CLOCK.now())
+    keys = CountingKeyStore(record)
+    authenticator = Authenticator(keys, FakeClock(SYSTEM_CLOCK.now()), open_access=False)
+    request: APIGatewayProxyEvent = Request(change(key))  # type: ignore[assignment]  # has all that is read
+    with pytest.raises(CredentialsRejectedError):
+        authenticator.identify(request)
+    assert keys.reads == 0
+    request = Request(key)  # type: ignore[assignment]  # as above
+    assert authenticator.identify(request)
 
 
 JWT_SECRET = "a secret of the tests, 32 bytes long"

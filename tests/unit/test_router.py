@@ -72,7 +72,7 @@ class ProductFunction:
         for role in Role:
             key = ApiKey(sha256=hash_key(role), name=role, owner=role, role=role, created_at=ports.clock.now())
             ports.keys.put(key)
-        authenticator = Authenticator(ports.keys, ports.clock, open_access=False)
+        authenticator = Authenticator(ports.keys, ports.clock, open_access=False, chosen_keys=True)
         operations: Mapping[str, Operation] = {each.operation_id: respond for each in routes}
         self._clock = ports.clock
         self._router = Router(routes, operations, authenticator, [identify_and_limit(authenticator, None)])
@@ -107,7 +107,7 @@ def test_every_declared_route_has_a_handler(function: str, monkeypatch: pytest.M
 def test_a_mismatch_of_routes_and_handlers_raises(operations: Mapping[str, Operation]) -> None:
     """A route without a handler, and a handler without a route. The message names the operation."""
     ports = InMemoryPorts()
-    authenticator = Authenticator(ports.keys, ports.clock, open_access=False)
+    authenticator = Authenticator(ports.keys, ports.clock, open_access=False, chosen_keys=True)
     with pytest.raises(ValueError, match=r"getProduct|renameProduct"):
         Router(PRODUCT_ROUTES[:1], operations, authenticator, [])
 

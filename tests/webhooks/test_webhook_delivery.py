@@ -12,6 +12,7 @@ from gateway.clock import SYSTEM_CLOCK
 from gateway.domain.delivery import DeliveryStatus
 from gateway.domain.job import JobEnd, JobFailure, JobStatus, Output, ended_event_id
 from gateway.domain.messages import JobEndedEvent, message_group
+from gateway.domain.principal import owner_hash
 from tests.component.api import aws_calls
 from tests.webhooks.harness import OUTPUT, SECRET, WebhookHarness
 from tests.webhooks.receiver import Receiver, hangs, responds
@@ -36,6 +37,7 @@ def test_a_webhook_reports_the_result(harness: WebhookHarness) -> None:
         "jobId": job.id,
         "status": "succeeded",
         "workflowId": "w",
+        "owner": owner_hash(job.owner),
         "result": {"outputs": [output]},
         "error": None,
         "timing": payload["timing"],

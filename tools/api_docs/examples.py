@@ -11,7 +11,7 @@ from gateway.domain.delivery import DeliveryStatus
 from gateway.domain.file_names import SAVED_FORMATS
 from gateway.domain.job import JobStatus, LogLevel, Priority, ended_event_id
 from gateway.domain.page_position import PagePosition
-from gateway.domain.principal import Role
+from gateway.domain.principal import Role, owner_hash
 from gateway.errors import (
     ComfyUIOutOfMemoryError,
     CredentialsRejectedError,
@@ -174,6 +174,7 @@ WEBHOOK_BODY: WebhookBodyJson = {
     "jobId": JOB_ID,
     "status": JobStatus.SUCCEEDED,
     "workflowId": BUNDLED_WORKFLOW_ID,
+    "owner": owner_hash("ada"),
     "result": {"outputs": [OUTPUT]},
     "error": None,
     "timing": JOB_SUCCEEDED["timing"],
