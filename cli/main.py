@@ -145,6 +145,7 @@ def worker() -> None:
       comfyui-gateway worker
 
     """
+    from executor.__main__ import end_process  # noqa: PLC0415  the other commands do without it
     from executor.__main__ import run as run_executor  # noqa: PLC0415  the other commands do without it
     from gateway.errors import SettingsInvalidError  # noqa: PLC0415  the other commands do without it
 
@@ -158,6 +159,7 @@ def worker() -> None:
             advice="A deployed stage has the settings in its output Environment (docs/executors.md), a gateway on this "
             "machine in ./data/environment.",
         ) from None
+    end_process(0)
 
 
 app.command("submit", rich_help_panel=_JOBS)(with_gateway(submit.submit))

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _LOOP_SECONDS = 0.25
 # An interrupt takes effect at the next step. A job that is not released by then runs again after its lease expires.
 _RELEASE_SECONDS = 10.0
+_LAST_RECEIVE_SECONDS = 2.0
 
 
 class Worker:
@@ -95,6 +96,8 @@ class Worker:
         self._runner.stop_all()
         self._join(self._clock.monotonic() + _RELEASE_SECONDS)
         self._runner.release_all()
+        # A long poll of this executor may receive what was just released: it releases it again.
+        self._receiver.close(_LAST_RECEIVE_SECONDS)
 
     def _join(self, deadline: float) -> None:
         for thread in tuple(self._threads):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import uuid
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from testing.aws_faults import (
     no_response,
     reset,
     response_truncated,
+    throttled,
 )
 from testing.prompts import image_prompt, sleep_prompt
 from testing.waiting import wait_until
@@ -119,3 +121,30 @@ def test_an_outage_longer_than_a_lease_cancels_the_prompt(env: FaultEnvironment)
         env.aws_proxy.clear_faults()
         (job,) = env.check_ended(job_id)
     assert (job.status, job.attempt) == (JobStatus.SUCCEEDED, 2)
+
+
+def test_outputs_wait_for_a_store_that_rejects_requests(env: FaultEnvironment) -> None:
+    """With MAX_ATTEMPTS of 1, jobs succeed in their first attempt, and are executed once."""
+    env.aws_proxy.inject("PutObject", throttled, times=12)
+    with env.executor_process(MAX_ATTEMPTS="1"):
+        jobs = [env.harness.submit(image_prompt()) for _ in range(3)]
+        ended = env.check_ended(*jobs)
+    assert {(job.status, job.attempt) for job in ended} == {(JobStatus.SUCCEEDED, 1)}
+    assert env.executed_prompt_count() == len(jobs)
+
+
+def test_a_shutdown_while_the_store_hangs(env: FaultEnvironment) -> None:
+    """The job is released without counting the attempt, and the process ends without waiting for the upload."""
+    env.lease_seconds = 60
+    env.aws_proxy.inject("PutObject", no_response, times=1000)
+    with env.executor_process(SHUTDOWN_GRACE_SECONDS="0", MAX_ATTEMPTS="1") as process:
+        job_id = env.harness.submit(image_prompt())
+        wait_until(lambda: env.aws_proxy.request_counts["PutObject"] > 0, "an upload")
+        requested_at = time.monotonic()
+        process.terminate()
+        process.wait()
+        assert time.monotonic() - requested_at < 10
+    assert env.is_released(job_id)
+    with env.healthy_executor(MAX_ATTEMPTS="1"):
+        (job,) = env.check_ended(job_id)
+    assert (job.status, job.counted_attempts) == (JobStatus.SUCCEEDED, 1)
