@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from gateway.ports import Clock, ExecutorStore, JobQueue
 
 _POLL_SECONDS = 2.0
+_STOP_SECONDS = 2.0
 _RETENTION = timedelta(days=1)
 _LATEST_WEIGHT = 0.2  # of the latest run in the moving average
 
@@ -71,7 +72,7 @@ class HeartbeatSender:
     def stop(self) -> None:
         """Stop; the last heartbeat becomes stale by itself."""
         self._stopping.set()
-        self._thread.join()
+        self._thread.join(_STOP_SECONDS)  # a call that hangs must not delay the end of the process
 
     def record_run(self, execution_ms: int) -> None:
         """Add an execution time to the moving average."""

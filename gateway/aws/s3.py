@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from contextlib import suppress
+from http import HTTPStatus
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from boto3.s3.transfer import TransferConfig
-from botocore.exceptions import ClientError, HTTPClientError, IncompleteReadError
+from botocore.exceptions import ClientError, HTTPClientError, IncompleteReadError, ParamValidationError
 
 from gateway.aws.resources import BUCKET
 from gateway.errors import ObjectRefusedError
@@ -21,7 +22,10 @@ _MAX_READS = 3  # of a response that breaks off
 _MISSING = ("NoSuchKey", "404")
 # What a store says of an object that it will never take. All other errors can pass, also those of credentials, of
 # permissions and of a missing bucket: an operator corrects them.
-_REFUSED = ("EntityTooLarge", "KeyTooLongError", "InvalidURI", "XMinioInvalidObjectName", "413", "414")
+_REFUSED = (
+    *("EntityTooLarge", "KeyTooLongError", "MetadataTooLarge", "InvalidURI", "413", "414"),
+    *("XMinioInvalidObjectName", "KeyTooLong"),  # of other stores
+)
 # A file up to 8 MiB is one request; larger ones, up to 48 GiB, are uploaded in parts, with few in memory at a time.
 _TRANSFER = TransferConfig(multipart_threshold=8 * _MIB, multipart_chunksize=5 * _MIB, max_concurrency=2)
 _MAX_BYTES = 10_000 * 5 * _MIB  # S3 takes 10,000 parts
@@ -53,9 +57,12 @@ class S3ObjectStore:
             )
         except ClientError as error:
             code = error.response.get("Error", {}).get("Code", "")
-            if code in _REFUSED:
+            status = error.response["ResponseMetadata"].get("HTTPStatusCode")
+            if code in _REFUSED or status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
                 raise ObjectRefusedError(f"{code}.") from None
             raise
+        except ParamValidationError:  # of boto3 itself, before any request
+            raise ObjectRefusedError("its name is not valid.") from None
         return StoredObject(size=hashing.size, sha256=hashing.digest.hexdigest())
 
     def get(self, key: str) -> bytes:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from unittest import mock
 
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ParamValidationError
 
 from executor import store_availability
 from executor.comfyui.monitor import ExecutionStoppedError
@@ -141,12 +141,19 @@ def test_a_final_error_is_raised_at_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "refused"), [("EntityTooLarge", True), ("KeyTooLongError", True), ("SlowDown", False)]
+    ("error", "refused"),
+    [
+        (client_error("EntityTooLarge", 400), True),
+        (client_error("KeyTooLongError", 400), True),
+        (client_error("TooBigForThisProxy", 413), True),
+        (ParamValidationError(report="Invalid length for parameter Key"), True),
+        (client_error("SlowDown", 503), False),
+    ],
 )
-def test_a_store_refuses_an_object(code: str, refused: bool) -> None:  # noqa: FBT001  a parameter of the test
+def test_a_store_refuses_an_object(error: Exception, refused: bool) -> None:  # noqa: FBT001  a parameter of the test
     """Only an error that says so of the object itself is final."""
     client = mock.Mock()
-    client.upload_fileobj.side_effect = client_error(code, 400)
+    client.upload_fileobj.side_effect = error
     with pytest.raises(ObjectRefusedError if refused else ClientError):
         S3ObjectStore(client, "bucket").put_stream("k", io.BytesIO(b""), content_type="a/b", disposition="inline")
 
