@@ -26,7 +26,7 @@ class RecordingGateway(AwsGateway):
     """A gateway that keeps all its responses."""
 
     def __init__(self, environment: dict[str, str], clients: Clients, **settings: str) -> None:
-        wiring = WorkflowWiring(ApiSettings.from_environment({**environment, **settings}))
+        wiring = WorkflowWiring(ApiSettings.from_environment({**environment, "CHOSEN_KEYS": "true", **settings}))
         wiring._clients = clients  # making them takes longer than most tests
         super().__init__(wiring, clients, environment["TABLE_NAME"])
         self.responses: list[Response] = []

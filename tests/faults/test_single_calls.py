@@ -35,7 +35,7 @@ FAILURE = JobFailure(code="EXECUTOR_LOST", message="lost", retryable=True)
 def proxy(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultProxy]:
     """Run a fault proxy in front of the emulator, for clients that are created afterwards."""
     with FaultProxy(emulator.endpoint_url, aws_step) as running:
-        monkeypatch.setenv("AWS_ENDPOINT_URL", running.url)
+        monkeypatch.setenv("HTTP_PROXY", running.url)  # the address of the emulator is signed
         yield running
 
 
