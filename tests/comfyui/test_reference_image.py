@@ -130,7 +130,7 @@ def test_its_packages_are_compatible(image: Image, tmp_path: Path) -> None:
     """The requirements can be resolved for the image's Python, on Linux with CUDA."""
     (installs,) = (command for command in step("RUN").split("&&") if "pip install" in command)
     requirements = shlex.split(installs)[shlex.split(installs).index("--requirement") + 1]
-    version = re.match(r"python:(3\.\d+)-slim", step("FROM"))
+    version = re.match(r"python:(3\.\d+)[.0-9]*-slim", step("FROM"))
     assert version
     run = subprocess.run(  # noqa: S603  ours
         [
