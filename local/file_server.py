@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import aiohttp
 from aiohttp import web
+from yarl import URL
 
 from functions.http.correlation import CORRELATION_HEADER
 from gateway.domain.file_url import key_of
@@ -60,8 +61,6 @@ class FileServer:
         if self._session is None:
             timeout = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=30)
             self._session = aiohttp.ClientSession(timeout=timeout, auto_decompress=False, trust_env=False)
-        from yarl import URL  # noqa: PLC0415  aiohttp's own
-
         async with self._session.request(request.method, URL(url, encoded=True), headers=headers) as found:
             if found.status == HTTPStatus.NOT_FOUND:
                 raise PathNotFoundError("This file is no longer stored.")

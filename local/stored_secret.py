@@ -19,15 +19,24 @@ def stored_secret(file: Path, *, prefix: str = "") -> str:
     Raises SettingsInvalidError when the file cannot be read or written.
     """
     try:
-        return file.read_text(encoding="ascii").strip()
+        stored = file.read_text(encoding="ascii").strip()
     except FileNotFoundError:
-        pass
+        return _new_secret(file, prefix)
     except (OSError, UnicodeError):
         raise SettingsInvalidError(f"DATA_DIR: cannot read {file}") from None
+    if not stored:
+        raise SettingsInvalidError(f"DATA_DIR: {file} is empty: delete it, and a new secret is generated")
+    return stored
+
+
+def _new_secret(file: Path, prefix: str) -> str:
     secret = prefix + base64.b64encode(secrets.token_bytes(32)).decode("ascii")
     try:
-        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as stream:
+        # Renamed when it is complete: a kill or a full disk must not leave an empty file.
+        part = file.with_name(f"{file.name}.new")
+        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="ascii") as stream:
             stream.write(secret + "\n")
+        part.replace(file)
     except OSError as error:
         raise SettingsInvalidError(f"DATA_DIR: cannot write {file}: {error.strerror}") from None
     return secret

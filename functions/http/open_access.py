@@ -1,8 +1,8 @@
 """Refuse what a web page could send to a gateway without keys.
 
-Without keys, whoever can send a request is an admin. A page in a browser on this machine can: by its own requests to
-this address, and by a name of its own that resolves to it (DNS rebinding). Programs are not concerned: they set neither
-Origin nor Sec-Fetch-Site, and address this machine by its own names.
+Without keys, every caller is an admin. A page in a browser on this machine can call the gateway, by requests to its
+address and by a foreign host name that resolves to it (DNS rebinding). Programs are not affected: they set neither
+Origin nor Sec-Fetch-Site, and use the names of this machine.
 https://developer.mozilla.org/en-US/docs/Web/HTTP/Reference/Headers/Sec-Fetch-Site
 """
 

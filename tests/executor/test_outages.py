@@ -196,7 +196,7 @@ def submit_large(harness: InMemoryExecutorHarness) -> str:
 
 
 def has_logged(harness: InMemoryExecutorHarness, job_id: str, text: str) -> Callable[[], bool]:
-    """Return a function that tells whether a job's log has a line with a text."""
+    """Return a condition: a job's log has a line with a text."""
     return lambda: any(text in message for message in harness.log_messages(job_id))
 
 
